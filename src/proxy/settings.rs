@@ -1,0 +1,57 @@
+//! What the data path needs to know, resolved.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// A TCP address; port 0 is any free one.
+    Tcp(SocketAddr),
+    /// A Unix socket at this path; an old socket file in its place is replaced.
+    Unix(PathBuf),
+}
+
+/// Where the app listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Upstream {
+    /// A host (name or address literal, IPv6 without brackets) and a port; a name is resolved at each connect.
+    Tcp(String, u16),
+    /// A Unix socket at this path.
+    Unix(PathBuf),
+}
+
+/// Towards the app: `[app]`.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// Where it listens.
+    pub upstream: Upstream,
+    /// How long a connect may take.
+    pub connect_timeout: Duration,
+    /// How long the response's head may take, from the moment the request was sent.
+    pub response_timeout: Duration,
+    /// How long an idle connection to the app is kept.
+    pub keep_alive: Duration,
+}
+
+/// `[listen]` and `[app]`, resolved.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where to listen.
+    pub listen: Listen,
+    /// Threads that serve, at least one.
+    pub workers: usize,
+    /// Whether trusted peers begin each connection with a PROXY protocol header.
+    pub proxy_protocol: bool,
+    /// How long a stop waits for requests in flight.
+    pub drain: Duration,
+    /// Connections served at once, over all workers.
+    pub max_connections: usize,
+    /// How long a request's head may take to arrive.
+    pub header_timeout: Duration,
+    /// How long a kept-alive connection may be idle.
+    pub idle_timeout: Duration,
+    /// The longest request head, in bytes; 431 beyond.
+    pub max_head_bytes: usize,
+    /// Towards the app.
+    pub app: App,
+}
