@@ -43,6 +43,11 @@ impl Contender {
         }
     }
 
+    /// How many CPUs it has.
+    pub(crate) fn cpus(self) -> f64 {
+        if self == Self::TwoWorkers { 2.0 } else { 1.0 }
+    }
+
     /// Whether its events reach the receiver that counts them.
     pub(crate) fn delivers(self) -> bool {
         matches!(self, Self::Gatecount | Self::TwoWorkers)

@@ -71,6 +71,10 @@ pub(crate) struct Slice {
     pub(crate) cpu: u64,
     /// CPU from this turn's start to its last answer, in nanoseconds.
     pub(crate) busy: u64,
+    /// Time within it that threads were ready and another thread, its own or a stranger's, had the CPU, in nanoseconds.
+    pub(crate) waited: u64,
+    /// The most of it that a single thread used, in nanoseconds.
+    pub(crate) busiest: u64,
     /// Time from this turn's start to its last answer, in nanoseconds.
     pub(crate) wall: u64,
     /// Median of the answers' times, in nanoseconds.
@@ -178,6 +182,8 @@ impl Side {
     ) -> Result<(), Failure> {
         let before = process::cpu(&self.ids);
         self.charge(before);
+        let waited = process::waited(&self.ids);
+        let threads = process::cpu_by_thread(&self.ids);
         self.latencies.clear();
         let began = Instant::now();
         let mut outstanding = self.connections.len();
@@ -208,10 +214,14 @@ impl Side {
             }
         }
         let wall = began.elapsed();
+        let now = process::cpu_by_thread(&self.ids).into_iter();
+        let used = now.map(|(thread, cpu)| cpu.saturating_sub(threads.get(&thread).copied().unwrap_or(0)));
         self.slices.push(Slice {
             requests: self.latencies.len() as u64,
             cpu: 0,
             busy: process::cpu(&self.ids).saturating_sub(before),
+            waited: process::waited(&self.ids).saturating_sub(waited),
+            busiest: used.max().unwrap_or(0),
             wall: wall.as_nanos() as u64,
             p50: statistics::quantile(&mut self.latencies, 0.50),
             p99: statistics::quantile(&mut self.latencies, 0.99),

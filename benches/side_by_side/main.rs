@@ -19,7 +19,7 @@
 //!
 //! The binary runs itself again for the parts that need a process of their own: [`origin`] is the app and the receiver,
 //! [`load`] asks, [`crowd`] holds idle connections. [`session`] puts a measurement together from [`contender`]s, and
-//! [`rows`] says which measurement fills which row of [`report`]'s table.
+//! [`rows`] says which measurement fills which row of the [`table`], and [`report`] prints it.
 
 mod contender;
 mod crowd;
@@ -33,6 +33,7 @@ mod requests;
 mod rows;
 mod session;
 mod statistics;
+mod table;
 
 use std::{env, process::ExitCode};
 

@@ -1,6 +1,7 @@
 //! Processes that the bench starts: pinned to CPUs, logged to the session's directory, stopped when dropped.
 
 use std::{
+    collections::HashMap,
     env,
     ffi::OsStr,
     fs::{self, File},
@@ -180,13 +181,27 @@ fn signal(name: &str, ids: &[u32]) {
 
 /// CPU time of all threads of `ids` so far, in nanoseconds, user space and kernel.
 pub(crate) fn cpu(ids: &[u32]) -> u64 {
+    schedstat(ids, 0).map(|(_, cpu)| cpu).sum()
+}
+
+/// How long threads of `ids` were ready to run so far while their CPU was held by others, in nanoseconds.
+pub(crate) fn waited(ids: &[u32]) -> u64 {
+    schedstat(ids, 1).map(|(_, waited)| waited).sum()
+}
+
+/// CPU time of each thread of `ids` so far, in nanoseconds.
+pub(crate) fn cpu_by_thread(ids: &[u32]) -> HashMap<PathBuf, u64> {
+    schedstat(ids, 0).collect()
+}
+
+/// A field of each thread's `schedstat`.
+fn schedstat(ids: &[u32], field: usize) -> impl Iterator<Item = (PathBuf, u64)> {
     let threads = ids.iter().flat_map(|&id| tasks(id));
-    threads
-        .filter_map(|task| {
-            let schedstat = fs::read_to_string(task.join("schedstat")).ok()?;
-            schedstat.split(' ').next()?.parse::<u64>().ok()
-        })
-        .sum()
+    threads.filter_map(move |task| {
+        let schedstat = fs::read_to_string(task.join("schedstat")).ok()?;
+        let value = schedstat.split(' ').nth(field)?.parse().ok()?;
+        Some((task, value))
+    })
 }
 
 /// Resident memory of `ids`, in KiB.

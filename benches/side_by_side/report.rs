@@ -2,9 +2,9 @@
 
 use crate::{
     machine,
-    rows::{Goal, Row, Table, Unit},
     session::Session,
     statistics,
+    table::{Goal, Row, Table, Unit},
 };
 
 /// Prints what was measured.
@@ -22,7 +22,7 @@ pub(crate) fn print(session: &Session, table: &Table) {
     let cells: Vec<[String; 5]> = table.rows.iter().map(cells).collect();
     print_table(&cells);
     println!();
-    for note in &table.notes {
+    for note in table.notes() {
         println!("- {note}");
     }
     if session.options.runs < 3 {
@@ -64,13 +64,7 @@ fn cells(row: &Row) -> [String; 5] {
         Goal::AtLeast(limit) => (format!("at least {}", written(limit, row.unit)), String::new()),
     };
     if row.figures.is_empty() {
-        return [
-            row.label.clone(),
-            "not installed".to_owned(),
-            limit,
-            aim,
-            String::new(),
-        ];
+        return [row.label.clone(), "—".to_owned(), limit, aim, String::new()];
     }
     let median = statistics::median(&row.figures);
     let (least, greatest) = statistics::spread(&row.figures);

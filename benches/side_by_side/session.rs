@@ -84,10 +84,9 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Measures those of `contenders` that are installed, side by side.
+    /// Measures `contenders`, all of them installed, side by side.
     pub(crate) fn compare(&self, shape: &Shape, contenders: &[Contender]) -> Result<Comparison, Failure> {
-        let present: Vec<Contender> = contenders.iter().copied().filter(|&one| self.has(one)).collect();
-        let two_workers = present.contains(&Contender::TwoWorkers);
+        let two_workers = contenders.contains(&Contender::TwoWorkers);
         let rest = if two_workers {
             self.machine.beside_two_workers()
         } else {
@@ -95,7 +94,7 @@ impl<'a> Session<'a> {
         };
         let around = self.surroundings(&rest)?;
         let mut running = Vec::new();
-        for &contender in &present {
+        for &contender in contenders {
             running.push((contender, self.start(contender, &around)?));
         }
         // nginx takes connections before its worker runs, and every start has work to get out of the way.
@@ -121,7 +120,7 @@ impl<'a> Session<'a> {
         };
         let measured = self.load(&rest, &plan)?;
         let pages = |one: &Measured| {
-            let delivers = present
+            let delivers = contenders
                 .iter()
                 .any(|contender| contender.name() == one.name && contender.delivers());
             if delivers { one.pages } else { 0 }
@@ -245,6 +244,17 @@ impl Slice {
     /// CPUs in use while it had its turn: 1.0 is one CPU, taken whole.
     pub(crate) fn utilisation(&self) -> f64 {
         self.busy as f64 / self.wall.max(1) as f64
+    }
+
+    /// The busiest thread's share of the CPU.
+    pub(crate) fn busiest_share(&self) -> f64 {
+        self.busiest as f64 / self.busy.max(1) as f64
+    }
+
+    /// CPUs it would have used, had its threads never waited for one: on a busy machine more than
+    /// [`Slice::utilisation`].
+    pub(crate) fn wanted(&self) -> f64 {
+        (self.busy + self.waited) as f64 / self.wall.max(1) as f64
     }
 }
 
