@@ -1,6 +1,7 @@
 //! The live page: how things stand at a glance, drawn from the values of `/status` and `/decisions`.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use hyper::Response;
 use serde_json::Value;
@@ -46,10 +47,10 @@ fn header(html: &mut String, status: &Value) {
     } else {
         ("bad", "not ready")
     };
-    let _ = write!(
+    let _ = writeln!(
         html,
         "<header><h1>gatecount</h1><span class=badge data-kind={state}>{word}</span>\
-         <span class=muted>{version}up {uptime}{listen}</span><span id=live class=live>snapshot</span></header>\n",
+         <span class=muted>{version}up {uptime}{listen}</span><span id=live class=live>snapshot</span></header>",
         version = status["version"]
             .as_str()
             .map_or(String::new(), |v| format!("{} · ", Text(v))),
@@ -186,7 +187,7 @@ fn entry(html: &mut String, decision: &Value) {
 
 /// Seconds in the two units that matter.
 fn duration(seconds: f64) -> String {
-    let whole = seconds.max(0.0) as u64;
+    let whole = Duration::try_from_secs_f64(seconds).unwrap_or_default().as_secs();
     match (whole / 86_400, whole / 3_600 % 24, whole / 60 % 60, whole % 60) {
         (0, 0, 0, s) => format!("{s} s"),
         (0, 0, m, s) => format!("{m} min {s} s"),

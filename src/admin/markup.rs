@@ -96,7 +96,7 @@ pub(crate) fn page(title: &str, events: &str, main: &str) -> Response<Body> {
 }
 
 /// A fresh value that no page can guess: the standard library keys each thread's hashers from the system's
-/// randomness, and SipHash is a pseudo-random function under its key.
+/// randomness, and its hash is a pseudo-random function under its key.
 fn nonce() -> String {
     let part = || RandomState::new().build_hasher().finish();
     format!("{:016x}{:016x}", part(), part())

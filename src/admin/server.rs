@@ -26,7 +26,7 @@ const MAX_CONNECTIONS: usize = 100;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A connection is ended after this long, so that readers that stall free their place; browsers and scrapers
 /// connect again by themselves.
-const LIFETIME: Duration = Duration::from_secs(300);
+const LIFETIME: Duration = Duration::from_mins(5);
 /// What an answer under way gets at an end.
 const GRACE: Duration = Duration::from_secs(1);
 /// After a failed accept: descriptors have run out, and trying again at once would spin.

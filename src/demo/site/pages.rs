@@ -201,15 +201,17 @@ fn form_value(query: &str, name: &str) -> String {
     let mut bytes = Vec::with_capacity(raw.len());
     let mut rest = raw.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
-        let escaped = (first == b'%')
-            .then(|| tail.get(..2))
-            .flatten()
-            .and_then(|hex| std::str::from_utf8(hex).ok())
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let escaped = if first == b'%' { hex(tail) } else { None };
         bytes.push(escaped.unwrap_or(if first == b'+' { b' ' } else { first }));
         rest = if escaped.is_some() { &tail[2..] } else { tail };
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The byte that the first two hexadecimal digits stand for.
+fn hex(text: &[u8]) -> Option<u8> {
+    let digit = |at: usize| char::from(*text.get(at)?).to_digit(16);
+    u8::try_from(digit(0)? * 16 + digit(1)?).ok()
 }
 
 const JOURNAL: &str = "<h1>Slow reading</h1>\n<p class=\"by\">From the journal</p>\n\

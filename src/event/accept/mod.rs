@@ -74,6 +74,17 @@ pub struct Revenue {
     pub amount: String,
 }
 
+/// Where a visitor came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The link's tag, or else the referring host.
+    Named(String),
+    /// Neither tag nor referrer.
+    Direct,
+    /// Another page of the same site.
+    Internal,
+}
+
 /// Why an event is refused: texts by field, never empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Errors(BTreeMap<&'static str, Vec<String>>);
@@ -89,6 +100,26 @@ impl Accepted {
         domain.hash(&mut hasher);
         url::registrable(&self.host).hash(&mut hasher);
         hasher.finish()
+    }
+
+    /// Where this event's visitor came from: `utm_source`, `source` or `ref` of the url, else the referrer's host. The
+    /// site's own host is no source, and `localhost` is none of another's.
+    pub fn source(&self) -> Source {
+        if let Some(tag) = ["utm_source", "source", "ref"]
+            .iter()
+            .find_map(|name| self.tag(name))
+        {
+            return Source::Named(tag.to_owned());
+        }
+        let referring = self
+            .referrer
+            .as_deref()
+            .and_then(|r| url::Url::read(r, false).ok());
+        match referring.map(|r| r.host) {
+            Some(host) if host == self.host => Source::Internal,
+            Some(host) if host != "(none)" && host != "localhost" => Source::Named(host),
+            _ => Source::Direct,
+        }
     }
 
     /// The value of a kept query parameter.

@@ -267,3 +267,35 @@ fn a_visitor_is_user_agent_address_site_and_registered_domain() {
     };
     assert_ne!(visitor(&base), visitor(&other_browser));
 }
+
+#[test]
+fn a_source_is_the_links_tag_or_the_referring_host() {
+    let named = |name: &str| Source::Named(name.to_owned());
+    let at = "https://example.com/a";
+    for (url, referrer, source) in [
+        (at, json!(null), Source::Direct),
+        (
+            at,
+            json!("https://www.Search.example/?q=x"),
+            named("search.example"),
+        ),
+        (at, json!("https://www.example.com/b"), Source::Internal),
+        (at, json!("http://localhost:3000/"), Source::Direct),
+        (at, json!("nonsense"), Source::Direct),
+        (at, json!("android-app://com.mail/"), named("com.mail")),
+        (
+            "https://example.com/a?ref=friend",
+            json!("https://example.com/b"),
+            named("friend"),
+        ),
+        ("https://example.com/?ref=a&utm_source=b", json!(null), named("b")),
+        (
+            "http://localhost/a",
+            json!("http://localhost/b"),
+            Source::Internal,
+        ),
+    ] {
+        let got = view(&json!({"url": url, "referrer": referrer})).unwrap();
+        assert_eq!(got.source(), source, "{url} from {referrer}");
+    }
+}
