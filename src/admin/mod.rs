@@ -3,7 +3,7 @@
 //! Everything is read-only: `GET` and `HEAD` alone are answered. No answer may be stored or read by another origin,
 //! and what came from outside (paths, hosts, referrers) is escaped where it is shown.
 //!
-//! The pieces that put it on the wire ([`server`], [`answer`], [`markup`]) also carry the demo's receiver.
+//! The pieces that put it on the wire (`server`, `answer`, `markup`) also carry the demo's two servers.
 
 pub(crate) mod answer;
 #[cfg(test)]

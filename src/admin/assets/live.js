@@ -1,18 +1,31 @@
 "use strict";
 (() => {
   const main = document.querySelector("main");
-  const keys = () => new Set([...main.querySelectorAll("[data-key]")].map((row) => row.dataset.key));
-  let state = "live";
+  const GLOW = 1600;
+  let seen = new Map();
   let busy = false;
   let timer = 0;
 
-  const show = (now) => {
-    state = now;
+  const show = (state) => {
     const sign = document.getElementById("live");
     if (sign) {
       sign.dataset.state = state;
       sign.textContent = state;
     }
+  };
+
+  // Rows that were not there before glow for a while, also across refreshes.
+  const glow = (now) => {
+    const rows = new Map();
+    for (const row of main.querySelectorAll("[data-key]")) {
+      const since = seen.get(row.dataset.key) ?? now;
+      rows.set(row.dataset.key, since);
+      if (now - since < GLOW) {
+        row.classList.add("new");
+        row.style.animationDelay = `${since - now}ms`;
+      }
+    }
+    seen = rows;
   };
 
   // A selection is left alone, so that what is shown can be copied.
@@ -27,14 +40,13 @@
     busy = true;
     try {
       const answer = await fetch(location.href, { cache: "no-store" });
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const fresh = answer.ok && page.querySelector("main");
-      if (!fresh) throw new Error("no page");
-      const known = keys();
+      if (!answer.ok) throw new Error("no page");
+      // The head stays behind: the nonce of its style is not the one of the page in use.
+      const text = await answer.text();
+      const page = new DOMParser().parseFromString(text.slice(text.indexOf("<main>")), "text/html");
+      const fresh = page.querySelector("main");
       main.replaceChildren(...fresh.childNodes);
-      for (const row of main.querySelectorAll("[data-key]")) {
-        if (!known.has(row.dataset.key)) row.classList.add("new");
-      }
+      glow(performance.now());
       show("live");
     } catch {
       show("lost");
@@ -54,5 +66,6 @@
   news.onerror = () => show("lost");
   document.addEventListener("visibilitychange", soon);
   setInterval(soon, 2000);
+  glow(-GLOW);
   show("live");
 })();

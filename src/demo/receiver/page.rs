@@ -129,6 +129,11 @@ fn entry(html: &mut String, arrival: &Arrival) {
         Fate::Refused => ("bad", "refused"),
     };
     let at = humantime::format_rfc3339_millis(arrival.clock).to_string();
+    // Of a refused event nothing is known but what is wrong with it.
+    let (place, about) = match arrival.fate {
+        Fate::Refused => (arrival.about.join(" · "), String::new()),
+        Fate::Counted | Fate::Dropped => (arrival.place.clone(), arrival.about.join(" · ")),
+    };
     let _ = writeln!(
         html,
         "<li data-key={seq}><time datetime=\"{at}\">{clock}</time><span class=badge data-kind={kind}>{word}</span>\
@@ -136,7 +141,7 @@ fn entry(html: &mut String, arrival: &Arrival) {
         seq = arrival.seq,
         clock = at.get(11..19).unwrap_or(&at),
         word = Text(word),
-        place = Text(&arrival.place),
-        about = Text(&arrival.about.join(" · ")),
+        place = Text(&place),
+        about = Text(&about),
     );
 }

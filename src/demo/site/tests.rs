@@ -85,7 +85,7 @@ async fn the_form_leads_to_the_thanks() {
     );
     assert!(ask(site, post, b"email=me").await.starts_with("HTTP/1.1 422 "));
     assert!(
-        ask(site, post, &[b'x'; MAX_FORM + 1])
+        ask(site, post, &vec![b'x'; MAX_FORM + 1])
             .await
             .starts_with("HTTP/1.1 413 ")
     );
