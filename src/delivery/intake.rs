@@ -1,0 +1,284 @@
+//! From the workers' threads to the delivery thread.
+//!
+//! Each worker has an [`Outbox`]: a ring of bytes that it alone writes and the delivery thread alone reads. An offer
+//! copies the sighting into it: no lock, no allocation, no waiting. The delivery thread is woken by the first offer
+//! after a rest, collects at most [`ROUND`] later, and goes on in rounds for as long as anything comes; so an offer
+//! makes a system call only where the site was quiet before. A ring that gets [`PLENTY`] between two rounds wakes it
+//! at once.
+//!
+//! The rounds of one visitor's events on two workers must not swap them: what is collected is sorted by time, and what
+//! is younger than [`MARGIN`] stays for the next round, because another ring may still get an older one.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering, fence},
+    },
+    time::{Duration, Instant},
+};
+
+use rtrb::{Consumer, Producer, RingBuffer};
+use tokio::sync::Notify;
+
+use super::{
+    account::{Account, End, Source},
+    clock::Clock,
+};
+use crate::event::Sighting;
+
+/// What one worker's ring holds, in bytes: a second and more of the heaviest traffic.
+const RING: usize = 1 << 20;
+/// How long offers wait for company.
+const ROUND: Duration = Duration::from_millis(20);
+/// How late an offer may reach its ring after its time was taken.
+const MARGIN: Duration = Duration::from_millis(5);
+/// Bytes in one ring that do not wait.
+const PLENTY: usize = 32 * 1_024;
+/// What is kept of the buffer between rounds.
+const KEPT: usize = 256 * 1_024;
+/// What stands before each sighting in a ring: its length (4 bytes), its source (1), its time (8).
+const PREFIX: usize = 13;
+
+/// Where one worker offers its events. A ring that is full drops the offer and counts it as overflow.
+#[derive(Debug)]
+pub struct Outbox {
+    ring: Producer<u8>,
+    scratch: Vec<u8>,
+    since_woken: usize,
+    signal: Arc<Signal>,
+    account: Arc<Account>,
+    clock: Clock,
+}
+
+impl Outbox {
+    /// The clock that a sighting's times are to be read from.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Hands an event on. Never blocks, never fails and never panics: an event that has no room is counted as overflow,
+    /// one whose encoding panics as rejected.
+    pub fn offer(&mut self, source: Source, sighting: &Sighting<'_>) {
+        self.account.offered(source, 1);
+        self.scratch.clear();
+        self.scratch.extend_from_slice(&[0; PREFIX]);
+        let encoded = catch_unwind(AssertUnwindSafe(|| sighting.encode(&mut self.scratch)));
+        if encoded.is_err() {
+            self.account.finished(End::Rejected, 1);
+            return;
+        }
+        let len = (self.scratch.len() - PREFIX) as u32;
+        self.scratch[..4].copy_from_slice(&len.to_le_bytes());
+        self.scratch[4] = source.tag();
+        self.scratch[5..PREFIX].copy_from_slice(&sighting.at_ns.to_le_bytes());
+        // An abandoned ring is one whose reader's thread ended for good.
+        if self.ring.is_abandoned() || self.ring.push_entire_slice(&self.scratch).is_err() {
+            self.account.finished(End::Overflow, 1);
+            return;
+        }
+        self.since_woken += self.scratch.len();
+        if self.since_woken >= PLENTY {
+            self.since_woken = 0;
+            self.signal.plenty.notify_one();
+        } else {
+            self.signal.first();
+        }
+    }
+}
+
+/// How a worker wakes the delivery thread.
+#[derive(Debug, Default)]
+struct Signal {
+    /// Set while the reader rests, and wants to hear of the next offer.
+    armed: AtomicBool,
+    first: Notify,
+    plenty: Notify,
+}
+
+impl Signal {
+    /// Wakes the reader if it rests. The fence and the one in [`Intake::rest`] order the ring's write before this
+    /// read, and the reader's arming before its last look into the ring: one of the two sees the other.
+    fn first(&self) {
+        fence(Ordering::SeqCst);
+        if self.armed.load(Ordering::Relaxed) && self.armed.swap(false, Ordering::Relaxed) {
+            self.first.notify_one();
+        }
+    }
+}
+
+/// The delivery thread's end of all rings.
+#[derive(Debug)]
+pub(super) struct Intake {
+    rings: Vec<Consumer<u8>>,
+    signal: Arc<Signal>,
+    clock: Clock,
+    /// When the next round is; none while resting.
+    due: Option<Instant>,
+    /// The sightings collected and not yet given out, and where each is in `bytes`.
+    bytes: Vec<u8>,
+    held: Vec<Held>,
+    /// Of the last round, reused.
+    spare: Vec<u8>,
+    /// Offers ever taken out of the rings.
+    collected: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    at_ns: u64,
+    start: usize,
+    len: usize,
+    source: Source,
+}
+
+/// A ring for each of `workers`.
+pub(super) fn rings(workers: usize, account: &Arc<Account>, clock: Clock) -> (Vec<Outbox>, Intake) {
+    let signal = Arc::new(Signal::default());
+    let (outboxes, rings) = (0..workers)
+        .map(|_| {
+            let (producer, consumer) = RingBuffer::new(RING);
+            let outbox = Outbox {
+                ring: producer,
+                scratch: Vec::new(),
+                since_woken: 0,
+                signal: signal.clone(),
+                account: account.clone(),
+                clock,
+            };
+            (outbox, consumer)
+        })
+        .unzip();
+    let intake = Intake {
+        rings,
+        signal,
+        clock,
+        // The first round arms the signal.
+        due: Some(Instant::now()),
+        bytes: Vec::new(),
+        held: Vec::new(),
+        spare: Vec::new(),
+        collected: 0,
+    };
+    (outboxes, intake)
+}
+
+impl Intake {
+    /// When the next round is due; none if an offer has to come first.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Offers ever taken out of the rings; what is held counts.
+    pub(super) fn collected(&self) -> u64 {
+        self.collected
+    }
+
+    /// Offers taken out of the rings and not given out.
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Waits until an offer brings the next round nearer. May be dropped and called again.
+    pub(super) async fn signalled(&mut self) {
+        tokio::select! {
+            biased;
+            () = self.signal.plenty.notified() => self.due = Some(Instant::now()),
+            () = self.signal.first.notified() => {
+                self.due.get_or_insert_with(|| Instant::now() + ROUND);
+            }
+        }
+    }
+
+    /// If a round is due, takes everything out of the rings, and gives out, in the order of their time, those that are
+    /// old enough.
+    pub(super) fn round(&mut self, now: Instant, give: &mut dyn FnMut(Source, &[u8])) {
+        if self.due.is_none_or(|due| due > now) {
+            return;
+        }
+        let taken = self.collect();
+        let margin = MARGIN.as_nanos() as u64;
+        self.give_until(self.clock.nanos_at(now).saturating_sub(margin), give);
+        if taken == 0 && self.held.is_empty() {
+            self.rest();
+        } else {
+            self.due = Some(now + ROUND);
+        }
+    }
+
+    /// Takes and gives out everything, at a stop.
+    pub(super) fn last_round(&mut self, give: &mut dyn FnMut(Source, &[u8])) {
+        self.collect();
+        self.give_until(u64::MAX, give);
+    }
+
+    /// Forgets what was collected and not given out.
+    pub(super) fn forget(&mut self) {
+        self.held.clear();
+        self.bytes.clear();
+        self.due = Some(Instant::now());
+    }
+
+    /// Arms the signal, unless an offer came in that very moment.
+    fn rest(&mut self) {
+        self.signal.armed.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if self.rings.iter().all(Consumer::is_empty) {
+            self.due = None;
+        } else {
+            self.signal.armed.store(false, Ordering::Relaxed);
+            self.due = Some(Instant::now() + ROUND);
+        }
+    }
+
+    /// Moves all that is in the rings behind what is held.
+    fn collect(&mut self) -> usize {
+        let before = self.held.len();
+        for ring in &mut self.rings {
+            let mut at = self.bytes.len();
+            let Ok(chunk) = ring.read_chunk(ring.slots()) else {
+                continue;
+            };
+            let (head, wrapped) = chunk.as_slices();
+            self.bytes.extend_from_slice(head);
+            self.bytes.extend_from_slice(wrapped);
+            chunk.commit_all();
+            // Each offer was pushed whole, so the bytes end where an offer ends.
+            while let Some((prefix, _)) = self.bytes[at..].split_first_chunk::<PREFIX>() {
+                let [l0, l1, l2, l3, tag, time @ ..] = *prefix;
+                let len = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+                self.held.push(Held {
+                    at_ns: u64::from_le_bytes(time),
+                    start: at + PREFIX,
+                    len,
+                    source: Source::of_tag(tag),
+                });
+                at += PREFIX + len;
+            }
+        }
+        let taken = self.held.len() - before;
+        self.collected += taken as u64;
+        taken
+    }
+
+    /// Gives out what happened at `until` or before, oldest first; keeps the rest.
+    fn give_until(&mut self, until: u64, give: &mut dyn FnMut(Source, &[u8])) {
+        // Stable: two events of one worker at the same nanosecond stay in their order.
+        self.held.sort_by_key(|held| held.at_ns);
+        let ripe = self.held.partition_point(|held| held.at_ns <= until);
+        for held in &self.held[..ripe] {
+            give(held.source, &self.bytes[held.start..held.start + held.len]);
+        }
+        self.held.drain(..ripe);
+        self.spare.clear();
+        for held in &mut self.held {
+            let start = self.spare.len();
+            self.spare
+                .extend_from_slice(&self.bytes[held.start..held.start + held.len]);
+            held.start = start;
+        }
+        std::mem::swap(&mut self.bytes, &mut self.spare);
+        self.bytes.shrink_to(KEPT);
+        self.spare.shrink_to(KEPT);
+    }
+}
