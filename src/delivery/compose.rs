@@ -86,3 +86,50 @@ impl Batch {
         self.parts.shrink_to(KEPT.1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::page::What;
+
+    fn encoded(target: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        Sighting {
+            at_ns: 1,
+            at_ms: 2,
+            what: What::PageView,
+            client: Ipv4Addr::new(203, 0, 113, 7).into(),
+            user_agent: b"tester",
+            https: true,
+            host: "example.com",
+            target,
+            referrer: None,
+            domain: "example.com",
+        }
+        .encode(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn a_panic_costs_its_event_alone() {
+        let rules = Rules::default();
+        let mut batch = Batch::default();
+        assert_eq!(batch.add(&rules, Source::Page, &encoded("/a")), Ok(()));
+        let panicked = batch.add_with(Source::Page, &encoded("/b"), |_| panic!("a fault in the making"));
+        assert_eq!(panicked, Err(Failed));
+        assert_eq!(batch.add(&rules, Source::Page, b"no sighting"), Err(Failed));
+        assert_eq!(batch.add(&rules, Source::Tracker, &encoded("/c")), Ok(()));
+        let records = batch.records();
+        let events: Vec<Event<'_>> = records
+            .iter()
+            .map(|record| Event::decode(record.bytes).unwrap())
+            .collect();
+        assert_eq!(records.len(), 2);
+        assert!(String::from_utf8_lossy(&events[0].body).contains("example.com/a"));
+        assert!(String::from_utf8_lossy(&events[1].body).contains("example.com/c"));
+        assert_eq!((records[1].tag, records[1].at), (Source::Tracker.tag(), 2));
+        assert_eq!(records[0].key, records[1].key, "one visitor, one key");
+    }
+}

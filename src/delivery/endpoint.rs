@@ -20,7 +20,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     task::spawn_local,
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_rustls::TlsConnector;
 
@@ -98,50 +98,55 @@ impl Endpoint {
         self.shared.borrow_mut().take();
     }
 
-    /// Sends one stored event and waits for its outcome, for as long as the settings say, connect included. The link
-    /// stays where another request may follow.
+    /// Sends one stored event and waits for its outcome, for as long as the settings say, connect and body included. The
+    /// link stays where another request may follow.
     pub(super) async fn attempt(&self, link: &mut Option<Link>, stored: &Bytes) -> Outcome {
-        if let Ok(outcome) = timeout(self.timeout, self.exchange(link, stored)).await {
-            if matches!(outcome, Outcome::Retry(Trouble::Connect | Trouble::Broken, _)) {
+        let deadline = Instant::now() + self.timeout;
+        let response = match timeout_at(deadline, self.exchange(link, stored)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(Outcome::Unreadable)) => return Outcome::Unreadable,
+            Ok(Err(outcome)) => {
                 self.drop_link(link);
+                return outcome;
             }
-            return outcome;
-        }
-        self.drop_link(link);
-        Outcome::Retry(Trouble::Timeout, None)
-    }
-
-    async fn exchange(&self, link: &mut Option<Link>, stored: &Bytes) -> Outcome {
-        let response = loop {
-            let reused = link.as_ref().is_some_and(Link::is_open);
-            if !reused {
-                match self.connect().await {
-                    Ok(fresh) => *link = Some(fresh),
-                    Err(error) => {
-                        self.why.replace(Some(error));
-                        return Outcome::Retry(Trouble::Connect, None);
-                    }
-                }
-            }
-            let Some(open) = link.as_mut() else {
-                return Outcome::Retry(Trouble::Connect, None);
-            };
-            // A panic over one event's bytes is that event's end, and nobody else's.
-            let request = catch_unwind(AssertUnwindSafe(|| self.target.request(open.is_http2(), stored)));
-            let Ok(Some(request)) = request else {
-                return Outcome::Unreadable;
-            };
-            match open.send(request).await {
-                Ok(response) => break response,
-                Err(SendError::Unsent) if reused => self.drop_link(link),
-                Err(_) => return Outcome::Retry(Trouble::Broken, None),
+            Err(_) => {
+                self.drop_link(link);
+                return Outcome::Retry(Trouble::Timeout, None);
             }
         };
+        // The head tells all. Whatever becomes of the body, the event is not sent again for it.
         let outcome = judge(response.status(), response.headers(), SystemTime::now());
-        if !drained(response.into_body()).await {
+        let drained = timeout_at(deadline, drained(response.into_body())).await;
+        if !drained.unwrap_or(false) {
             *link = None;
         }
         outcome
+    }
+
+    /// Sends the request, over a new connection if there is none, and waits for the response's head.
+    async fn exchange(&self, link: &mut Option<Link>, stored: &Bytes) -> Result<Response<Incoming>, Outcome> {
+        loop {
+            let reused = link.as_ref().is_some_and(Link::is_open);
+            let open = if reused { link.take() } else { None };
+            let open = match open {
+                Some(open) => open,
+                None => self.connect().await.map_err(|error| {
+                    self.why.replace(Some(error));
+                    Outcome::Retry(Trouble::Connect, None)
+                })?,
+            };
+            let open = link.insert(open);
+            // A panic over one event's bytes is that event's end, and nobody else's.
+            let request = catch_unwind(AssertUnwindSafe(|| self.target.request(open.is_http2(), stored)));
+            let Ok(Some(request)) = request else {
+                return Err(Outcome::Unreadable);
+            };
+            match open.send(request).await {
+                Ok(response) => return Ok(response),
+                Err(SendError::Unsent) if reused => self.drop_link(link),
+                Err(_) => return Err(Outcome::Retry(Trouble::Broken, None)),
+            }
+        }
     }
 
     async fn connect(&self) -> io::Result<Link> {

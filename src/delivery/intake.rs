@@ -282,3 +282,132 @@ impl Intake {
         self.spare.shrink_to(KEPT);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::page::What;
+
+    fn sighting(at_ns: u64, target: &str) -> Sighting<'_> {
+        Sighting {
+            at_ns,
+            at_ms: 0,
+            what: What::PageView,
+            client: Ipv4Addr::new(203, 0, 113, 7).into(),
+            user_agent: b"tester",
+            https: true,
+            host: "example.com",
+            target,
+            referrer: None,
+            domain: "example.com",
+        }
+    }
+
+    fn two_rings() -> (Outbox, Outbox, Intake, Arc<Account>) {
+        let account = Arc::new(Account::default());
+        let (mut outboxes, intake) = rings(2, &account, Clock::start());
+        let second = outboxes.pop().unwrap();
+        (outboxes.pop().unwrap(), second, intake, account)
+    }
+
+    /// What a round at a time since the clock's start gives out, by target.
+    fn round(intake: &mut Intake, at: Duration) -> Vec<String> {
+        let mut given = Vec::new();
+        let now = intake.clock.instant(0) + at;
+        intake.due = Some(now);
+        intake.round(now, &mut |_, bytes| {
+            given.push(Sighting::decode(bytes).unwrap().target.to_owned())
+        });
+        given
+    }
+
+    #[test]
+    fn two_workers_events_come_out_in_the_order_of_their_times() {
+        let (mut first, mut second, mut intake, _) = two_rings();
+        for at in [1_000, 3_000, 5_000] {
+            first.offer(Source::Page, &sighting(at, &format!("/{at}")));
+        }
+        for at in [2_000, 4_000] {
+            second.offer(Source::Page, &sighting(at, &format!("/{at}")));
+        }
+        assert_eq!(
+            round(&mut intake, Duration::from_secs(1)),
+            ["/1000", "/2000", "/3000", "/4000", "/5000"]
+        );
+        assert_eq!((intake.collected(), intake.held()), (5, 0));
+    }
+
+    #[test]
+    fn the_youngest_wait_for_what_another_worker_may_still_bring() {
+        let (mut first, mut second, mut intake, _) = two_rings();
+        let millis = |n: u64| n * 1_000_000;
+        first.offer(Source::Page, &sighting(millis(10), "/old"));
+        first.offer(Source::Page, &sighting(millis(18), "/young"));
+        assert_eq!(round(&mut intake, Duration::from_millis(20)), ["/old"]);
+        assert_eq!(intake.held(), 1);
+        second.offer(Source::Page, &sighting(millis(17), "/between"));
+        assert_eq!(
+            round(&mut intake, Duration::from_millis(40)),
+            ["/between", "/young"]
+        );
+        assert_eq!(intake.held(), 0);
+    }
+
+    #[test]
+    fn a_last_round_takes_everything() {
+        let (mut first, _second, mut intake, _) = two_rings();
+        first.offer(Source::Rule, &sighting(u64::MAX, "/a"));
+        let mut given = Vec::new();
+        intake.last_round(&mut |source, _| given.push(source));
+        assert_eq!(given, [Source::Rule]);
+    }
+
+    #[test]
+    fn a_full_ring_drops_and_counts_and_goes_on_after() {
+        let (mut outbox, _second, mut intake, account) = two_rings();
+        let target = format!("/{}", "x".repeat(10_000));
+        for at in 0..150 {
+            outbox.offer(Source::Page, &sighting(at, &target));
+        }
+        let balance = account.balance();
+        let lost = balance.finished[End::Overflow as usize];
+        assert_eq!(balance.offered[Source::Page as usize], 150);
+        assert!(
+            (40..60).contains(&lost),
+            "{lost} of 150 were lost, of which a hundred fit"
+        );
+        assert_eq!(
+            round(&mut intake, Duration::from_secs(1)).len() as u64,
+            150 - lost
+        );
+        outbox.offer(Source::Page, &sighting(0, "/a"));
+        assert_eq!(round(&mut intake, Duration::from_secs(1)), ["/a"]);
+    }
+
+    #[test]
+    fn offers_after_the_reader_is_gone_are_overflow() {
+        let (mut outbox, _second, intake, account) = two_rings();
+        drop(intake);
+        outbox.offer(Source::Page, &sighting(0, "/a"));
+        assert_eq!(account.balance().finished[End::Overflow as usize], 1);
+    }
+
+    #[tokio::test]
+    async fn the_first_offer_after_a_rest_wakes_and_plenty_wakes_at_once() {
+        let (mut outbox, _second, mut intake, _) = two_rings();
+        assert!(round(&mut intake, Duration::from_secs(1)).is_empty());
+        assert_eq!(intake.due(), None, "nothing came: it rests");
+        let offered = Instant::now();
+        outbox.offer(Source::Page, &sighting(0, "/a"));
+        intake.signalled().await;
+        let due = intake.due().unwrap();
+        assert!(due > offered && due <= Instant::now() + ROUND);
+        for at in 0..10 {
+            outbox.offer(Source::Page, &sighting(at, &"x".repeat(10_000)));
+        }
+        intake.signalled().await;
+        assert!(intake.due().unwrap() <= Instant::now());
+    }
+}

@@ -21,7 +21,7 @@ use super::{
 
 /// How long a sender without work keeps its connection: less than servers and what stands before them usually do.
 const IDLE: Duration = Duration::from_secs(30);
-/// How often more senders may be started, at the least and at the most: about once an answer.
+/// How long events wait for a sender before more are started, at the least and at the most.
 const GROWTH: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
 
 /// One attempt to make.
@@ -46,9 +46,9 @@ pub(super) struct Done {
 /// All senders, at most `concurrency` of them.
 ///
 /// The one that rested last works next, so that a fast Plausible is served over few connections and the others close.
-/// More are started only while events wait that no idle sender takes, and then at most as many as there are in about
-/// the time of one answer: a Plausible that answers in a millisecond gets through a burst before sixty connections are
-/// open, a distant one has them all after a few round trips.
+/// More are started only once events have waited for a sender for about the time of one answer, and then at most as many
+/// as there are: a Plausible that answers in a millisecond gets through a burst over the connections that it has, a
+/// distant one has all of them after a few round trips.
 pub(super) struct Senders {
     endpoint: Rc<Endpoint>,
     done: Rc<Letterbox>,
@@ -56,11 +56,12 @@ pub(super) struct Senders {
     /// Those without work, the one that rested last at the back.
     idle: VecDeque<(usize, Instant)>,
     concurrency: usize,
-    /// How many more may be started before `renewed` is a period old.
+    /// How many more may be started now.
     allowance: usize,
-    renewed: Option<Instant>,
+    /// Since when events have waited for a sender, or when more were allowed while they did.
+    short_since: Option<Instant>,
     /// What answers take, as a moving average.
-    answer: Duration,
+    answer: Option<Duration>,
 }
 
 impl Senders {
@@ -72,8 +73,8 @@ impl Senders {
             idle: VecDeque::new(),
             concurrency,
             allowance: 0,
-            renewed: None,
-            answer: Duration::ZERO,
+            short_since: None,
+            answer: None,
         }
     }
 
@@ -92,7 +93,7 @@ impl Senders {
         self.done.clone()
     }
 
-    /// Whether another attempt may start now.
+    /// Whether another attempt may start now. To be asked when there is one to make.
     pub(super) fn ready(&mut self, now: Instant) -> bool {
         if !self.idle.is_empty() {
             return true;
@@ -103,19 +104,24 @@ impl Senders {
         if self.endpoint.multiplexed() || self.slots.is_empty() {
             return true;
         }
-        if self.grows_at().is_none_or(|at| at <= now) {
+        self.short_since.get_or_insert(now);
+        if self.grows_at().is_some_and(|at| at <= now) {
             self.allowance = self.slots.len();
-            self.renewed = Some(now);
+            self.short_since = Some(now);
         }
         self.allowance > 0
     }
 
-    /// When another sender may be started, if none may now and one may be later without any attempt's end.
+    /// There is no attempt to make: events do not wait for senders.
+    pub(super) fn idle(&mut self) {
+        self.short_since = None;
+        self.allowance = 0;
+    }
+
+    /// When more senders may be started, if events wait for one.
     pub(super) fn grows_at(&self) -> Option<Instant> {
-        let period = self.answer.clamp(GROWTH.0, GROWTH.1);
-        self.renewed
-            .filter(|_| self.slots.len() < self.concurrency)
-            .map(|renewed| renewed + period)
+        let period = self.answer.unwrap_or_default().clamp(GROWTH.0, GROWTH.1);
+        self.short_since.map(|since| since + period)
     }
 
     /// Starts an attempt; [`Senders::ready`] has said that it may.
@@ -134,7 +140,10 @@ impl Senders {
 
     /// The sender of an attempt that ended has no work any more.
     pub(super) fn rest(&mut self, done: &Done, now: Instant) {
-        self.answer = (self.answer * 7 + done.took) / 8;
+        self.answer = Some(
+            self.answer
+                .map_or(done.took, |answer| (answer * 7 + done.took) / 8),
+        );
         if done.alive {
             self.idle.push_back((done.sender, now));
         } else {

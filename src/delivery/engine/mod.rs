@@ -202,13 +202,19 @@ impl<'a> Engine<'a> {
             self.lanes.admit(now);
         }
         let mut ends_left = ENDS_PER_PASS;
-        while self.breaker.allows(now) && self.senders.ready(instant) {
-            let next = self.lanes.take().or_else(|| {
+        while self.breaker.allows(now) {
+            if !self.lanes.ready() && !self.breaker.is_passing() {
                 // A probe is made with an event that has not just failed, if there is one.
                 self.lanes.admit(now);
-                self.lanes.take()
-            });
-            let Some(ticket) = next else { break };
+            }
+            if !self.lanes.ready() {
+                self.senders.idle();
+                break;
+            }
+            if !self.senders.ready(instant) {
+                break;
+            }
+            let Some(ticket) = self.lanes.take() else { break };
             if let Some(stored) = self.load(ticket, now) {
                 self.breaker.sent(ticket);
                 self.senders.send(Job { ticket, stored });

@@ -179,7 +179,6 @@ impl Engine<'_> {
         for position in too_many {
             self.queue.finish(position);
         }
-        self.drop_gone(instant);
     }
 
     /// Looks after the queue and for late events, if it is time.
@@ -187,6 +186,7 @@ impl Engine<'_> {
         if self.ends {
             self.timing.busy_until = instant + AFTERMATH;
         }
+        self.drop_gone(instant);
         if self.timing.sweeping {
             self.sweep(now);
         }
