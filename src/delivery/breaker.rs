@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     fn breaker() -> Breaker {
-        Breaker::new(Backoff::new(Duration::from_millis(500), Duration::from_secs(60)))
+        Breaker::new(Backoff::new(Duration::from_millis(500), Duration::from_mins(1)))
     }
 
     fn failure(visitor: u64, trouble: Trouble) -> Failure {
@@ -268,7 +268,7 @@ mod tests {
     fn retry_after_is_the_least_that_is_waited() {
         let mut breaker = tripped();
         let asked = Failure {
-            after: Duration::from_secs(120),
+            after: Duration::from_mins(2),
             ..failure(7, Trouble::ServerError(503))
         };
         breaker.failed(100, asked, 0.0);

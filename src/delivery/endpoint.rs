@@ -32,6 +32,10 @@ use super::{
 
 /// The most of a response's body that is read to keep its connection; Plausible's has two bytes.
 const LONGEST_BODY: u64 = 64 * 1_024;
+/// The most of a response's head that is read, in bytes.
+const LONGEST_HEAD: usize = 16 * 1_024;
+/// What all responses of one HTTP/2 connection may have under way.
+const WINDOW: u32 = 1 << 20;
 /// How long one of several addresses may take to connect before the next is tried.
 const ADDRESS_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -167,7 +171,10 @@ impl Endpoint {
         if !http2 {
             return Ok(Link::Http1(http1_over(stream).await?));
         }
-        let (link, connection) = http2::handshake(LocalExecutor, TokioIo::new(stream))
+        let (link, connection) = http2::Builder::new(LocalExecutor)
+            .initial_stream_window_size(LONGEST_BODY as u32)
+            .initial_connection_window_size(WINDOW)
+            .handshake(TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;
         spawn_local(async move {
@@ -244,7 +251,9 @@ async fn http1_over<S>(stream: S) -> io::Result<http1::SendRequest<Full<Bytes>>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (link, connection) = http1::handshake(TokioIo::new(stream))
+    let (link, connection) = http1::Builder::new()
+        .max_buf_size(LONGEST_HEAD)
+        .handshake(TokioIo::new(stream))
         .await
         .map_err(io::Error::other)?;
     spawn_local(async move {

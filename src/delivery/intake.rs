@@ -1,31 +1,24 @@
 //! From the workers' threads to the delivery thread.
 //!
-//! Each worker has an [`Outbox`]: a ring of bytes that it alone writes and the delivery thread alone reads. An offer
-//! copies the sighting into it: no lock, no allocation, no waiting. The delivery thread is woken by the first offer
-//! after a rest, collects at most [`ROUND`] later, and goes on in rounds for as long as anything comes; so an offer
-//! makes a system call only where the site was quiet before. A ring that gets [`PLENTY`] between two rounds wakes it
-//! at once.
+//! The delivery thread is woken by the first offer after a rest, collects all rings at most [`ROUND`] later, and goes on
+//! in rounds for as long as anything comes. So an offer makes a system call only where the site was quiet before, or
+//! where plenty has come.
 //!
 //! The rounds of one visitor's events on two workers must not swap them: what is collected is sorted by time, and what
 //! is younger than [`MARGIN`] stays for the next round, because another ring may still get an older one.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering, fence},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use rtrb::{Consumer, Producer, RingBuffer};
-use tokio::sync::Notify;
+use rtrb::{Consumer, RingBuffer};
 
 use super::{
-    account::{Account, End, Source},
+    account::{Account, Source},
     clock::Clock,
+    outbox::{Outbox, PREFIX, Signal},
 };
-use crate::event::Sighting;
 
 /// What one worker's ring holds, in bytes: a second and more of the heaviest traffic.
 const RING: usize = 1 << 20;
@@ -33,80 +26,8 @@ const RING: usize = 1 << 20;
 const ROUND: Duration = Duration::from_millis(20);
 /// How late an offer may reach its ring after its time was taken.
 const MARGIN: Duration = Duration::from_millis(5);
-/// Bytes in one ring that do not wait.
-const PLENTY: usize = 32 * 1_024;
 /// What is kept of the buffer between rounds.
 const KEPT: usize = 256 * 1_024;
-/// What stands before each sighting in a ring: its length (4 bytes), its source (1), its time (8).
-const PREFIX: usize = 13;
-
-/// Where one worker offers its events. A ring that is full drops the offer and counts it as overflow.
-#[derive(Debug)]
-pub struct Outbox {
-    ring: Producer<u8>,
-    scratch: Vec<u8>,
-    since_woken: usize,
-    signal: Arc<Signal>,
-    account: Arc<Account>,
-    clock: Clock,
-}
-
-impl Outbox {
-    /// The clock that a sighting's times are to be read from.
-    pub fn clock(&self) -> Clock {
-        self.clock
-    }
-
-    /// Hands an event on. Never blocks, never fails and never panics: an event that has no room is counted as overflow,
-    /// one whose encoding panics as rejected.
-    pub fn offer(&mut self, source: Source, sighting: &Sighting<'_>) {
-        self.account.offered(source, 1);
-        self.scratch.clear();
-        self.scratch.extend_from_slice(&[0; PREFIX]);
-        let encoded = catch_unwind(AssertUnwindSafe(|| sighting.encode(&mut self.scratch)));
-        if encoded.is_err() {
-            self.account.finished(End::Rejected, 1);
-            return;
-        }
-        let len = (self.scratch.len() - PREFIX) as u32;
-        self.scratch[..4].copy_from_slice(&len.to_le_bytes());
-        self.scratch[4] = source.tag();
-        self.scratch[5..PREFIX].copy_from_slice(&sighting.at_ns.to_le_bytes());
-        // An abandoned ring is one whose reader's thread ended for good.
-        if self.ring.is_abandoned() || self.ring.push_entire_slice(&self.scratch).is_err() {
-            self.account.finished(End::Overflow, 1);
-            return;
-        }
-        self.since_woken += self.scratch.len();
-        if self.since_woken >= PLENTY {
-            self.since_woken = 0;
-            self.signal.plenty.notify_one();
-        } else {
-            self.signal.first();
-        }
-    }
-}
-
-/// How a worker wakes the delivery thread.
-#[derive(Debug, Default)]
-struct Signal {
-    /// Set while the reader rests, and wants to hear of the next offer.
-    armed: AtomicBool,
-    first: Notify,
-    plenty: Notify,
-}
-
-impl Signal {
-    /// Wakes the reader if it rests. The fence and the one in [`Intake::rest`] order the ring's write before this
-    /// read, and the reader's arming before its last look into the ring: one of the two sees the other.
-    fn first(&self) {
-        fence(Ordering::SeqCst);
-        if self.armed.load(Ordering::Relaxed) && self.armed.swap(false, Ordering::Relaxed) {
-            self.first.notify_one();
-        }
-    }
-}
-
 /// The delivery thread's end of all rings.
 #[derive(Debug)]
 pub(super) struct Intake {
@@ -138,14 +59,7 @@ pub(super) fn rings(workers: usize, account: &Arc<Account>, clock: Clock) -> (Ve
     let (outboxes, rings) = (0..workers)
         .map(|_| {
             let (producer, consumer) = RingBuffer::new(RING);
-            let outbox = Outbox {
-                ring: producer,
-                scratch: Vec::new(),
-                since_woken: 0,
-                signal: signal.clone(),
-                account: account.clone(),
-                clock,
-            };
+            let outbox = Outbox::new(producer, signal.clone(), account.clone(), clock);
             (outbox, consumer)
         })
         .unzip();
@@ -183,8 +97,8 @@ impl Intake {
     pub(super) async fn signalled(&mut self) {
         tokio::select! {
             biased;
-            () = self.signal.plenty.notified() => self.due = Some(Instant::now()),
-            () = self.signal.first.notified() => {
+            () = self.signal.plenty() => self.due = Some(Instant::now()),
+            () = self.signal.first() => {
                 self.due.get_or_insert_with(|| Instant::now() + ROUND);
             }
         }
@@ -221,12 +135,11 @@ impl Intake {
 
     /// Arms the signal, unless an offer came in that very moment.
     fn rest(&mut self) {
-        self.signal.armed.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        self.signal.arm();
         if self.rings.iter().all(Consumer::is_empty) {
             self.due = None;
         } else {
-            self.signal.armed.store(false, Ordering::Relaxed);
+            self.signal.disarm();
             self.due = Some(Instant::now() + ROUND);
         }
     }
@@ -287,8 +200,8 @@ impl Intake {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use super::*;
-    use crate::page::What;
+    use super::{super::account::End, *};
+    use crate::{event::Sighting, page::What};
 
     fn sighting(at_ns: u64, target: &str) -> Sighting<'_> {
         Sighting {

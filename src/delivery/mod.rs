@@ -3,8 +3,8 @@
 //! # The way of an event
 //!
 //! 1. A worker [offers](Outbox::offer) a sighting: it is copied into the worker's ring, and the worker goes on
-//!    (`intake`).
-//! 2. The delivery thread collects the rings 20 ms later at the most, in the order of the sightings' times, makes an
+//!    (`outbox`).
+//! 2. The delivery thread collects the rings in rounds of 20 ms, in the order of the sightings' times (`intake`), makes an
 //!    event of each (`compose`), and appends them to the [queue](crate::queue): from then on they survive the process.
 //! 3. Each takes its place in its visitor's lane (`lanes`). Of a visitor one event is in flight at a time, in order;
 //!    visitors overtake each other freely; the oldest event that may go goes first, `concurrency` at once.
@@ -37,6 +37,7 @@ mod engine;
 mod intake;
 mod lanes;
 mod metrics;
+mod outbox;
 mod outcome;
 mod quiet;
 mod request;
@@ -65,7 +66,7 @@ use status::Shared;
 
 pub use account::Source;
 pub use clock::Clock;
-pub use intake::Outbox;
+pub use outbox::Outbox;
 pub use request::AddressError;
 pub use settings::{AddressHeader, Base, Settings};
 pub use status::{DeliveryStatus, QueueStatus, Status};
@@ -117,9 +118,10 @@ pub fn start(
     workers: usize,
     registry: &Registry,
 ) -> Result<(Delivery, Vec<Outbox>), Error> {
-    let tls = match settings.base.https {
-        true => Some(tls::client(settings.ca_file.as_deref())?),
-        false => None,
+    let tls = if settings.base.https {
+        Some(tls::client(settings.ca_file.as_deref())?)
+    } else {
+        None
     };
     let target = Target::new(&settings, tls)?;
     let clock = Clock::start();

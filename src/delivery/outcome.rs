@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, StatusCode, header};
 
 /// The longest that a `Retry-After` is obeyed: a server's slip must not silence us for a day.
-pub(super) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3_600);
+pub(super) const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// How one attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

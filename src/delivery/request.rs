@@ -57,7 +57,12 @@ impl Target {
             whole: format!("{scheme}://{authority}{path}").parse()?,
             path: path.parse()?,
             authority: authority.parse()?,
-            address_headers: settings.address_headers.iter().map(header_name).collect(),
+            address_headers: settings
+                .address_headers
+                .iter()
+                .copied()
+                .map(header_name)
+                .collect(),
         })
     }
 
@@ -103,7 +108,7 @@ fn part(stored: &Bytes, part: &[u8]) -> Bytes {
     }
 }
 
-fn header_name(header: &AddressHeader) -> HeaderName {
+fn header_name(header: AddressHeader) -> HeaderName {
     match header {
         AddressHeader::XForwardedFor => HeaderName::from_static("x-forwarded-for"),
         AddressHeader::XPlausibleIp => HeaderName::from_static("x-plausible-ip"),

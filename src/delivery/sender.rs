@@ -227,12 +227,12 @@ impl Slot {
     }
 
     async fn take(&self) -> Work {
-        poll_fn(|cx| match self.work.take() {
-            Some(work) => Poll::Ready(work),
-            None => {
-                self.waker.set(Some(cx.waker().clone()));
-                Poll::Pending
+        poll_fn(|cx| {
+            if let Some(work) = self.work.take() {
+                return Poll::Ready(work);
             }
+            self.waker.set(Some(cx.waker().clone()));
+            Poll::Pending
         })
         .await
     }

@@ -5,13 +5,9 @@
 
 mod settle;
 mod upkeep;
+mod wait;
 
-use std::{
-    collections::HashMap,
-    rc::Rc,
-    sync::atomic::Ordering,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, rc::Rc, sync::atomic::Ordering, time::Instant};
 
 use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -37,9 +33,6 @@ use crate::{
 
 /// Events that may end unsent in one pass, so that a long row of late ones does not hold up the rest.
 const ENDS_PER_PASS: usize = 10_000;
-/// How long a stop waits for what is in flight, at the most, and for how long it sends what is left.
-const STOP: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(1));
-
 /// What the delivery thread is told.
 #[derive(Debug)]
 pub(super) enum Command {
@@ -83,6 +76,8 @@ pub(super) struct Engine<'a> {
     lanes: Lanes,
     breaker: Breaker,
     backoff: Backoff,
+    /// In milliseconds.
+    max_age: u64,
     senders: Senders,
     letterbox: Rc<Letterbox>,
     batch: Batch,
@@ -98,6 +93,8 @@ pub(super) struct Engine<'a> {
     timing: upkeep::Timing,
     state: &'static str,
     quiet: Kinds,
+    /// Whether the log's last word on the breaker is that it tripped.
+    said_tripped: bool,
 }
 
 /// How an event that failed has fared.
@@ -146,6 +143,7 @@ impl<'a> Engine<'a> {
             lanes: Lanes::new(fastrand::u64(..)),
             breaker: Breaker::new(backoff),
             backoff,
+            max_age: u64::try_from(parts.settings.max_age.as_millis()).unwrap_or(u64::MAX),
             letterbox: senders.letterbox(),
             senders,
             batch: Batch::default(),
@@ -157,6 +155,7 @@ impl<'a> Engine<'a> {
             timing: upkeep::Timing::new(Instant::now()),
             state: "",
             quiet: Kinds::default(),
+            said_tripped: false,
         }
     }
 
@@ -270,92 +269,7 @@ impl<'a> Engine<'a> {
     }
 
     fn is_late(&self, at: u64, now: u64) -> bool {
-        u128::from(now.saturating_sub(at)) > self.settings.max_age.as_millis()
-    }
-
-    /// Waits until there is something to do, or a command.
-    async fn wait(&mut self, commands: &mut UnboundedReceiver<Command>) -> Option<Command> {
-        let until = self.next_time();
-        tokio::select! {
-            biased;
-            command = commands.recv() => {
-                // Whoever drops the handle wants an end too.
-                return Some(command.unwrap_or(Command::Stop { deadline: Instant::now() + STOP.0 }));
-            }
-            () = self.kept.intake.signalled() => {}
-            () = self.letterbox.filled() => {}
-            () = tokio::time::sleep_until(until.into()) => {}
-        }
-        self.gather().await;
-        None
-    }
-
-    /// Where one attempt has ended, others have too: lets them report, so that their ends are written down together.
-    async fn gather(&self) {
-        if !self.letterbox.is_empty() {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    /// When there will be something to do, without anything happening before.
-    fn next_time(&mut self) -> Instant {
-        let mut next = self.timing.due();
-        if self.hurry {
-            return Instant::now();
-        }
-        if let Some(round) = self.kept.intake.due() {
-            next = next.min(round);
-        }
-        next.min(self.next_send().unwrap_or(next))
-    }
-
-    /// When an attempt can start, if that is a matter of time alone.
-    fn next_send(&mut self) -> Option<Instant> {
-        let clock = self.shared.clock;
-        let event = if self.lanes.ready() {
-            0
-        } else {
-            self.lanes.next_due()?
-        };
-        if let Some(until) = self.breaker.until() {
-            return Some(clock.instant(event.max(until)));
-        }
-        if !self.breaker.is_passing() || self.senders.is_busy() {
-            return None;
-        }
-        if event > 0 {
-            return Some(clock.instant(event));
-        }
-        self.senders.grows_at()
-    }
-
-    /// Takes in everything that was offered, goes on sending for a moment if Plausible takes it, and waits for what is
-    /// in flight. What is left stays in the queue.
-    async fn stop(&mut self, deadline: Instant) {
-        let begun = Instant::now();
-        let deadline = deadline.min(begun + STOP.0);
-        self.take_in_all();
-        loop {
-            let now = Instant::now();
-            let send = now < begun + STOP.1 && now < deadline && self.breaker.is_passing();
-            self.pass(send);
-            let waiting = self.senders.in_flight() > 0 || self.hurry;
-            if !waiting && !(send && self.lanes.ready()) || now >= deadline {
-                break;
-            }
-            let next = if send {
-                self.next_time().min(deadline)
-            } else {
-                deadline
-            };
-            tokio::select! {
-                biased;
-                () = self.letterbox.filled() => self.gather().await,
-                () = tokio::time::sleep_until(next.into()) => {}
-            }
-        }
-        self.queue.flush();
-        self.publish();
+        now.saturating_sub(at) > self.max_age
     }
 
     /// Shows others what there is.

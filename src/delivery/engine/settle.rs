@@ -27,10 +27,10 @@ impl Engine<'_> {
     fn settle_one(&mut self, attempt: &Done, instant: Instant, now: u64) {
         let ticket = attempt.ticket;
         match attempt.outcome {
-            Outcome::Delivered => self.answered(ticket, End::Delivered, instant),
-            Outcome::DroppedByPlausible => self.answered(ticket, End::DroppedByPlausible, instant),
+            Outcome::Delivered => self.answered(ticket, End::Delivered),
+            Outcome::DroppedByPlausible => self.answered(ticket, End::DroppedByPlausible),
             Outcome::Rejected => {
-                self.answered(ticket, End::Rejected, instant);
+                self.answered(ticket, End::Rejected);
                 if let Some(events) = self.quiet.rejected.speak(instant, 1) {
                     tracing::error!(events, "Plausible rejected events as invalid");
                 }
@@ -46,10 +46,10 @@ impl Engine<'_> {
     }
 
     /// Plausible has judged the event, so Plausible works.
-    fn answered(&mut self, ticket: Ticket, end: End, instant: Instant) {
+    fn answered(&mut self, ticket: Ticket, end: End) {
         self.end(ticket, end);
         self.answered += 1;
-        if self.breaker.passed() == Some(Change::Passing) && self.quiet.breaker.speak(instant, 1).is_some() {
+        if self.breaker.passed() == Some(Change::Passing) && std::mem::take(&mut self.said_tripped) {
             tracing::info!("Plausible takes events again");
         }
     }
@@ -100,6 +100,7 @@ impl Engine<'_> {
         if self.quiet.breaker.speak(instant, 1).is_none() {
             return;
         }
+        self.said_tripped = true;
         let error = self.endpoint.describe(trouble);
         if let Trouble::Misconfigured(_) = trouble {
             tracing::error!(

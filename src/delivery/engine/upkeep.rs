@@ -80,7 +80,7 @@ impl Engine<'_> {
         for position in too_many {
             self.queue.finish(position);
         }
-        self.report(&recovered);
+        report(&recovered);
     }
 
     fn adopt(&mut self, by_source: [u64; Source::ALL.len()]) {
@@ -100,23 +100,6 @@ impl Engine<'_> {
             self.kept.adopted += found - expected;
         } else {
             self.ended(End::Overflow, expected - found);
-        }
-    }
-
-    fn report(&self, recovered: &Recovered) {
-        for note in &recovered.notes {
-            tracing::warn!("queue: {note}");
-        }
-        let (corrupt, evicted, expired) = (recovered.corrupt, recovered.evicted, recovered.expired);
-        if corrupt + evicted > 0 {
-            tracing::error!(corrupt, evicted, "queue: events of an earlier run are lost");
-        }
-        if recovered.pending + expired > 0 {
-            tracing::info!(
-                events = recovered.pending,
-                expired,
-                "queue: events of an earlier run were found"
-            );
         }
     }
 
@@ -210,12 +193,12 @@ impl Engine<'_> {
 
     /// Ends what is too late to be sent, whether or not anything can be sent.
     fn sweep(&mut self, now: u64) {
-        let max_age = self.settings.max_age.as_millis();
+        let max_age = self.max_age;
         let (queue, tries) = (&mut self.queue, &mut self.tries);
         let mut expired = 0;
         let more = self.lanes.sweep(
             ENDS_PER_PASS,
-            |facts| u128::from(now.saturating_sub(facts.at)) > max_age,
+            |facts| now.saturating_sub(facts.at) > max_age,
             |ticket, facts| {
                 queue.finish(facts.position);
                 tries.remove(&ticket);
@@ -259,9 +242,10 @@ impl Engine<'_> {
         if self.timing.alarm.as_deref() == alarm {
             return;
         }
-        match alarm {
-            Some(alarm) => tracing::error!("queue: {alarm}"),
-            None => tracing::info!("queue: in order again"),
+        if let Some(alarm) = alarm {
+            tracing::error!("queue: {alarm}");
+        } else {
+            tracing::info!("queue: in order again");
         }
         self.shared.set_alarm(alarm);
         self.timing.alarm = alarm.map(str::to_owned);
@@ -277,5 +261,22 @@ impl Engine<'_> {
                 "events were offered faster than they could be taken in, and are lost"
             );
         }
+    }
+}
+
+fn report(recovered: &Recovered) {
+    for note in &recovered.notes {
+        tracing::warn!("queue: {note}");
+    }
+    let (corrupt, evicted, expired) = (recovered.corrupt, recovered.evicted, recovered.expired);
+    if corrupt + evicted > 0 {
+        tracing::error!(corrupt, evicted, "queue: events of an earlier run are lost");
+    }
+    if recovered.pending + expired > 0 {
+        tracing::info!(
+            events = recovered.pending,
+            expired,
+            "queue: events of an earlier run were found"
+        );
     }
 }

@@ -78,7 +78,7 @@ fn the_last_offers_before_a_stop_are_sent_while_there_is_time() {
 fn a_silent_server_holds_up_no_stop() {
     let server = Server::start(|_, _| Reply::accepted().after(60_000));
     let mut settings = settings(server.address);
-    settings.timeout = Duration::from_secs(60);
+    settings.timeout = Duration::from_mins(1);
     let mut rig = Rig::new(settings);
     rig.offer(1, "/a");
     rig.wait_for("the request", |_| server.seen().len() == 1);

@@ -42,7 +42,7 @@ fn settings(plausible: SocketAddr) -> Settings {
         address_headers: vec![AddressHeader::XForwardedFor],
         timeout: Duration::from_secs(5),
         concurrency: 16,
-        max_age: Duration::from_secs(3_600),
+        max_age: Duration::from_hours(1),
         retry_initial: Duration::from_millis(20),
         retry_max: Duration::from_millis(200),
         max_tries: 10,
@@ -54,7 +54,7 @@ fn in_memory() -> queue::Settings {
     queue::Settings {
         at: At::Memory,
         max_bytes: 64 << 20,
-        max_age: Duration::from_secs(3_600),
+        max_age: Duration::from_hours(1),
     }
 }
 

@@ -278,8 +278,8 @@ fn late_events_expire_and_are_never_sent() {
         .unwrap();
     let mut settings = settings(nobody);
     settings.max_age = Duration::from_millis(300);
-    settings.retry_initial = Duration::from_secs(60);
-    settings.retry_max = Duration::from_secs(60);
+    settings.retry_initial = Duration::from_mins(1);
+    settings.retry_max = Duration::from_mins(1);
     let mut rig = Rig::new(settings);
     for visitor in 1..=10 {
         rig.offer(visitor, "/a");
