@@ -231,7 +231,7 @@ mod tests {
         let now = intake.clock.instant(0) + at;
         intake.due = Some(now);
         intake.round(now, &mut |_, bytes| {
-            given.push(Sighting::decode(bytes).unwrap().target.to_owned())
+            given.push(Sighting::decode(bytes).unwrap().target.to_owned());
         });
         given
     }

@@ -100,7 +100,7 @@ async fn answer(
     let body = body
         .collect()
         .await
-        .map(|body| body.to_bytes())
+        .map(http_body_util::Collected::to_bytes)
         .unwrap_or_default();
     assert!(body.starts_with(b"{"));
     tokio::time::sleep(Duration::from_millis(20)).await;

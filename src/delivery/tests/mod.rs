@@ -111,6 +111,7 @@ impl Rig {
     }
 
     /// Attempts made, by result.
+    #[allow(clippy::cast_sign_loss)] // a count
     fn attempts(&self, result: &str) -> u64 {
         let families = self.registry.gather();
         let family = families

@@ -183,9 +183,11 @@ fn a_wrong_address_throws_nothing_away() {
     for status in [301, 401, 404] {
         let right = Arc::new(AtomicBool::new(false));
         let answer = right.clone();
-        let server = Server::start(move |_, _| match answer.load(Ordering::SeqCst) {
-            true => Reply::accepted(),
-            false => Reply::status(status, &["Location: https://elsewhere.example/"]),
+        let server = Server::start(move |_, _| {
+            if answer.load(Ordering::SeqCst) {
+                return Reply::accepted();
+            }
+            Reply::status(status, &["Location: https://elsewhere.example/"])
         });
         let mut settings = settings(server.address);
         settings.max_tries = 1;
@@ -213,9 +215,11 @@ fn a_wrong_address_throws_nothing_away() {
 #[test]
 fn a_poison_event_ends_after_its_tries_and_delays_nobody() {
     let poison = address(66).to_string();
-    let server = Server::start(move |_, seen| match seen.visitor() == poison {
-        true => Reply::status(500, &[]),
-        false => Reply::accepted(),
+    let server = Server::start(move |_, seen| {
+        if seen.visitor() == poison {
+            return Reply::status(500, &[]);
+        }
+        Reply::accepted()
     });
     let mut settings = settings(server.address);
     settings.max_tries = 4;
@@ -250,9 +254,11 @@ fn a_poison_event_ends_after_its_tries_and_delays_nobody() {
 fn an_outage_uses_no_tries_up() {
     let up = Arc::new(AtomicBool::new(false));
     let answer = up.clone();
-    let server = Server::start(move |_, _| match answer.load(Ordering::SeqCst) {
-        true => Reply::accepted(),
-        false => Reply::status(502, &[]),
+    let server = Server::start(move |_, _| {
+        if answer.load(Ordering::SeqCst) {
+            return Reply::accepted();
+        }
+        Reply::status(502, &[])
     });
     let mut settings = settings(server.address);
     settings.max_tries = 2;

@@ -51,7 +51,9 @@ pub(super) struct Reply {
 impl Reply {
     /// A whole response with a short body and further field lines.
     pub(super) fn status(status: u16, fields: &[&str]) -> Self {
-        let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+        let fields = fields
+            .iter()
+            .fold(String::new(), |all, field| all + field + "\r\n");
         Reply::raw(&format!(
             "HTTP/1.1 {status} Some Reason\r\n{fields}Content-Length: 2\r\n\r\nok"
         ))
