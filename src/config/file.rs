@@ -42,7 +42,11 @@ pub(super) fn read(path: &Path, text: &str, mistakes: &mut Mistakes) -> File {
     if !errors.is_empty() {
         for error in errors {
             let start = error.span().map_or(text.len(), |s| s.start);
-            let problem = format!("not TOML: {} (column {})", one_line(error.message()), lines.column(start));
+            let problem = format!(
+                "not TOML: {} (column {})",
+                one_line(error.message()),
+                lines.column(start)
+            );
             mistakes.push(Mistake::key(&lines.origin(start), "", problem));
         }
         return File {
@@ -69,16 +73,27 @@ pub(super) fn read(path: &Path, text: &str, mistakes: &mut Mistakes) -> File {
             }
             DeValue::Table(table) => read_table(name, table, &lines, &mut file, mistakes),
             other => {
-                let known = keys::listed(keys::names_in(name));
+                let known = keys::listed(&keys::names_in(name));
                 let problem = format!("a table is wanted: [{name}] with {known}");
-                mistakes.push(Mistake::value(&origin, name, lines.value(other).quoted(), problem));
+                mistakes.push(Mistake::value(
+                    &origin,
+                    name,
+                    lines.value(other).quoted(),
+                    problem,
+                ));
             }
         }
     }
     file
 }
 
-fn read_table(table: &str, content: &DeTable<'_>, lines: &Lines<'_>, file: &mut File, mistakes: &mut Mistakes) {
+fn read_table(
+    table: &str,
+    content: &DeTable<'_>,
+    lines: &Lines<'_>,
+    file: &mut File,
+    mistakes: &mut Mistakes,
+) {
     for (name, value) in content {
         let origin = lines.origin(name.span().start);
         let name = name.get_ref().as_ref();

@@ -69,12 +69,20 @@ pub(super) const KEYS: &[Key] = &[
     key("app.response_timeout", Kind::Text, "\"60s\""),
     key("app.keep_alive", Kind::Text, "\"4s\""),
     key("admin.address", Kind::Text, "\"127.0.0.1:9090\""),
-    key("client.trusted_proxies", Kind::List, "[\"loopback\", \"private\"]"),
+    key(
+        "client.trusted_proxies",
+        Kind::List,
+        "[\"loopback\", \"private\"]",
+    ),
     key("client.header", Kind::Text, "\"x-forwarded-for\""),
     key("client.trusted_hops", Kind::Integer, "0"),
     key("client.to_app", Kind::Text, "\"rewrite\""),
     key("plausible.url", Kind::Text, "\"https://plausible.io\""),
-    key("plausible.address_header", Kind::TextOrList, "\"x-forwarded-for\""),
+    key(
+        "plausible.address_header",
+        Kind::TextOrList,
+        "\"x-forwarded-for\"",
+    ),
     key("plausible.timeout", Kind::Text, "\"10s\""),
     key("plausible.concurrency", Kind::Integer, "64"),
     key("plausible.max_age", Kind::Text, "\"24h\""),
@@ -144,7 +152,10 @@ pub(super) fn unknown_table(table: &str) -> String {
     }
     match nearest(table, tables()) {
         Some(near) => format!("no such table; did you mean [{near}]?"),
-        None => format!("no such table; there are {}", listed(tables().collect())),
+        None => format!(
+            "no such table; there are {}",
+            listed(&tables().collect::<Vec<_>>())
+        ),
     }
 }
 
@@ -157,14 +168,14 @@ pub(super) fn unknown_key(table: &str, name: &str) -> String {
     if let Some(elsewhere) = KEYS.iter().find(|k| name_of(k.path) == name) {
         return format!("no such key; did you mean {}?", elsewhere.path);
     }
-    format!("no such key; [{table}] has {}", listed(here))
+    format!("no such key; [{table}] has {}", listed(&here))
 }
 
 /// What to say of an unknown key of a `[[sites]]` table.
 pub(super) fn unknown_site_key(name: &str) -> String {
     match nearest(name, SITE_KEYS.iter().copied()) {
         Some(near) => format!("no such key; did you mean sites.{near}?"),
-        None => format!("no such key; [[sites]] has {}", listed(SITE_KEYS.to_vec())),
+        None => format!("no such key; [[sites]] has {}", listed(SITE_KEYS)),
     }
 }
 
@@ -184,8 +195,10 @@ pub(super) fn unknown_variable(name: &str, others: &[&str]) -> String {
         .filter(|(score, _)| *score >= ALIKE);
     match best {
         Some((_, near)) => format!("no such variable; did you mean {near}?"),
-        None => "no such variable; they are called GATECOUNT_ and a key's path, such as GATECOUNT_LISTEN_ADDRESS"
-            .to_owned(),
+        None => {
+            "no such variable; they are called GATECOUNT_ and a key's path, such as GATECOUNT_LISTEN_ADDRESS"
+                .to_owned()
+        }
     }
 }
 
@@ -206,7 +219,7 @@ fn alike(a: &str, b: &str) -> f64 {
 }
 
 /// `a, b and c`
-pub(super) fn listed(names: Vec<&str>) -> String {
+pub(super) fn listed(names: &[&str]) -> String {
     match names.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
         Some((only, _)) => (*only).to_owned(),

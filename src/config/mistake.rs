@@ -53,7 +53,12 @@ pub struct Mistake {
 
 impl Mistake {
     /// A mistake in a value.
-    pub(super) fn value(origin: &Origin, key: &str, value: impl Into<String>, problem: impl Into<String>) -> Self {
+    pub(super) fn value(
+        origin: &Origin,
+        key: &str,
+        value: impl Into<String>,
+        problem: impl Into<String>,
+    ) -> Self {
         Mistake {
             origin: origin.clone(),
             key: key.to_owned(),
@@ -123,6 +128,10 @@ impl Mistakes {
 
     pub(super) fn push(&mut self, mistake: Mistake) {
         self.0.push(mistake);
+    }
+
+    pub(super) fn extend(&mut self, mistakes: Vec<Mistake>) {
+        self.0.extend(mistakes);
     }
 
     pub(super) fn is_empty(&self) -> bool {

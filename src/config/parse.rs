@@ -15,7 +15,7 @@ use crate::{
 use super::keys;
 
 /// Longer durations than this are a slip, and would overflow clocks.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+const LONGEST: Duration = Duration::from_hours(365 * 24);
 
 /// What a path to a Unix socket may measure in bytes: `sun_path` less its final zero.
 const SOCKET_PATH: usize = 107;
@@ -73,9 +73,12 @@ pub(super) fn listen(text: &str, base: &Path) -> Parsed<Listen> {
     if let Some(path) = text.strip_prefix("unix:") {
         return Ok(Listen::Unix(socket_path(path, base)?));
     }
-    text.parse()
-        .map(Listen::Tcp)
-        .map_err(|_| format!("ADDRESS:PORT or unix:/PATH is wanted, such as \"0.0.0.0:8080\"{}", hint(text)))
+    text.parse().map(Listen::Tcp).map_err(|_| {
+        format!(
+            "ADDRESS:PORT or unix:/PATH is wanted, such as \"0.0.0.0:8080\"{}",
+            hint(text)
+        )
+    })
 }
 
 /// `127.0.0.1:9090`
@@ -120,7 +123,9 @@ pub(super) fn upstream(text: &str, base: &Path) -> Parsed<Upstream> {
     }
     let (authority, path) = split_authority(rest);
     if !matches!(path, "" | "/") {
-        return Err(format!("{WANTED}, without a path or query: the app gets the client's"));
+        return Err(format!(
+            "{WANTED}, without a path or query: the app gets the client's"
+        ));
     }
     let (host, port) = host_and_port(authority).map_err(|problem| format!("{WANTED}: {problem}"))?;
     Ok(Upstream::Tcp(host, port.unwrap_or(80)))
@@ -185,7 +190,9 @@ fn host_and_port(authority: &str) -> Parsed<(String, Option<u16>)> {
         (address, port)
     } else {
         match authority.split_once(':') {
-            Some((_, port)) if port.contains(':') => return Err("an IPv6 address goes between [ and ]".to_owned()),
+            Some((_, port)) if port.contains(':') => {
+                return Err("an IPv6 address goes between [ and ]".to_owned());
+            }
             Some((host, port)) => (host, Some(port)),
             None => (authority, None),
         }
@@ -198,7 +205,12 @@ fn host_and_port(authority: &str) -> Parsed<(String, Option<u16>)> {
         return Err("the host is no name or address".to_owned());
     }
     let port = port
-        .map(|p| p.parse::<u16>().ok().filter(|p| *p > 0).ok_or("the port is 1 to 65535"))
+        .map(|p| {
+            p.parse::<u16>()
+                .ok()
+                .filter(|p| *p > 0)
+                .ok_or("the port is 1 to 65535")
+        })
         .transpose()?;
     Ok((host.to_ascii_lowercase(), port))
 }
@@ -237,7 +249,9 @@ pub(super) fn address_source(text: &str) -> Parsed<AddressSource> {
     let source = text.parse::<AddressSource>().map_err(|error| error.to_string())?;
     // A list header misspelt would be a single-address header that never comes: every visitor would be the proxy.
     if let AddressSource::Single(name) = &source
-        && let Some(meant) = LIST_HEADERS.iter().find(|known| strsim::damerau_levenshtein(known, name) <= 2)
+        && let Some(meant) = LIST_HEADERS
+            .iter()
+            .find(|known| strsim::damerau_levenshtein(known, name) <= 2)
     {
         return Err(format!("no such header; did you mean \"{meant}\"?"));
     }
@@ -272,7 +286,11 @@ pub(super) fn domain(text: &str) -> Parsed<String> {
 /// A file name's extension, with or without its dot, in lower case.
 pub(super) fn extension(text: &str) -> Parsed<String> {
     let bare = text.strip_prefix('.').unwrap_or(text);
-    if bare.is_empty() || !bare.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
+    if bare.is_empty()
+        || !bare
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    {
         return Err("a file name's extension is wanted, such as \"pdf\"".to_owned());
     }
     Ok(bare.to_ascii_lowercase())

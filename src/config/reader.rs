@@ -72,7 +72,11 @@ impl<'s> Reader<'s> {
                 .ok()
                 .filter(|n| range.contains(n))
                 .ok_or_else(|| {
-                    let problem = format!("a whole number from {} to {} is wanted", range.start(), range.end());
+                    let problem = format!(
+                        "a whole number from {} to {} is wanted",
+                        range.start(),
+                        range.end()
+                    );
                     vec![mistake(key, spot, problem)]
                 }),
             _ => Err(Vec::new()),
@@ -90,8 +94,14 @@ impl<'s> Reader<'s> {
                 Settled::Text(text) => parse::size(text),
                 _ => return Err(Vec::new()),
             };
-            size.and_then(|s| if range.contains(&s) { Ok(s) } else { Err(told.to_owned()) })
-                .map_err(|problem| vec![mistake(key, spot, problem)])
+            size.and_then(|s| {
+                if range.contains(&s) {
+                    Ok(s)
+                } else {
+                    Err(told.to_owned())
+                }
+            })
+            .map_err(|problem| vec![mistake(key, spot, problem)])
         });
         defaulted(value)
     }
@@ -124,17 +134,16 @@ impl<'s> Reader<'s> {
                 .and_then(|settled| Ok((parse(&settled, &spot, base)?, settled)));
             match outcome {
                 Ok((value, settled)) => best = Some((value, settled, spot.origin)),
-                Err(found) => found.into_iter().for_each(|m| self.mistakes.push(m)),
+                Err(found) => self.mistakes.extend(found),
             }
         }
-        let (value, settled, origin) = match best {
-            Some(best) => best,
-            None => {
-                let spot = default_of(key)?;
-                let settled = spot.settle(key.kind).ok()?;
-                let value = parse(&settled, &spot, &self.sources.directory).ok()?;
-                (value, settled, Origin::Default)
-            }
+        let (value, settled, origin) = if let Some(best) = best {
+            best
+        } else {
+            let spot = default_of(key)?;
+            let settled = spot.settle(key.kind).ok()?;
+            let value = parse(&settled, &spot, &self.sources.directory).ok()?;
+            (value, settled, Origin::Default)
         };
         self.shown.push(Shown {
             key: path,
@@ -167,7 +176,11 @@ impl<'s> Reader<'s> {
             (a, b) if a >= b => one,
             _ => other,
         };
-        let value = self.shown.iter().find(|s| s.key == blamed).map_or("", |s| &s.toml);
+        let value = self
+            .shown
+            .iter()
+            .find(|s| s.key == blamed)
+            .map_or("", |s| &s.toml);
         let mistake = Mistake::value(self.origin(blamed), blamed, value, problem);
         self.mistakes.push(mistake);
     }
@@ -190,7 +203,11 @@ pub(super) fn each<T>(
             }
         }
     }
-    if mistakes.is_empty() { Ok(values) } else { Err(mistakes) }
+    if mistakes.is_empty() {
+        Ok(values)
+    } else {
+        Err(mistakes)
+    }
 }
 
 fn mistake(key: &str, spot: &Spot<Value>, problem: String) -> Mistake {

@@ -27,8 +27,8 @@ const STATE: &str = "/var/lib/gatecount";
 
 /// The extensions that Plausible's tracker takes for downloads.
 const DOWNLOADS: &[&str] = &[
-    "pdf", "xlsx", "docx", "txt", "rtf", "csv", "exe", "key", "pps", "ppt", "pptx", "7z", "pkg", "rar", "gz", "zip",
-    "avi", "mov", "mp4", "mpeg", "wmv", "midi", "mp3", "wav", "wma", "dmg",
+    "pdf", "xlsx", "docx", "txt", "rtf", "csv", "exe", "key", "pps", "ppt", "pptx", "7z", "pkg", "rar", "gz",
+    "zip", "avi", "mov", "mp4", "mpeg", "wmv", "midi", "mp3", "wav", "wma", "dmg",
 ];
 
 /// Everything, resolved.
@@ -76,7 +76,10 @@ pub(super) fn resolve(sources: &Sources, wanted: Wanted) -> Result<Resolved, Mis
         r.clash("plausible.retry_max", "plausible.retry_initial", problem);
     }
     if client.trusted_hops > 0
-        && matches!(client.header, client::AddressSource::Single(_) | client::AddressSource::None)
+        && matches!(
+            client.header,
+            client::AddressSource::Single(_) | client::AddressSource::None
+        )
     {
         let problem = "trusted_hops counts the entries of a list: with it client.header is \"x-forwarded-for\" or \
                        \"forwarded\"";
@@ -107,7 +110,10 @@ pub(super) fn resolve(sources: &Sources, wanted: Wanted) -> Result<Resolved, Mis
 fn proxy(r: &mut Reader<'_>, wanted: Wanted) -> Option<proxy::Settings> {
     let listen = r.text("listen.address", parse::listen);
     if let Listen::Unix(path) = &listen {
-        r.show("listen.address", value::quote(&format!("unix:{}", path.display())));
+        r.show(
+            "listen.address",
+            value::quote(&format!("unix:{}", path.display())),
+        );
     }
     let mut workers = r.integer("listen.workers", 0..=1024) as usize;
     if workers == 0 {
@@ -129,7 +135,8 @@ fn proxy(r: &mut Reader<'_>, wanted: Wanted) -> Option<proxy::Settings> {
     }
     if !said && wanted == Wanted::All && !r.given.broken {
         let problem = "missing: say where the app listens, by --app http://127.0.0.1:3000, GATECOUNT_APP_URL or url in [app]";
-        r.mistakes.push(Mistake::key(&Origin::Default, "app.url", problem));
+        r.mistakes
+            .push(Mistake::key(&Origin::Default, "app.url", problem));
     }
     let connect_timeout = r.text("app.connect_timeout", |t, _| parse::duration(t));
     let response_timeout = r.text("app.response_timeout", |t, _| parse::duration(t));
@@ -172,16 +179,20 @@ fn delivery(r: &mut Reader<'_>) -> delivery::Settings {
         let Settled::List(items) = settled else {
             return Err(Vec::new());
         };
-        let mut headers = each("plausible.address_header", items, |item, _| parse::address_header(item))?;
+        let mut headers = each("plausible.address_header", items, |item, _| {
+            parse::address_header(item)
+        })?;
         if headers.is_empty() {
             let problem = "\"x-forwarded-for\", \"x-plausible-ip\" or both as a list is wanted";
             let mistake = Mistake::value(&spot.origin, "plausible.address_header", "[]", problem);
             return Err(vec![mistake]);
         }
         let mut seen = Vec::new();
-        headers.retain(|h| !seen.contains(h) && {
-            seen.push(*h);
-            true
+        headers.retain(|h| {
+            !seen.contains(h) && {
+                seen.push(*h);
+                true
+            }
         });
         Ok(headers)
     });
@@ -228,7 +239,9 @@ fn ca_file(r: &mut Reader<'_>) -> Option<PathBuf> {
 
 /// `[queue]`; its records are kept as long as delivery wants them.
 fn queue(r: &mut Reader<'_>, max_age: std::time::Duration) -> queue::Settings {
-    let disk = r.text("queue.at", |t, _| parse::word(t, &[("disk", true), ("memory", false)]));
+    let disk = r.text("queue.at", |t, _| {
+        parse::word(t, &[("disk", true), ("memory", false)])
+    });
     let path = r.text("queue.path", |text, base| match text {
         "" => Ok(None),
         _ => parse::path_from(text, base).map(Some),
@@ -242,13 +255,19 @@ fn queue(r: &mut Reader<'_>, max_age: std::time::Duration) -> queue::Settings {
     } else {
         At::Memory
     };
-    queue::Settings { at, max_bytes, max_age }
+    queue::Settings {
+        at,
+        max_bytes,
+        max_age,
+    }
 }
 
 /// What systemd gives, else the system's place, else the user's (XDG Base Directory Specification).
 fn state_directory(sources: &Sources) -> PathBuf {
     // Several directories are parted by colons (systemd.exec(5), StateDirectory=).
-    let given = sources.variable("STATE_DIRECTORY").and_then(|dirs| dirs.split(':').next());
+    let given = sources
+        .variable("STATE_DIRECTORY")
+        .and_then(|dirs| dirs.split(':').next());
     if let Some(directory) = given.filter(|d| !d.is_empty()) {
         return directory.into();
     }
@@ -314,7 +333,10 @@ fn log(r: &mut Reader<'_>) -> Option<String> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let readable = |text: &str| EnvFilter::builder().parse(text).is_ok();
     let Some(said) = r.given.log.take() else {
-        let general = r.sources.variable("RUST_LOG").filter(|text| !text.is_empty() && readable(text));
+        let general = r
+            .sources
+            .variable("RUST_LOG")
+            .filter(|text| !text.is_empty() && readable(text));
         return general.map(str::to_owned);
     };
     let value::Value::Loose(text) = said.what else {
@@ -323,8 +345,12 @@ fn log(r: &mut Reader<'_>) -> Option<String> {
     // A single word that is no level would be taken for a module's name, and silence all others.
     let word = text.bytes().all(|b| b.is_ascii_alphanumeric());
     if (word && !LEVELS.contains(&text.to_ascii_lowercase().as_str())) || !readable(&text) {
-        let problem = format!("{} or directives such as \"info,gatecount=debug\" are wanted", keys::listed(LEVELS.to_vec()));
-        r.mistakes.push(Mistake::value(&said.origin, "log", value::quote(&text), problem));
+        let problem = format!(
+            "{} or directives such as \"info,gatecount=debug\" are wanted",
+            keys::listed(&LEVELS)
+        );
+        r.mistakes
+            .push(Mistake::value(&said.origin, "log", value::quote(&text), problem));
     }
     Some(text)
 }
@@ -344,23 +370,29 @@ fn addresses(r: &mut Reader<'_>, proxy: Option<&proxy::Settings>, admin: &admin:
     match &proxy.listen {
         Listen::Tcp(listen) => {
             if parse::covers(*listen, admin.address) {
-                let problem = format!("listen.address and admin.address must differ, and here both are port {}", listen.port());
+                let problem = format!(
+                    "listen.address and admin.address must differ, and here both are port {}",
+                    listen.port()
+                );
                 r.clash("admin.address", "listen.address", problem);
             }
             if here.is_some_and(|app| parse::covers(*listen, app)) || app == Some(*listen) {
-                let problem = "the app's own address is wanted, and this is where gatecount listens (listen.address)";
+                let problem =
+                    "the app's own address is wanted, and this is where gatecount listens (listen.address)";
                 r.clash("app.url", "listen.address", problem);
             }
         }
         Listen::Unix(path) => {
             if proxy.app.upstream == Upstream::Unix(path.clone()) {
-                let problem = "the app's own socket is wanted, and this is where gatecount listens (listen.address)";
+                let problem =
+                    "the app's own socket is wanted, and this is where gatecount listens (listen.address)";
                 r.clash("app.url", "listen.address", problem);
             }
         }
     }
     if here.is_some_and(|app| parse::covers(admin.address, app)) {
-        let problem = "the app's own address is wanted, and this is gatecount's admin address (admin.address)";
+        let problem =
+            "the app's own address is wanted, and this is gatecount's admin address (admin.address)";
         r.clash("app.url", "admin.address", problem);
     }
 }

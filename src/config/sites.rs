@@ -29,11 +29,25 @@ pub(super) fn resolve(r: &mut Reader<'_>, wanted: bool) -> (Sites, Vec<ShownSite
     let tables = std::mem::take(&mut r.given.sites);
     let said = !tables.is_empty() || r.given.domain.is_some();
     for table in tables {
-        let hosts = list(r, "sites.hosts", table.hosts.as_ref(), &table, Kind::List, |text| {
-            let pattern = text.parse::<HostPattern>().map_err(|e| e.to_string())?;
-            Ok((pattern, text.to_owned()))
-        });
-        let domains = list(r, "sites.domain", table.domain.as_ref(), &table, Kind::TextOrList, parse::domain);
+        let hosts = list(
+            r,
+            "sites.hosts",
+            table.hosts.as_ref(),
+            &table,
+            Kind::List,
+            |text| {
+                let pattern = text.parse::<HostPattern>().map_err(|e| e.to_string())?;
+                Ok((pattern, text.to_owned()))
+            },
+        );
+        let domains = list(
+            r,
+            "sites.domain",
+            table.domain.as_ref(),
+            &table,
+            Kind::TextOrList,
+            parse::domain,
+        );
         let (patterns, hosts) = hosts.into_iter().unzip();
         shown.push(ShownSite {
             hosts,
@@ -77,19 +91,26 @@ fn list<T>(
         } else {
             "domain = \"example.com\""
         };
-        r.mistakes.push(Mistake::key(&table.origin, key, format!("missing: each site has {example}")));
+        r.mistakes.push(Mistake::key(
+            &table.origin,
+            key,
+            format!("missing: each site has {example}"),
+        ));
         return Vec::new();
     };
     let outcome = match spot.settle(kind) {
-        Ok(Settled::List(items)) if items.is_empty() => {
-            Err(vec![Mistake::value(&spot.origin, key, "[]", "at least one is wanted")])
-        }
+        Ok(Settled::List(items)) if items.is_empty() => Err(vec![Mistake::value(
+            &spot.origin,
+            key,
+            "[]",
+            "at least one is wanted",
+        )]),
         Ok(Settled::List(items)) => each(key, &items, |item, _| parse(item)),
         Ok(_) => Err(Vec::new()),
         Err((part, wanted)) => Err(vec![Mistake::value(&part.origin, key, part.what, wanted)]),
     };
     outcome.unwrap_or_else(|found| {
-        found.into_iter().for_each(|m| r.mistakes.push(m));
+        r.mistakes.extend(found);
         Vec::new()
     })
 }
@@ -99,13 +120,18 @@ fn domains(r: &mut Reader<'_>, spot: &Spot<Value>) -> Vec<String> {
     let outcome = match spot.settle(Kind::List) {
         Ok(Settled::List(items)) if items.is_empty() => {
             let problem = "a site's name at Plausible is wanted, such as \"example.com\"";
-            Err(vec![Mistake::value(&spot.origin, "sites.domain", spot.what.quoted(), problem)])
+            Err(vec![Mistake::value(
+                &spot.origin,
+                "sites.domain",
+                spot.what.quoted(),
+                problem,
+            )])
         }
         Ok(Settled::List(items)) => each("sites.domain", &items, |item, _| parse::domain(item)),
         _ => Err(Vec::new()),
     };
     outcome.unwrap_or_else(|found| {
-        found.into_iter().for_each(|m| r.mistakes.push(m));
+        r.mistakes.extend(found);
         Vec::new()
     })
 }

@@ -121,7 +121,10 @@ impl Sources {
 
     fn gather_file(&self, path: &Path, origin: &Origin, given: &mut Given, mistakes: &mut Mistakes) {
         let whole = self.directory.join(path);
-        whole.parent().unwrap_or(&self.directory).clone_into(&mut given.base);
+        whole
+            .parent()
+            .unwrap_or(&self.directory)
+            .clone_into(&mut given.base);
         given.files.push(whole.clone());
         let unreadable = |origin: &Origin, problem: String| Mistake {
             origin: origin.clone(),
@@ -138,7 +141,11 @@ impl Sources {
         };
         match String::from_utf8(bytes) {
             Ok(text) => {
-                let File { values, sites, broken } = file::read(path, &text, mistakes);
+                let File {
+                    values,
+                    sites,
+                    broken,
+                } = file::read(path, &text, mistakes);
                 given.broken = broken;
                 given.sites = sites;
                 for (key, value) in values {
@@ -158,7 +165,10 @@ impl Sources {
     }
 
     fn gather_environment(&self, given: &mut Given, mistakes: &mut Mistakes) {
-        let ours = self.environment.iter().filter(|(name, _)| name.starts_with(PREFIX));
+        let ours = self
+            .environment
+            .iter()
+            .filter(|(name, _)| name.starts_with(PREFIX));
         for (name, value) in ours {
             let origin = Origin::Environment(name.clone());
             let key = keys::KEYS.iter().find(|k| keys::variable(k.path) == *name);
@@ -168,14 +178,23 @@ impl Sources {
                                    GATECOUNT_DOMAIN=example.com stands for every host, [[sites]] in the file for some";
                     mistakes.push(Mistake::key(&origin, "", problem));
                 } else if name != FOREIGN && !is_service_link(name, value.to_str().unwrap_or_default()) {
-                    mistakes.push(Mistake::key(&origin, "", keys::unknown_variable(name, FLAG_VARIABLES)));
+                    mistakes.push(Mistake::key(
+                        &origin,
+                        "",
+                        keys::unknown_variable(name, FLAG_VARIABLES),
+                    ));
                 }
                 continue;
             }
             let Some(text) = value.to_str() else {
                 if name != "GATECOUNT_CONFIG" {
                     let key = key.map_or("", |k| k.path);
-                    mistakes.push(Mistake::value(&origin, key, format!("{value:?}"), "not UTF-8"));
+                    mistakes.push(Mistake::value(
+                        &origin,
+                        key,
+                        format!("\"{}\"", value.display()),
+                        "not UTF-8",
+                    ));
                 }
                 continue;
             };
@@ -219,14 +238,31 @@ impl Sources {
         }
         match queue.as_deref() {
             None => {}
-            Some("memory") => given.values.entry("queue.at").or_default().push(spot("--queue", "memory")),
+            Some("memory") => given
+                .values
+                .entry("queue.at")
+                .or_default()
+                .push(spot("--queue", "memory")),
             Some(text @ ("" | "disk")) => {
                 let problem = "memory or a directory is wanted (./disk for a directory of that name)";
-                mistakes.push(Mistake::value(&Origin::Flag("--queue"), "queue.path", format!("{text:?}"), problem));
+                mistakes.push(Mistake::value(
+                    &Origin::Flag("--queue"),
+                    "queue.path",
+                    format!("{text:?}"),
+                    problem,
+                ));
             }
             Some(directory) => {
-                given.values.entry("queue.at").or_default().push(spot("--queue", "disk"));
-                given.values.entry("queue.path").or_default().push(spot("--queue", directory));
+                given
+                    .values
+                    .entry("queue.at")
+                    .or_default()
+                    .push(spot("--queue", "disk"));
+                given
+                    .values
+                    .entry("queue.path")
+                    .or_default()
+                    .push(spot("--queue", directory));
             }
         }
         if !domain.is_empty() {
@@ -240,7 +276,9 @@ impl Sources {
 
 impl Debug for Sources {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sources").field("flags", &self.flags).finish_non_exhaustive()
+        f.debug_struct("Sources")
+            .field("flags", &self.flags)
+            .finish_non_exhaustive()
     }
 }
 
@@ -266,7 +304,9 @@ pub(super) struct Given {
 /// Whether Kubernetes (or a container link) set this variable: a Service called `gatecount…` puts its addresses into
 /// every container of its namespace, in names that begin as ours do and that nobody of ours chose.
 fn is_service_link(name: &str, value: &str) -> bool {
-    let address = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
+    let address = ["tcp://", "udp://", "sctp://"]
+        .iter()
+        .any(|scheme| value.starts_with(scheme));
     name.ends_with("_SERVICE_HOST")
         || name.contains("_SERVICE_PORT")
         || (name.ends_with("_PORT") && address)
@@ -292,6 +332,9 @@ fn can_write(directory: &Path) -> bool {
     let probe = place.join(format!(".gatecount-{}", std::process::id()));
     match fs::OpenOptions::new().write(true).create_new(true).open(&probe) {
         Ok(_) => fs::remove_file(&probe).is_ok(),
-        Err(error) => matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded),
+        Err(error) => matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        ),
     }
 }

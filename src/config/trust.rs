@@ -58,14 +58,23 @@ fn read(items: &[Spot<String>], base: &Path, sources: &Sources) -> Result<Ranges
         match read_list(&path, sources) {
             Ok(trust) => ranges.trust.push(trust),
             Err(Unread::File(problem)) => {
-                mistakes.push(Mistake::value(&item.origin, KEY, value::quote(&item.what), problem));
+                mistakes.push(Mistake::value(
+                    &item.origin,
+                    KEY,
+                    value::quote(&item.what),
+                    problem,
+                ));
             }
             Err(Unread::Lines(found)) => mistakes.extend(found),
         }
         ranges.given.push(format!("@{}", path.display()));
         ranges.files.push(path);
     }
-    if mistakes.is_empty() { Ok(ranges) } else { Err(mistakes) }
+    if mistakes.is_empty() {
+        Ok(ranges)
+    } else {
+        Err(mistakes)
+    }
 }
 
 /// Why a list was not read.

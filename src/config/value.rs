@@ -1,5 +1,7 @@
 //! A value as it was given, and what it is once its key's kind is known.
 
+use std::fmt::Write;
+
 use super::{keys::Kind, mistake::Origin};
 
 /// A value as it was given.
@@ -59,8 +61,9 @@ impl Spot<Value> {
             (offending, wanted)
         };
         match (&self.what, kind) {
-            (Value::Text(text), Kind::Text | Kind::Size)
-            | (Value::Loose(text), Kind::Text | Kind::Size) => Ok(Settled::Text(text.clone())),
+            (Value::Text(text) | Value::Loose(text), Kind::Text | Kind::Size) => {
+                Ok(Settled::Text(text.clone()))
+            }
             (Value::Text(text), Kind::TextOrList) => Ok(Settled::List(vec![self.with(text.clone())])),
             (Value::Integer(Ok(number)), Kind::Integer | Kind::Size) => Ok(Settled::Integer(*number)),
             (Value::Boolean(value), Kind::Boolean | Kind::BooleanOrList) => Ok(Settled::Boolean(*value)),
@@ -92,7 +95,9 @@ impl Spot<Value> {
         if text.trim().is_empty() {
             return Vec::new();
         }
-        text.split(',').map(|part| self.with(part.trim().to_owned())).collect()
+        text.split(',')
+            .map(|part| self.with(part.trim().to_owned()))
+            .collect()
     }
 
     fn with<T>(&self, what: T) -> Spot<T> {
@@ -132,7 +137,10 @@ pub(super) fn quote(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() => out.push_str(&format!("\\u{:04X}", c as u32)),
+            c if c.is_control() => {
+                // Writing to a String does not fail.
+                let _ = write!(out, "\\u{:04X}", c as u32);
+            }
             c => out.push(c),
         }
     }

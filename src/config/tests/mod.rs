@@ -20,13 +20,18 @@ fn sources(files: &[(&str, &str)], environment: &[(&str, &str)], flags: Flags) -
         .iter()
         .map(|(name, text)| (root.join(name), text.as_bytes().to_vec()))
         .collect();
-    let config = files.contains_key(&root.join("gatecount.toml")).then(|| "gatecount.toml".into());
+    let config = files
+        .contains_key(&root.join("gatecount.toml"))
+        .then(|| "gatecount.toml".into());
     Sources {
         flags: Flags {
             config: flags.config.or(config),
             ..flags
         },
-        environment: environment.iter().map(|(n, v)| ((*n).to_owned(), (*v).into())).collect(),
+        environment: environment
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).into()))
+            .collect(),
         directory: root.to_owned(),
         read: Box::new(move |path| {
             let missing = || io::Error::new(io::ErrorKind::NotFound, "no such file");

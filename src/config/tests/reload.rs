@@ -6,7 +6,10 @@ use super::*;
 fn a_reload_tells_what_it_cannot_apply() {
     let old = from_file("[client]\ntrusted_proxies = []\n[queue]\npath = \"/a\"\n").unwrap();
     let new = "[listen]\ndrain = \"1s\"\n[client]\ntrusted_proxies = [\"loopback\"]\n[pages]\nnot_found = true\n[queue]\nat = \"memory\"\npath = \"/a\"\n";
-    assert_eq!(old.needs_restart(&from_file(new).unwrap()), ["listen.drain", "queue.at"]);
+    assert_eq!(
+        old.needs_restart(&from_file(new).unwrap()),
+        ["listen.drain", "queue.at"]
+    );
     assert_eq!(old.needs_restart(&old), [""; 0]);
 }
 
@@ -28,7 +31,10 @@ fn sites_can_be_reloaded() {
 #[test]
 fn the_file_and_its_lists_are_watched() {
     let files = [
-        ("gatecount.toml", "[client]\ntrusted_proxies = [\"@cdn\", \"@/etc/gatecount/more\"]\n"),
+        (
+            "gatecount.toml",
+            "[client]\ntrusted_proxies = [\"@cdn\", \"@/etc/gatecount/more\"]\n",
+        ),
         ("cdn", "203.0.113.1"),
         ("more", ""),
     ];
@@ -40,12 +46,24 @@ fn the_file_and_its_lists_are_watched() {
 #[test]
 fn a_broken_list_is_told_with_its_own_line() {
     let files = [
-        ("gatecount.toml", "[client]\ntrusted_proxies = [\n\"@cdn\",\n\"@none\",\n\"10.0.0.0/33\"]\n"),
+        (
+            "gatecount.toml",
+            "[client]\ntrusted_proxies = [\n\"@cdn\",\n\"@none\",\n\"10.0.0.0/33\"]\n",
+        ),
         ("cdn", "203.0.113.1\n# fine\nexample.com # not\n"),
     ];
     let told = told(load(&sources(&files, &[], enough())));
     assert_eq!(told.len(), 3, "{told:?}");
-    assert!(told[0].starts_with("/etc/gatecount/cdn:3: client.trusted_proxies = \"example.com\": "), "{told:?}");
-    assert_eq!(told[1], "gatecount.toml:4: client.trusted_proxies = \"@none\": can't be read: no such file");
-    assert!(told[2].starts_with("gatecount.toml:5: client.trusted_proxies = \"10.0.0.0/33\": "), "{told:?}");
+    assert!(
+        told[0].starts_with("/etc/gatecount/cdn:3: client.trusted_proxies = \"example.com\": "),
+        "{told:?}"
+    );
+    assert_eq!(
+        told[1],
+        "gatecount.toml:4: client.trusted_proxies = \"@none\": can't be read: no such file"
+    );
+    assert!(
+        told[2].starts_with("gatecount.toml:5: client.trusted_proxies = \"10.0.0.0/33\": "),
+        "{told:?}"
+    );
 }

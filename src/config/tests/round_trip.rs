@@ -25,10 +25,16 @@ fn what_check_prints_resolves_to_the_same() {
         (FULL, &[][..], Flags::default()),
         (MINIMAL, &[][..], Flags::default()),
     ] {
-        let first = load(&sources(&[("gatecount.toml", file), ("cdn", lists)], environment, flags)).unwrap();
+        let first = load(&sources(
+            &[("gatecount.toml", file), ("cdn", lists)],
+            environment,
+            flags,
+        ))
+        .unwrap();
         let printed = first.to_toml();
         let files = [("gatecount.toml", printed.as_str()), ("cdn", lists)];
-        let second = load(&sources(&files, &[], Flags::default())).unwrap_or_else(|m| panic!("{m}\n{printed}"));
+        let second =
+            load(&sources(&files, &[], Flags::default())).unwrap_or_else(|m| panic!("{m}\n{printed}"));
         assert_eq!(first.needs_restart(&second), [""; 0], "{printed}");
         assert_eq!(values(&printed), values(&second.to_toml()));
         assert_eq!(format!("{:?}", first.page), format!("{:?}", second.page));
@@ -53,7 +59,10 @@ fn check_says_where_each_value_came_from() {
         ("workers = 4", "default"),
         ("hosts = [\"*\"]", "--domain"),
     ] {
-        let line = printed.lines().find(|l| l.starts_with(value)).unwrap_or_else(|| panic!("{value}\n{printed}"));
+        let line = printed
+            .lines()
+            .find(|l| l.starts_with(value))
+            .unwrap_or_else(|| panic!("{value}\n{printed}"));
         assert!(line.ends_with(&format!("  # {origin}")), "{line}");
     }
 }
@@ -77,11 +86,15 @@ fn every_known_key_is_read() {
     for key in keys::KEYS {
         assert!(config.shown.iter().any(|s| s.key == key.path), "{}", key.path);
     }
-    let Given { values, .. } = sources(&[("gatecount.toml", FULL)], &[], Flags::default()).gather(&mut Mistakes::default());
+    let Given { values, .. } =
+        sources(&[("gatecount.toml", FULL)], &[], Flags::default()).gather(&mut Mistakes::default());
     assert_eq!(values.len(), keys::KEYS.len());
 }
 
 /// A printed configuration without its comments, which tell where values came from.
 fn values(printed: &str) -> Vec<&str> {
-    printed.lines().map(|l| l.rsplit_once("  # ").map_or(l, |(value, _)| value.trim_end())).collect()
+    printed
+        .lines()
+        .map(|l| l.rsplit_once("  # ").map_or(l, |(value, _)| value.trim_end()))
+        .collect()
 }
