@@ -200,7 +200,7 @@ impl Lines<'_> {
 
 /// The line, from 1, of a byte offset.
 pub(super) fn line_of(text: &[u8], offset: usize) -> usize {
-    text.iter().take(offset).filter(|b| **b == b'\n').count() + 1
+    memchr::memchr_iter(b'\n', &text[..offset.min(text.len())]).count() + 1
 }
 
 fn one_line(message: &str) -> String {

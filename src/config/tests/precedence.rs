@@ -29,7 +29,7 @@ fn the_smallest_start_has_every_default() {
     );
     assert_eq!(proxy.app.upstream, Upstream::Tcp("127.0.0.1".to_owned(), 3000));
     assert_eq!(proxy.app.connect_timeout, Duration::from_secs(2));
-    assert_eq!(proxy.app.response_timeout, Duration::from_secs(60));
+    assert_eq!(proxy.app.response_timeout, Duration::from_mins(1));
     assert_eq!(proxy.app.keep_alive, Duration::from_secs(4));
     assert_eq!(config.admin.address, "127.0.0.1:9090".parse().unwrap());
     let client = &config.client;
@@ -46,11 +46,11 @@ fn the_smallest_start_has_every_default() {
         (delivery.timeout, delivery.concurrency),
         (Duration::from_secs(10), 64)
     );
-    assert_eq!(delivery.max_age, Duration::from_secs(24 * 3600));
+    assert_eq!(delivery.max_age, Duration::from_hours(24));
     assert_eq!(delivery.retry_initial, Duration::from_millis(500));
     assert_eq!(
         (delivery.retry_max, delivery.max_tries),
-        (Duration::from_secs(60), 10)
+        (Duration::from_mins(1), 10)
     );
     assert_eq!(delivery.ca_file, None);
     assert_eq!(config.queue.at, At::Disk("/var/lib/gatecount".into()));
