@@ -268,3 +268,14 @@ fn base(https: bool, host: &str, port: u16, path: &str) -> Base {
         path: path.to_owned(),
     }
 }
+
+#[test]
+fn whether_a_directory_can_be_written_is_tried_and_leaves_nothing() {
+    let writable = Sources::of_flags(Flags::default()).writable;
+    let root = tempfile::tempdir().unwrap();
+    assert!(writable(root.path()));
+    assert!(writable(&root.path().join("new")), "its parent can be written");
+    assert!(!writable(&root.path().join("no/parent")));
+    assert!(!writable(Path::new("/proc")), "nobody makes files there");
+    assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
+}
