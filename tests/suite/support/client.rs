@@ -26,7 +26,8 @@ pub(crate) const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Geck
 pub(crate) const OLD_SAFARI: &str = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_14_6) AppleWebKit/605.1.15 \
      (KHTML, like Gecko) Version/13.1.2 Safari/605.1.15";
 
-const DOCUMENT: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";
+const DOCUMENT: &str =
+    "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";
 
 /// What Chrome sends when a link is followed.
 pub(crate) const NAVIGATION: &[(&str, &str)] = &[
@@ -47,7 +48,10 @@ pub(crate) const OLD_NAVIGATION: &[(&str, &str)] = &[("User-Agent", OLD_SAFARI),
 /// What Chrome sends for a picture in a page.
 pub(crate) const IMAGE: &[(&str, &str)] = &[
     ("User-Agent", CHROME),
-    ("Accept", "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"),
+    (
+        "Accept",
+        "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8",
+    ),
     ("Sec-Fetch-Site", "same-origin"),
     ("Sec-Fetch-Mode", "no-cors"),
     ("Sec-Fetch-Dest", "image"),
@@ -164,7 +168,11 @@ impl Request {
         let mut out = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
         for (name, value) in &self.fields {
             out.extend(format!("{name}: ").bytes());
-            out.extend(value.chars().map(|c| u8::try_from(c).expect("values are Latin-1")));
+            out.extend(
+                value
+                    .chars()
+                    .map(|c| u8::try_from(c).expect("values are Latin-1")),
+            );
             out.extend(b"\r\n");
         }
         out.extend(b"\r\n");
@@ -243,7 +251,8 @@ impl Client {
     /// Reads a response to this method.
     #[track_caller]
     pub(crate) fn response_to(&mut self, method: &str) -> Response {
-        self.try_response_to(method).unwrap_or_else(|e| panic!("no response: {e}"))
+        self.try_response_to(method)
+            .unwrap_or_else(|e| panic!("no response: {e}"))
     }
 
     /// Reads a response to this method, or says what went wrong on the connection.
@@ -266,7 +275,7 @@ impl Client {
         } else {
             match head.framing().map_err(io::Error::other)? {
                 Framing::None => Body {
-                    bytes: self.wire.to_end()?,
+                    bytes: self.wire.until_end()?,
                     ..Body::default()
                 },
                 framing => self.wire.body(framing),
@@ -284,7 +293,10 @@ impl Client {
     /// Reads the next head, be it informational or final.
     #[track_caller]
     pub(crate) fn head(&mut self) -> Head {
-        self.wire.head().expect("read a head").expect("a head before the end")
+        self.wire
+            .head()
+            .expect("read a head")
+            .expect("a head before the end")
     }
 
     /// Reads exactly so many bytes.
@@ -302,7 +314,7 @@ impl Client {
     /// Reads what comes until the peer closes.
     #[track_caller]
     pub(crate) fn until_closed(&mut self) -> Vec<u8> {
-        self.wire.to_end().expect("the peer closes")
+        self.wire.until_end().expect("the peer closes")
     }
 
     /// Gives up waiting after this time instead of the usual one.

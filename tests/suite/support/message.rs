@@ -83,7 +83,9 @@ impl Head {
                 .parse()
                 .map(Framing::Length)
                 .map_err(|e| format!("content-length {one:?}: {e}")),
-            _ => Err(format!("ambiguous framing: transfer-encoding {encodings:?}, content-length {lengths:?}")),
+            _ => Err(format!(
+                "ambiguous framing: transfer-encoding {encodings:?}, content-length {lengths:?}"
+            )),
         }
     }
 }

@@ -30,7 +30,9 @@ impl Metrics {
     /// Takes the text apart; a line that is none of the format's fails the test.
     #[track_caller]
     pub(crate) fn parse(text: &str) -> Metrics {
-        let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let lines = text
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
         Metrics {
             series: lines
                 .map(|line| series(line).unwrap_or_else(|| panic!("no metric line: {line:?}")))
@@ -73,27 +75,31 @@ impl Metrics {
     }
 
     /// Requests decided.
-    pub(crate) fn decided(&self) -> f64 {
+    pub(crate) fn decided(&self) -> u64 {
         self.metric("gatecount_decisions_total").value()
     }
 
     /// Requests decided so.
-    pub(crate) fn decisions(&self, decision: &str) -> f64 {
-        self.metric("gatecount_decisions_total").label("decision", decision).value()
+    pub(crate) fn decisions(&self, decision: &str) -> u64 {
+        self.metric("gatecount_decisions_total")
+            .label("decision", decision)
+            .value()
     }
 
     /// Events offered, from all sources.
-    pub(crate) fn offered(&self) -> f64 {
+    pub(crate) fn offered(&self) -> u64 {
         self.metric("gatecount_events_offered_total").value()
     }
 
     /// Events that ended so.
-    pub(crate) fn finished(&self, outcome: &str) -> f64 {
-        self.metric("gatecount_events_finished_total").label("outcome", outcome).value()
+    pub(crate) fn finished(&self, outcome: &str) -> u64 {
+        self.metric("gatecount_events_finished_total")
+            .label("outcome", outcome)
+            .value()
     }
 
     /// Events that have not ended.
-    pub(crate) fn pending(&self) -> f64 {
+    pub(crate) fn pending(&self) -> u64 {
         self.metric("gatecount_queue_events").value()
     }
 
@@ -102,9 +108,10 @@ impl Metrics {
     pub(crate) fn assert_account(&self) {
         let finished = self.metric("gatecount_events_finished_total").value();
         let (offered, pending) = (self.offered(), self.pending());
-        assert!(
-            (offered - finished - pending).abs() < 0.5,
-            "offered {offered} is not finished {finished} + pending {pending}"
+        assert_eq!(
+            offered,
+            finished + pending,
+            "offered is not finished ({finished}) + pending ({pending})"
         );
     }
 }
@@ -124,9 +131,10 @@ impl<'a> Query<'a> {
         self
     }
 
-    /// Their sum; 0 where there is none.
-    pub(crate) fn value(&self) -> f64 {
-        self.metrics.series.iter().filter(|s| self.holds(s)).map(|s| s.value).sum()
+    /// Their sum, which for what is compared here is a whole number; 0 where there is none.
+    pub(crate) fn value(&self) -> u64 {
+        let matching = self.metrics.series.iter().filter(|s| self.holds(s));
+        matching.map(|s| s.value.max(0.0).round() as u64).sum()
     }
 
     fn holds(&self, series: &Series) -> bool {
@@ -144,7 +152,10 @@ fn series(line: &str) -> Option<Series> {
     };
     let label = |pair: &str| {
         let (name, value) = pair.split_once('=')?;
-        Some((name.to_owned(), value.strip_prefix('"')?.trim_end_matches('"').to_owned()))
+        Some((
+            name.to_owned(),
+            value.strip_prefix('"')?.trim_end_matches('"').to_owned(),
+        ))
     };
     Some(Series {
         name: name.to_owned(),

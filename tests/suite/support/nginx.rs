@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::{SocketAddr, TcpListener, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -23,7 +23,11 @@ pub(crate) struct Nginx {
 
 /// Whether an nginx is installed, with the stream module or without.
 pub(crate) fn installed() -> bool {
-    Command::new("nginx").arg("-v").stderr(Stdio::null()).status().is_ok()
+    Command::new("nginx")
+        .arg("-v")
+        .stderr(Stdio::null())
+        .status()
+        .is_ok()
 }
 
 /// The line that loads the stream module where it is a shared object, empty where it is built in; `None` where
@@ -34,28 +38,28 @@ pub(crate) fn stream_module() -> Option<String> {
     if flags.contains("--with-stream ") {
         return Some(String::new());
     }
-    ["/usr/lib/nginx/modules", "/usr/lib64/nginx/modules", "/usr/local/lib/nginx/modules"]
-        .iter()
-        .map(|folder| format!("{folder}/ngx_stream_module.so"))
-        .find(|file| Path::new(file).exists())
-        .map(|file| format!("load_module {file};\n"))
+    [
+        "/usr/lib/nginx/modules",
+        "/usr/lib64/nginx/modules",
+        "/usr/local/lib/nginx/modules",
+    ]
+    .iter()
+    .map(|folder| format!("{folder}/ngx_stream_module.so"))
+    .find(|file| Path::new(file).exists())
+    .map(|file| format!("load_module {file};\n"))
 }
 
 impl Nginx {
-    /// An HTTP proxy that appends the client to `X-Forwarded-For`, as most of them stand in the world.
+    /// The configuration of `deploy/nginx`, its addresses changed: an HTTP proxy that appends the client to
+    /// `X-Forwarded-For`.
     pub(crate) fn appending(to: SocketAddr) -> Nginx {
+        let deployed = fs::read_to_string(deployed()).expect("read deploy/nginx");
+        assert!(deployed.contains("server 127.0.0.1:8080;") && deployed.contains("listen 8000;"));
         Nginx::start("", |listen| {
-            format!(
-                "http {{ access_log off;
-                    client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4;
-                    scgi_temp_path t5;
-                    upstream next {{ server {to}; keepalive 8; }}
-                    server {{ listen {listen};
-                        location / {{ proxy_pass http://next; proxy_http_version 1.1;
-                            proxy_set_header Connection \"\"; proxy_set_header Host $http_host;
-                            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-                            proxy_set_header X-Forwarded-Proto $scheme; }} }} }}"
-            )
+            let server = deployed
+                .replace("server 127.0.0.1:8080;", &format!("server {to};"))
+                .replace("listen 8000;", &format!("listen {listen};"));
+            http(&server)
         })
     }
 
@@ -83,7 +87,7 @@ impl Nginx {
             let mut nginx = Nginx {
                 address,
                 child,
-                directory: directory,
+                directory,
             };
             if nginx.answers() {
                 return nginx;
@@ -119,10 +123,33 @@ impl Drop for Nginx {
     }
 }
 
-/// Whether nginx takes this configuration (`nginx -t`), or what it says against it.
-pub(crate) fn check(directory: &Path) -> Result<(), String> {
-    let output = command(directory).arg("-t").output().map_err(|e| e.to_string())?;
-    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+/// Whether nginx takes a file of `server` blocks (`nginx -t`), or what it says against it.
+pub(crate) fn check(servers: &str) -> Result<(), String> {
+    let directory = TempDir::new().map_err(|e| e.to_string())?;
+    let text = format!("pid nginx.pid; events {{}}\n{}\n", http(servers));
+    fs::write(directory.path().join("nginx.conf"), text).map_err(|e| e.to_string())?;
+    let output = command(directory.path())
+        .arg("-t")
+        .output()
+        .map_err(|e| e.to_string())?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+/// The configuration that is deployed with gatecount.
+pub(crate) fn deployed() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/nginx/gatecount.conf")
+}
+
+/// Around `server` blocks, everything nginx writes kept in its own directory.
+fn http(servers: &str) -> String {
+    format!(
+        "http {{ access_log off; client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3;\n\
+         uwsgi_temp_path t4; scgi_temp_path t5;\n{servers}\n}}"
+    )
 }
 
 fn command(directory: &Path) -> Command {

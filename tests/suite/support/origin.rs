@@ -27,8 +27,6 @@ use super::{
 pub(crate) struct Seen {
     /// The connection it came on, numbered from 0.
     pub(crate) connection: usize,
-    /// Its number on that connection, from 0.
-    pub(crate) nth: usize,
     /// Its head, byte for byte.
     pub(crate) head: Head,
     /// Its body, decoded, where the manner read it.
@@ -123,8 +121,8 @@ impl Visit<'_> {
 
     /// Waits until the peer closes.
     pub(crate) fn until_left(&mut self) -> io::Result<()> {
-        self.wire.patience(Duration::from_secs(300));
-        self.wire.to_end().map(drop)
+        self.wire.patience(Duration::from_mins(5));
+        self.wire.until_end().map(drop)
     }
 }
 
@@ -182,7 +180,11 @@ impl Origin {
     ) -> Origin {
         let listener = UnixListener::bind(path).expect("bind a Unix socket");
         let accept = move || listener.accept().map(|(stream, _)| Socket::Unix(stream));
-        Origin::serve(Place::Unix(path.to_owned()), Shared::new(manner, Then::Keep), accept)
+        Origin::serve(
+            Place::Unix(path.to_owned()),
+            Shared::new(manner, Then::Keep),
+            accept,
+        )
     }
 
     /// Accepts each connection and resets it at once.
@@ -312,10 +314,10 @@ impl Shared {
 
     /// Answers requests until the manner, the peer or an error ends it. An error of the socket is the peer's leave.
     fn converse(&self, connection: usize, mut wire: Wire) {
-        wire.patience(Duration::from_secs(300));
+        wire.patience(Duration::from_mins(5));
         for nth in 0.. {
             let Ok(Some(head)) = wire.head() else { break };
-            let record = self.record(connection, nth, head.clone());
+            let record = self.record(connection, head.clone());
             let mut visit = Visit {
                 head,
                 nth,
@@ -339,12 +341,11 @@ impl Shared {
         self.forget(&wire);
     }
 
-    fn record(&self, connection: usize, nth: usize, head: Head) -> Record {
+    fn record(&self, connection: usize, head: Head) -> Record {
         let fault = ambiguity(&head).map(Fault::Malformed);
         let mut seen = lock(&self.seen);
         seen.push(Seen {
             connection,
-            nth,
             head,
             body: Vec::new(),
             trailers: Vec::new(),
@@ -402,7 +403,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// A page for every path, kept alive.
 pub(crate) fn pages(visit: &mut Visit) -> io::Result<Then> {
     visit.body();
-    visit.answer("text/html; charset=utf-8", b"<!doctype html><title>A page</title>")?;
+    visit.answer(
+        "text/html; charset=utf-8",
+        b"<!doctype html><title>A page</title>",
+    )?;
     Ok(Then::Keep)
 }
 
@@ -497,7 +501,10 @@ pub(crate) fn upgrades_and_echoes(visit: &mut Visit) -> io::Result<Then> {
 /// the sender.
 pub(crate) fn on_command(
     head: &str,
-) -> (mpsc::Sender<Vec<u8>>, impl Fn(&mut Visit) -> io::Result<Then> + Send + Sync + 'static) {
+) -> (
+    mpsc::Sender<Vec<u8>>,
+    impl Fn(&mut Visit) -> io::Result<Then> + Send + Sync + 'static,
+) {
     let (sender, pieces) = mpsc::channel::<Vec<u8>>();
     let (pieces, head) = (Mutex::new(pieces), head.to_owned());
     let manner = move |visit: &mut Visit| {

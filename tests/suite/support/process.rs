@@ -34,7 +34,6 @@ pub(crate) struct Builder {
     config: Table,
     domain: Option<String>,
     environment: Vec<(String, String)>,
-    wrapper: Vec<String>,
     directory: Arc<TempDir>,
 }
 
@@ -70,7 +69,6 @@ impl Builder {
             config: Table::new(),
             domain: Some("example.com".into()),
             environment: Vec::new(),
-            wrapper: Vec::new(),
             directory,
         }
         .set("listen.address", "127.0.0.1:0")
@@ -112,7 +110,14 @@ impl Builder {
         let list = |items: &[&str]| toml::Value::from(items.to_vec());
         let mut site = Table::new();
         site.insert("hosts".into(), list(hosts));
-        site.insert("domain".into(), if let [one] = domains { (*one).into() } else { list(domains) });
+        site.insert(
+            "domain".into(),
+            if let [one] = domains {
+                (*one).into()
+            } else {
+                list(domains)
+            },
+        );
         self.config
             .entry("sites")
             .or_insert_with(|| toml::Value::Array(Vec::new()))
@@ -125,12 +130,6 @@ impl Builder {
     /// Sets an environment variable.
     pub(crate) fn environment(mut self, name: &str, value: &str) -> Builder {
         self.environment.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Runs it by another program.
-    pub(crate) fn under(mut self, wrapper: &[&str]) -> Builder {
-        self.wrapper = wrapper.iter().map(|&w| w.to_owned()).collect();
         self
     }
 
@@ -155,14 +154,7 @@ impl Builder {
     pub(crate) fn start(self) -> Sidecar {
         self.write();
         let begun = Instant::now();
-        let mut command = match self.wrapper.split_first() {
-            None => Command::new(BINARY),
-            Some((program, arguments)) => {
-                let mut command = Command::new(program);
-                command.args(arguments).arg(BINARY);
-                command
-            }
-        };
+        let mut command = Command::new(BINARY);
         command.arg("--config").arg(self.file());
         if let Some(domain) = &self.domain {
             command.args(["--domain", domain]);
@@ -200,9 +192,11 @@ impl Builder {
                 Err(e) => Err(format!("listen {listen:?}: {e}")),
             }
         });
-        eventually("/readyz turns 200", || match sidecar.try_admin("/readyz")?.status() {
-            200 => Ok(()),
-            other => Err(format!("it is {other}")),
+        eventually("/readyz turns 200", || {
+            match sidecar.try_admin("/readyz")?.status() {
+                200 => Ok(()),
+                other => Err(format!("it is {other}")),
+            }
         });
         sidecar
     }
@@ -243,16 +237,19 @@ impl Sidecar {
     /// comes to Plausible. Gives the last reading.
     #[track_caller]
     pub(crate) fn settled(&self, requests: usize) -> Metrics {
-        eventually(&format!("{requests} requests decided and no event pending"), || {
-            let metrics = self.metrics();
-            metrics.assert_account();
-            let (decided, pending) = (metrics.decided(), metrics.pending());
-            if decided as usize == requests && pending == 0.0 {
-                Ok(metrics)
-            } else {
-                Err(format!("{decided} decided, {pending} pending"))
-            }
-        })
+        eventually(
+            &format!("{requests} requests decided and no event pending"),
+            || {
+                let metrics = self.metrics();
+                metrics.assert_account();
+                let (decided, pending) = (metrics.decided(), metrics.pending());
+                if decided == requests as u64 && pending == 0 {
+                    Ok(metrics)
+                } else {
+                    Err(format!("{decided} decided, {pending} pending"))
+                }
+            },
+        )
     }
 
     /// Waits until a reading pleases.
@@ -260,7 +257,11 @@ impl Sidecar {
     pub(crate) fn await_metrics(&self, what: &str, pleases: impl Fn(&Metrics) -> bool) -> Metrics {
         eventually(what, || {
             let metrics = self.metrics();
-            if pleases(&metrics) { Ok(metrics) } else { Err(format!("{metrics:?}")) }
+            if pleases(&metrics) {
+                Ok(metrics)
+            } else {
+                Err(format!("{metrics:?}"))
+            }
         })
     }
 
@@ -319,14 +320,19 @@ impl Sidecar {
     /// Resident memory, in bytes.
     pub(crate) fn rss(&self) -> u64 {
         let text = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("read /proc");
-        let line = text.lines().find(|l| l.starts_with("VmRSS:")).expect("a VmRSS line");
+        let line = text
+            .lines()
+            .find(|l| l.starts_with("VmRSS:"))
+            .expect("a VmRSS line");
         let kibibytes = line.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok());
         kibibytes.expect("a number") * 1024
     }
 
     /// Open file descriptors.
     pub(crate) fn descriptors(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("read /proc").count()
+        fs::read_dir(format!("/proc/{}/fd", self.child.id()))
+            .expect("read /proc")
+            .count()
     }
 
     /// What it wrote so far.
@@ -389,7 +395,10 @@ impl Log {
             if ended.is_some() || start.elapsed() > DEADLINE {
                 let _ = child.kill();
                 let _ = child.wait();
-                panic!("no line names {name:?}; ended: {ended:?}; log:\n{}", self.lines().join("\n"));
+                panic!(
+                    "no line names {name:?}; ended: {ended:?}; log:\n{}",
+                    self.lines().join("\n")
+                );
             }
             thread::sleep(Duration::from_millis(2));
         }

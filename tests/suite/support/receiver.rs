@@ -4,9 +4,8 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    future::{self, Future},
+    future,
     net::{IpAddr, SocketAddr},
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, mpsc},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -54,7 +53,10 @@ pub(crate) struct Arrival {
 impl Arrival {
     /// The first value of this field.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.fields
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
     }
 
     /// A string of the body.
@@ -64,7 +66,9 @@ impl Arrival {
 
     /// The address that Plausible takes for the visitor's, and the user agent.
     pub(crate) fn visitor(&self) -> (String, String) {
-        let address = self.field("x-plausible-ip").or_else(|| self.field("x-forwarded-for"));
+        let address = self
+            .field("x-plausible-ip")
+            .or_else(|| self.field("x-forwarded-for"));
         (
             address.unwrap_or_default().to_owned(),
             self.field("user-agent").unwrap_or_default().to_owned(),
@@ -93,7 +97,6 @@ type Script = dyn FnMut(&Arrival, usize) -> Reply + Send;
 
 /// A running receiver.
 pub(crate) struct Receiver {
-    address: SocketAddr,
     url: String,
     state: Arc<Mutex<State>>,
     mode: watch::Sender<Mode>,
@@ -152,11 +155,19 @@ impl Receiver {
                     .enable_all()
                     .build()
                     .expect("a runtime");
-                runtime.block_on(Server { address, tls, state, mode: watching, tell }.run(listener));
+                runtime.block_on(
+                    Server {
+                        address,
+                        tls,
+                        state,
+                        mode: watching,
+                        tell,
+                    }
+                    .run(listener),
+                );
             }
         });
         Receiver {
-            address,
             url: format!("{scheme}://{host}:{}", address.port()),
             state,
             mode,
@@ -220,7 +231,11 @@ impl Receiver {
     pub(crate) fn await_recorded(&self, count: usize) -> Vec<Arrival> {
         eventually(&format!("{count} recorded events"), || {
             let events = self.recorded();
-            if events.len() >= count { Ok(events) } else { Err(format!("{} so far", events.len())) }
+            if events.len() >= count {
+                Ok(events)
+            } else {
+                Err(format!("{} so far", events.len()))
+            }
         })
     }
 
@@ -229,7 +244,11 @@ impl Receiver {
     pub(crate) fn await_arrivals(&self, count: usize) -> Vec<Arrival> {
         eventually(&format!("{count} attempts"), || {
             let events = self.arrivals();
-            if events.len() >= count { Ok(events) } else { Err(format!("{} so far", events.len())) }
+            if events.len() >= count {
+                Ok(events)
+            } else {
+                Err(format!("{} so far", events.len()))
+            }
         })
     }
 
@@ -249,13 +268,21 @@ impl Receiver {
     pub(crate) fn assert_strict(&self) {
         let state = self.state();
         assert!(state.breaches.is_empty(), "breaches: {:#?}", state.breaches);
-        assert!(state.peak_per_visitor <= 1, "{} events of one visitor at once", state.peak_per_visitor);
+        assert!(
+            state.peak_per_visitor <= 1,
+            "{} events of one visitor at once",
+            state.peak_per_visitor
+        );
     }
 
     fn turn(&self, mode: Mode) {
         self.mode.send_replace(mode);
         let changed = self.changed.lock().expect("the receiver's own lock");
-        while changed.recv_timeout(super::DEADLINE).expect("the receiver follows") != mode {}
+        while changed
+            .recv_timeout(super::DEADLINE)
+            .expect("the receiver follows")
+            != mode
+        {}
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -297,8 +324,15 @@ impl State {
             .iter()
             .filter(|a| a.body == arrival.body && a.visitor() == arrival.visitor())
             .count();
-        let reply = self.queue.pop_front().unwrap_or_else(|| (self.script)(&arrival, tries));
-        let reply = if reply == Reply::Accept && !faults.is_empty() { Reply::Status(400) } else { reply };
+        let reply = self
+            .queue
+            .pop_front()
+            .unwrap_or_else(|| (self.script)(&arrival, tries));
+        let reply = if reply == Reply::Accept && !faults.is_empty() {
+            Reply::Status(400)
+        } else {
+            reply
+        };
         arrival.status = match reply {
             Reply::Accept | Reply::Drop => 202,
             Reply::Status(code) | Reply::RetryAfter(code, _) => code,
@@ -377,7 +411,9 @@ async fn babble(mut stream: tokio::net::TcpStream) {
     let mut buffer = [0; 1024];
     // Whatever becomes of the peer is all right with a babbler.
     let _ = stream.read(&mut buffer).await;
-    let _ = stream.write_all(b"\x16\x03\x01 220 smtp.example.com ESMTP\r\nHTTP/9.9 banana\r\n\r\n").await;
+    let _ = stream
+        .write_all(b"\x16\x03\x01 220 smtp.example.com ESMTP\r\nHTTP/9.9 banana\r\n\r\n")
+        .await;
 }
 
 async fn converse(
@@ -391,7 +427,9 @@ async fn converse(
     match tls {
         None => http1(stream, peer, state).await,
         Some(acceptor) => {
-            let Ok(stream) = acceptor.accept(stream).await else { return };
+            let Ok(stream) = acceptor.accept(stream).await else {
+                return;
+            };
             if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                 let service = service_fn(move |request| take(request, peer, Arc::clone(&state)));
                 let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
@@ -416,46 +454,47 @@ async fn http1(
 }
 
 /// Takes one request. An error closes the connection without an answer.
-fn take(
+async fn take(
     request: Request<Incoming>,
     peer: IpAddr,
     state: Arc<Mutex<State>>,
-) -> Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, CutOff>> + Send>> {
-    Box::pin(async move {
-        let (head, body) = request.into_parts();
-        let body = body.collect().await.map_err(|_| CutOff)?.to_bytes();
-        if head.uri.path().ends_with("/api/health") {
-            return Ok(answer(200, None));
-        }
-        let arrival = Arrival {
-            at: Instant::now(),
-            request: format!("{} {}", head.method, head.uri.path()),
-            version: format!("{:?}", head.version),
-            fields: head
-                .headers
-                .iter()
-                .map(|(name, value)| (name.to_string(), latin(value.as_bytes())))
-                .collect(),
-            body: serde_json::from_slice(&body).unwrap_or(Value::Null),
-            status: 0,
-            recorded: false,
-        };
-        let (index, reply) = lock(&state).arrive(arrival, peer, &body);
-        // The guard gives the place back also where the connection dies under this future.
-        let _place = Place { index, state: Arc::clone(&state) };
-        let delay = lock(&state).delay;
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
-        }
-        match reply {
-            Reply::Accept => Ok(answer(202, None)),
-            Reply::Drop => Ok(answer(202, Some(("x-plausible-dropped", "1".to_owned())))),
-            Reply::Status(code) => Ok(answer(code, None)),
-            Reply::RetryAfter(code, seconds) => Ok(answer(code, Some(("retry-after", seconds.to_string())))),
-            Reply::CutOff => Err(CutOff),
-            Reply::Hang => future::pending().await,
-        }
-    })
+) -> Result<Response<Full<Bytes>>, CutOff> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| CutOff)?.to_bytes();
+    if head.uri.path().ends_with("/api/health") {
+        return Ok(answer(200, None));
+    }
+    let arrival = Arrival {
+        at: Instant::now(),
+        request: format!("{} {}", head.method, head.uri.path()),
+        version: format!("{:?}", head.version),
+        fields: head
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), latin(value.as_bytes())))
+            .collect(),
+        body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+        status: 0,
+        recorded: false,
+    };
+    let (index, reply) = lock(&state).arrive(arrival, peer, &body);
+    // The guard gives the place back also where the connection dies under this future.
+    let _place = Place {
+        index,
+        state: Arc::clone(&state),
+    };
+    let delay = lock(&state).delay;
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    match reply {
+        Reply::Accept => Ok(answer(202, None)),
+        Reply::Drop => Ok(answer(202, Some(("x-plausible-dropped", "1".to_owned())))),
+        Reply::Status(code) => Ok(answer(code, None)),
+        Reply::RetryAfter(code, seconds) => Ok(answer(code, Some(("retry-after", seconds.to_string())))),
+        Reply::CutOff => Err(CutOff),
+        Reply::Hang => future::pending().await,
+    }
 }
 
 /// An event in the receiver's hands.
@@ -498,8 +537,10 @@ fn judge(arrival: &Arrival, peer: IpAddr, body: &[u8]) -> Vec<String> {
         .iter()
         .map(|(n, v)| (n.clone(), v.chars().map(|c| c as u8).collect()))
         .collect();
-    let fields: Vec<httparse::Header<'_>> =
-        raw.iter().map(|(name, value)| httparse::Header { name, value }).collect();
+    let fields: Vec<httparse::Header<'_>> = raw
+        .iter()
+        .map(|(name, value)| httparse::Header { name, value })
+        .collect();
     faults.extend(breaches(&fields));
     if let Err(errors) = accept(&fields, peer, body) {
         faults.extend(errors.iter().map(|(field, text)| format!("{field}: {text}")));
@@ -512,7 +553,9 @@ fn bind(address: SocketAddr) -> TcpListener {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket.set_reuse_address(true).expect("set SO_REUSEADDR");
     socket.set_nonblocking(true).expect("set nonblocking");
-    socket.bind(&address.into()).unwrap_or_else(|e| panic!("bind {address}: {e}"));
+    socket
+        .bind(&address.into())
+        .unwrap_or_else(|e| panic!("bind {address}: {e}"));
     socket.listen(1024).expect("listen");
     TcpListener::from_std(socket.into()).expect("a listener in the runtime")
 }

@@ -27,7 +27,7 @@ enum Framing {
 
 /// The running site.
 pub(crate) fn start() -> Origin {
-    Origin::start(|visit| visit_site(visit))
+    Origin::start(visit_site)
 }
 
 /// The nth request of a load: kinds take turns, each with a body of its own.
@@ -65,15 +65,25 @@ pub(crate) fn compare(request: &Request, response: &Response) -> Result<(), Stri
     let mut came = response.head.end_to_end();
     came.retain(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
     let length = (expected.framing == Framing::Length).then(|| expected.body.len().to_string());
-    let body: &[u8] = if request.method() == "HEAD" { b"" } else { &expected.body };
+    let body: &[u8] = if request.method() == "HEAD" {
+        b""
+    } else {
+        &expected.body
+    };
     if response.head.start != start {
-        return Err(format!("status line {:?} instead of {start:?}", response.head.start));
+        return Err(format!(
+            "status line {:?} instead of {start:?}",
+            response.head.start
+        ));
     }
     if came != expected.fields() {
         return Err(format!("fields {came:?} instead of {:?}", expected.fields()));
     }
     if length.is_some() && response.head.get("content-length") != length.as_deref() {
-        return Err(format!("length {:?} instead of {length:?}", response.head.get("content-length")));
+        return Err(format!(
+            "length {:?} instead of {length:?}",
+            response.head.get("content-length")
+        ));
     }
     if response.body != body || !response.complete {
         return Err(format!(
@@ -113,7 +123,11 @@ fn visit_site(visit: &mut Visit) -> io::Result<Then> {
         }
     }
     visit.send(out)?;
-    Ok(if answer.framing == Framing::UntilClose { Then::Close } else { Then::Keep })
+    Ok(if answer.framing == Framing::UntilClose {
+        Then::Close
+    } else {
+        Then::Keep
+    })
 }
 
 impl Answer {
@@ -128,7 +142,12 @@ fn answer(method: &str, target: &str, sent: &[u8]) -> Answer {
     let mut parts = target.trim_start_matches('/').split('/');
     let kind = parts.next().unwrap_or_default();
     let n: usize = parts.next().and_then(|n| n.parse().ok()).unwrap_or(0);
-    let html = |title: &str| format!("<!doctype html><title>{title} {n}</title>{}", "text ".repeat(n % 200));
+    let html = |title: &str| {
+        format!(
+            "<!doctype html><title>{title} {n}</title>{}",
+            "text ".repeat(n % 200)
+        )
+    };
     let typed = |status, kind: &str, body: Vec<u8>, framing| Answer {
         status,
         fields: vec![
@@ -142,18 +161,43 @@ fn answer(method: &str, target: &str, sent: &[u8]) -> Answer {
     };
     match (method, kind) {
         (_, "image") => typed("200 OK", "image/png", pattern(n, 3000), Framing::Length),
-        (_, "chunked") => typed("200 OK", "text/html", html("Chunked").into_bytes(), Framing::Chunked),
+        (_, "chunked") => typed(
+            "200 OK",
+            "text/html",
+            html("Chunked").into_bytes(),
+            Framing::Chunked,
+        ),
         (_, "redirect") => Answer {
             status: "302 Found",
             fields: vec![("Location", format!("/page/{n}?from=redirect"))],
             body: Vec::new(),
             framing: Framing::Length,
         },
-        (_, "missing") => typed("404 Not Found", "text/html", html("Missing").into_bytes(), Framing::Length),
+        (_, "missing") => typed(
+            "404 Not Found",
+            "text/html",
+            html("Missing").into_bytes(),
+            Framing::Length,
+        ),
         (_, "broken") => typed("500 Oh Dear", "text/plain", b"broken".to_vec(), Framing::Length),
-        (_, "api") => typed("200 OK", "application/json", format!("{{\"n\":{n}}}").into_bytes(), Framing::Length),
-        ("POST", "echo") => typed("200 OK", "application/octet-stream", sent.to_vec(), Framing::Length),
-        (_, "big") => typed("200 OK", "application/octet-stream", pattern(n, 256 * 1024), Framing::Length),
+        (_, "api") => typed(
+            "200 OK",
+            "application/json",
+            format!("{{\"n\":{n}}}").into_bytes(),
+            Framing::Length,
+        ),
+        ("POST", "echo") => typed(
+            "200 OK",
+            "application/octet-stream",
+            sent.to_vec(),
+            Framing::Length,
+        ),
+        (_, "big") => typed(
+            "200 OK",
+            "application/octet-stream",
+            pattern(n, 256 * 1024),
+            Framing::Length,
+        ),
         (_, "empty") => Answer {
             status: "204 No Content",
             fields: vec![("X-Empty", n.to_string())],
@@ -167,11 +211,18 @@ fn answer(method: &str, target: &str, sent: &[u8]) -> Answer {
             framing: Framing::None,
         },
         (_, "until-close") => typed("200 OK", "text/plain", pattern(n, 5000), Framing::UntilClose),
-        _ => typed("200 OK", "text/html; charset=utf-8", html("Page").into_bytes(), Framing::Length),
+        _ => typed(
+            "200 OK",
+            "text/html; charset=utf-8",
+            html("Page").into_bytes(),
+            Framing::Length,
+        ),
     }
 }
 
 /// Bytes that differ by their number, so that a mix-up of two bodies shows.
 fn pattern(n: usize, length: usize) -> Vec<u8> {
-    (0..length).map(|i| (i.wrapping_mul(31).wrapping_add(n * 7)) as u8).collect()
+    (0..length)
+        .map(|i| (i.wrapping_mul(31).wrapping_add(n * 7)) as u8)
+        .collect()
 }

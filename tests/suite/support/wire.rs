@@ -112,8 +112,12 @@ impl Wire {
     /// Puts the deadline on a connection. Writes have it too, so that a peer that reads nothing fails the test.
     pub(crate) fn new(socket: Socket) -> Wire {
         let option = socket.option();
-        option.set_read_timeout(Some(DEADLINE)).expect("set a read timeout");
-        option.set_write_timeout(Some(DEADLINE)).expect("set a write timeout");
+        option
+            .set_read_timeout(Some(DEADLINE))
+            .expect("set a read timeout");
+        option
+            .set_write_timeout(Some(DEADLINE))
+            .expect("set a write timeout");
         if matches!(socket, Socket::Tcp(_)) {
             option.set_tcp_nodelay(true).expect("set nodelay");
         }
@@ -179,7 +183,7 @@ impl Wire {
     }
 
     /// Reads until the peer ends the connection; a reset is an end too.
-    pub(crate) fn to_end(&mut self) -> io::Result<Vec<u8>> {
+    pub(crate) fn until_end(&mut self) -> io::Result<Vec<u8>> {
         loop {
             match self.fill() {
                 Ok(0) => break,
