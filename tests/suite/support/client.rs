@@ -263,6 +263,9 @@ impl Client {
                 .wire
                 .head()?
                 .ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "closed without a response"))?;
+            if !head.start.starts_with("HTTP/1.") {
+                return Err(io::Error::other(format!("no response: {:?}", head.start)));
+            }
             match head.status() {
                 100 | 102..=199 => informational.push(head),
                 _ => break head,

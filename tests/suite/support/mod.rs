@@ -9,6 +9,7 @@ pub(crate) mod origin;
 pub(crate) mod process;
 pub(crate) mod receiver;
 pub(crate) mod site;
+mod tests;
 pub(crate) mod tls;
 pub(crate) mod wire;
 

@@ -77,7 +77,7 @@ impl Visit<'_> {
         self.record.with(|seen| {
             seen.body = body.bytes;
             seen.trailers = body.trailers;
-            seen.fault = body.fault;
+            seen.fault = seen.fault.take().or(body.fault);
         });
         bytes
     }
@@ -328,7 +328,10 @@ impl Shared {
             let then = (self.manner)(&mut visit);
             if matches!(then, Ok(Then::Keep)) {
                 visit.body();
-                continue;
+                // Behind a body that is not understood nobody knows where the next request begins.
+                if visit.record.with(|seen| seen.fault.is_none()) {
+                    continue;
+                }
             }
             if matches!(then, Ok(Then::Reset)) {
                 wire.reset_at_close();

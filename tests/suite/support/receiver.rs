@@ -5,7 +5,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     future,
-    net::{IpAddr, SocketAddr},
+    net::{self, IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, mpsc},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -366,15 +366,15 @@ struct Server {
 }
 
 impl Server {
-    async fn run(mut self, first: TcpListener) {
-        let mut listener = Some(first);
+    async fn run(mut self, first: net::TcpListener) {
+        let mut listener = Some(watched(first));
         loop {
             let mode = *self.mode.borrow_and_update();
             let mut connections = tokio::task::JoinSet::new();
             if mode == Mode::Dead || mode == Mode::Ended {
                 listener = None;
             } else if listener.is_none() {
-                listener = Some(bind(self.address));
+                listener = Some(watched(bind(self.address)));
             }
             // Nobody waits for the first mode.
             let _ = self.tell.send(mode);
@@ -548,8 +548,13 @@ fn judge(arrival: &Arrival, peer: IpAddr, body: &[u8]) -> Vec<String> {
     faults
 }
 
+/// In the runtime of the thread that calls.
+fn watched(listener: net::TcpListener) -> TcpListener {
+    TcpListener::from_std(listener).expect("a listener in the runtime")
+}
+
 /// Binds with `SO_REUSEADDR`, so that the port can be had back while old connections linger.
-fn bind(address: SocketAddr) -> TcpListener {
+fn bind(address: SocketAddr) -> net::TcpListener {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket.set_reuse_address(true).expect("set SO_REUSEADDR");
     socket.set_nonblocking(true).expect("set nonblocking");
@@ -557,7 +562,7 @@ fn bind(address: SocketAddr) -> TcpListener {
         .bind(&address.into())
         .unwrap_or_else(|e| panic!("bind {address}: {e}"));
     socket.listen(1024).expect("listen");
-    TcpListener::from_std(socket.into()).expect("a listener in the runtime")
+    socket.into()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
