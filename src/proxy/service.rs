@@ -66,6 +66,8 @@ pub(super) fn plan(worker: &Worker, peer: Peer, bytes: &[u8], now: Instant) -> R
     if let (Ahead::Open(_), Some(client), Some(domain)) = (&ahead, resolved.client, domain) {
         sighting = worker.buffer();
         Sighting {
+            at_ns: 0,
+            at_ms: 0,
             what: What::PageView,
             client,
             user_agent: facts.user_agent.unwrap_or_default(),
@@ -276,10 +278,17 @@ impl Plan {
         if let Some(what) = verdict.event
             && let Some(sighting) = Sighting::decode(&self.sighting)
         {
-            worker
-                .outbox
-                .borrow_mut()
-                .offer(Source::Page, &Sighting { what, ..sighting });
+            let live = worker.live.borrow();
+            let (at_ns, at_ms) = (worker.clock.nanos(), worker.clock.millis());
+            let domain = live.page.domain_of(what, sighting.domain);
+            let sighting = Sighting {
+                at_ns,
+                at_ms,
+                what,
+                domain,
+                ..sighting
+            };
+            worker.outbox.borrow_mut().offer(Source::Page, &sighting);
         }
         self.record(worker, verdict, response.status);
     }
