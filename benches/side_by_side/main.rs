@@ -23,6 +23,7 @@
 
 mod contender;
 mod crowd;
+mod interrupt;
 mod load;
 mod machine;
 mod options;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
 
 fn measure() -> Result<(), Failure> {
     let options = options::Options::parse();
+    interrupt::listen()?;
     let session = session::Session::new(&options)?;
     let table = rows::measure(&session)?;
     report::print(&session, &table);

@@ -8,15 +8,19 @@ use std::{
     io::{BufRead, BufReader},
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
 };
 
-use crate::Failure;
+use crate::{Failure, interrupt};
 
 /// How long a proxy may take to open its port, or to stop when asked to.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a process of the bench itself may take until it is ready: thousands of connections need their time.
+const READY: Duration = Duration::from_mins(1);
 
 /// Raises the limit on open files as far as it goes, has the program told when the bench dies (where util-linux is new
 /// enough for it), and becomes the program, so that the child's id is the program's.
@@ -73,16 +77,36 @@ impl Process {
         })
     }
 
-    /// Waits for a line on its piped standard output.
+    /// Waits for the line, its only one, that a process started with [`itself`] says once it is ready.
     pub(crate) fn line(&mut self) -> Result<String, Failure> {
-        let output = self.child.stdout.as_mut().ok_or("standard output is not piped")?;
-        let mut line = String::new();
-        // What a reader of its own may have read ahead is lost with it: a role says one line and no more.
-        BufReader::new(output).read_line(&mut line)?;
-        if line.is_empty() {
-            return Err(self.failure("ended without a word"));
+        let output = self
+            .child
+            .stdout
+            .take()
+            .ok_or("standard output is not piped, or has been read")?;
+        let (sender, receiver) = mpsc::channel();
+        // A thread of its own, because a pipe cannot be read with a limit; it ends with the pipe at the latest.
+        thread::spawn(move || {
+            let mut line = String::new();
+            let read = BufReader::new(output).read_line(&mut line);
+            // Nobody listens any more once the limit has passed.
+            let _ = sender.send(read.map(|_| line));
+        });
+        let until = Instant::now() + READY;
+        loop {
+            match receiver.recv_timeout(Duration::from_millis(50)) {
+                Ok(line) if line.as_ref().is_ok_and(|line| !line.is_empty()) => {
+                    return Ok(line?.trim_end().to_owned());
+                }
+                Err(RecvTimeoutError::Timeout) if Instant::now() < until => interrupt::check()?,
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(self.failure(&format!("was not ready in {READY:?}")));
+                }
+                Ok(_) | Err(RecvTimeoutError::Disconnected) => {
+                    return Err(self.failure("ended without a word"));
+                }
+            }
         }
-        Ok(line.trim_end().to_owned())
     }
 
     /// Waits until `port` takes connections.
@@ -92,6 +116,7 @@ impl Process {
             if let Some(status) = self.child.try_wait()? {
                 return Err(self.failure(&format!("ended with {status}")));
             }
+            interrupt::check()?;
             if Instant::now() > until {
                 return Err(self.failure(&format!("did not open port {port}")));
             }
@@ -102,11 +127,16 @@ impl Process {
 
     /// Waits for its end, which must be a success, for `limit` at most.
     pub(crate) fn ends(&mut self, limit: Duration) -> Result<(), Failure> {
-        match self.wait(limit)? {
-            Some(status) if status.success() => Ok(()),
-            Some(status) => Err(self.failure(&format!("ended with {status}"))),
-            None => Err(self.failure(&format!("did not end in {limit:?}"))),
+        let until = Instant::now() + limit;
+        while Instant::now() < until {
+            match self.child.try_wait()? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => return Err(self.failure(&format!("ended with {status}"))),
+                None => interrupt::check()?,
+            }
+            thread::sleep(Duration::from_millis(10));
         }
+        Err(self.failure(&format!("did not end in {limit:?}")))
     }
 
     /// Its id and those of its descendants.
@@ -127,17 +157,16 @@ impl Process {
         ids
     }
 
-    fn wait(&mut self, limit: Duration) -> Result<Option<ExitStatus>, Failure> {
+    /// Whether it has ended, or does within `limit`.
+    fn ended(&mut self, limit: Duration) -> bool {
         let until = Instant::now() + limit;
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                return Ok(Some(status));
-            }
+        while !matches!(self.child.try_wait(), Ok(Some(_))) {
             if Instant::now() > until {
-                return Ok(None);
+                return false;
             }
             thread::sleep(Duration::from_millis(10));
         }
+        true
     }
 
     /// `what` happened to it, and the last that it said.
@@ -153,11 +182,11 @@ impl Drop for Process {
     fn drop(&mut self) {
         let ids = self.ids();
         drop(self.child.stdin.take());
-        if matches!(self.child.try_wait(), Ok(Some(_))) {
+        if self.ended(Duration::ZERO) {
             return;
         }
         signal("TERM", &ids[..1]);
-        if !matches!(self.wait(PATIENCE), Ok(Some(_))) {
+        if !self.ended(PATIENCE) {
             eprintln!(
                 "{} did not stop in {PATIENCE:?} when asked to, and is killed",
                 self.name

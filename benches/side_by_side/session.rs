@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::{
     Failure,
     contender::{Contender, Ports},
+    interrupt,
     load::{Measured, Plan, Slice, Target},
     machine::{self, Machine},
     options::Options,
@@ -266,6 +267,7 @@ fn wait_for_events(port: u16, expected: u64) -> Result<u64, Failure> {
         if arrived >= expected || Instant::now() > until {
             return Ok(arrived);
         }
+        interrupt::check()?;
         thread::sleep(Duration::from_millis(50));
     }
 }
