@@ -170,7 +170,8 @@ proptest! {
         let value: Value = serde_json::from_slice(&event.body).unwrap();
         let url = value["url"].as_str().unwrap();
         prop_assert!(url.len() <= 2000);
-        prop_assert!(url.starts_with(if https { "https://" } else { "http://" }));
+        let scheme = if https { "https://" } else { "http://" };
+        prop_assert!(url.starts_with(scheme));
         let mut stored = vec![];
         event.encode(&mut stored);
         prop_assert_eq!(Event::decode(&stored), Some(event));
