@@ -10,9 +10,12 @@ use std::{
 use self::double::Double;
 use super::*;
 
+mod corruption; // damaged, torn, foreign files
 mod crash; // killed at every call, the power cut
 mod double; // the disk that fails
 mod faults; // calls that fail, a full disk, the bound
+mod model; // random histories against what an owner expects
+mod real; // on the file system: modes, lock, inspection, the syncing thread
 
 /// Segments of 64 KiB.
 const MAX_BYTES: u64 = 512 << 10;
