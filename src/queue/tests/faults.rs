@@ -216,3 +216,25 @@ fn a_directory_in_use_is_taken_over_when_it_is_free() {
     assert_eq!(second.recovered.pending, 220);
     second.read_all();
 }
+
+#[test]
+fn who_was_overtaken_while_waiting_for_the_lock_comes_in_once_its_memory_is_empty() {
+    let first = Owner::new(settings());
+    let mut second = Owner::on(first.disk.clone(), settings());
+    second.append(10);
+    // The first one got far ahead.
+    first.disk.write("0000100000-0000000000000000.seg", Vec::new());
+    drop(first);
+    second.tick(1000);
+    let alarm = second.queue().alarm().unwrap();
+    assert!(alarm.contains("newer files"), "{alarm}");
+    second.read_all();
+    second.finish(1);
+    second.tick(1000);
+    second.tick(1000);
+    assert_eq!(second.queue().alarm(), None);
+    second.append(10);
+    second.kill();
+    second.open();
+    assert_eq!(second.recovered.pending, 10);
+}
