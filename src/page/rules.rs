@@ -5,6 +5,7 @@ use std::str::FromStr;
 use httparse::Header;
 
 use super::glob::Glob;
+use super::verdict::What;
 
 /// The extensions that the tracker script takes for downloads, lower case, without the dot.
 pub const DOWNLOADS: [&str; 26] = [
@@ -50,6 +51,14 @@ impl Default for Rules {
 }
 
 impl Rules {
+    /// The Plausible domain of an event: the site's, or the bots' own.
+    pub fn domain<'a>(&'a self, what: What<'_>, site: &'a str) -> &'a str {
+        match (what, &self.bots) {
+            (What::Bot(_), Bots::Domain(domain)) => domain,
+            _ => site,
+        }
+    }
+
     /// Whether the path is among the included, if any are named, and not among the excluded.
     pub(super) fn takes(&self, path: &str) -> bool {
         (self.include.is_empty() || self.include.iter().any(|g| g.matches(path)))

@@ -14,12 +14,12 @@ pub struct Verdict {
     /// The reason, a sentence for the operator; it holds nothing of the request.
     pub why: &'static str,
     /// The event, if any.
-    pub event: Option<What>,
+    pub event: Option<What<'static>>,
 }
 
 /// What an event tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum What<'a> {
     /// A page was shown.
     PageView,
     /// A 404 page was shown.
@@ -27,7 +27,7 @@ pub enum What {
     /// A file was downloaded.
     Download,
     /// A bot of this name fetched a page.
-    Bot(&'static str),
+    Bot(&'a str),
 }
 
 /// Reads the final response to what [`ahead`](super::ahead()) left open.

@@ -77,7 +77,7 @@ impl<'a> Case<'a> {
     }
 
     #[track_caller]
-    fn is(self, decision: Decision, event: Option<What>) {
+    fn is(self, decision: Decision, event: Option<What<'static>>) {
         let verdict = self.decide();
         assert_eq!(
             (verdict.decision, verdict.event),
@@ -444,7 +444,7 @@ fn the_first_reason_in_order_is_the_one_given() {
     expect(Decision::Excluded, &|c| c.rules.exclude.clear());
     expect(Decision::OptedOut, &|c| c.rules.respect_gpc = false);
     expect(Decision::Prefetch, &|c| {
-        c.fields.retain(|(name, _)| *name != "Purpose")
+        c.fields.retain(|(name, _)| *name != "Purpose");
     });
     expect(Decision::Bot, &|c| c.agent = Some(CHROME));
     expect(Decision::NoClient, &|c| c.has_client = true);
