@@ -323,7 +323,7 @@ fn pages(r: &mut Reader<'_>) -> (page::Rules, event::Query) {
     let query = if query.iter().any(|name| name == "*") {
         event::Query::All
     } else {
-        event::Query::Allowed(query)
+        event::Query::Names(query)
     };
     (rules, query)
 }
