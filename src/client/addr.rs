@@ -2,6 +2,8 @@
 
 use std::{fmt, net::IpAddr, str};
 
+use super::literal;
+
 /// One host's address. An IPv4-mapped IPv6 address is held as the IPv4 address it stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Address {
@@ -33,12 +35,15 @@ impl Address {
 
     /// An address literal and nothing else: dotted IPv4 without leading zeros, or IPv6 with or without a zone.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let (ip, zone) = match text.iter().position(|b| *b == b'%') {
-            Some(at) => (&text[..at], Zone::parse(&text[at + 1..])?),
-            None => (text, Zone::NONE),
-        };
-        let ip: IpAddr = str::from_utf8(ip).ok()?.parse().ok()?;
-        (zone == Zone::NONE || ip.is_ipv6()).then(|| Address::new(ip, zone))
+        if let Some(ip) = literal::parse(text) {
+            return Some(Address::new(ip, Zone::NONE));
+        }
+        let at = text.iter().position(|b| *b == b'%')?;
+        let zone = Zone::parse(&text[at + 1..])?;
+        match literal::parse(&text[..at])? {
+            IpAddr::V4(_) => None,
+            v6 @ IpAddr::V6(_) => Some(Address::new(v6, zone)),
+        }
     }
 
     /// An entry of `X-Forwarded-For` or the value of a single-address header, in any spelling met there: bare, with a
@@ -49,21 +54,25 @@ impl Address {
 
     /// As [`from_entry`](Address::from_entry), but with the unspecified address.
     pub(super) fn in_any_spelling(text: &[u8]) -> Option<Self> {
-        let text = unquoted(text)?;
-        if let [b'[', rest @ ..] = text {
-            let close = rest.iter().position(|b| *b == b']')?;
-            return match &rest[close + 1..] {
-                [] => Address::parse(&rest[..close]),
-                [b':', port @ ..] if is_port(port) => Address::parse(&rest[..close]),
-                _ => None,
-            };
+        // Most are bare, and then this is all.
+        if let Some(address) = Address::parse(text) {
+            return Some(address);
         }
-        match text.iter().position(|b| *b == b':') {
-            // A second colon: IPv6, which takes a port only in brackets.
-            Some(at) if !text[at + 1..].contains(&b':') => {
-                is_port(&text[at + 1..]).then(|| Address::parse(&text[..at]))?
+        let text = unquoted(text)?;
+        let (literal, port) = if let [b'[', rest @ ..] = text {
+            let close = rest.iter().position(|b| *b == b']')?;
+            (&rest[..close], &rest[close + 1..])
+        } else {
+            match text.iter().position(|b| *b == b':') {
+                // A second colon: IPv6, which takes a port only in brackets.
+                Some(at) if !text[at + 1..].contains(&b':') => text.split_at(at),
+                _ => (text, &[][..]),
             }
-            _ => Address::parse(text),
+        };
+        match port {
+            [] => Address::parse(literal),
+            [b':', port @ ..] if is_port(port) => Address::parse(literal),
+            _ => None,
         }
     }
 }

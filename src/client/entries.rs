@@ -4,9 +4,8 @@ use httparse::Header;
 
 use super::{
     addr::{Address, trim},
-    forwarded::{self, Element},
+    forwarded::FromRight,
     names,
-    settings::AddressSource,
 };
 
 /// One hop's entry.
@@ -17,37 +16,25 @@ pub(super) struct Entry<'a> {
     pub(super) address: Option<Address>,
 }
 
-/// All entries of the configured list header over all its lines, from the right; nothing for the other sources.
-pub(super) enum Entries<'a> {
-    For(List<'a>),
-    Forwarded(forwarded::FromRight<'a>),
-    Nothing,
-}
-
-impl<'a> Entries<'a> {
-    pub(super) fn of(header: &AddressSource, fields: &'a [Header<'a>]) -> Self {
-        match header {
-            AddressSource::XForwardedFor => Entries::For(List::of(names::FOR, fields)),
-            AddressSource::Forwarded => Entries::Forwarded(forwarded::FromRight::of(fields)),
-            AddressSource::Single(_) | AddressSource::None => Entries::Nothing,
-        }
+impl<'a> Entry<'a> {
+    /// The entries of `X-Forwarded-For` over all its lines, from the right.
+    pub(super) fn all_of_for(fields: &'a [Header<'a>]) -> impl Iterator<Item = Entry<'a>> {
+        List::of(names::FOR, fields).map(Entry::of_address)
     }
-}
 
-impl<'a> Iterator for Entries<'a> {
-    type Item = Entry<'a>;
+    /// The elements of `Forwarded` over all its lines, from the right.
+    pub(super) fn all_of_forwarded(fields: &'a [Header<'a>]) -> impl Iterator<Item = Entry<'a>> {
+        FromRight::of(fields).map(|element| Entry {
+            text: element.text(),
+            address: element.address().filter(|a| !a.ip().is_unspecified()),
+        })
+    }
 
-    fn next(&mut self) -> Option<Entry<'a>> {
-        match self {
-            Entries::For(list) => list.next().map(|text| Entry {
-                text,
-                address: Address::from_entry(text),
-            }),
-            Entries::Forwarded(elements) => elements.next().map(|element| Entry {
-                text: element.text(),
-                address: element.address().filter(|a| !a.ip().is_unspecified()),
-            }),
-            Entries::Nothing => None,
+    /// An entry that is an address in some spelling, or should be.
+    pub(super) fn of_address(text: &'a [u8]) -> Self {
+        Entry {
+            text,
+            address: Address::from_entry(text),
         }
     }
 }
@@ -99,11 +86,6 @@ impl<'a> Iterator for List<'a> {
 pub(super) fn last_line<'a>(name: &str, fields: &'a [Header<'a>]) -> Option<(&'a [u8], &'a [Header<'a>])> {
     let at = fields.iter().rposition(|f| f.name.eq_ignore_ascii_case(name))?;
     Some((fields[at].value, &fields[..at]))
-}
-
-/// The elements of `Forwarded` over all lines, from the right.
-pub(super) fn elements<'a>(fields: &'a [Header<'a>]) -> impl Iterator<Item = Element<'a>> {
-    forwarded::FromRight::of(fields)
 }
 
 #[cfg(test)]

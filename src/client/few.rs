@@ -20,22 +20,31 @@ impl<T: Copy, const N: usize> Few<T, N> {
         }
     }
 
+    #[inline]
     pub(super) fn push(&mut self, value: T) {
         self.extend(&[value]);
     }
 
+    #[inline]
     pub(super) fn extend(&mut self, values: &[T]) {
         let end = self.len + values.len();
-        if self.spilled.is_empty() && end <= N {
-            self.place[self.len..end].copy_from_slice(values);
+        if self.spilled.is_empty()
+            && let Some(place) = self.place.get_mut(self.len..end)
+        {
+            place.copy_from_slice(values);
         } else {
-            if self.spilled.is_empty() {
-                self.spilled.reserve(2 * end);
-                self.spilled.extend_from_slice(&self.place[..self.len]);
-            }
-            self.spilled.extend_from_slice(values);
+            self.spill(values);
         }
         self.len = end;
+    }
+
+    #[cold]
+    fn spill(&mut self, values: &[T]) {
+        if self.spilled.is_empty() {
+            self.spilled.reserve(2 * (self.len + values.len()));
+            self.spilled.extend_from_slice(&self.place[..self.len]);
+        }
+        self.spilled.extend_from_slice(values);
     }
 
     pub(super) fn pop(&mut self) -> Option<T> {
@@ -48,14 +57,6 @@ impl<T: Copy, const N: usize> Few<T, N> {
             }
         }
         Some(value)
-    }
-
-    pub(super) fn reverse(&mut self) {
-        if self.spilled.is_empty() {
-            self.place[..self.len].reverse();
-        } else {
-            self.spilled.reverse();
-        }
     }
 }
 
@@ -91,9 +92,6 @@ mod tests {
             vec.push(n);
             assert_eq!(&*few, &*vec);
         }
-        few.reverse();
-        vec.reverse();
-        assert_eq!(&*few, &*vec);
         while let Some(n) = vec.pop() {
             assert_eq!(few.pop(), Some(n));
             assert_eq!(&*few, &*vec);

@@ -29,6 +29,7 @@ mod entries;
 mod explain;
 mod few;
 pub mod forwarded;
+mod literal;
 mod names;
 mod peer;
 pub mod proxy_protocol;

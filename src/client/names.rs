@@ -7,8 +7,17 @@ pub(super) const HOST: &str = "x-forwarded-host";
 pub(super) const PORT: &str = "x-forwarded-port";
 pub(super) const FORWARDED: &str = "forwarded";
 
-/// The headers that [`forward`](super::forward) speaks for.
-pub(super) const SPOKEN_FOR: [&str; 6] = [FOR, REAL_IP, PROTO, HOST, PORT, FORWARDED];
+/// Whether [`forward`](super::forward) speaks for a field, in any spelling of its name.
+#[inline]
+pub(super) fn is_spoken_for(name: &str) -> bool {
+    match name.len() {
+        9 => folds_to(name, FORWARDED) || folds_to(name, REAL_IP),
+        15 => folds_to(name, FOR),
+        16 => folds_to(name, HOST) || folds_to(name, PORT),
+        17 => folds_to(name, PROTO),
+        _ => false,
+    }
+}
 
 /// Whether a field's name is `lower` for an app behind CGI or WSGI: these fold case and make `-` and `_` one, so that
 /// `X_Forwarded_For` arrives there as `X-Forwarded-For` does (RFC 3875 §4.1.18).

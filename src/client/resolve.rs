@@ -6,7 +6,7 @@ use httparse::Header;
 
 use super::{
     addr::{Address, Zone, trim},
-    entries::{Entries, Entry},
+    entries::Entry,
     names,
     peer::Peer,
     settings::{AddressSource, Settings},
@@ -119,7 +119,7 @@ pub(super) fn walk<'a>(
     settings: &Settings,
     peer: Peer,
     fields: &'a [Header<'a>],
-    mut see: impl FnMut(&Entry<'a>),
+    see: impl FnMut(&Entry<'a>),
 ) -> Resolved {
     if !is_trusted(settings, peer) {
         return at_peer(settings, peer, fields, false, End::UntrustedPeer);
@@ -127,31 +127,13 @@ pub(super) fn walk<'a>(
     match &settings.header {
         AddressSource::None => at_peer(settings, peer, fields, true, End::NoHeader),
         AddressSource::Single(name) => single(settings, peer, fields, name, see),
-        AddressSource::XForwardedFor | AddressSource::Forwarded => {
-            let entries = Entries::of(&settings.header, fields).inspect(|entry| see(entry));
-            let stop = match settings.trusted_hops {
-                0 => by_ranges(settings, entries),
-                hops => by_hops(hops, entries),
-            };
-            let trusted = stop.end != End::TooFew;
-            let here = at_peer(settings, peer, fields, trusted, stop.end);
-            let Some((client, position)) = stop.hop else {
-                return Resolved {
-                    malformed: stop.malformed,
-                    ..here
-                };
-            };
-            Resolved {
-                client: Some(client.ip()),
-                zone: client.zone(),
-                from: match settings.header {
-                    AddressSource::Forwarded => From::Forwarded,
-                    _ => From::XForwardedFor,
-                },
-                malformed: stop.malformed,
-                position,
-                ..here
-            }
+        AddressSource::XForwardedFor => {
+            let stop = by_rule(settings, Entry::all_of_for(fields).inspect(see));
+            at_stop(settings, peer, fields, From::XForwardedFor, &stop)
+        }
+        AddressSource::Forwarded => {
+            let stop = by_rule(settings, Entry::all_of_forwarded(fields).inspect(see));
+            at_stop(settings, peer, fields, From::Forwarded, &stop)
         }
     }
 }
@@ -192,12 +174,39 @@ fn tells_an_address(settings: &Settings, name: &str) -> bool {
         || matches!(&settings.header, AddressSource::Single(single) if names::folds_to(name, single))
 }
 
+/// The answer of a walk: the last good hop, or the peer.
+fn at_stop(settings: &Settings, peer: Peer, fields: &[Header<'_>], from: From, stop: &Stop) -> Resolved {
+    if let Some((client, position)) = stop.hop {
+        return Resolved {
+            client: Some(client.ip()),
+            zone: client.zone(),
+            from,
+            peer_trusted: true,
+            malformed: stop.malformed,
+            forged: false,
+            position,
+            end: stop.end,
+        };
+    }
+    Resolved {
+        malformed: stop.malformed,
+        ..at_peer(settings, peer, fields, stop.end != End::TooFew, stop.end)
+    }
+}
+
 /// How far a walk came.
 struct Stop {
     /// The last good hop and its place from the right; none if there was none before the end.
     hop: Option<(Address, usize)>,
     malformed: bool,
     end: End,
+}
+
+fn by_rule<'a>(settings: &Settings, entries: impl Iterator<Item = Entry<'a>>) -> Stop {
+    match settings.trusted_hops {
+        0 => by_ranges(settings, entries),
+        hops => by_hops(hops, entries),
+    }
 }
 
 /// Rules 2 to 4: trusted entries are skipped.
@@ -270,10 +279,7 @@ fn single<'a>(
     if text.is_empty() {
         return at_peer(settings, peer, fields, true, End::NoEntry);
     }
-    let entry = Entry {
-        text,
-        address: Address::from_entry(text),
-    };
+    let entry = Entry::of_address(text);
     see(&entry);
     let Some(client) = entry.address else {
         return malformed(End::NotAnAddress);

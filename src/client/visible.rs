@@ -5,7 +5,8 @@ use std::str;
 use httparse::Header;
 
 use super::{
-    entries::{self, Entries, List},
+    entries::List,
+    forwarded::FromRight,
     names,
     resolve::{From, Resolved},
     settings::{AddressSource, Settings},
@@ -35,12 +36,12 @@ pub fn visible<'a>(
     let (mut proto, mut forwarded_host) = (None, None);
     if resolved.peer_trusted {
         if settings.header == AddressSource::Forwarded {
-            let hop = entries::elements(fields).nth(resolved.position.saturating_sub(1));
+            let hop = FromRight::of(fields).nth(resolved.position.saturating_sub(1));
             proto = hop.and_then(|element| element.proto());
             forwarded_host = hop.and_then(|element| element.host());
         } else {
-            proto = at_client(names::PROTO, settings, resolved, fields);
-            forwarded_host = at_client(names::HOST, settings, resolved, fields);
+            proto = at_client(names::PROTO, resolved, fields);
+            forwarded_host = at_client(names::HOST, resolved, fields);
         }
     }
     Visible {
@@ -53,18 +54,13 @@ pub fn visible<'a>(
 }
 
 /// The member of a list header that was written by the proxy that saw the client.
-fn at_client<'a>(
-    name: &'static str,
-    settings: &Settings,
-    resolved: &Resolved,
-    fields: &'a [Header<'a>],
-) -> Option<&'a [u8]> {
+fn at_client<'a>(name: &'static str, resolved: &Resolved, fields: &'a [Header<'a>]) -> Option<&'a [u8]> {
     let mut members = List::of(name, fields);
     let rightmost = members.next()?;
     let Some(second) = members.next() else {
         return Some(rightmost);
     };
-    let one_each = || List::of(name, fields).count() == Entries::of(&settings.header, fields).count();
+    let one_each = || List::of(name, fields).count() == List::of(names::FOR, fields).count();
     match resolved.position {
         2.. if resolved.from == From::XForwardedFor && one_each() => {
             std::iter::once(second).chain(members).nth(resolved.position - 2)

@@ -34,6 +34,9 @@ pub(super) enum Failure {
     /// tried again when that has ended.
     #[error("{} has newer files than this process", .0.display())]
     Overtaken(PathBuf),
+    /// The directory has become free; what is in it comes first. It is tried again once that has been recovered.
+    #[error("what is in {} has yet to be recovered", .0.display())]
+    Unread(PathBuf),
 }
 
 impl Failure {

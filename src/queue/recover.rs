@@ -15,8 +15,9 @@ use super::{
 const MAX_NOTES: usize = 16;
 
 impl Queue {
-    /// Reports what has not ended, oldest first. To be called after [`open`](Self::open), and again when
-    /// [`needs_recovery`](Self::needs_recovery) says so.
+    /// Reports what has not ended, oldest first. To be called after [`open`](Self::open), before the first
+    /// [`append`](Self::append), and again whenever [`needs_recovery`](Self::needs_recovery) says so after a
+    /// [`tick`](Self::tick): until then the disk is not used.
     pub fn recover(&mut self, now: Millis, each: &mut dyn FnMut(Pending)) -> Recovered {
         self.now = self.now.max(now);
         let unread = std::mem::take(&mut self.unread);
@@ -64,6 +65,10 @@ impl Queue {
             self.segments.push_front(segment);
         }
         self.flush();
+        if let Some(trouble) = &mut self.trouble {
+            // What is in memory can follow now.
+            trouble.retry_at = self.now;
+        }
         recovered.notes.truncate(MAX_NOTES);
         recovered
     }
@@ -82,15 +87,27 @@ impl Queue {
         recovered: &mut Recovered,
     ) -> Option<(Segment, Vec<Found>)> {
         let notes = &mut recovered.notes;
+        let mut closed = |reason: String| {
+            notes.push(format!("{reason}; the file is left there"));
+            Some((
+                Segment::closed(file.name, file.modified.min(self.now), file.length),
+                Vec::new(),
+            ))
+        };
         let (target, length) = match self.open_file(file) {
             Ok(opened) => opened,
-            Err(failure) => {
-                notes.push(format!("{failure}; the file is left there"));
-                let created = file.modified.min(self.now);
-                return Some((Segment::closed(file.name, created, file.length), Vec::new()));
-            }
+            Err(failure) => return closed(failure.to_string()),
         };
-        let contents = scan::read(&*target.handle, file.name.seed(), length, window, &mut |_, _| {});
+        let mut contents = scan::read(&*target.handle, file.name.seed(), length, window, &mut |_, _| {});
+        if contents.faults > 0 && contents.records.is_empty() {
+            return closed(format!("reading {} failed", target.path.display()));
+        }
+        if contents.faults > 0 {
+            // Today's failure may be over tomorrow: nothing is cut off nor written over.
+            notes.push(format!("parts of {} can't be read", target.path.display()));
+            contents.end = u32::try_from(length).unwrap_or(u32::MAX);
+            contents.tail = false;
+        }
         let path = target.path.display();
         let created = match contents.header {
             Header::Ours(created) => created,
@@ -130,7 +147,7 @@ impl Queue {
     fn open_file(&self, file: &Listed) -> Result<(Arc<Target>, u64), Failure> {
         // Files are listed only once the directory is attached.
         let Some(directory) = &self.directory else {
-            return Err(Failure::Overtaken(file.name.to_string().into()));
+            return Err(Failure::Unread(file.name.to_string().into()));
         };
         let target = directory.open(file.name)?;
         let length = target.handle.length();

@@ -95,7 +95,10 @@ impl Scan<'_> {
                     }
                     self.filled += page;
                 }
-                Err(_) => self.length = offset,
+                Err(_) => {
+                    self.faults += 1;
+                    self.length = offset;
+                }
             }
         }
     }
@@ -184,6 +187,8 @@ pub(super) struct Contents {
     /// Whether something stands after it.
     pub(super) tail: bool,
     pub(super) sealed: bool,
+    /// How many stretches the disk could not read; they count as damaged.
+    pub(super) faults: u32,
 }
 
 /// Reads the file. `each` is called for each whole record, with its bytes, before it is known whether it has ended.
@@ -218,10 +223,12 @@ pub(super) fn read(
         end: HEADER as u32,
         tail: false,
         sealed: false,
+        faults: 0,
     };
     if scan.filled < HEADER || matches!(contents.header, Header::OtherVersion(_)) {
         contents.end = 0;
         contents.tail = scan.filled > 0;
+        contents.faults = scan.faults;
         return contents;
     }
     scan.at = HEADER;
@@ -276,6 +283,7 @@ pub(super) fn read(
             Step::End => break,
         }
     }
+    contents.faults = scan.faults;
     let ended = contents
         .records
         .iter()

@@ -44,7 +44,7 @@ pub struct Queue {
     pub(super) segments: VecDeque<Segment>,
     next_number: u32,
     pub(super) now: Millis,
-    gone: VecDeque<Gone>,
+    pub(super) gone: VecDeque<Gone>,
     recent: Recent,
     pub(super) ahead: Ahead,
     /// Where the records of a batch start; empty between calls.
@@ -282,14 +282,6 @@ impl Queue {
             self.disk_limit
         };
         while self.held(in_memory) + added > limit.bytes {
-            if !in_memory
-                && !self.unread.is_empty()
-                && let Some(directory) = &mut self.directory
-            {
-                directory.unlink(self.unread[0].name)?;
-                self.unread.remove(0);
-                continue;
-            }
             let oldest = self
                 .segments
                 .iter()
@@ -301,12 +293,11 @@ impl Queue {
     }
 
     fn held(&self, in_memory: bool) -> u64 {
-        let held = self
-            .segments
+        self.segments
             .iter()
-            .filter(|segment| segment.in_memory() == in_memory);
-        let unread: u64 = self.unread.iter().map(|file| file.length).sum();
-        held.map(Segment::weight).sum::<u64>() + if in_memory { 0 } else { unread }
+            .filter(|segment| segment.in_memory() == in_memory)
+            .map(Segment::weight)
+            .sum()
     }
 
     /// The segment goes, and the owner is told if records of it had not ended.

@@ -1,7 +1,7 @@
 //! What the queue does beside its calls: ends written, segments rotated, dropped and removed, a failed disk tried again.
 
 use super::{
-    Millis, Queue, Why,
+    Gone, Millis, Queue, Why,
     directory::Failure,
     segment::{Seal, Segment},
     store::{RETRY, Trouble},
@@ -51,8 +51,9 @@ impl Queue {
         }
     }
 
-    /// Flushes, syncs, and unlocks the directory. A failed disk is tried once more.
-    pub fn close(mut self) {
+    /// Flushes, syncs, and unlocks the directory. A failed disk is tried once more, and where what was in memory then
+    /// takes the room of what is older, that is told: it is what [`next_gone`](Self::next_gone) would have said.
+    pub fn close(mut self) -> Vec<Gone> {
         if let Some(active) = self.segments.back_mut() {
             active.seal();
         }
@@ -63,6 +64,7 @@ impl Queue {
         if let Some(directory) = self.directory.take() {
             directory.close();
         }
+        self.gone.into()
     }
 
     /// The disk is out of use from here on. The segment that records went to takes no more.
@@ -166,6 +168,9 @@ impl Queue {
         };
         if self.directory.is_none() {
             self.attach(&home)?;
+        }
+        if self.needs_recovery() {
+            return Err(Failure::Unread(home));
         }
         // What is over first: it makes room.
         self.remove_over()?;

@@ -1,1 +1,49 @@
+//! The integration tests: the real binary as a process, before real and scripted apps, with a strict stand-in for
+//! Plausible behind it. One module a theme.
+#![allow(clippy::unwrap_used, reason = "a test that fails is what it is for")]
+#![allow(clippy::cast_sign_loss, reason = "what is counted is never negative")]
 
+/// Who imports whom.
+mod architecture;
+
+/// What users are shown works.
+mod examples;
+
+/// The command line.
+mod cli;
+
+/// What passes through.
+mod traffic;
+
+/// Responses that could be read in two ways.
+mod framing;
+
+/// Requests that could be read in two ways.
+mod smuggling;
+
+/// Which requests become events, and what these carry.
+mod pages;
+
+/// Who the client is.
+mod clients;
+
+/// From the offer to Plausible's answer.
+mod delivery;
+
+/// What the queue survives.
+mod survival;
+
+/// Whatever is wrong with analytics, the app's answers are its own.
+mod failopen;
+
+/// What operators read.
+mod admin;
+
+/// Starts, stops and reloads.
+mod lifecycle;
+
+/// What it takes while it does little.
+mod idle;
+
+/// Apps, a Plausible, clients, and the binary as a process.
+mod support;

@@ -36,6 +36,7 @@ struct State {
     files: Vec<Content>,
     locked: bool,
     calls: u64,
+    failures: u64,
     plan: Option<Plan>,
     dead: bool,
     /// Bytes that the disk has room for.
@@ -60,7 +61,7 @@ impl State {
     fn turn(&mut self) -> Turn {
         let call = self.calls;
         self.calls += 1;
-        match self.plan {
+        let turn = match self.plan {
             _ if self.dead => Turn::Fail(io::Error::other("dead")),
             Some(Plan::Fail { from, until, kind }) if (from..until).contains(&call) => {
                 Turn::Half(kind.into())
@@ -70,7 +71,9 @@ impl State {
                 Turn::Half(io::Error::other("dead"))
             }
             _ => Turn::Work,
-        }
+        };
+        self.failures += u64::from(!matches!(turn, Turn::Work));
+        turn
     }
 
     fn all_or_nothing(&mut self) -> io::Result<()> {
@@ -99,6 +102,11 @@ impl Double {
 
     pub(super) fn calls(&self) -> u64 {
         self.state().calls
+    }
+
+    /// How many calls failed.
+    pub(super) fn failures(&self) -> u64 {
+        self.state().failures
     }
 
     pub(super) fn is_dead(&self) -> bool {
@@ -279,6 +287,7 @@ impl Handle for Opened {
         // As a real disk does: what there is room for is written, the next call fails.
         let room = capacity.saturating_sub(used) + file.len().saturating_sub(offset);
         if room == 0 && result.is_none() {
+            state.failures += 1;
             return Err(io::ErrorKind::StorageFull.into());
         }
         part = &part[..part.len().min(room)];

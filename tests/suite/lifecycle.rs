@@ -1,0 +1,229 @@
+//! Starts, stops and reloads: readiness turns first, what is in flight finishes, a broken file changes nothing.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use crate::support::{
+    client::{Client, NAVIGATION, Request},
+    eventually,
+    origin::{self, Origin},
+    process::{Builder, Sidecar},
+    receiver::Receiver,
+    site, within,
+};
+
+#[test]
+fn a_stop_turns_readiness_serves_on_and_lets_requests_finish() {
+    let (send, manner) = origin::on_command("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n");
+    let app = Origin::start(move |visit| match visit.head.target() {
+        "/slow" => manner(visit),
+        _ => origin::pages(visit),
+    });
+    let mut sidecar = Builder::before(&app).set("listen.drain", "10s").start();
+    let mut slow = sidecar.client();
+    slow.send(&Request::get("/slow").bytes());
+    assert_eq!(slow.head().status(), 200);
+    let mut idle = sidecar.client();
+    idle.ask(&Request::get("/"));
+
+    sidecar.signal("TERM");
+    eventually("readiness turns", || match sidecar.admin("/readyz").status() {
+        503 => Ok(()),
+        other => Err(format!("it is {other}")),
+    });
+    assert_eq!(sidecar.admin("/livez").status(), 200);
+    // The listener stays open while the turn is noticed; the answer tells the client to go elsewhere next.
+    let late = sidecar.client().ask(&Request::get("/late"));
+    assert_eq!(late.status(), 200);
+    assert!(
+        late.head
+            .get("connection")
+            .is_some_and(|c| c.eq_ignore_ascii_case("close")),
+        "{late:?}"
+    );
+    idle.until_closed();
+
+    send.send(b"0123456789".to_vec()).unwrap();
+    assert_eq!(slow.exactly(10), b"0123456789");
+    drop((send, slow));
+    assert!(sidecar.wait().success());
+    assert!(Client::try_to(sidecar.address).is_err(), "the port is still open");
+}
+
+#[test]
+fn a_stop_ends_with_the_drain_whatever_hangs() {
+    let app = Origin::start(origin::never_answers);
+    let mut sidecar = Builder::before(&app).set("listen.drain", "500ms").start();
+    let mut client = sidecar.client();
+    client.send(&Request::get("/").bytes());
+    eventually("the app is asked", || {
+        if app.seen().is_empty() {
+            Err("not yet".into())
+        } else {
+            Ok(())
+        }
+    });
+    let begun = Instant::now();
+    sidecar.stop();
+    let took = begun.elapsed();
+    assert!(
+        took < Duration::from_secs(4),
+        "a stop with a drain of 500 ms took {took:?}"
+    );
+}
+
+#[test]
+fn a_second_signal_stops_at_once_and_keeps_what_was_accepted() {
+    let app = Origin::start(|visit| match visit.head.target() {
+        "/hang" => origin::never_answers(visit),
+        _ => origin::pages(visit),
+    });
+    let plausible = Receiver::start();
+    plausible.die();
+    let mut sidecar = Builder::before(&app)
+        .telling(&plausible)
+        .set("listen.drain", "60s")
+        .start();
+    let mut client = sidecar.client();
+    client.ask(&Request::get("/page").as_(NAVIGATION).from("203.0.113.7"));
+    client.send(&Request::get("/hang").bytes());
+    eventually("the app is asked", || {
+        if app.seen().len() < 2 {
+            Err("not yet".into())
+        } else {
+            Ok(())
+        }
+    });
+    sidecar.signal("TERM");
+    eventually("it is stopping", || match sidecar.admin("/readyz").status() {
+        503 => Ok(()),
+        other => Err(format!("{other}")),
+    });
+    let begun = Instant::now();
+    sidecar.signal("INT");
+    sidecar.wait();
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "it took {:?}",
+        begun.elapsed()
+    );
+    plausible.come_back();
+    let _again = sidecar.again();
+    assert_eq!(
+        plausible.await_recorded(1)[0].text("url"),
+        "http://example.com/page"
+    );
+}
+
+#[test]
+fn a_hangup_reloads_and_a_broken_file_changes_nothing() {
+    let (app, plausible) = (site::start(), Receiver::start());
+    let sidecar = Builder::before(&app).telling(&plausible).start();
+    let excluded = |count: u64| {
+        visit(&sidecar, "/page/1");
+        sidecar.await_metrics("it is decided", |m| {
+            m.decisions("excluded") + m.decisions("counted") >= count
+        });
+        sidecar.metrics().decisions("excluded")
+    };
+    assert_eq!(excluded(1), 0);
+
+    sidecar.builder().set("pages.exclude", vec!["/page/**"]).write();
+    sidecar.signal("HUP");
+    sidecar.await_log("configuration reloaded");
+    assert_eq!(excluded(2), 1);
+
+    fs::write(sidecar.builder().file(), "[pages]\nexclude = 7\nbanana = true\n").unwrap();
+    sidecar.signal("HUP");
+    let line = sidecar.await_log("banana");
+    assert!(line.contains("ERROR"), "{line}");
+    assert!(line.contains("pages.exclude"), "{line}");
+    assert_eq!(excluded(3), 2, "the running configuration did not stay");
+    assert_eq!(sidecar.admin("/readyz").status(), 200);
+}
+
+#[test]
+fn a_changed_file_is_noticed_without_a_signal() {
+    let (app, plausible) = (site::start(), Receiver::start());
+    let sidecar = Builder::before(&app).telling(&plausible).start();
+    sidecar.builder().set("pages.exclude", vec!["/page/**"]).write();
+    sidecar.await_log("configuration reloaded");
+    visit(&sidecar, "/page/1");
+    sidecar.await_metrics("the page is excluded", |m| m.decisions("excluded") == 1);
+}
+
+#[test]
+fn a_changed_list_of_proxies_is_noticed() {
+    let (app, plausible) = (Origin::start(origin::pages), Receiver::start());
+    let builder = Builder::before(&app).telling(&plausible);
+    let list = builder.directory().join("proxies");
+    fs::write(&list, "# none of ours\n192.0.2.0/24\n").unwrap();
+    let sidecar = builder
+        .set("client.trusted_proxies", vec![format!("@{}", list.display())])
+        .start();
+    visit(&sidecar, "/before");
+    fs::write(&list, "127.0.0.0/8\n").unwrap();
+    sidecar.await_log("configuration reloaded");
+    visit(&sidecar, "/after");
+    let events = plausible.await_recorded(2);
+    let visitors: Vec<String> = events.iter().map(|e| e.visitor().0).collect();
+    assert_eq!(visitors, ["127.0.0.1", "203.0.113.7"]);
+}
+
+#[test]
+fn a_reload_under_load_fails_no_request() {
+    let (app, plausible) = (site::start(), Receiver::start());
+    let sidecar = Builder::before(&app).telling(&plausible).start();
+    let steady = crate::support::load::Steady::through(sidecar.address);
+    for n in 1..=10 {
+        sidecar.signal("HUP");
+        within(Duration::from_secs(10), "a reload", || {
+            let reloads = sidecar
+                .log()
+                .iter()
+                .filter(|l| l.contains("configuration reloaded"))
+                .count();
+            if reloads >= n {
+                Ok(())
+            } else {
+                Err(format!("{reloads}"))
+            }
+        });
+    }
+    assert!(steady.finish().requests > 10);
+}
+
+#[test]
+fn a_rolling_restart_behind_one_address_is_not_noticed() {
+    let app = site::start();
+    let mut sidecars: Vec<Sidecar> = (0..2).map(|_| Builder::before(&app).start()).collect();
+    // Stands for the balancer: asks readiness, and goes where it is green.
+    let mut asked = 0;
+    for _ in 0..4 {
+        let mut leaving = sidecars.remove(0);
+        leaving.signal("TERM");
+        while leaving.admin("/readyz").status() == 200 {
+            site_request(&leaving, &mut asked);
+        }
+        for _ in 0..20 {
+            site_request(&leaving, &mut asked);
+            site_request(&sidecars[0], &mut asked);
+        }
+        assert!(leaving.wait().success());
+        sidecars.push(Builder::before(&app).start());
+    }
+    assert!(asked >= 160);
+}
+
+fn site_request(sidecar: &Sidecar, asked: &mut usize) {
+    let request = site::request(*asked);
+    site::compare(&request, &sidecar.client().ask(&request)).unwrap();
+    *asked += 1;
+}
+
+fn visit(sidecar: &Sidecar, path: &str) {
+    let request = Request::get(path).as_(NAVIGATION).from("203.0.113.7");
+    assert_eq!(sidecar.client().ask(&request).status(), 200);
+}

@@ -1,0 +1,74 @@
+//! Steady traffic beside what a test does to the rest: failing open means that it never notices.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use super::{
+    client::{Client, FETCH, Request},
+    site,
+};
+
+/// Two hundred requests a second before a [`site`], none of them a page view.
+pub(crate) struct Steady {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Result<Calm, String>>,
+}
+
+/// What the traffic saw.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Calm {
+    /// Requests answered, byte for byte.
+    pub(crate) requests: usize,
+    /// The longest wait for an answer.
+    pub(crate) slowest: Duration,
+}
+
+impl Steady {
+    /// Begins.
+    pub(crate) fn through(address: SocketAddr) -> Steady {
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = thread::spawn({
+            let stop = Arc::clone(&stop);
+            move || run(address, &stop)
+        });
+        Steady { stop, thread }
+    }
+
+    /// Ends, and fails the test if one answer was wrong.
+    #[track_caller]
+    pub(crate) fn finish(self) -> Calm {
+        self.stop.store(true, Ordering::SeqCst);
+        let outcome = self.thread.join().expect("the steady traffic's thread");
+        outcome.unwrap_or_else(|e| panic!("the app's traffic noticed: {e}"))
+    }
+}
+
+fn run(address: SocketAddr, stop: &AtomicBool) -> Result<Calm, String> {
+    let mut client = Client::try_to(address).map_err(|e| e.to_string())?;
+    let mut calm = Calm {
+        requests: 0,
+        slowest: Duration::ZERO,
+    };
+    let begun = Instant::now();
+    while !stop.load(Ordering::SeqCst) {
+        let request = Request::get(&format!("/api/{}", calm.requests)).as_(FETCH);
+        let asked = Instant::now();
+        let response = client
+            .try_ask(&request)
+            .map_err(|e| format!("request {}: {e}", calm.requests))?;
+        calm.slowest = calm.slowest.max(asked.elapsed());
+        site::compare(&request, &response).map_err(|e| format!("request {}: {e}", calm.requests))?;
+        calm.requests += 1;
+        // A pace, not a wait: the nth request is due at n × 5 ms.
+        let due = Duration::from_millis(5) * calm.requests as u32;
+        thread::sleep(due.saturating_sub(begun.elapsed()));
+    }
+    Ok(calm)
+}

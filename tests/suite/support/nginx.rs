@@ -1,0 +1,173 @@
+//! A real nginx in front of gatecount.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use super::DEADLINE;
+
+/// A running nginx; stopped when dropped.
+pub(crate) struct Nginx {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    child: Child,
+    directory: TempDir,
+}
+
+/// Whether an nginx is installed, with the stream module or without.
+pub(crate) fn installed() -> bool {
+    Command::new("nginx")
+        .arg("-v")
+        .stderr(Stdio::null())
+        .status()
+        .is_ok()
+}
+
+/// The line that loads the stream module where it is a shared object, empty where it is built in; `None` where
+/// nginx has none.
+pub(crate) fn stream_module() -> Option<String> {
+    let built_in = Command::new("nginx").arg("-V").output().ok()?;
+    let flags = String::from_utf8_lossy(&built_in.stderr).into_owned();
+    if flags.contains("--with-stream ") {
+        return Some(String::new());
+    }
+    [
+        "/usr/lib/nginx/modules",
+        "/usr/lib64/nginx/modules",
+        "/usr/local/lib/nginx/modules",
+    ]
+    .iter()
+    .map(|folder| format!("{folder}/ngx_stream_module.so"))
+    .find(|file| Path::new(file).exists())
+    .map(|file| format!("load_module {file};\n"))
+}
+
+impl Nginx {
+    /// The configuration of `deploy/nginx`, its addresses changed: an HTTP proxy that appends the client to
+    /// `X-Forwarded-For`.
+    pub(crate) fn appending(to: SocketAddr) -> Nginx {
+        let deployed = fs::read_to_string(deployed()).expect("read deploy/nginx");
+        assert!(deployed.contains("server 127.0.0.1:8080;") && deployed.contains("listen 8000;"));
+        Nginx::start("", |listen| {
+            let server = deployed
+                .replace("server 127.0.0.1:8080;", &format!("server {to};"))
+                .replace("listen 8000;", &format!("listen {listen};"));
+            http(&server)
+        })
+    }
+
+    /// A TCP proxy that says who the client is by the PROXY protocol.
+    pub(crate) fn proxy_protocol(module: &str, to: SocketAddr) -> Nginx {
+        Nginx::start(module, |listen| {
+            format!("stream {{ server {{ listen {listen}; proxy_pass {to}; proxy_protocol on; }} }}")
+        })
+    }
+
+    /// Starts one with this body of a configuration, made for the address it gets. A free port can be taken by
+    /// another process before nginx has it: then the next is tried.
+    pub(crate) fn start(before: &str, body: impl Fn(SocketAddr) -> String) -> Nginx {
+        for _ in 0..5 {
+            let directory = TempDir::new().expect("a directory");
+            let address = free_port();
+            let user = if is_root() { "user root;\n" } else { "" };
+            let text = format!(
+                "{before}{user}daemon off; worker_processes 1; pid nginx.pid; error_log nginx.err info;\n\
+                 events {{ worker_connections 512; }}\n{}\n",
+                body(address)
+            );
+            fs::write(directory.path().join("nginx.conf"), text).expect("write the configuration");
+            let child = command(directory.path()).spawn().expect("start nginx");
+            let mut nginx = Nginx {
+                address,
+                child,
+                directory,
+            };
+            if nginx.answers() {
+                return nginx;
+            }
+        }
+        panic!("nginx did not start");
+    }
+
+    fn answers(&mut self) -> bool {
+        let start = Instant::now();
+        while start.elapsed() < DEADLINE {
+            if TcpStream::connect(self.address).is_ok() {
+                return true;
+            }
+            if let Ok(Some(_)) = self.child.try_wait() {
+                let log = fs::read_to_string(self.directory.path().join("nginx.err")).unwrap_or_default();
+                eprintln!("nginx ended: {log}");
+                return false;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        false
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // SIGTERM to the master ends the workers too; SIGKILL would leave them behind.
+        let _ = Command::new("sh")
+            .args(["-c", &format!("kill -TERM {}", self.child.id())])
+            .status();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether nginx takes a file of `server` blocks (`nginx -t`), or what it says against it.
+pub(crate) fn check(servers: &str) -> Result<(), String> {
+    let directory = TempDir::new().map_err(|e| e.to_string())?;
+    let text = format!("pid nginx.pid; events {{}}\n{}\n", http(servers));
+    fs::write(directory.path().join("nginx.conf"), text).map_err(|e| e.to_string())?;
+    let output = command(directory.path())
+        .arg("-t")
+        .output()
+        .map_err(|e| e.to_string())?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+/// The configuration that is deployed with gatecount.
+pub(crate) fn deployed() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/nginx/gatecount.conf")
+}
+
+/// Around `server` blocks, everything nginx writes kept in its own directory.
+fn http(servers: &str) -> String {
+    format!(
+        "http {{ access_log off; client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3;\n\
+         uwsgi_temp_path t4; scgi_temp_path t5;\n{servers}\n}}"
+    )
+}
+
+fn command(directory: &Path) -> Command {
+    let mut command = Command::new("nginx");
+    command
+        .arg("-p")
+        .arg(directory)
+        .args(["-c", "nginx.conf", "-e", "nginx.err"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn free_port() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind a port");
+    listener.local_addr().expect("the bound address")
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0)
+}

@@ -1,0 +1,425 @@
+//! The real binary as a process, on ports of its own, in a directory of its own.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use toml::Table;
+
+use super::{
+    DEADLINE,
+    client::{self, Client},
+    eventually,
+    message::Response,
+    metrics::Metrics,
+    origin::Origin,
+    receiver::Receiver,
+};
+
+/// The binary under test.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_gatecount");
+
+/// How a sidecar is to be started.
+#[derive(Clone)]
+pub(crate) struct Builder {
+    config: Table,
+    domain: Option<String>,
+    environment: Vec<(String, String)>,
+    directory: Arc<TempDir>,
+}
+
+/// A running sidecar; killed when dropped, and its log shown if the test failed.
+pub(crate) struct Sidecar {
+    /// Where it serves.
+    pub(crate) address: SocketAddr,
+    /// Where it tells of itself.
+    pub(crate) admin: SocketAddr,
+    /// How long it took from the start of the process to the line that names the addresses.
+    pub(crate) started_in: Duration,
+    builder: Builder,
+    child: Child,
+    log: Log,
+    readers: Vec<JoinHandle<()>>,
+}
+
+/// The lines a process wrote.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Builder {
+    /// Before this app, on any free ports, everything counted for `example.com`, the queue on disk.
+    pub(crate) fn before(app: &Origin) -> Builder {
+        Builder::before_url(&app.url())
+    }
+
+    /// Before an app at this URL.
+    pub(crate) fn before_url(url: &str) -> Builder {
+        let directory = Arc::new(TempDir::new().expect("a directory"));
+        let queue = directory.path().join("queue");
+        Builder {
+            config: Table::new(),
+            domain: Some("example.com".into()),
+            environment: Vec::new(),
+            directory,
+        }
+        .set("listen.address", "127.0.0.1:0")
+        .set("listen.workers", 2)
+        .set("listen.drain", "5s")
+        .set("admin.address", "127.0.0.1:0")
+        .set("app.url", url)
+        // A port that nobody listens on, for the tests that need no Plausible.
+        .set("plausible.url", "http://127.0.0.1:9")
+        .set("plausible.retry_initial", "20ms")
+        .set("plausible.retry_max", "200ms")
+        .set("queue.path", queue.to_str().expect("a path in UTF-8"))
+    }
+
+    /// Its events go there.
+    pub(crate) fn telling(self, plausible: &Receiver) -> Builder {
+        self.set("plausible.url", plausible.url())
+    }
+
+    /// Sets one key by its path.
+    pub(crate) fn set(mut self, path: &str, value: impl Into<toml::Value>) -> Builder {
+        let mut table = &mut self.config;
+        let mut keys: Vec<&str> = path.split('.').collect();
+        let last = keys.pop().expect("a key");
+        for key in keys {
+            table = table
+                .entry(key)
+                .or_insert_with(|| Table::new().into())
+                .as_table_mut()
+                .expect("a table");
+        }
+        table.insert(last.to_owned(), value.into());
+        self
+    }
+
+    /// Adds a `[[sites]]` entry; the domain for every host goes.
+    pub(crate) fn site(mut self, hosts: &[&str], domains: &[&str]) -> Builder {
+        self.domain = None;
+        let list = |items: &[&str]| toml::Value::from(items.to_vec());
+        let mut site = Table::new();
+        site.insert("hosts".into(), list(hosts));
+        site.insert(
+            "domain".into(),
+            if let [one] = domains {
+                (*one).into()
+            } else {
+                list(domains)
+            },
+        );
+        self.config
+            .entry("sites")
+            .or_insert_with(|| toml::Value::Array(Vec::new()))
+            .as_array_mut()
+            .expect("an array")
+            .push(site.into());
+        self
+    }
+
+    /// Sets an environment variable.
+    pub(crate) fn environment(mut self, name: &str, value: &str) -> Builder {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Its own directory.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Its configuration file.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.directory.path().join("gatecount.toml")
+    }
+
+    /// Writes the configuration file.
+    pub(crate) fn write(&self) {
+        let text = toml::to_string(&self.config).expect("a table is TOML");
+        fs::write(self.file(), text).expect("write the configuration");
+    }
+
+    /// Starts it and waits until it serves.
+    #[track_caller]
+    pub(crate) fn start(self) -> Sidecar {
+        self.write();
+        let begun = Instant::now();
+        let mut command = Command::new(BINARY);
+        command.arg("--config").arg(self.file());
+        if let Some(domain) = &self.domain {
+            command.args(["--domain", domain]);
+        }
+        let mut child = command
+            .envs(self.environment.iter().map(|(n, v)| (n, v)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("start gatecount");
+        let log = Log::default();
+        let readers = vec![
+            log.follow(child.stdout.take().expect("its standard output")),
+            log.follow(child.stderr.take().expect("its standard error")),
+        ];
+        let admin = log.await_field(&mut child, "admin");
+        let started_in = begun.elapsed();
+        let mut sidecar = Sidecar {
+            address: admin,
+            admin,
+            started_in,
+            builder: self,
+            child,
+            log,
+            readers,
+        };
+        sidecar.address = eventually("/status names the address", || {
+            let status = sidecar.try_admin("/status")?;
+            let listen = status.json()["listen"].as_str().unwrap_or_default().to_owned();
+            match listen.parse() {
+                Ok(address) => Ok(address),
+                // A Unix socket has no port to learn.
+                Err(_) if listen.starts_with("unix:") => Ok(admin),
+                Err(e) => Err(format!("listen {listen:?}: {e}")),
+            }
+        });
+        eventually("/readyz turns 200", || {
+            match sidecar.try_admin("/readyz")?.status() {
+                200 => Ok(()),
+                other => Err(format!("it is {other}")),
+            }
+        });
+        sidecar
+    }
+}
+
+impl Sidecar {
+    /// A connection to it.
+    #[track_caller]
+    pub(crate) fn client(&self) -> Client {
+        Client::to(self.address)
+    }
+
+    /// What the admin address answers.
+    #[track_caller]
+    pub(crate) fn admin(&self, target: &str) -> Response {
+        client::get(self.admin, target)
+    }
+
+    fn try_admin(&self, target: &str) -> Result<Response, String> {
+        Client::try_to(self.admin)
+            .and_then(|mut c| c.try_ask(&client::Request::get(target).with("Connection", "close")))
+            .map_err(|e| format!("{target}: {e}"))
+    }
+
+    /// `/status`.
+    #[track_caller]
+    pub(crate) fn status(&self) -> Value {
+        self.admin("/status").json()
+    }
+
+    /// `/metrics`.
+    #[track_caller]
+    pub(crate) fn metrics(&self) -> Metrics {
+        Metrics::read(self.admin)
+    }
+
+    /// Waits until so many requests are decided and every event of theirs has ended: after this nothing more
+    /// comes to Plausible. Gives the last reading.
+    #[track_caller]
+    pub(crate) fn settled(&self, requests: usize) -> Metrics {
+        eventually(
+            &format!("{requests} requests decided and no event pending"),
+            || {
+                let metrics = self.metrics();
+                metrics.assert_account();
+                let (decided, pending) = (metrics.decided(), metrics.pending());
+                if decided == requests as u64 && pending == 0 {
+                    Ok(metrics)
+                } else {
+                    Err(format!("{decided} decided, {pending} pending"))
+                }
+            },
+        )
+    }
+
+    /// Waits until a reading pleases.
+    #[track_caller]
+    pub(crate) fn await_metrics(&self, what: &str, pleases: impl Fn(&Metrics) -> bool) -> Metrics {
+        eventually(what, || {
+            let metrics = self.metrics();
+            if pleases(&metrics) {
+                Ok(metrics)
+            } else {
+                Err(format!("{metrics:?}"))
+            }
+        })
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("sh")
+            .args(["-c", &format!("kill -{name} {}", self.child.id())])
+            .status()
+            .expect("run sh");
+        assert!(status.success(), "kill -{name} failed");
+    }
+
+    /// SIGKILL, and waits until it is gone.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("kill");
+        self.child.wait().expect("wait");
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        eventually("the process ends", || match child.try_wait() {
+            Ok(Some(status)) => Ok(status),
+            Ok(None) => Err("it runs".into()),
+            Err(e) => Err(e.to_string()),
+        })
+    }
+
+    /// SIGTERM, and a clean end.
+    #[track_caller]
+    pub(crate) fn stop(&mut self) {
+        self.signal("TERM");
+        let status = self.wait();
+        assert!(status.success(), "a stop ended with {status}");
+    }
+
+    /// Starts it again, after its end, on the same configuration and queue, at other ports.
+    #[track_caller]
+    pub(crate) fn again(self) -> Sidecar {
+        let builder = self.builder.clone();
+        drop(self);
+        builder.start()
+    }
+
+    /// Its configuration, to be changed and written.
+    pub(crate) fn builder(&self) -> Builder {
+        self.builder.clone()
+    }
+
+    /// Its own directory.
+    pub(crate) fn directory(&self) -> &Path {
+        self.builder.directory()
+    }
+
+    /// Resident memory, in bytes.
+    pub(crate) fn rss(&self) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("read /proc");
+        let line = text
+            .lines()
+            .find(|l| l.starts_with("VmRSS:"))
+            .expect("a VmRSS line");
+        let kibibytes = line.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok());
+        kibibytes.expect("a number") * 1024
+    }
+
+    /// Open file descriptors.
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id()))
+            .expect("read /proc")
+            .count()
+    }
+
+    /// What it wrote so far.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.lines()
+    }
+
+    /// Waits for a line that holds this text.
+    #[track_caller]
+    pub(crate) fn await_log(&self, text: &str) -> String {
+        eventually(&format!("a log line with {text:?}"), || {
+            let line = self.log.lines().into_iter().find(|line| line.contains(text));
+            line.ok_or_else(|| "there is none".into())
+        })
+    }
+}
+
+impl Drop for Sidecar {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
+        if thread::panicking() {
+            eprintln!("--- gatecount's log ---\n{}\n---", self.log.lines().join("\n"));
+        }
+    }
+}
+
+impl Log {
+    fn follow(&self, pipe: impl Read + Send + 'static) -> JoinHandle<()> {
+        let log = self.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                log.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            }
+        })
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The address that a JSON line carries under this name, at its top or in its `fields`.
+    #[track_caller]
+    fn await_field(&self, child: &mut Child, name: &str) -> SocketAddr {
+        let start = Instant::now();
+        loop {
+            let found = self.lines().iter().find_map(|line| {
+                let line: Value = serde_json::from_str(line).ok()?;
+                let value = line.get(name).or_else(|| line["fields"].get(name))?;
+                value.as_str()?.parse().ok()
+            });
+            if let Some(address) = found {
+                return address;
+            }
+            let ended = child.try_wait().expect("wait");
+            if ended.is_some() || start.elapsed() > DEADLINE {
+                let _ = child.kill();
+                let _ = child.wait();
+                panic!(
+                    "no line names {name:?}; ended: {ended:?}; log:\n{}",
+                    self.lines().join("\n")
+                );
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// Runs a command of the binary to its end.
+#[track_caller]
+pub(crate) fn run(arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(BINARY)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("start gatecount");
+    let mut stdin = child.stdin.take().expect("its standard input");
+    let input = input.to_owned();
+    // From a thread, as it may answer before it has read everything; a command that reads nothing closes its end.
+    let writing = thread::spawn(move || stdin.write_all(input.as_bytes()));
+    let output = child.wait_with_output().expect("wait");
+    let _ = writing.join().expect("the writing thread");
+    output
+}

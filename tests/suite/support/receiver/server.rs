@@ -1,0 +1,217 @@
+//! The receiver's network side, on a thread and a runtime of its own.
+
+use std::{
+    future,
+    net::{self, IpAddr, SocketAddr},
+    sync::{Arc, Mutex, mpsc},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, Response, body::Incoming, server::conn, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::Value;
+use socket2::{Domain, Socket, Type};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpListener,
+    sync::watch,
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{Arrival, Mode, Reply, State, lock};
+use crate::support::message::latin;
+
+/// The server's half, on its own thread.
+pub(super) struct Server {
+    /// Where it listens, also after a death.
+    pub(super) address: SocketAddr,
+    /// TLS, where it is spoken.
+    pub(super) tls: Option<TlsAcceptor>,
+    /// What it shares with the test.
+    pub(super) state: Arc<Mutex<State>>,
+    /// What it is to be.
+    pub(super) mode: watch::Receiver<Mode>,
+    /// Told of each mode once it is in force.
+    pub(super) tell: mpsc::Sender<Mode>,
+}
+
+impl Server {
+    /// Serves until the end is asked for.
+    pub(super) async fn run(mut self, first: net::TcpListener) {
+        let mut listener = Some(watched(first));
+        loop {
+            let mode = *self.mode.borrow_and_update();
+            let mut connections = tokio::task::JoinSet::new();
+            if mode == Mode::Dead || mode == Mode::Ended {
+                listener = None;
+            } else if listener.is_none() {
+                listener = Some(watched(bind(self.address)));
+            }
+            // Nobody waits for the first mode.
+            let _ = self.tell.send(mode);
+            if mode == Mode::Ended {
+                return;
+            }
+            loop {
+                let accept = async {
+                    match &listener {
+                        Some(listener) => listener.accept().await,
+                        None => future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    accepted = accept => {
+                        let Ok((stream, peer)) = accepted else { continue };
+                        lock(&self.state).connections += 1;
+                        let (state, tls) = (Arc::clone(&self.state), self.tls.clone());
+                        match mode {
+                            Mode::Babbling => connections.spawn(babble(stream)),
+                            _ => connections.spawn(converse(stream, peer.ip(), state, tls)),
+                        };
+                    }
+                    _ = self.mode.changed() => break,
+                }
+            }
+            // A turn of mode closes every connection.
+            connections.shutdown().await;
+        }
+    }
+}
+
+async fn babble(mut stream: tokio::net::TcpStream) {
+    let mut buffer = [0; 1024];
+    // Whatever becomes of the peer is all right with a babbler.
+    let _ = stream.read(&mut buffer).await;
+    let _ = stream
+        .write_all(b"\x16\x03\x01 220 smtp.example.com ESMTP\r\nHTTP/9.9 banana\r\n\r\n")
+        .await;
+}
+
+async fn converse(
+    stream: tokio::net::TcpStream,
+    peer: IpAddr,
+    state: Arc<Mutex<State>>,
+    tls: Option<TlsAcceptor>,
+) {
+    // A failed accept or handshake is the client's to report: the test waits for an event that then never comes.
+    let _ = stream.set_nodelay(true);
+    match tls {
+        None => http1(stream, peer, state).await,
+        Some(acceptor) => {
+            let Ok(stream) = acceptor.accept(stream).await else {
+                return;
+            };
+            if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                let service = service_fn(move |request| take(request, peer, Arc::clone(&state)));
+                let _ = conn::http2::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
+            } else {
+                http1(stream, peer, state).await;
+            }
+        }
+    }
+}
+
+async fn http1(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: IpAddr,
+    state: Arc<Mutex<State>>,
+) {
+    let service = service_fn(move |request| take(request, peer, Arc::clone(&state)));
+    let _ = conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+/// Takes one request. An error closes the connection without an answer.
+async fn take(
+    request: Request<Incoming>,
+    peer: IpAddr,
+    state: Arc<Mutex<State>>,
+) -> Result<Response<Full<Bytes>>, CutOff> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| CutOff)?.to_bytes();
+    if head.uri.path().ends_with("/api/health") {
+        return Ok(answer(200, None));
+    }
+    let arrival = Arrival {
+        at: Instant::now(),
+        request: format!("{} {}", head.method, head.uri.path()),
+        version: format!("{:?}", head.version),
+        fields: head
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), latin(value.as_bytes())))
+            .collect(),
+        body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+        status: 0,
+        recorded: false,
+    };
+    let (index, reply) = lock(&state).arrive(arrival, peer, &body);
+    // The guard gives the place back also where the connection dies under this future.
+    let _place = Place {
+        index,
+        state: Arc::clone(&state),
+    };
+    let delay = lock(&state).delay;
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    match reply {
+        Reply::Accept => Ok(answer(202, None)),
+        Reply::Drop => Ok(answer(202, Some(("x-plausible-dropped", "1".to_owned())))),
+        Reply::Status(code) => Ok(answer(code, None)),
+        Reply::RetryAfter(code, seconds) => Ok(answer(code, Some(("retry-after", seconds.to_string())))),
+        Reply::CutOff => Err(CutOff),
+        Reply::Hang => future::pending().await,
+    }
+}
+
+/// An event in the receiver's hands.
+struct Place {
+    index: usize,
+    state: Arc<Mutex<State>>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.state).leave(self.index);
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("cut off by the script")]
+struct CutOff;
+
+fn answer(status: u16, field: Option<(&str, String)>) -> Response<Full<Bytes>> {
+    let body = match status {
+        202 => Bytes::from_static(b"ok"),
+        400 => Bytes::from_static(b"{\"errors\":{\"url\":[\"is invalid\"]}}"),
+        _ => Bytes::new(),
+    };
+    let mut response = Response::builder().status(status);
+    if let Some((name, value)) = field {
+        response = response.header(name, value);
+    }
+    response.body(Full::new(body)).expect("a valid response")
+}
+
+/// In the runtime of the thread that calls.
+fn watched(listener: net::TcpListener) -> TcpListener {
+    TcpListener::from_std(listener).expect("a listener in the runtime")
+}
+
+/// Binds with `SO_REUSEADDR`, so that the port can be had back while old connections linger.
+pub(super) fn bind(address: SocketAddr) -> net::TcpListener {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_reuse_address(true).expect("set SO_REUSEADDR");
+    socket.set_nonblocking(true).expect("set nonblocking");
+    socket
+        .bind(&address.into())
+        .unwrap_or_else(|e| panic!("bind {address}: {e}"));
+    socket.listen(1024).expect("listen");
+    socket.into()
+}
