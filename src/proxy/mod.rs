@@ -1,5 +1,207 @@
-//! The data path: listener, connections, the app's connections, bodies.
+//! The data path: a thread a core, each with its own listener, runtime, connections to the app and buffers. On the way
+//! of a request nothing is shared between threads but counters.
 
+mod connection;
+mod errors;
+mod listener;
+mod metrics;
+mod pool;
+mod recent;
+mod relay;
+mod service;
 mod settings;
+mod stream;
+mod timer;
+mod upgrade;
+mod worker;
 
+use std::{io, sync::Arc, thread, time::Duration};
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+pub use listener::Bound;
+pub use recent::Record;
 pub use settings::{App, Listen, Settings, Upstream};
+
+use crate::{client, delivery::Outbox, event, page};
+use metrics::Metrics;
+use worker::{Control, Parts};
+
+/// The rules that a reload can change.
+#[derive(Debug)]
+pub struct Live {
+    /// Whom to believe about addresses, and what the app is told.
+    pub client: client::Settings,
+    /// What counts.
+    pub page: page::Rules,
+    /// Whose hosts they are.
+    pub sites: event::Sites,
+}
+
+/// Why the data path can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address can't be listened on, as when another process has it. Another address, or ending that process, helps.
+    #[error("can't listen on {at}")]
+    Listen {
+        /// The address as configured.
+        at: String,
+        /// The operating system's word.
+        source: io::Error,
+    },
+    /// No thread could be started.
+    #[error("can't start a worker thread")]
+    Thread(#[source] io::Error),
+    /// A metric's name is taken.
+    #[error("can't register the proxy's metrics")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// The running data path.
+pub struct Proxy {
+    bound: Bound,
+    handle: Handle,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+/// What others may ask of the data path while it runs.
+#[derive(Clone)]
+pub struct Handle {
+    controls: Vec<mpsc::UnboundedSender<Control>>,
+    metrics: Metrics,
+}
+
+/// Binds and starts to serve. One outbox for each worker.
+///
+/// # Errors
+/// [`Error`]
+pub fn start(
+    settings: &Settings,
+    live: &Arc<Live>,
+    outboxes: Vec<Outbox>,
+    registry: &prometheus::Registry,
+) -> Result<Proxy, Error> {
+    let metrics = Metrics::register(registry)?;
+    let (listeners, bound) = listener::bind(&settings.listen, outboxes.len()).map_err(|source| {
+        let at = match &settings.listen {
+            Listen::Tcp(address) => address.to_string(),
+            Listen::Unix(path) => format!("unix:{}", path.display()),
+        };
+        Error::Listen { at, source }
+    })?;
+    let permits = Arc::new(Semaphore::new(settings.max_connections));
+    let (mut controls, mut threads) = (Vec::new(), Vec::new());
+    for (number, (listener, outbox)) in listeners.into_iter().zip(outboxes).enumerate() {
+        let (tell, control) = mpsc::unbounded_channel();
+        let parts = Parts {
+            number,
+            settings: settings.clone(),
+            live: Arc::clone(live),
+            listener,
+            outbox,
+            metrics: metrics.clone(),
+            permits: Arc::clone(&permits),
+            control,
+        };
+        let thread = thread::Builder::new()
+            .name(format!("gatecount-{number}"))
+            .spawn(move || {
+                if let Err(error) = worker::run(parts) {
+                    tracing::error!(%error, "a worker can't run");
+                }
+            });
+        threads.push(thread.map_err(Error::Thread)?);
+        controls.push(tell);
+    }
+    Ok(Proxy {
+        bound,
+        handle: Handle { controls, metrics },
+        threads,
+    })
+}
+
+impl Handle {
+    /// Rules that hold for requests from now on.
+    pub fn reload(&self, live: &Arc<Live>) {
+        self.tell(|| Control::Reload(Arc::clone(live)));
+    }
+
+    /// The newest decisions after a sequence number, oldest first.
+    pub async fn decisions(&self, since: u64) -> Vec<Record> {
+        let mut answers = Vec::new();
+        for control in &self.controls {
+            let (answer, records) = oneshot::channel();
+            if control.send(Control::Decisions(since, answer)).is_ok() {
+                answers.push(records);
+            }
+        }
+        let mut all = Vec::new();
+        for records in answers {
+            // A worker that ends has none to tell any more.
+            all.extend(records.await.unwrap_or_default());
+        }
+        all.sort_by_key(|r| r.seq);
+        all
+    }
+
+    /// Requests so far by decision.
+    pub fn decision_counts(&self) -> Vec<(&'static str, u64)> {
+        self.metrics.decisions().collect()
+    }
+
+    fn tell(&self, order: impl Fn() -> Control) {
+        for control in &self.controls {
+            // A worker that is gone can't be told; its thread's end was logged.
+            let _ = control.send(order());
+        }
+    }
+}
+
+impl Proxy {
+    /// Where it listens.
+    pub fn bound(&self) -> &Bound {
+        &self.bound
+    }
+
+    /// For whoever needs to ask while it runs.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// From now on each response is its connection's last. New connections are still served.
+    pub fn drain(&self) {
+        self.handle.tell(|| Control::Drain);
+    }
+
+    /// Accepts no more, closes idle connections, and waits until requests and tunnels have ended, no longer than
+    /// `patience`. Whether all had ended.
+    pub async fn close(&self, patience: Duration) -> bool {
+        let mut ends = Vec::new();
+        for control in &self.handle.controls {
+            let (answer, end) = oneshot::channel();
+            if control.send(Control::Close(answer)).is_ok() {
+                ends.push(end);
+            }
+        }
+        let all = async {
+            for end in ends {
+                let _ = end.await;
+            }
+        };
+        tokio::time::timeout(patience, all).await.is_ok()
+    }
+
+    /// Drops what is left and ends the threads; their outboxes go with them.
+    pub fn stop(self) {
+        self.handle.tell(|| Control::Stop);
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a worker thread panicked");
+            }
+        }
+        if let Bound::Unix(path) = &self.bound {
+            // Left behind it would be replaced at the next start.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}

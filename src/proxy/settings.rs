@@ -20,6 +20,17 @@ pub enum Upstream {
     Unix(PathBuf),
 }
 
+impl Upstream {
+    /// What `Host` says where a client of HTTP/1.0 sent none.
+    pub(super) fn authority(&self) -> String {
+        match self {
+            Upstream::Tcp(host, port) if host.contains(':') => format!("[{host}]:{port}"),
+            Upstream::Tcp(host, port) => format!("{host}:{port}"),
+            Upstream::Unix(_) => "localhost".into(),
+        }
+    }
+}
+
 /// Towards the app: `[app]`.
 #[derive(Debug, Clone)]
 pub struct App {

@@ -1,6 +1,114 @@
-//! Storage of opaque records with keys.
+//! Storage of opaque records with keys, which survives the process. This text is its specification.
+//!
+//! # What it is for
+//!
+//! One owner, on one thread, appends records, reads them back, says of each when it has ended, and learns at the next
+//! start which have not. The queue knows nothing of what the records mean. Calls block for as long as the system call
+//! takes; only `fdatasync` runs on a thread of the queue's own. The queue logs nothing: what an operator has to know
+//! is in [`Queue::alarm`] and [`Recovered::notes`].
+//!
+//! - Opening never fails, and nothing that a file or a disk does is a panic. Where the disk can't be used, records
+//!   are kept in memory, with an alarm, and the disk is tried again every second.
+//! - The files take up at most `max_bytes` at all times, what is yet to be written to them of ends included; 64 KiB,
+//!   the smallest segment, where `max_bytes` is less. Full, the oldest segment goes. While the disk is out of use the
+//!   records in memory take up at most 16 MiB, or `max_bytes` if that is less, beside what the files hold.
+//! - Nothing stays longer than `max_age` after its append.
+//! - Memory does not grow with the number of records, but for one bit for each 32 bytes of file, four bytes for each
+//!   end that is not in a file yet, and 2.5 MiB of caches. The owner holds positions.
+//!
+//! # The bytes
+//!
+//! The directory (mode 0700 if the queue made it) has a file `lock`, empty, which the one process that uses the
+//! directory holds an exclusive `flock` on, and segment files (mode 0600) called `NUMBER-SALT.seg`: ten decimal digits
+//! that grow from segment to segment and are never given out twice, and sixteen hexadecimal ones that are random. Other
+//! files are left alone. Integers are little-endian; a check is the CRC-32C of the number (4 bytes), the salt (8
+//! bytes), and then what is said.
+//!
+//! ```text
+//! header   8 magic "gcqueue\n"   4 version (1)   8 created, ms since 1970   4 check of the 20 bytes before
+//! frame    4 check of the next 12 bytes   4 check of the body   3 length of the body   1 kind   4 sequence   the body
+//!   R  a record    body: 8 time   8 key   1 tag   the bytes
+//!   E  ends        body: 4 for each: where in this file the frame of a record starts that has ended
+//!   N  noted       body: 4: how many damaged records of this file have been counted so far
+//!   S  sealed      no body: no record follows
+//! ```
+//!
+//! A frame's sequence is the number of records before it in its file, so from any whole frame one sees how many records
+//! are missing before it. As the salt goes into every check, neither bytes of another segment (a block that a power
+//! cut brings back) nor bytes that a visitor put into a record pass for a frame. A frame's body is at most 1 MiB.
+//!
+//! # The life of a record
+//!
+//! **Append.** The batch goes to the newest segment with one `pwrite`, and a new segment's header with its first batch.
+//! If that fails, the file is cut back to where it was, and the whole batch goes to memory. A segment takes records
+//! until it has its size (an eighth of `max_bytes`, 64 KiB to 8 MiB; a 128th where that is more) or its age (a 64th of
+//! `max_age`, 15 min at most); a batch that does not fit is split. No segment of an earlier process is appended to.
+//!
+//! **Read.** From what was appended last, 2 MiB of it; else from blocks read ahead. The checks are made each time.
+//!
+//! **End.** [`finish`](Queue::finish) notes the end, [`flush`](Queue::flush) writes all that was noted as one frame
+//! into the record's own file. So an end can't outlive its record nor hit another one, and a segment with all that is
+//! known of it comes and goes with one directory entry. A segment that is no longer appended to and whose records have
+//! all ended is unlinked. The newest file is cut back to its header instead, and unlinked when the next one is there:
+//! it keeps the number. Neither needs room on the disk.
+//!
+//! **Eviction and expiry.** A whole segment at a time: the oldest when there is no room, each when `max_age` has passed
+//! since it was begun (so a record may go up to a 64th of `max_age` early, but never stays late).
+//! [`next_gone`](Queue::next_gone) tells the owner.
+//!
+//! **Recovery.** [`recover`](Queue::recover) reads each file once, in blocks. Where a head's check holds, its length is
+//! believed and a damaged body is stepped over; where it does not, the next head whose check holds is searched byte by
+//! byte. So the cost is linear whatever the bytes are. What is missing by the sequences, less what had ended, is counted
+//! as corrupt, once: the file notes it. A last frame that was cut short is a write that never returned, and is cut off;
+//! longer debris at the end counts as one record. Files that can't be opened, and those of another version, are left
+//! where they are and noted; the former count against `max_bytes` and go in their time. An empty file, a header without
+//! frames, or garbage under a segment's name is a segment without pending records, which is removed.
+//!
+//! **A failing disk.** After any failed call, of whatever kind, appends go to a segment in memory, whose bytes are those
+//! of a file. Once a second the disk is tried: ends are written, segments in memory become files by being written out,
+//! positions unchanged. If all that succeeds the disk is in use again. Removal of what has ended goes on all the while.
+//!
+//! **A directory in use.** The second process keeps to memory, says so, and tries the lock once a second, since the first
+//! may be about to end; when it has the lock, [`needs_recovery`](Queue::needs_recovery) turns true, and what the first
+//! one left is recovered in mid-life.
+//!
+//! # What is promised
+//!
+//! *After the process was killed, at any moment:* each record whose append has returned while there was no alarm is
+//! there, unless its end was flushed. What was flushed is not reported again. A record whose append had not returned
+//! may be there.
+//!
+//! *After a power cut:* the same for all that was written 200 ms before, given that the disk does what `fdatasync` asks
+//! within 50 ms; and reopening succeeds whatever is left of the rest. Ends of the last 200 ms may be lost: then those
+//! records are reported again.
+//!
+//! *With damaged files:* the other records of the file are there. Of a damaged `E` frame, its records are reported
+//! again.
+//!
+//! *Not promised:* order among the files of two clocks; records in memory, while there is an alarm, do not survive the
+//! process (at [`close`](Queue::close) the disk is tried once more); a record whose `fdatasync` failed may not survive a
+//! power cut, though the disk came back. Who can write to the directory can do anything to the queue.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, io, path::PathBuf, time::Duration};
+
+mod cache;
+mod directory;
+mod disk;
+mod frame;
+pub mod inspect;
+mod recover;
+mod scan;
+mod segment;
+mod store;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+
+pub use store::Queue;
+
+/// Milliseconds since 1970. The owner's clock: it should not jump while the process runs.
+pub type Millis = u64;
 
 /// Where records are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,4 +128,111 @@ pub struct Settings {
     pub max_bytes: u64,
     /// Nothing is kept longer than this.
     pub max_age: Duration,
+}
+
+/// Where a record is, in this process's queue. Ordered by age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(u64);
+
+impl Position {
+    pub(crate) const fn new(segment: u32, offset: u32) -> Self {
+        Self((segment as u64) << 32 | offset as u64)
+    }
+
+    const fn segment(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    const fn offset(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// The segment's number, a colon, the offset in it.
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.segment(), self.offset())
+    }
+}
+
+/// What is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Comes back with the [`Pending`] record.
+    pub key: u64,
+    /// Comes back with the [`Pending`] record; the queue itself goes by the time of the append.
+    pub at: Millis,
+    /// Comes back with the [`Pending`] record.
+    pub tag: u8,
+    /// Up to a MiB, less 17 bytes; less where `max_bytes` is under 8 MiB.
+    pub bytes: &'a [u8],
+}
+
+/// A record of an earlier process that has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pending {
+    /// Where it is.
+    pub position: Position,
+    /// The record's.
+    pub key: u64,
+    /// The record's.
+    pub at: Millis,
+    /// The record's.
+    pub tag: u8,
+}
+
+/// What [`Queue::recover`] came upon. Each record is counted once over all processes, unless one is killed meanwhile.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Records that were reported.
+    pub pending: u64,
+    /// Records that can't be read any more.
+    pub corrupt: u64,
+    /// Records dropped, unreported, as the files were larger than `max_bytes`: the oldest ones.
+    pub evicted: u64,
+    /// Records dropped, unreported, as they were older than `max_age`.
+    pub expired: u64,
+    /// What an operator should know of the files, a line each.
+    pub notes: Vec<String>,
+}
+
+/// Why a record can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Its bytes are damaged. It should be counted as corrupt, and finished.
+    #[error("the record is damaged")]
+    Corrupt,
+    /// It was evicted or has expired, and will not be seen again. [`Queue::next_gone`] has told, or will tell, why.
+    #[error("the record is gone")]
+    Gone,
+    /// The disk failed. Later it may work.
+    #[error("reading {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Why records went that had not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// There was no room for newer ones.
+    Evicted,
+    /// They were older than `max_age`.
+    Expired,
+}
+
+/// Records that went before they ended: each that lies in `from..below` and was not finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone {
+    /// The first position that is gone.
+    pub from: Position,
+    /// The first position after that is not.
+    pub below: Position,
+    /// How many had not ended.
+    pub records: u64,
+    /// For what reason.
+    pub why: Why,
 }

@@ -1,0 +1,71 @@
+"use strict";
+(() => {
+  const main = document.querySelector("main");
+  const GLOW = 1600;
+  let seen = new Map();
+  let busy = false;
+  let timer = 0;
+
+  const show = (state) => {
+    const sign = document.getElementById("live");
+    if (sign) {
+      sign.dataset.state = state;
+      sign.textContent = state;
+    }
+  };
+
+  // Rows that were not there before glow for a while, also across refreshes.
+  const glow = (now) => {
+    const rows = new Map();
+    for (const row of main.querySelectorAll("[data-key]")) {
+      const since = seen.get(row.dataset.key) ?? now;
+      rows.set(row.dataset.key, since);
+      if (now - since < GLOW) {
+        row.classList.add("new");
+        row.style.animationDelay = `${since - now}ms`;
+      }
+    }
+    seen = rows;
+  };
+
+  // A selection is left alone, so that what is shown can be copied.
+  const reading = () => {
+    const selection = getSelection();
+    return selection && !selection.isCollapsed && main.contains(selection.anchorNode);
+  };
+
+  const refresh = async () => {
+    timer = 0;
+    if (busy || document.hidden || reading()) return;
+    busy = true;
+    try {
+      const answer = await fetch(location.href, { cache: "no-store" });
+      if (!answer.ok) throw new Error("no page");
+      // The head stays behind: the nonce of its style is not the one of the page in use.
+      const text = await answer.text();
+      const page = new DOMParser().parseFromString(text.slice(text.indexOf("<main>")), "text/html");
+      const fresh = page.querySelector("main");
+      main.replaceChildren(...fresh.childNodes);
+      glow(performance.now());
+      show("live");
+    } catch {
+      show("lost");
+    } finally {
+      busy = false;
+    }
+  };
+
+  // News come in bursts: one refresh answers all of a third of a second.
+  const soon = () => {
+    if (!timer) timer = setTimeout(refresh, 300);
+  };
+
+  const news = new EventSource(document.body.dataset.events);
+  news.onmessage = soon;
+  news.onopen = soon;
+  news.onerror = () => show("lost");
+  document.addEventListener("visibilitychange", soon);
+  setInterval(soon, 2000);
+  glow(-GLOW);
+  show("live");
+})();

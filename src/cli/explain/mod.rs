@@ -1,0 +1,151 @@
+//! `gatecount explain`: one request's whole story, decided by the functions that decide in the proxy.
+//!
+//! A request comes as curl's flags, or with `--batch` as one JSON object a line:
+//!
+//! ```json
+//! {"peer": "10.0.0.9:4711", "method": "GET", "url": "/a?b=c", "headers": [["host", "example.com"]],
+//!  "response": {"status": 200, "headers": [["content-type", "text/html"]]}}
+//! ```
+//!
+//! Only `url` must be there. Without `peer` it is a proxy on this machine (127.0.0.1, trusted by default, so that
+//! forwarding headers are read); without `method` GET; without `response` 200 with `text/html`. A member of another name
+//! is an error, as an unknown key of the configuration is: `header` for `headers` would else change the answer silently.
+//! A line that is no such object, or a request that the proxy would refuse, gives `{"error": "…"}` in its place.
+
+mod batch;
+mod request;
+mod story;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, BufWriter, Write};
+
+use clap::Args;
+
+use crate::{
+    client::Peer,
+    config::{self, Sources},
+};
+
+use self::{
+    request::{Case, Response},
+    story::Story,
+};
+use super::{Failure, usage};
+
+/// Who the peer is where nobody says: a proxy on this machine.
+const PEER: &str = "127.0.0.1";
+
+/// The request, by flags as curl's.
+#[derive(Debug, Args)]
+#[expect(
+    clippy::doc_markdown,
+    reason = "these comments are the help text, which is no Markdown"
+)]
+pub(super) struct Arguments {
+    /// The method [default: GET]
+    #[arg(
+        short = 'X',
+        long = "request",
+        value_name = "METHOD",
+        conflicts_with = "batch"
+    )]
+    method: Option<String>,
+    /// A header of the request; repeatable. 'NAME;' is an empty one
+    #[arg(
+        short = 'H',
+        long = "header",
+        value_name = "NAME: VALUE",
+        conflicts_with = "batch"
+    )]
+    headers: Vec<String>,
+    /// Who is connected: ADDRESS[:PORT] or unix: [default: 127.0.0.1, a proxy on this machine]
+    #[arg(long, value_name = "ADDR", conflicts_with = "batch")]
+    peer: Option<String>,
+    /// The app's status [default: 200]
+    #[arg(long, value_name = "N", conflicts_with = "batch")]
+    status: Option<u16>,
+    /// A header of the app's response; repeatable. Without a content-type it is text/html
+    #[arg(
+        long = "response-header",
+        value_name = "NAME: VALUE",
+        conflicts_with = "batch"
+    )]
+    response_headers: Vec<String>,
+    /// One JSON object instead of words
+    #[arg(long)]
+    json: bool,
+    /// Read one request a line from standard input, as JSON, and write one object a line
+    #[arg(long)]
+    batch: bool,
+    /// A path, or http://HOST/PATH, whose host is the Host header if none is given
+    #[arg(
+        value_name = "URL",
+        required_unless_present = "batch",
+        conflicts_with = "batch"
+    )]
+    url: Option<String>,
+}
+
+pub(super) fn run(sources: &Sources, arguments: Arguments) -> Result<(), Failure> {
+    let rules = config::load_rules(sources)?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    if arguments.batch {
+        batch::run(&rules, io::stdin().lock(), &mut out)?;
+        return Ok(());
+    }
+    let json = arguments.json;
+    let case = case(arguments).map_err(|problem| usage(&problem))?;
+    let story = Story::tell(&rules, &case).map_err(|problem| usage(&problem))?;
+    if json {
+        serde_json::to_writer(&mut out, &story).map_err(io::Error::from)?;
+        out.write_all(b"\n")?;
+    } else {
+        out.write_all(words::tell(&rules, &case, &story).as_bytes())?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn case(arguments: Arguments) -> Result<Case, String> {
+    let mut response = Response::page();
+    if let Some(status) = arguments.status {
+        response.status = status;
+    }
+    let given = fields(&arguments.response_headers)?;
+    if given
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+    {
+        response.headers.clear();
+    }
+    response.headers.extend(given);
+    Ok(Case {
+        peer: peer(arguments.peer.as_deref())?,
+        method: arguments.method.unwrap_or_else(|| "GET".to_owned()),
+        url: arguments.url.unwrap_or_default(),
+        headers: fields(&arguments.headers)?,
+        response,
+    })
+}
+
+fn peer(text: Option<&str>) -> Result<Peer, String> {
+    let text = text.unwrap_or(PEER);
+    text.parse().map_err(|error| format!("peer {text:?}: {error}"))
+}
+
+/// `Name: value`, and as curl has it `Name;` for an empty value.
+fn fields(lines: &[String]) -> Result<Vec<(String, String)>, String> {
+    lines
+        .iter()
+        .map(|line| {
+            let (name, value) = line
+                .split_once(':')
+                .or_else(|| Some((line.strip_suffix(';')?, "")))
+                .ok_or_else(|| format!("header {line:?}: NAME: VALUE is wanted"))?;
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        })
+        .collect()
+}

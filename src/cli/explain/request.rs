@@ -1,0 +1,146 @@
+//! A request to be explained, and the response to it, as they were given.
+
+use serde::Deserialize;
+
+use crate::client::Peer;
+
+/// One request with its response.
+#[derive(Debug, Clone)]
+pub(super) struct Case {
+    pub(super) peer: Peer,
+    pub(super) method: String,
+    /// A path, or an absolute `http` or `https` URL.
+    pub(super) url: String,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) response: Response,
+}
+
+/// What the app answered.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Response {
+    pub(super) status: u16,
+    #[serde(default)]
+    pub(super) headers: Vec<(String, String)>,
+}
+
+/// A line of a batch.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    peer: Option<String>,
+    method: Option<String>,
+    url: String,
+    #[serde(default)]
+    headers: Vec<(String, String)>,
+    response: Option<Response>,
+}
+
+impl Response {
+    /// A page.
+    pub(super) fn page() -> Self {
+        Response {
+            status: 200,
+            headers: vec![("content-type".to_owned(), "text/html; charset=utf-8".to_owned())],
+        }
+    }
+}
+
+impl Case {
+    /// Reads a line of a batch.
+    ///
+    /// # Errors
+    /// What keeps the line from being a request, in words.
+    pub(super) fn from_json(line: &[u8]) -> Result<Self, String> {
+        if line.trim_ascii().is_empty() {
+            return Err("an empty line is no request".to_owned());
+        }
+        let line: Line = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+        Ok(Case {
+            peer: super::peer(line.peer.as_deref())?,
+            method: line.method.unwrap_or_else(|| "GET".to_owned()),
+            url: line.url,
+            headers: line.headers,
+            response: line.response.unwrap_or_else(Response::page),
+        })
+    }
+
+    /// The request as bytes on a connection, as HTTP/1.0 where it has no `Host`, which HTTP/1.1 must have. An absolute
+    /// URL's host stands in for a `Host` that is not given, as it would for a client that was told to fetch it.
+    ///
+    /// # Errors
+    /// What can't be put into a request head.
+    pub(super) fn head(&self) -> Result<Vec<u8>, String> {
+        let (authority, target) = split_url(&self.url)?;
+        let mut host = self
+            .headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("host"));
+        let mut lines = String::new();
+        if let Some(authority) = authority.filter(|_| !host) {
+            host = true;
+            push_line(&mut lines, "Host", authority)?;
+        }
+        for (name, value) in &self.headers {
+            push_line(&mut lines, name, value)?;
+        }
+        for part in [self.method.as_str(), target] {
+            if part.is_empty() || part.contains([' ', '\t', '\r', '\n']) {
+                return Err(format!("{part:?} can't stand in a request line"));
+            }
+        }
+        let version = if host { "HTTP/1.1" } else { "HTTP/1.0" };
+        Ok(format!("{} {target} {version}\r\n{lines}\r\n", self.method).into_bytes())
+    }
+}
+
+impl Response {
+    /// # Errors
+    /// A status that ends no request, or a field that can't stand in a head.
+    pub(super) fn check(&self) -> Result<(), String> {
+        // 101 ends the request, other 1xx come before the response (RFC 9110 §15.2).
+        if self.status != 101 && !(200..=999).contains(&self.status) {
+            return Err(format!(
+                "status {}: a response's is 200 to 999, or 101",
+                self.status
+            ));
+        }
+        let mut lines = String::new();
+        self.headers
+            .iter()
+            .try_for_each(|(name, value)| push_line(&mut lines, name, value))
+    }
+}
+
+/// Authority, if there is one, and path with query. A fragment is no part of a request.
+fn split_url(url: &str) -> Result<(Option<&str>, &str), String> {
+    let url = url.split('#').next().unwrap_or(url);
+    let rest = ["http://", "https://"].iter().find_map(|scheme| {
+        let start = url.get(..scheme.len())?;
+        start.eq_ignore_ascii_case(scheme).then(|| &url[scheme.len()..])
+    });
+    let Some(rest) = rest else {
+        return if url.starts_with('/') || url == "*" {
+            Ok((None, url))
+        } else {
+            Err(format!("url {url:?}: a path or http://HOST/PATH is wanted"))
+        };
+    };
+    match rest.find(['/', '?']) {
+        Some(at) if rest[at..].starts_with('/') => Ok((Some(&rest[..at]), &rest[at..])),
+        None => Ok((Some(rest), "/")),
+        Some(_) => Err(format!("url {url:?}: the path is missing before the query")),
+    }
+}
+
+/// A line break in a name or value would be another line, and a colon in a name another name.
+fn push_line(lines: &mut String, name: &str, value: &str) -> Result<(), String> {
+    if name.is_empty() || name.contains([':', '\r', '\n', ' ', '\t']) || value.contains(['\r', '\n', '\0']) {
+        return Err(format!("header {name:?}: {value:?} can't stand in a head"));
+    }
+    lines.push_str(name);
+    lines.push_str(": ");
+    lines.push_str(value);
+    lines.push_str("\r\n");
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! `gatecount queue`: looks into a disk queue, in use or not.
+
+use std::{
+    fmt::Display,
+    io::{self, BufWriter, Write},
+    net::IpAddr,
+    ops::ControlFlow,
+    path::PathBuf,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use serde_json::{Value, value::RawValue};
+
+use crate::{
+    admin::masked,
+    config,
+    event::Event,
+    queue::{
+        At,
+        inspect::{self, Item, Totals},
+    },
+};
+
+use super::{Failure, Options, usage};
+
+/// What to do with the queue.
+#[derive(Debug, Subcommand)]
+pub(super) enum Action {
+    /// How much waits, since when
+    Status(Directory),
+    /// The events that wait, oldest first, their addresses masked
+    List(Directory),
+    /// The events that wait, whole, as one JSON object a line
+    Export(Directory),
+    /// Remove every event; refused while a process uses the queue
+    Purge(Directory),
+}
+
+/// Which queue.
+#[derive(Debug, Args)]
+pub(super) struct Directory {
+    #[command(flatten)]
+    options: Options,
+    /// The queue's directory [default: the configured one]
+    #[arg(value_name = "DIRECTORY")]
+    directory: Option<PathBuf>,
+}
+
+pub(super) fn run(before: Options, action: Action) -> Result<(), Failure> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    match action {
+        Action::Status(directory) => {
+            let directory = directory.find(before)?;
+            let totals = inspect::totals(&directory).map_err(running)?;
+            write_status(&mut out, &directory.display(), &totals, SystemTime::now())?;
+        }
+        Action::List(directory) => each(&directory.find(before)?, |item| write_listed(&mut out, item))?,
+        Action::Export(directory) => each(&directory.find(before)?, |item| write_exported(&mut out, item))?,
+        Action::Purge(directory) => {
+            let purged = inspect::purge(&directory.find(before)?).map_err(running)?;
+            writeln!(out, "{purged} events removed")?;
+        }
+    }
+    out.flush()?;
+    Ok(())
+}
+
+impl Directory {
+    fn find(self, before: Options) -> Result<PathBuf, Failure> {
+        if let Some(directory) = self.directory {
+            return Ok(directory);
+        }
+        match config::load_queue(&self.options.after(before))?.at {
+            At::Disk(directory) => Ok(directory),
+            At::Memory => Err(usage("the configured queue is in memory: name a directory")),
+        }
+    }
+}
+
+fn running(error: inspect::Error) -> Failure {
+    Failure::Running(error.into())
+}
+
+/// Shows every event that waits, until the output takes no more.
+fn each(
+    directory: &std::path::Path,
+    mut show: impl FnMut(&Item<'_>) -> io::Result<()>,
+) -> Result<(), Failure> {
+    let mut outcome = Ok(());
+    inspect::pending_records(directory, &mut |item| match show(&item) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => {
+            outcome = Err(error);
+            ControlFlow::Break(())
+        }
+    })
+    .map_err(running)?;
+    Ok(outcome?)
+}
+
+fn write_status(
+    out: &mut impl Write,
+    directory: &impl Display,
+    totals: &Totals,
+    now: SystemTime,
+) -> io::Result<()> {
+    let Totals {
+        in_use,
+        segments,
+        bytes,
+        pending,
+        ended,
+        corrupt,
+        unreadable,
+        oldest,
+    } = totals;
+    writeln!(out, "directory    {directory}")?;
+    writeln!(out, "in use       {}", if *in_use { "yes" } else { "no" })?;
+    writeln!(out, "pending      {pending}")?;
+    if let Some(oldest) = oldest {
+        let age = now.duration_since(time(*oldest)).unwrap_or_default();
+        let age = humantime::format_duration(Duration::from_secs(age.as_secs()));
+        writeln!(out, "oldest       {} ({age} ago)", told(*oldest))?;
+    }
+    writeln!(out, "ended        {ended}")?;
+    writeln!(out, "corrupt      {corrupt}")?;
+    writeln!(out, "files        {segments}")?;
+    writeln!(out, "bytes        {bytes}")?;
+    if *unreadable > 0 {
+        writeln!(out, "unreadable   {unreadable}")?;
+    }
+    Ok(())
+}
+
+/// Position, time, masked address, domain, name, url: a line, its parts parted by tabs.
+fn write_listed(out: &mut impl Write, item: &Item<'_>) -> io::Result<()> {
+    write!(out, "{}\t{}\t", item.position, told(item.record.at))?;
+    let Some(event) = Event::decode(item.record.bytes) else {
+        return writeln!(out, "no event of this version's");
+    };
+    let body: Value = serde_json::from_slice(&event.body).unwrap_or_default();
+    let member = |name: &str| {
+        let text = body.get(name).and_then(Value::as_str).unwrap_or("-");
+        text.escape_debug().to_string()
+    };
+    writeln!(
+        out,
+        "{}\t{}\t{}\t{}",
+        masked(event.client),
+        member("domain"),
+        member("name"),
+        member("url")
+    )
+}
+
+/// An event as it would be sent.
+#[derive(Debug, Serialize)]
+struct Exported {
+    position: String,
+    at: String,
+    client: IpAddr,
+    user_agent: String,
+    body: Option<Box<RawValue>>,
+}
+
+fn write_exported(out: &mut impl Write, item: &Item<'_>) -> io::Result<()> {
+    let Some(event) = Event::decode(item.record.bytes) else {
+        return Ok(());
+    };
+    let exported = Exported {
+        position: item.position.to_string(),
+        at: told(item.record.at),
+        client: event.client,
+        user_agent: String::from_utf8_lossy(&event.user_agent).into_owned(),
+        body: RawValue::from_string(String::from_utf8_lossy(&event.body).into_owned()).ok(),
+    };
+    serde_json::to_writer(&mut *out, &exported)?;
+    out.write_all(b"\n")
+}
+
+fn time(millis: u64) -> SystemTime {
+    // A damaged time may be any number; one that no clock can show is shown as the beginning.
+    UNIX_EPOCH
+        .checked_add(Duration::from_millis(millis))
+        .unwrap_or(UNIX_EPOCH)
+}
+
+fn told(millis: u64) -> String {
+    /// The end of the year 9999, beyond which RFC 3339 has no spelling.
+    const LAST: u64 = 253_402_300_799_000;
+    humantime::format_rfc3339_seconds(time(millis.min(LAST))).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_tells_the_oldest_in_human_terms() {
+        let totals = Totals {
+            pending: 2,
+            bytes: 900,
+            oldest: Some(1_700_000_000_000),
+            ..Totals::default()
+        };
+        let mut out = Vec::new();
+        let now = time(1_700_000_000_000) + Duration::from_secs(3_725);
+        write_status(&mut out, &"/q", &totals, now).unwrap();
+        let told = String::from_utf8(out).unwrap();
+        assert!(
+            told.starts_with("directory    /q\nin use       no\npending      2\n"),
+            "{told}"
+        );
+        assert!(
+            told.contains("oldest       2023-11-14T22:13:20Z (1h 2m 5s ago)\n"),
+            "{told}"
+        );
+        assert!(!told.contains("unreadable"), "{told}");
+    }
+
+    #[test]
+    fn a_time_that_no_calendar_has_is_shown_as_one_it_has() {
+        assert_eq!(told(0), "1970-01-01T00:00:00Z");
+        assert_eq!(told(u64::MAX), "9999-12-31T23:59:59Z");
+    }
+}

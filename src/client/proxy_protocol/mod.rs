@@ -1,0 +1,223 @@
+//! The PROXY protocol's bytes, versions 1 and 2 (the specification of `HAProxy`, `proxy-protocol.txt`). No I/O: the
+//! caller reads on while the answer is [`Parsed::Incomplete`].
+//!
+//! Where the specification leaves a choice, the strict one is taken: a source must be an internet address, whole, in
+//! the one spelling that is allowed; TLVs must fill their space exactly, and a checksum among them must hold. A
+//! connection with an error is closed: what comes after a bad header is never taken for a request.
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    str,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// The longest header there is, in bytes: of version 2, the fixed part and the longest block behind it.
+pub const LONGEST: usize = FIXED + u16::MAX as usize;
+
+/// The longest version 1 line, in bytes, its CRLF counted.
+const LONGEST_LINE: usize = 107;
+const V1: &[u8] = b"PROXY ";
+const V2: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
+/// Signature, version and command, family and transport, length.
+const FIXED: usize = 16;
+/// The type of the TLV with the CRC32C of the whole header.
+const CRC32C: u8 = 0x03;
+
+/// What the bytes read so far say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parsed {
+    /// A header may become of them; more are needed.
+    Incomplete,
+    /// A whole header.
+    Header {
+        /// Where the connection came from, an IPv4-mapped address as the IPv4 address it stands for. None for LOCAL
+        /// and UNKNOWN: the connection's own peer is meant.
+        source: Option<SocketAddr>,
+        /// The header's length in bytes; what follows belongs to the connection.
+        len: usize,
+    },
+}
+
+/// Why bytes are no header and never will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// They begin as neither version does.
+    #[error("no PROXY protocol header")]
+    NotProxy,
+    /// A version 1 line does not end with CRLF, or not within 107 bytes.
+    #[error("the PROXY line does not end with CRLF within 107 bytes")]
+    Line,
+    /// A version 1 line names no protocol of the three.
+    #[error("the PROXY line names no protocol of TCP4, TCP6 and UNKNOWN")]
+    Protocol,
+    /// A version 1 line has not two addresses of its family and two ports, one space between each.
+    #[error("the PROXY line has not two addresses of its family and two ports")]
+    Addresses,
+    /// The version is not 2, or the command is neither LOCAL nor PROXY.
+    #[error("a PROXY header of an unknown version or command")]
+    Command,
+    /// The family is neither IPv4 nor IPv6, so that there is no address in it.
+    #[error("a PROXY header of a family other than IPv4 and IPv6")]
+    Family,
+    /// The length has no room for the family's addresses.
+    #[error("a PROXY header too short for its addresses")]
+    Length,
+    /// The TLVs do not fill their space, or the checksum among them does not hold.
+    #[error("a PROXY header with a broken TLV or checksum")]
+    Tlv,
+}
+
+/// Reads a header from the start of a connection's bytes. The answer does not depend on how they were split.
+///
+/// # Errors
+/// As soon as the bytes can become no header.
+pub fn parse(bytes: &[u8]) -> Result<Parsed, Error> {
+    if begins(bytes, V2) {
+        version_2(bytes)
+    } else if begins(bytes, V1) {
+        version_1(bytes)
+    } else {
+        Err(Error::NotProxy)
+    }
+}
+
+/// Whether the bytes begin with the signature, as far as both go.
+fn begins(bytes: &[u8], signature: &[u8]) -> bool {
+    bytes.iter().zip(signature).all(|(a, b)| a == b)
+}
+
+fn version_1(bytes: &[u8]) -> Result<Parsed, Error> {
+    let Some(newline) = bytes.iter().take(LONGEST_LINE).position(|b| *b == b'\n') else {
+        return if bytes.len() < LONGEST_LINE {
+            Ok(Parsed::Incomplete)
+        } else {
+            Err(Error::Line)
+        };
+    };
+    let line = bytes[..newline].strip_suffix(b"\r").ok_or(Error::Line)?;
+    let mut parts = line[V1.len()..].split(|b| *b == b' ');
+    let source = match parts.next() {
+        // Whatever else stands on the line means nothing.
+        Some(b"UNKNOWN") => None,
+        Some(b"TCP4") => Some(addresses::<Ipv4Addr>(parts)?),
+        Some(b"TCP6") => Some(addresses::<Ipv6Addr>(parts)?),
+        _ => return Err(Error::Protocol),
+    };
+    Ok(Parsed::Header {
+        source,
+        len: newline + 1,
+    })
+}
+
+/// Source and destination, then their ports; the source is returned, and all four must be right.
+fn addresses<'a, T>(parts: impl Iterator<Item = &'a [u8]>) -> Result<SocketAddr, Error>
+where
+    T: str::FromStr + Into<std::net::IpAddr>,
+{
+    let mut parts = parts.map(|p| str::from_utf8(p).map_err(|_| Error::Addresses));
+    let mut next = || parts.next().unwrap_or(Err(Error::Addresses));
+    let (source, destination) = (next()?, next()?);
+    let (source_port, destination_port) = (next()?, next()?);
+    let address = |text: &str| text.parse::<T>().map(Into::into).map_err(|_| Error::Addresses);
+    let (source, _) = (address(source)?, address(destination)?);
+    let (port, _) = (port(source_port)?, port(destination_port)?);
+    match parts.next() {
+        None => Ok(SocketAddr::new(source.to_canonical(), port)),
+        Some(_) => Err(Error::Addresses),
+    }
+}
+
+/// A port in digits, without leading zeros.
+fn port(text: &str) -> Result<u16, Error> {
+    let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    plain.then(|| text.parse().ok()).flatten().ok_or(Error::Addresses)
+}
+
+fn version_2(bytes: &[u8]) -> Result<Parsed, Error> {
+    let local = match bytes.get(V2.len()) {
+        None => return Ok(Parsed::Incomplete),
+        Some(0x20) => true,
+        Some(0x21) => false,
+        Some(_) => return Err(Error::Command),
+    };
+    let family = match bytes.get(V2.len() + 1) {
+        None => return Ok(Parsed::Incomplete),
+        // Of a LOCAL connection nothing but the length is looked at, and UNSPEC is version 1's UNKNOWN.
+        Some(_) if local => Family::None,
+        Some(0x00) => Family::None,
+        Some(0x11 | 0x12) => Family::V4,
+        Some(0x21 | 0x22) => Family::V6,
+        Some(_) => return Err(Error::Family),
+    };
+    let Some([high, low]) = bytes.get(FIXED - 2..FIXED) else {
+        return Ok(Parsed::Incomplete);
+    };
+    let len = FIXED + usize::from(u16::from_be_bytes([*high, *low]));
+    if len - FIXED < family.addresses_len() {
+        return Err(Error::Length);
+    }
+    let Some(header) = bytes.get(..len) else {
+        return Ok(Parsed::Incomplete);
+    };
+    let source = match family {
+        Family::None => None,
+        Family::V4 | Family::V6 => {
+            check_tlvs(header, FIXED + family.addresses_len())?;
+            Some(family.source(&header[FIXED..]).ok_or(Error::Length)?)
+        }
+    };
+    Ok(Parsed::Header { source, len })
+}
+
+#[derive(Clone, Copy)]
+enum Family {
+    None,
+    V4,
+    V6,
+}
+
+impl Family {
+    /// Two addresses and two ports.
+    fn addresses_len(self) -> usize {
+        match self {
+            Family::None => 0,
+            Family::V4 => 12,
+            Family::V6 => 36,
+        }
+    }
+
+    /// The first address and the first port of the block.
+    fn source(self, block: &[u8]) -> Option<SocketAddr> {
+        let (ip, port_at) = match self {
+            Family::None => return None,
+            Family::V4 => (Ipv4Addr::from(*block.first_chunk::<4>()?).into(), 8),
+            Family::V6 => (Ipv6Addr::from(*block.first_chunk::<16>()?).to_canonical(), 32),
+        };
+        let port = block.get(port_at..)?.first_chunk()?;
+        Some(SocketAddr::new(ip, u16::from_be_bytes(*port)))
+    }
+}
+
+/// Walks the TLVs from `at` to the header's end: a type, a length of two bytes, a value.
+fn check_tlvs(header: &[u8], mut at: usize) -> Result<(), Error> {
+    while at < header.len() {
+        let [kind, high, low] = *header[at..].first_chunk().ok_or(Error::Tlv)?;
+        let start = at + 3;
+        let value = header[start..]
+            .get(..usize::from(u16::from_be_bytes([high, low])))
+            .ok_or(Error::Tlv)?;
+        at = start + value.len();
+        if kind == CRC32C {
+            let stated = u32::from_be_bytes(value.try_into().map_err(|_| Error::Tlv)?);
+            // The checksum was taken with its own place zeroed.
+            let crc = crc32c::crc32c(&header[..start]);
+            let crc = crc32c::crc32c_append(crc, &[0; 4]);
+            if crc32c::crc32c_append(crc, &header[at..]) != stated {
+                return Err(Error::Tlv);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! `[client]`, resolved.
+
+use std::str::FromStr;
+
+use super::{names, trust::Trust};
+
+/// Whom to believe about the client, where to look, and what to tell the app.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The proxies whose forwarding headers are read.
+    pub trust: Trust,
+    /// The header that tells the client's address.
+    pub header: AddressSource,
+    /// Above 0 it takes the place of `trust`: so many nearest hops are ours.
+    pub trusted_hops: usize,
+    /// What becomes of the forwarding headers on the way to the app.
+    pub to_app: ToApp,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            trust: Trust::default(),
+            header: AddressSource::XForwardedFor,
+            trusted_hops: 0,
+            to_app: ToApp::Rewrite,
+        }
+    }
+}
+
+/// Where the client's address stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AddressSource {
+    /// `X-Forwarded-For`, one entry a hop.
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239), one element a hop.
+    Forwarded,
+    /// A header with one address, such as `cf-connecting-ip`; its name in lower case.
+    Single(String),
+    /// No header is read: the peer is the client.
+    None,
+}
+
+impl AddressSource {
+    /// The header's name in lower case, `none` where none is read.
+    pub fn name(&self) -> &str {
+        match self {
+            AddressSource::XForwardedFor => names::FOR,
+            AddressSource::Forwarded => names::FORWARDED,
+            AddressSource::Single(name) => name,
+            AddressSource::None => "none",
+        }
+    }
+}
+
+impl FromStr for AddressSource {
+    type Err = NotASetting;
+
+    fn from_str(text: &str) -> Result<Self, NotASetting> {
+        let name = text.to_ascii_lowercase();
+        // No header of a name that already means something else can hold the client's address.
+        let taken = [
+            names::PROTO,
+            names::HOST,
+            names::PORT,
+            "host",
+            "connection",
+            "cookie",
+            "authorization",
+        ];
+        match name.as_str() {
+            names::FOR => Ok(AddressSource::XForwardedFor),
+            names::FORWARDED => Ok(AddressSource::Forwarded),
+            "none" => Ok(AddressSource::None),
+            other if !other.is_empty() && other.bytes().all(is_tchar) && !taken.contains(&other) => {
+                Ok(AddressSource::Single(name))
+            }
+            _ => Err(NotASetting(
+                "\"x-forwarded-for\", \"forwarded\", \"none\" or the name of a header with one address such as \
+                 \"cf-connecting-ip\"",
+            )),
+        }
+    }
+}
+
+/// What becomes of the forwarding headers on the way to the app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToApp {
+    /// They say what trust established, and nothing that a client made up.
+    Rewrite,
+    /// The peer is appended to what came.
+    Append,
+    /// They go on as they came.
+    Keep,
+}
+
+impl FromStr for ToApp {
+    type Err = NotASetting;
+
+    fn from_str(text: &str) -> Result<Self, NotASetting> {
+        match text {
+            "rewrite" => Ok(ToApp::Rewrite),
+            "append" => Ok(ToApp::Append),
+            "keep" => Ok(ToApp::Keep),
+            _ => Err(NotASetting("\"rewrite\", \"append\" or \"keep\"")),
+        }
+    }
+}
+
+/// The text is none of a setting's values; it names what would be accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {0}")]
+pub struct NotASetting(&'static str);
+
+/// A character of a `token` (RFC 9110 §5.6.2).
+pub(super) fn is_tchar(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_setting_is_a_name_that_can_hold_an_address() {
+        let single = AddressSource::Single("cf-connecting-ip".into());
+        for (text, source) in [
+            ("X-Forwarded-For", AddressSource::XForwardedFor),
+            ("forwarded", AddressSource::Forwarded),
+            ("none", AddressSource::None),
+            ("CF-Connecting-IP", single),
+        ] {
+            assert_eq!(text.parse(), Ok(source), "{text}");
+        }
+        for text in ["", "x real ip", "host", "X-Forwarded-Host", "x-real-ip:"] {
+            let error = text.parse::<AddressSource>().unwrap_err();
+            assert!(error.to_string().contains("cf-connecting-ip"), "{text}");
+        }
+        assert_eq!("append".parse(), Ok(ToApp::Append));
+        assert!("Rewrites".parse::<ToApp>().is_err());
+    }
+}

@@ -1,0 +1,398 @@
+//! Which addresses are our own proxies.
+
+use std::{net::IpAddr, ops::RangeInclusive};
+
+/// The names that stand for ranges, each for both families.
+///
+/// `private` is what RFC 1918 and RFC 4193 set aside. The shared space of RFC 6598 (`100.64.0.0/10`) is not in it:
+/// behind it stand a provider's customers; who runs proxies there names the range.
+const NAMED: [(&str, &[&str]); 3] = [
+    ("loopback", &["127.0.0.0/8", "::1/128"]),
+    (
+        "private",
+        &["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"],
+    ),
+    ("link-local", &["169.254.0.0/16", "fe80::/10"]),
+];
+
+/// The trusted ranges.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    /// Sorted, without overlap: a look-up is a binary search.
+    v4: Vec<(u32, u32)>,
+    v6: Vec<(u128, u128)>,
+    /// As configured, with the ranges each text stands for: to say which one it was.
+    written: Vec<(String, Vec<Range>)>,
+}
+
+impl Trust {
+    /// Reads ranges: CIDRs (also with a dotted netmask), single addresses and the names `loopback`, `private` and
+    /// `link-local`. Bits beyond the prefix are ignored. An IPv4-mapped IPv6 range is that IPv4 range; any other IPv6
+    /// range holds no IPv4 address, not even `::/0`.
+    ///
+    /// # Errors
+    /// Every entry that is none of these, each with its index and the reason.
+    pub fn parse(entries: &[&str]) -> Result<Trust, Vec<TrustError>> {
+        Self::read(entries.iter().copied().enumerate())
+    }
+
+    /// Reads a list as files have it: one range a line, blank lines and `#` comments skipped.
+    ///
+    /// # Errors
+    /// As [`parse`](Trust::parse); the index is the line's number, counted from 1.
+    pub fn parse_lines(text: &str) -> Result<Trust, Vec<TrustError>> {
+        let lines = text.lines().enumerate().map(|(n, line)| {
+            let entry = line.split('#').next().unwrap_or_default().trim();
+            (n + 1, entry)
+        });
+        Self::read(lines.filter(|(_, entry)| !entry.is_empty()))
+    }
+
+    fn read<'a>(entries: impl Iterator<Item = (usize, &'a str)>) -> Result<Trust, Vec<TrustError>> {
+        let mut written = Vec::new();
+        let mut errors = Vec::new();
+        for (index, text) in entries {
+            match ranges(text.trim()) {
+                Ok(ranges) => written.push((text.trim().to_owned(), ranges)),
+                Err(reason) => errors.push(TrustError {
+                    index,
+                    text: text.to_owned(),
+                    reason,
+                }),
+            }
+        }
+        if errors.is_empty() {
+            Ok(Self::of(written))
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// What either trusts.
+    #[must_use]
+    pub fn and(self, other: Trust) -> Trust {
+        let mut written = self.written;
+        written.extend(other.written);
+        Self::of(written)
+    }
+
+    fn of(written: Vec<(String, Vec<Range>)>) -> Trust {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for range in written.iter().flat_map(|(_, ranges)| ranges) {
+            match range {
+                Range::V4(r) => v4.push((*r.start(), *r.end())),
+                Range::V6(r) => v6.push((*r.start(), *r.end())),
+            }
+        }
+        Trust {
+            v4: merged(v4),
+            v6: merged(v6),
+            written,
+        }
+    }
+
+    /// Whether the address lies in a range. A zone plays no part.
+    #[inline]
+    pub fn trusts(&self, ip: IpAddr) -> bool {
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => holds(&self.v4, ip.to_bits()),
+            IpAddr::V6(ip) => holds(&self.v6, ip.to_bits()),
+        }
+    }
+
+    /// The first configured range that holds the address, as it was written. A linear search, for people's eyes.
+    pub fn range_of(&self, ip: IpAddr) -> Option<&str> {
+        let ip = ip.to_canonical();
+        self.written
+            .iter()
+            .find(|(_, ranges)| ranges.iter().any(|r| r.holds(ip)))
+            .map(|(text, _)| text.as_str())
+    }
+
+    /// The ranges as they were written, in order.
+    pub fn ranges(&self) -> impl Iterator<Item = &str> {
+        self.written.iter().map(|(text, _)| text.as_str())
+    }
+}
+
+/// `loopback` and `private`.
+impl Default for Trust {
+    fn default() -> Self {
+        let named = NAMED[..2]
+            .iter()
+            .map(|(name, _)| ((*name).to_owned(), named(name).unwrap_or_default()));
+        Trust::of(named.collect())
+    }
+}
+
+/// The name that would put this address among the trusted ones, for a hint to the operator.
+pub fn named_range_of(ip: IpAddr) -> Option<&'static str> {
+    let ip = ip.to_canonical();
+    let holds = |name: &str| named(name).is_some_and(|ranges| ranges.iter().any(|r| r.holds(ip)));
+    NAMED.iter().map(|(name, _)| *name).find(|name| holds(name))
+}
+
+/// An entry that is no range.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} {reason}")]
+pub struct TrustError {
+    /// Its place in the list, counted from 0, or its line in a file, counted from 1.
+    pub index: usize,
+    /// The entry as written.
+    pub text: String,
+    /// Why it is none, and what would be accepted.
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Range {
+    V4(RangeInclusive<u32>),
+    V6(RangeInclusive<u128>),
+}
+
+impl Range {
+    fn holds(&self, ip: IpAddr) -> bool {
+        match (self, ip) {
+            (Range::V4(r), IpAddr::V4(ip)) => r.contains(&ip.to_bits()),
+            (Range::V6(r), IpAddr::V6(ip)) => r.contains(&ip.to_bits()),
+            _ => false,
+        }
+    }
+}
+
+/// The ranges that one entry stands for.
+fn ranges(text: &str) -> Result<Vec<Range>, String> {
+    if let Some(named) = named(text) {
+        return Ok(named);
+    }
+    let (address, prefix) = match text.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix)),
+        None => (text, None),
+    };
+    let ip: IpAddr = address.parse().map_err(|_| no_range(text))?;
+    let bits = if ip.is_ipv4() { 32 } else { 128 };
+    let prefix = match prefix {
+        None if ip.to_canonical().is_unspecified() => {
+            return Err(
+                "is the address of no proxy; to trust every peer write \"0.0.0.0/0\" and \"::/0\"".to_owned(),
+            );
+        }
+        None => bits,
+        Some(prefix) => prefix_len(prefix, ip)
+            .ok_or_else(|| format!("has no prefix length of 0 to {bits} after the slash"))?,
+    };
+    match (ip, ip.to_canonical()) {
+        (IpAddr::V6(_), IpAddr::V4(_)) if prefix < 96 => Err(
+            "is an IPv4-mapped range that holds more than the IPv4 addresses; its prefix is at least 96"
+                .to_owned(),
+        ),
+        (IpAddr::V6(_), IpAddr::V4(v4)) => Ok(vec![v4_range(v4.to_bits(), prefix - 96)]),
+        (IpAddr::V4(v4), _) => Ok(vec![v4_range(v4.to_bits(), prefix)]),
+        (IpAddr::V6(v6), _) => Ok(vec![v6_range(v6.to_bits(), prefix)]),
+    }
+}
+
+/// What a name stands for, by the table above.
+fn named(text: &str) -> Option<Vec<Range>> {
+    let (_, list) = NAMED.iter().find(|(name, _)| *name == text)?;
+    list.iter()
+        .map(|cidr| ranges(cidr).ok())
+        .collect::<Option<Vec<_>>>()
+        .map(|r| r.concat())
+}
+
+fn no_range(text: &str) -> String {
+    let close = match text.to_ascii_lowercase().as_str() {
+        "localhost" | "local" => " (did you mean \"loopback\"?)",
+        "uniquelocal" | "rfc1918" | "internal" | "lan" => " (did you mean \"private\"?)",
+        "linklocal" | "link_local" => " (did you mean \"link-local\"?)",
+        "*" | "all" | "any" => " (to trust every peer write \"0.0.0.0/0\" and \"::/0\")",
+        _ => "",
+    };
+    format!(
+        "is no range{close}; accepted are CIDRs such as \"10.0.0.0/8\", single addresses, \"loopback\", \"private\", \
+         \"link-local\", and \"@FILE\" for a list with one of these a line"
+    )
+}
+
+/// `/24`, or a netmask of the address's family whose ones all stand first.
+fn prefix_len(text: &str, ip: IpAddr) -> Option<u32> {
+    let (ones, zeros, bits) = match (ip, text.parse()) {
+        (IpAddr::V4(_), Ok(IpAddr::V4(mask))) => {
+            (mask.to_bits().leading_ones(), mask.to_bits().trailing_zeros(), 32)
+        }
+        (IpAddr::V6(_), Ok(IpAddr::V6(mask))) => (
+            mask.to_bits().leading_ones(),
+            mask.to_bits().trailing_zeros(),
+            128,
+        ),
+        (_, Ok(_)) => return None,
+        (ip, Err(_)) => {
+            let bits = if ip.is_ipv4() { 32 } else { 128 };
+            let ones = text
+                .bytes()
+                .all(|b| b.is_ascii_digit())
+                .then(|| text.parse().ok())??;
+            return (ones <= bits).then_some(ones);
+        }
+    };
+    (ones + zeros == bits).then_some(ones)
+}
+
+fn v4_range(address: u32, prefix: u32) -> Range {
+    let host = u32::MAX.checked_shr(prefix).unwrap_or(0);
+    Range::V4(address & !host..=address | host)
+}
+
+fn v6_range(address: u128, prefix: u32) -> Range {
+    let host = u128::MAX.checked_shr(prefix).unwrap_or(0);
+    Range::V6(address & !host..=address | host)
+}
+
+/// Sorts intervals and joins those that overlap.
+fn merged<T: Copy + Ord>(mut intervals: Vec<(T, T)>) -> Vec<(T, T)> {
+    intervals.sort_unstable();
+    let mut merged: Vec<(T, T)> = Vec::with_capacity(intervals.len());
+    for (start, end) in intervals {
+        match merged.last_mut() {
+            Some(last) if start <= last.1 => last.1 = last.1.max(end),
+            _ => merged.push((start, end)),
+        }
+    }
+    merged
+}
+
+fn holds<T: Copy + Ord>(intervals: &[(T, T)], value: T) -> bool {
+    let after = intervals.partition_point(|(start, _)| *start <= value);
+    after > 0 && value <= intervals[after - 1].1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trusts(entries: &[&str], ip: &str) -> bool {
+        Trust::parse(entries).unwrap().trusts(ip.parse().unwrap())
+    }
+
+    #[test]
+    fn names_hold_both_families_and_end_where_they_end() {
+        for (name, inside, outside) in [
+            (
+                "loopback",
+                &["127.0.0.0", "127.255.255.255", "::1", "::ffff:127.0.0.1"][..],
+                &["126.255.255.255", "128.0.0.0", "::2"][..],
+            ),
+            (
+                "private",
+                &[
+                    "10.0.0.0",
+                    "10.255.255.255",
+                    "172.16.0.0",
+                    "172.31.255.255",
+                    "192.168.255.255",
+                    "fc00::",
+                    "fdff::1",
+                ],
+                &[
+                    "9.255.255.255",
+                    "11.0.0.0",
+                    "172.15.255.255",
+                    "172.32.0.0",
+                    "192.169.0.0",
+                    "100.64.0.1",
+                    "fbff::",
+                    "fe00::",
+                ],
+            ),
+            (
+                "link-local",
+                &["169.254.0.1", "fe80::1", "febf::1"],
+                &["169.253.255.255", "fec0::", "10.0.0.1"],
+            ),
+        ] {
+            for ip in inside {
+                assert!(trusts(&[name], ip), "{name} {ip}");
+                assert_eq!(named_range_of(ip.parse().unwrap()), Some(name));
+            }
+            for ip in outside {
+                assert!(!trusts(&[name], ip), "{name} {ip}");
+            }
+        }
+        assert_eq!(named_range_of("203.0.113.7".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn a_range_is_read_in_every_spelling() {
+        for (range, inside, outside) in [
+            ("40.40.25.25/16", "40.40.0.0", "40.41.0.0"),
+            ("10.0.0.1", "10.0.0.1", "10.0.0.2"),
+            ("10.0.0.2/255.255.255.192", "10.0.0.63", "10.0.0.64"),
+            ("::ffff:a00:2/122", "10.0.0.63", "10.0.0.64"),
+            ("::ffff:10.0.0.1", "10.0.0.1", "10.0.0.2"),
+            ("0.0.0.0/0", "203.0.113.7", "::1"),
+            ("::/0", "2001:db8::1", "203.0.113.7"),
+            ("2001:db8::/32", "2001:db8:ffff::", "2001:db9::"),
+            (
+                "fe80::2/ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffc0",
+                "fe80::3f",
+                "fe80::40",
+            ),
+            (" 10.0.0.0/8 ", "10.1.2.3", "11.0.0.0"),
+        ] {
+            assert!(trusts(&[range], inside), "{range} {inside}");
+            assert!(!trusts(&[range], outside), "{range} {outside}");
+        }
+    }
+
+    #[test]
+    fn overlapping_ranges_are_one_and_keep_their_names() {
+        let trust = Trust::parse(&[
+            "10.0.0.0/8",
+            "10.1.0.0/16",
+            "10.255.0.0/16",
+            "192.0.2.1",
+            "private",
+        ])
+        .unwrap();
+        assert_eq!(trust.v4.len(), 4);
+        assert!(trust.trusts("10.200.0.1".parse().unwrap()));
+        assert_eq!(trust.range_of("10.1.0.1".parse().unwrap()), Some("10.0.0.0/8"));
+        assert_eq!(trust.range_of("172.16.0.1".parse().unwrap()), Some("private"));
+        assert_eq!(trust.range_of("203.0.113.7".parse().unwrap()), None);
+        assert_eq!(trust.ranges().count(), 5);
+    }
+
+    #[test]
+    fn every_wrong_entry_is_reported_with_what_would_be_right() {
+        let wrong = [
+            "10.0.0.0/33",
+            "localhost",
+            "::ffff:0.0.0.0/90",
+            "10.0.0.1:80",
+            "0.0.0.0",
+            "10.0.0.0/255.0.255.0",
+            "::1/",
+            "10.0.0.0/+8",
+            "@/list",
+        ];
+        let mut entries = vec!["loopback"];
+        entries.extend(wrong);
+        let errors = Trust::parse(&entries).unwrap_err();
+        assert_eq!(errors.len(), wrong.len());
+        for (n, (error, text)) in errors.iter().zip(wrong).enumerate() {
+            assert_eq!((error.index, error.text.as_str()), (n + 1, text));
+        }
+        assert!(errors[1].to_string().contains("did you mean \"loopback\""));
+    }
+
+    #[test]
+    fn a_file_has_one_range_a_line_and_errors_name_the_line() {
+        let trust = Trust::parse_lines("# ours\n10.0.0.0/8 # east\n\n  192.0.2.1\r\n").unwrap();
+        assert_eq!(trust.ranges().collect::<Vec<_>>(), ["10.0.0.0/8", "192.0.2.1"]);
+        let both = trust.and(Trust::default());
+        assert!(both.trusts("192.0.2.1".parse().unwrap()) && both.trusts("::1".parse().unwrap()));
+        let errors = Trust::parse_lines("10.0.0.0/8\n\nnope\n").unwrap_err();
+        assert_eq!(errors[0].index, 3);
+    }
+}

@@ -1,0 +1,213 @@
+//! The scheme and host that the client used.
+
+use std::str;
+
+use httparse::Header;
+
+use super::{
+    entries::List,
+    forwarded::FromRight,
+    names,
+    resolve::{From, Resolved},
+    settings::{AddressSource, Settings},
+};
+
+/// What stood in the client's address bar, as far as trust tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Visible<'a> {
+    /// Whether the scheme was `https`.
+    pub https: bool,
+    /// The host, with the port if one was given; none where nobody gave one that may be a host.
+    pub host: Option<&'a str>,
+}
+
+/// Reads scheme and host from the forwarding headers of a trusted peer, else from the request itself: `host` is its
+/// `Host` or the authority of its target, and the scheme is `http`, which is what arrives here.
+///
+/// The same trust as for the address decides, and the same hop: with `Forwarded` the client's element alone is read,
+/// and no other header; with every other source the entry of `X-Forwarded-Proto` and `X-Forwarded-Host` at the
+/// client's place if there is one for each hop, the rightmost one if not. A host that cannot be one is passed over.
+pub fn visible<'a>(
+    settings: &Settings,
+    resolved: &Resolved,
+    fields: &'a [Header<'a>],
+    host: Option<&'a str>,
+) -> Visible<'a> {
+    let (mut proto, mut forwarded_host) = (None, None);
+    if resolved.peer_trusted {
+        if settings.header == AddressSource::Forwarded {
+            let hop = FromRight::of(fields).nth(resolved.position.saturating_sub(1));
+            proto = hop.and_then(|element| element.proto());
+            forwarded_host = hop.and_then(|element| element.host());
+        } else {
+            proto = at_client(names::PROTO, resolved, fields);
+            forwarded_host = at_client(names::HOST, resolved, fields);
+        }
+    }
+    Visible {
+        https: proto.is_some_and(|p| p.eq_ignore_ascii_case(b"https") || p.eq_ignore_ascii_case(b"wss")),
+        host: forwarded_host
+            .and_then(|h| str::from_utf8(h).ok())
+            .filter(|h| is_host(h))
+            .or(host.filter(|h| is_host(h))),
+    }
+}
+
+/// The member of a list header that was written by the proxy that saw the client.
+fn at_client<'a>(name: &'static str, resolved: &Resolved, fields: &'a [Header<'a>]) -> Option<&'a [u8]> {
+    let mut members = List::of(name, fields);
+    let rightmost = members.next()?;
+    let Some(second) = members.next() else {
+        return Some(rightmost);
+    };
+    let one_each = || List::of(name, fields).count() == List::of(names::FOR, fields).count();
+    match resolved.position {
+        2.. if resolved.from == From::XForwardedFor && one_each() => {
+            std::iter::once(second).chain(members).nth(resolved.position - 2)
+        }
+        _ => Some(rightmost),
+    }
+}
+
+/// Whether a text can be a host with or without a port (RFC 9110 §7.2): nothing that ends a host in a URL or in a
+/// list, nothing that is not printed.
+pub(super) fn is_host(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !b"/@,;\\?#\"<>^`{|}%".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{Peer, resolve};
+
+    fn see(header: &str, peer: &str, fields: &[(&str, &str)]) -> (bool, Option<String>) {
+        let settings = Settings {
+            header: header.parse().unwrap(),
+            ..Settings::default()
+        };
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| Header {
+                name,
+                value: value.as_bytes(),
+            })
+            .collect();
+        let peer: Peer = peer.parse().unwrap();
+        let seen = visible(
+            &settings,
+            &resolve(&settings, peer, &fields),
+            &fields,
+            Some("own.example"),
+        );
+        (seen.https, seen.host.map(str::to_owned))
+    }
+
+    #[test]
+    fn an_untrusted_peer_tells_neither_scheme_nor_host() {
+        let fields = [
+            ("X-Forwarded-Proto", "https"),
+            ("X-Forwarded-Host", "evil.example"),
+            ("Forwarded", "for=1.2.3.4;proto=https;host=evil.example"),
+        ];
+        for header in ["x-forwarded-for", "forwarded", "none"] {
+            assert_eq!(
+                see(header, "203.0.113.7", &fields),
+                (false, Some("own.example".into()))
+            );
+        }
+    }
+
+    #[test]
+    fn a_trusted_peer_tells_both() {
+        let fields = [
+            ("X-Forwarded-Proto", "HTTPS"),
+            ("X-Forwarded-Host", "site.example:8443"),
+        ];
+        for header in ["x-forwarded-for", "none", "cf-connecting-ip"] {
+            assert_eq!(
+                see(header, "10.0.0.9", &fields),
+                (true, Some("site.example:8443".into()))
+            );
+        }
+        assert!(see("x-forwarded-for", "unix", &[("x-forwarded-proto", "wss")]).0);
+        assert!(!see("x-forwarded-for", "unix", &[("x-forwarded-proto", "on")]).0);
+    }
+
+    #[test]
+    fn the_entry_of_the_clients_hop_counts_if_each_hop_has_one() {
+        let client = ("X-Forwarded-For", "9.9.9.9, 203.0.113.7, 10.0.0.5");
+        let three = [
+            client,
+            ("X-Forwarded-Proto", "http, https, http"),
+            ("X-Forwarded-Host", "a,b,c"),
+        ];
+        assert_eq!(
+            see("x-forwarded-for", "10.0.0.9", &three),
+            (true, Some("b".into()))
+        );
+        let two = [
+            client,
+            ("X-Forwarded-Proto", "http, https"),
+            ("X-Forwarded-Host", "a,b"),
+        ];
+        assert_eq!(see("x-forwarded-for", "10.0.0.9", &two), (true, Some("b".into())));
+        let lines = [
+            client,
+            ("X-Forwarded-Proto", "http"),
+            ("X-Forwarded-Proto", "https,http"),
+        ];
+        assert!(see("x-forwarded-for", "10.0.0.9", &lines).0);
+        let nearest = [
+            ("X-Forwarded-For", "9.9.9.9, 203.0.113.7"),
+            ("X-Forwarded-Proto", "http, https"),
+        ];
+        assert!(see("x-forwarded-for", "10.0.0.9", &nearest).0);
+    }
+
+    #[test]
+    fn with_forwarded_the_clients_element_alone_is_read() {
+        let walk = "for=9.9.9.9;host=evil.example;proto=http, for=203.0.113.7;proto=https;host=site.example, for=10.0.0.5;proto=http";
+        let fields = [("Forwarded", walk), ("X-Forwarded-Host", "evil.example")];
+        assert_eq!(
+            see("forwarded", "10.0.0.9", &fields),
+            (true, Some("site.example".into()))
+        );
+        let silent = [
+            ("Forwarded", "for=203.0.113.7"),
+            ("X-Forwarded-Proto", "https"),
+            ("X-Forwarded-Host", "evil.example"),
+        ];
+        assert_eq!(
+            see("forwarded", "10.0.0.9", &silent),
+            (false, Some("own.example".into()))
+        );
+        let hidden = [("Forwarded", "for=9.9.9.9;proto=http, for=_hidden;proto=https")];
+        assert!(see("forwarded", "10.0.0.9", &hidden).0);
+    }
+
+    #[test]
+    fn what_cannot_be_a_host_is_passed_over() {
+        for host in [
+            "a/b",
+            "user@a",
+            "a b",
+            "a\u{1}",
+            "",
+            "a\\b",
+            "a?b",
+            "a#b",
+            "é.example",
+        ] {
+            let fields = [("X-Forwarded-Host", host)];
+            assert_eq!(
+                see("x-forwarded-for", "10.0.0.9", &fields).1.as_deref(),
+                Some("own.example"),
+                "{host}"
+            );
+        }
+        assert!(is_host("[2001:db8::1]:8080") && is_host("xn--bcher-kva.example."));
+    }
+}

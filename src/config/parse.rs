@@ -1,0 +1,303 @@
+//! Values out of texts. An error says what would be accepted.
+
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{
+    client::AddressSource,
+    delivery::{AddressHeader, Base},
+    proxy::{Listen, Upstream},
+};
+
+use super::keys;
+
+/// Longer durations than this are a slip, and would overflow clocks.
+const LONGEST: Duration = Duration::from_hours(365 * 24);
+
+/// What a path to a Unix socket may measure in bytes: `sun_path` less its final zero.
+const SOCKET_PATH: usize = 107;
+
+/// The forwarding headers that hold a list, which a single-address header's name must not be mistaken for.
+const LIST_HEADERS: [&str; 2] = ["x-forwarded-for", "forwarded"];
+
+pub(super) type Parsed<T> = Result<T, String>;
+
+/// `25s`, `500ms`, `1h 30m`; none of no length.
+pub(super) fn duration(text: &str) -> Parsed<Duration> {
+    let duration = duration_or_none(text)?;
+    if duration.is_zero() {
+        return Err("more than 0s is wanted".to_owned());
+    }
+    Ok(duration)
+}
+
+/// A duration that may be `0s`.
+pub(super) fn duration_or_none(text: &str) -> Parsed<Duration> {
+    let duration = humantime::parse_duration(text)
+        .map_err(|_| "a duration is wanted, such as \"500ms\", \"25s\" or \"24h\"".to_owned())?;
+    if duration > LONGEST {
+        return Err("at most \"365d\" is accepted".to_owned());
+    }
+    Ok(duration)
+}
+
+/// `64KiB`, `256 MiB`, `1GB`, plain bytes.
+pub(super) fn size(text: &str) -> Parsed<u64> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor: u64 = match unit.trim_start().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        "tib" => 1 << 40,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        _ => return Err(keys::Kind::Size.wanted().to_owned()),
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|n| n.checked_mul(factor))
+        .ok_or_else(|| keys::Kind::Size.wanted().to_owned())
+}
+
+/// `0.0.0.0:8080`, `[::]:8080`, `unix:/path`.
+pub(super) fn listen(text: &str, base: &Path) -> Parsed<Listen> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return Ok(Listen::Unix(socket_path(path, base)?));
+    }
+    text.parse().map(Listen::Tcp).map_err(|_| {
+        format!(
+            "ADDRESS:PORT or unix:/PATH is wanted, such as \"0.0.0.0:8080\"{}",
+            hint(text)
+        )
+    })
+}
+
+/// `127.0.0.1:9090`
+pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
+    text.parse()
+        .map_err(|_| format!("ADDRESS:PORT is wanted, such as \"127.0.0.1:9090\"{}", hint(text)))
+}
+
+/// What was probably meant by a listening address that is none.
+fn hint(text: &str) -> String {
+    let port = text.rsplit(':').next().unwrap_or(text);
+    let meant = match text.strip_suffix(port) {
+        Some("" | ":" | "*:") => format!("0.0.0.0:{port}"),
+        Some("localhost:") => format!("127.0.0.1:{port}"),
+        _ => return String::new(),
+    };
+    if meant.parse::<SocketAddr>().is_err() {
+        return String::new();
+    }
+    format!("; did you mean \"{meant}\"?")
+}
+
+/// `http://127.0.0.1:3000`, `unix:/path`.
+pub(super) fn upstream(text: &str, base: &Path) -> Parsed<Upstream> {
+    const WANTED: &str = "http://HOST:PORT or unix:/PATH is wanted";
+    if let Some(path) = text.strip_prefix("unix:") {
+        return Ok(Upstream::Unix(socket_path(path, base)?));
+    }
+    let Some((scheme, rest)) = text.split_once("://") else {
+        let meant = format!("http://{text}");
+        let hint = match upstream(&meant, base) {
+            Ok(_) => format!("; did you mean \"{meant}\"?"),
+            Err(_) => String::new(),
+        };
+        return Err(format!("{WANTED}{hint}"));
+    };
+    if scheme.eq_ignore_ascii_case("https") {
+        return Err(format!("{WANTED}: the app is spoken to in plain HTTP"));
+    }
+    if !scheme.eq_ignore_ascii_case("http") {
+        return Err(WANTED.to_owned());
+    }
+    let (authority, path) = split_authority(rest);
+    if !matches!(path, "" | "/") {
+        return Err(format!(
+            "{WANTED}, without a path or query: the app gets the client's"
+        ));
+    }
+    let (host, port) = host_and_port(authority).map_err(|problem| format!("{WANTED}: {problem}"))?;
+    Ok(Upstream::Tcp(host, port.unwrap_or(80)))
+}
+
+/// `https://plausible.io`, with a path prefix or without.
+pub(super) fn base_url(text: &str) -> Parsed<Base> {
+    const WANTED: &str = "https://HOST or http://HOST is wanted";
+    let Some((scheme, rest)) = text.split_once("://") else {
+        let meant = format!("https://{text}");
+        let hint = match base_url(&meant) {
+            Ok(_) => format!("; did you mean \"{meant}\"?"),
+            Err(_) => String::new(),
+        };
+        return Err(format!("{WANTED}{hint}"));
+    };
+    let https = match scheme.to_ascii_lowercase().as_str() {
+        "https" => true,
+        "http" => false,
+        _ => return Err(WANTED.to_owned()),
+    };
+    let (authority, path) = split_authority(rest);
+    let (host, port) = host_and_port(authority).map_err(|problem| format!("{WANTED}: {problem}"))?;
+    if path.contains(['?', '#']) {
+        return Err(format!("{WANTED}, without a query or fragment"));
+    }
+    if !path.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(format!("{WANTED}, with nothing but visible ASCII in its path"));
+    }
+    let path = path.trim_end_matches('/');
+    if path.ends_with("/api/event") {
+        return Err("Plausible's own address is wanted, without /api/event".to_owned());
+    }
+    Ok(Base {
+        https,
+        host,
+        port: port.unwrap_or(if https { 443 } else { 80 }),
+        path: path.to_owned(),
+    })
+}
+
+/// Authority and the rest of a URL whose scheme is cut off.
+fn split_authority(rest: &str) -> (&str, &str) {
+    rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()))
+}
+
+/// Host (without brackets) and port of an authority (RFC 3986 §3.2), user information refused.
+fn host_and_port(authority: &str) -> Parsed<(String, Option<u16>)> {
+    if authority.contains('@') {
+        return Err("no user name or password".to_owned());
+    }
+    let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
+        let (address, port) = rest.split_once(']').ok_or("a ] is missing")?;
+        address
+            .parse::<Ipv6Addr>()
+            .map_err(|_| "no IPv6 address between [ and ]".to_owned())?;
+        let port = match port.strip_prefix(':') {
+            None if port.is_empty() => None,
+            Some(port) => Some(port),
+            None => return Err("nothing but a port after ]".to_owned()),
+        };
+        (address, port)
+    } else {
+        match authority.split_once(':') {
+            Some((_, port)) if port.contains(':') => {
+                return Err("an IPv6 address goes between [ and ]".to_owned());
+            }
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        }
+    };
+    if host.is_empty() {
+        return Err("the host is missing".to_owned());
+    }
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':');
+    if host.len() > 253 || !host.bytes().all(fits) {
+        return Err("the host is no name or address".to_owned());
+    }
+    let port = port
+        .map(|p| {
+            p.parse::<u16>()
+                .ok()
+                .filter(|p| *p > 0)
+                .ok_or("the port is 1 to 65535")
+        })
+        .transpose()?;
+    Ok((host.to_ascii_lowercase(), port))
+}
+
+/// A Unix socket's path.
+fn socket_path(path: &str, base: &Path) -> Parsed<PathBuf> {
+    let path = path_from(path, base)?;
+    if path.as_os_str().len() > SOCKET_PATH {
+        return Err(format!("a socket's path may have {SOCKET_PATH} bytes"));
+    }
+    Ok(path)
+}
+
+/// A path, relative ones to `base`.
+pub(super) fn path_from(path: &str, base: &Path) -> Parsed<PathBuf> {
+    if path.is_empty() || path.contains('\0') {
+        return Err("a path is wanted".to_owned());
+    }
+    Ok(base.join(path))
+}
+
+/// One of a few words.
+pub(super) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Parsed<T> {
+    if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+        return Ok(*value);
+    }
+    let names: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+    Err(match names.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last} is wanted", rest.join(", ")),
+        _ => format!("only {} is accepted", names.concat()),
+    })
+}
+
+/// `[client] header`: a name of the two list headers, of any single-address header, or `none`.
+pub(super) fn address_source(text: &str) -> Parsed<AddressSource> {
+    let source = text.parse::<AddressSource>().map_err(|error| error.to_string())?;
+    // A list header misspelt would be a single-address header that never comes: every visitor would be the proxy.
+    if let AddressSource::Single(name) = &source
+        && let Some(meant) = LIST_HEADERS
+            .iter()
+            .find(|known| strsim::damerau_levenshtein(known, name) <= 2)
+    {
+        return Err(format!("no such header; did you mean \"{meant}\"?"));
+    }
+    Ok(source)
+}
+
+/// `[plausible] address_header`
+pub(super) fn address_header(text: &str) -> Parsed<AddressHeader> {
+    let words = [
+        ("x-forwarded-for", AddressHeader::XForwardedFor),
+        ("x-plausible-ip", AddressHeader::XPlausibleIp),
+    ];
+    word(&text.to_ascii_lowercase(), &words)
+}
+
+/// A dashboard's name at Plausible: a domain, perhaps with a path; commas part several.
+pub(super) fn domain(text: &str) -> Parsed<String> {
+    const WANTED: &str = "a site's name at Plausible is wanted, such as \"example.com\"";
+    if text.contains("://") {
+        return Err(format!("{WANTED}, without a scheme"));
+    }
+    if text.contains(',') {
+        return Err(format!("{WANTED}; several are a list"));
+    }
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | ':');
+    if text.is_empty() || !text.chars().all(fits) {
+        return Err(WANTED.to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// A file name's extension, with or without its dot, in lower case.
+pub(super) fn extension(text: &str) -> Parsed<String> {
+    let bare = text.strip_prefix('.').unwrap_or(text);
+    if bare.is_empty()
+        || !bare
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    {
+        return Err("a file name's extension is wanted, such as \"pdf\"".to_owned());
+    }
+    Ok(bare.to_ascii_lowercase())
+}
+
+/// Whether a listener at `a` takes what is sent to `b`: the same port, and the same address or any.
+pub(super) fn covers(a: SocketAddr, b: SocketAddr) -> bool {
+    let any = |ip: IpAddr| ip.is_unspecified();
+    a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || any(a.ip()) || any(b.ip()))
+}

@@ -1,0 +1,529 @@
+//! What is refused, word by word.
+
+use std::ffi::OsString;
+
+use super::{super::Sources, *};
+
+/// One line of a file in its table, and what is said of it.
+#[test]
+fn each_wrong_value_is_told_with_what_would_be_accepted() {
+    for (table, line, problem) in [
+        (
+            "listen",
+            "address = \"8080\"",
+            "ADDRESS:PORT or unix:/PATH is wanted, such as \"0.0.0.0:8080\"; did you mean \"0.0.0.0:8080\"?",
+        ),
+        (
+            "listen",
+            "address = \":8080\"",
+            "ADDRESS:PORT or unix:/PATH is wanted, such as \"0.0.0.0:8080\"; did you mean \"0.0.0.0:8080\"?",
+        ),
+        (
+            "listen",
+            "address = \"localhost:80\"",
+            "ADDRESS:PORT or unix:/PATH is wanted, such as \"0.0.0.0:8080\"; did you mean \"127.0.0.1:80\"?",
+        ),
+        (
+            "listen",
+            "address = \"0.0.0.0:65536\"",
+            "ADDRESS:PORT or unix:/PATH is wanted, such as \"0.0.0.0:8080\"",
+        ),
+        ("listen", "address = \"unix:\"", "a path is wanted"),
+        ("listen", "address = 8080", "a text in quotes is wanted"),
+        (
+            "listen",
+            "workers = -1",
+            "a whole number from 0 to 1024 is wanted",
+        ),
+        ("listen", "workers = 1.5", "a whole number is wanted"),
+        (
+            "listen",
+            "workers = 99999999999999999999",
+            "a whole number is wanted",
+        ),
+        ("listen", "proxy_protocol = \"yes\"", "true or false is wanted"),
+        (
+            "listen",
+            "drain = \"25 parsecs\"",
+            "a duration is wanted, such as \"500ms\", \"25s\" or \"24h\"",
+        ),
+        ("listen", "drain = 25", "a text in quotes is wanted"),
+        (
+            "listen",
+            "drain = \"-1s\"",
+            "a duration is wanted, such as \"500ms\", \"25s\" or \"24h\"",
+        ),
+        ("listen", "header_timeout = \"0s\"", "more than 0s is wanted"),
+        (
+            "listen",
+            "idle_timeout = \"366d\"",
+            "at most \"365d\" is accepted",
+        ),
+        (
+            "listen",
+            "max_connections = 0",
+            "a whole number from 1 to 10000000 is wanted",
+        ),
+        (
+            "listen",
+            "max_head_bytes = \"64 cats\"",
+            "a size is wanted, such as \"64KiB\", \"256MiB\" or a number of bytes",
+        ),
+        (
+            "listen",
+            "max_head_bytes = 12",
+            "a size from \"1KiB\" to \"16MiB\" is wanted",
+        ),
+        (
+            "app",
+            "url = \"https://127.0.0.1:3000\"",
+            "http://HOST:PORT or unix:/PATH is wanted: the app is spoken to in plain HTTP",
+        ),
+        (
+            "app",
+            "url = \"127.0.0.1:3000\"",
+            "http://HOST:PORT or unix:/PATH is wanted; did you mean \"http://127.0.0.1:3000\"?",
+        ),
+        (
+            "app",
+            "url = \"ftp://a\"",
+            "http://HOST:PORT or unix:/PATH is wanted",
+        ),
+        (
+            "app",
+            "url = \"http://a/b\"",
+            "http://HOST:PORT or unix:/PATH is wanted, without a path or query: the app gets the client's",
+        ),
+        (
+            "app",
+            "url = \"http://a?b\"",
+            "http://HOST:PORT or unix:/PATH is wanted, without a path or query: the app gets the client's",
+        ),
+        (
+            "app",
+            "url = \"http://me:secret@a\"",
+            "http://HOST:PORT or unix:/PATH is wanted: no user name or password",
+        ),
+        (
+            "app",
+            "url = \"http://:3000\"",
+            "http://HOST:PORT or unix:/PATH is wanted: the host is missing",
+        ),
+        (
+            "app",
+            "url = \"http://a:0\"",
+            "http://HOST:PORT or unix:/PATH is wanted: the port is 1 to 65535",
+        ),
+        (
+            "app",
+            "url = \"http://::1:3000\"",
+            "http://HOST:PORT or unix:/PATH is wanted: an IPv6 address goes between [ and ]",
+        ),
+        (
+            "app",
+            "url = \"http://[::g]\"",
+            "http://HOST:PORT or unix:/PATH is wanted: no IPv6 address between [ and ]",
+        ),
+        (
+            "app",
+            "url = \"http://a b\"",
+            "http://HOST:PORT or unix:/PATH is wanted: the host is no name or address",
+        ),
+        (
+            "admin",
+            "address = \"unix:/a\"",
+            "ADDRESS:PORT is wanted, such as \"127.0.0.1:9090\"",
+        ),
+        (
+            "client",
+            "trusted_proxies = \"loopback\"",
+            "a list of texts is wanted, such as [\"a\", \"b\"]",
+        ),
+        (
+            "client",
+            "header = \"x-forwarded-fro\"",
+            "no such header; did you mean \"x-forwarded-for\"?",
+        ),
+        (
+            "client",
+            "header = \"x forwarded\"",
+            "expected \"x-forwarded-for\", \"forwarded\", \"none\" or the name of a header with one address such as \"cf-connecting-ip\"",
+        ),
+        (
+            "client",
+            "trusted_hops = 256",
+            "a whole number from 0 to 255 is wanted",
+        ),
+        (
+            "client",
+            "to_app = \"replace\"",
+            "expected \"rewrite\", \"append\" or \"keep\"",
+        ),
+        (
+            "plausible",
+            "url = \"plausible.io\"",
+            "https://HOST or http://HOST is wanted; did you mean \"https://plausible.io\"?",
+        ),
+        (
+            "plausible",
+            "url = \"https://plausible.io/api/event\"",
+            "Plausible's own address is wanted, without /api/event",
+        ),
+        (
+            "plausible",
+            "url = \"https://plausible.io/?a\"",
+            "https://HOST or http://HOST is wanted, without a query or fragment",
+        ),
+        (
+            "plausible",
+            "url = \"https://a@plausible.io\"",
+            "https://HOST or http://HOST is wanted: no user name or password",
+        ),
+        (
+            "plausible",
+            "address_header = \"x-real-ip\"",
+            "\"x-forwarded-for\" or \"x-plausible-ip\" is wanted",
+        ),
+        (
+            "plausible",
+            "address_header = []",
+            "\"x-forwarded-for\", \"x-plausible-ip\" or both as a list is wanted",
+        ),
+        (
+            "plausible",
+            "concurrency = 0",
+            "a whole number from 1 to 10000 is wanted",
+        ),
+        (
+            "plausible",
+            "max_tries = 0",
+            "a whole number from 1 to 1000000 is wanted",
+        ),
+        (
+            "plausible",
+            "ca_file = \"none.pem\"",
+            "can't be read: no such file",
+        ),
+        (
+            "plausible",
+            "ca_file = \"gatecount.toml\"",
+            "a PEM file with certificates is wanted; it has none",
+        ),
+        ("queue", "at = \"tape\"", "\"disk\" or \"memory\" is wanted"),
+        (
+            "queue",
+            "max_bytes = \"1KiB\"",
+            "a size from \"64KiB\" to \"1TiB\" is wanted",
+        ),
+        (
+            "pages",
+            "count = \"untracked\"",
+            "\"always\" or \"never\" is wanted",
+        ),
+        ("pages", "prefetch = \"activation\"", "only \"skip\" is accepted"),
+        (
+            "pages",
+            "bots = \"no bots\"",
+            "\"skip\", \"count\" or a site's name at Plausible is wanted",
+        ),
+        ("pages", "not_found = 1", "true or false is wanted"),
+        (
+            "pages",
+            "downloads = \"pdf\"",
+            "true, false or a list of texts is wanted",
+        ),
+    ] {
+        let (name, value) = line.split_once(" = ").unwrap();
+        let expected = format!("gatecount.toml:3: {table}.{name} = {value}: {problem}");
+        assert_eq!(told(from_file(&format!("# a\n[{table}]\n{line}\n"))), [expected]);
+    }
+}
+
+/// Lists are judged item by item, each where it stands.
+#[test]
+fn each_wrong_item_of_a_list_is_told_with_its_own_line() {
+    let file = "[pages]\ndownloads = [\n  \"pdf\",\n  \"a/b\",\n  7,\n]\nquery = [\"\"]\n";
+    assert_eq!(
+        told(from_file(file)),
+        [
+            "gatecount.toml:5: pages.downloads = 7: a text in quotes is wanted",
+            "gatecount.toml:7: pages.query = \"\": a query parameter's name or \"*\" is wanted",
+        ]
+    );
+    let file = file.replace("  7,\n", "");
+    assert_eq!(
+        told(from_file(&file))[0],
+        "gatecount.toml:4: pages.downloads = \"a/b\": a file name's extension is wanted, such as \"pdf\""
+    );
+}
+
+#[test]
+fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
+    for (file, expected) in [
+        (
+            "[listen]\nadress = \"a\"",
+            "gatecount.toml:2: listen.adress: no such key; did you mean listen.address?",
+        ),
+        (
+            "[listen]\naddr = \"a\"",
+            "gatecount.toml:2: listen.addr: no such key; did you mean listen.address?",
+        ),
+        (
+            "[app]\nkeep-alive = \"4s\"",
+            "gatecount.toml:2: app.keep-alive: no such key; did you mean app.keep_alive?",
+        ),
+        (
+            "[listen]\nto_app = \"keep\"",
+            "gatecount.toml:2: listen.to_app: no such key; did you mean client.to_app?",
+        ),
+        (
+            "[queue]\ncolour = \"red\"",
+            "gatecount.toml:2: queue.colour: no such key; [queue] has at, path and max_bytes",
+        ),
+        (
+            "listen.port = 1",
+            "gatecount.toml:1: listen.port: no such key; [listen] has address, workers, proxy_protocol, drain, max_connections, header_timeout, idle_timeout and max_head_bytes",
+        ),
+        (
+            "[plausable]\nurl = \"a\"",
+            "gatecount.toml:1: plausable: no such table; did you mean [plausible]?",
+        ),
+        (
+            "domain = \"a\"",
+            "gatecount.toml:1: domain: no such table; did you mean domain in [[sites]]?",
+        ),
+        (
+            "url = \"http://a\"",
+            "gatecount.toml:1: url: no such table; did you mean app.url?",
+        ),
+        (
+            "[tracker]\nsource = \"\"",
+            "gatecount.toml:1: tracker: no such table; there are listen, app, admin, client, plausible, queue, pages and sites",
+        ),
+        (
+            "[[sites]]\nhost = [\"a\"]\nhosts = [\"a\"]\ndomain = \"a\"",
+            "gatecount.toml:2: sites.host: no such key; did you mean sites.hosts?",
+        ),
+        (
+            "listen = \"0.0.0.0:80\"",
+            "gatecount.toml:1: listen = \"0.0.0.0:80\": a table is wanted: [listen] with address, workers, proxy_protocol, drain, max_connections, header_timeout, idle_timeout and max_head_bytes",
+        ),
+        (
+            "[sites]\nhosts = [\"a\"]",
+            "gatecount.toml:1: sites: written as [[sites]], once for each site, with hosts and domain",
+        ),
+        (
+            "sites = [1]",
+            "gatecount.toml:1: sites = 1: a table with hosts and domain is wanted",
+        ),
+    ] {
+        assert_eq!(told(from_file(file)), [expected], "{file}");
+    }
+}
+
+/// What later versions will know is not accepted and ignored.
+#[test]
+fn keys_that_this_version_does_not_do_are_refused() {
+    for file in [
+        "[tracker]\nscript = \"/js/script.js\"",
+        "[observe]\naddress = \"\"",
+        "[[events]]\nname = \"Signup\"",
+        "[pages]\nsoft_navigations = true",
+        "[pages]\ntracker_wait = \"10s\"",
+        "[pages]\nprefetch = \"count\"",
+        "[pages]\nprefetch = \"refuse\"",
+    ] {
+        assert_eq!(told(from_file(file)).len(), 1, "{file}");
+    }
+}
+
+#[test]
+fn what_is_no_toml_is_told_with_line_and_column_and_nothing_is_called_missing() {
+    let file = "[listen]\naddress = 0.0.0.0:80\n[app\nurl = \"a\"\n";
+    let outcome = load(&sources(&[("gatecount.toml", file)], &[], Flags::default()));
+    let told = told(outcome);
+    assert!(told[0].starts_with("gatecount.toml:2: not TOML: "), "{told:?}");
+    assert!(told[0].contains("(column "), "{told:?}");
+    assert!(
+        told.iter().any(|t| t.starts_with("gatecount.toml:3: not TOML: ")),
+        "{told:?}"
+    );
+    assert!(told.iter().all(|t| t.contains("not TOML")), "{told:?}");
+    let twice = super::told(from_file("[app]\nkeep_alive = \"1s\"\nkeep_alive = \"2s\"\n"));
+    assert_eq!(twice, ["gatecount.toml:3: not TOML: duplicate key (column 1)"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_with_who_named_it() {
+    let missing = Flags {
+        config: Some("none.toml".into()),
+        ..Flags::default()
+    };
+    let by_flag = load(&sources(&[], &[], missing));
+    assert_eq!(
+        told(by_flag),
+        ["--config: \"none.toml\": can't be read: no such file"]
+    );
+    let by_variable = load(&sources(
+        &[],
+        &[("GATECOUNT_CONFIG", "none.toml")],
+        Flags::default(),
+    ));
+    assert_eq!(
+        told(by_variable),
+        ["GATECOUNT_CONFIG: \"none.toml\": can't be read: no such file"]
+    );
+    let mut latin1 = sources(&[("gatecount.toml", "")], &[], enough());
+    latin1.read = Box::new(|_| Ok(b"# a\n# caf\xe9\n".to_vec()));
+    assert_eq!(
+        told(load(&latin1)),
+        ["gatecount.toml:2: not UTF-8, as TOML must be"]
+    );
+}
+
+#[test]
+fn an_app_and_a_site_must_be_said() {
+    assert_eq!(
+        told(load(&sources(&[], &[], Flags::default()))),
+        [
+            "app.url: missing: say where the app listens, by --app http://127.0.0.1:3000, GATECOUNT_APP_URL or url in [app]",
+            "sites: missing: say which site at Plausible this is, by --domain example.com or GATECOUNT_DOMAIN (for every host), \
+             or [[sites]] with hosts and domain",
+        ]
+    );
+    let file = "[[sites]]\n\n[[sites]]\nhosts = []\ndomain = \"https://example.com\"\n";
+    assert_eq!(
+        told(from_file(file)),
+        [
+            "gatecount.toml:1: sites.hosts: missing: each site has hosts = [\"example.com\"]",
+            "gatecount.toml:1: sites.domain: missing: each site has domain = \"example.com\"",
+            "gatecount.toml:4: sites.hosts = []: at least one is wanted",
+            "gatecount.toml:5: sites.domain = \"https://example.com\": a site's name at Plausible is wanted, such as \"example.com\", without a scheme",
+        ]
+    );
+}
+
+#[test]
+fn keys_that_do_not_go_together_are_told() {
+    for (file, expected) in [
+        (
+            "[client]\ntrusted_hops = 1\nheader = \"x-real-ip\"",
+            "gatecount.toml:3: client.header = \"x-real-ip\": trusted_hops counts the entries of a list: with it client.header is \"x-forwarded-for\" or \"forwarded\"",
+        ),
+        (
+            "[plausible]\nretry_max = \"100ms\"",
+            "gatecount.toml:2: plausible.retry_max = \"100ms\": plausible.retry_max must be at least plausible.retry_initial",
+        ),
+        (
+            "[admin]\naddress = \"127.0.0.1:8080\"",
+            "gatecount.toml:2: admin.address = \"127.0.0.1:8080\": listen.address and admin.address must differ, and here both are port 8080",
+        ),
+        (
+            "[listen]\naddress = \"127.0.0.1:3000\"",
+            "--app: app.url = \"http://127.0.0.1:3000\": the app's own address is wanted, and this is where gatecount listens (listen.address)",
+        ),
+        (
+            "[listen]\naddress = \"0.0.0.0:3000\"",
+            "--app: app.url = \"http://127.0.0.1:3000\": the app's own address is wanted, and this is where gatecount listens (listen.address)",
+        ),
+        (
+            "[admin]\naddress = \"[::]:3000\"",
+            "--app: app.url = \"http://127.0.0.1:3000\": the app's own address is wanted, and this is gatecount's admin address (admin.address)",
+        ),
+    ] {
+        assert_eq!(told(from_file(file)), [expected], "{file}");
+    }
+    let elsewhere = Flags {
+        app: Some("http://10.0.0.9:8080".to_owned()),
+        ..enough()
+    };
+    assert_eq!(
+        told(load(&sources(&[], &[], elsewhere))),
+        [""; 0],
+        "another machine's port 8080 is not ours"
+    );
+}
+
+#[test]
+fn mistakes_of_all_sources_are_told_at_once_files_first() {
+    let flags = Flags {
+        app: Some("3000".to_owned()),
+        domain: vec!["a b".to_owned()],
+        queue: Some("disk".to_owned()),
+        log: Some("debgu".to_owned()),
+        ..Flags::default()
+    };
+    let environment = [
+        ("GATECOUNT_LISTEN_DRAIN", "soon"),
+        ("GATECOUNT_LISTEN_WORKERS", "two"),
+        ("GATECOUNT_LISTEN_ADRESS", "0.0.0.0:80"),
+        ("GATECOUNT_SITES", "a"),
+        ("PATH", "/bin"),
+    ];
+    let file = "[app]\nkeep_alive = 4\nurl = \"a:b\"\n";
+    assert_eq!(
+        told(load(&sources(&[("gatecount.toml", file)], &environment, flags))),
+        [
+            "gatecount.toml:2: app.keep_alive = 4: a text in quotes is wanted",
+            "gatecount.toml:3: app.url = \"a:b\": http://HOST:PORT or unix:/PATH is wanted",
+            "GATECOUNT_LISTEN_ADRESS: no such variable; did you mean GATECOUNT_LISTEN_ADDRESS?",
+            "GATECOUNT_LISTEN_DRAIN: listen.drain = \"soon\": a duration is wanted, such as \"500ms\", \"25s\" or \"24h\"",
+            "GATECOUNT_LISTEN_WORKERS: listen.workers = \"two\": a whole number is wanted",
+            "GATECOUNT_SITES: sites can't be given in the environment: GATECOUNT_DOMAIN=example.com stands for every host, [[sites]] in the file for some",
+            "--app: app.url = \"3000\": http://HOST:PORT or unix:/PATH is wanted; did you mean \"http://3000\"?",
+            "--domain: sites.domain = \"a b\": a site's name at Plausible is wanted, such as \"example.com\"",
+            "--log: log = \"debgu\": off, error, warn, info, debug and trace or directives such as \"info,gatecount=debug\" are wanted",
+            "--queue: queue.path = \"disk\": memory or a directory is wanted (./disk for a directory of that name)",
+        ]
+    );
+}
+
+#[test]
+fn variables_that_a_container_platform_sets_are_not_ours() {
+    let environment = [
+        ("GATECOUNT_SERVICE_HOST", "10.0.0.1"),
+        ("GATECOUNT_SERVICE_PORT", "80"),
+        ("GATECOUNT_SERVICE_PORT_HTTP", "80"),
+        ("GATECOUNT_PORT", "tcp://10.0.0.1:80"),
+        ("GATECOUNT_PORT_80_TCP", "tcp://10.0.0.1:80"),
+        ("GATECOUNT_PORT_80_TCP_ADDR", "10.0.0.1"),
+        ("GATECOUNT_ADMIN_PORT_9090_TCP_PROTO", "tcp"),
+        ("GATECOUNT_ADMIN_SERVICE_HOST", "10.0.0.1"),
+    ];
+    assert_eq!(told(load(&sources(&[], &environment, enough()))), [""; 0]);
+    let ours = [("GATECOUNT_PORT", "8080")];
+    assert_eq!(
+        told(load(&sources(&[], &ours, enough()))),
+        [
+            "GATECOUNT_PORT: no such variable; they are called GATECOUNT_ and a key's path, such as GATECOUNT_LISTEN_ADDRESS"
+        ]
+    );
+}
+
+#[test]
+fn a_value_is_told_on_one_line_and_cut() {
+    let file = format!("[listen]\ndrain = \"a\\u001b[31m\\n{}\"\n", "x".repeat(200));
+    let told = told(from_file(&file));
+    assert!(
+        told[0].starts_with("gatecount.toml:2: listen.drain = \"a\\u001B[31m\\nxxx"),
+        "{told:?}"
+    );
+    assert!(told[0].contains("xxx…: a duration"), "{told:?}");
+}
+
+#[test]
+fn a_variable_that_is_not_utf8_is_a_mistake() {
+    use std::os::unix::ffi::OsStringExt;
+    let sources = Sources {
+        environment: [(
+            "GATECOUNT_QUEUE_PATH".to_owned(),
+            OsString::from_vec(b"/a\xff".to_vec()),
+        )]
+        .into(),
+        ..sources(&[], &[], enough())
+    };
+    assert_eq!(
+        told(load(&sources)),
+        ["GATECOUNT_QUEUE_PATH: queue.path = \"/a\u{fffd}\": not UTF-8"]
+    );
+}

@@ -1,0 +1,321 @@
+//! The account: every event that was offered ends exactly once, or is pending.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use prometheus::{
+    core::{Collector, Desc},
+    proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType},
+};
+
+use super::clock::Clock;
+
+/// Who offered an event: the label of `gatecount_events_offered_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// A page that went through the proxy.
+    Page,
+    /// The app, by a response header.
+    App,
+    /// A rule of the configuration.
+    Rule,
+    /// The tracker script.
+    Tracker,
+    /// A request that was only observed.
+    Observe,
+}
+
+impl Source {
+    /// All of them.
+    pub const ALL: [Source; 5] = [
+        Source::Page,
+        Source::App,
+        Source::Rule,
+        Source::Tracker,
+        Source::Observe,
+    ];
+
+    /// The metric's label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Source::Page => "page",
+            Source::App => "app",
+            Source::Rule => "rule",
+            Source::Tracker => "tracker",
+            Source::Observe => "observe",
+        }
+    }
+
+    /// The tag under which the queue keeps it.
+    pub(super) fn tag(self) -> u8 {
+        self as u8
+    }
+
+    /// The source of a tag; of one that no version of ours wrote, the page, where nearly all come from.
+    pub(super) fn of_tag(tag: u8) -> Source {
+        Source::ALL.get(usize::from(tag)).copied().unwrap_or(Source::Page)
+    }
+}
+
+/// How an event ended: the label of `gatecount_events_finished_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Delivered,
+    DroppedByPlausible,
+    Rejected,
+    Expired,
+    Evicted,
+    Corrupt,
+    Overflow,
+}
+
+impl End {
+    pub(super) const ALL: [End; 7] = [
+        End::Delivered,
+        End::DroppedByPlausible,
+        End::Rejected,
+        End::Expired,
+        End::Evicted,
+        End::Corrupt,
+        End::Overflow,
+    ];
+
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            End::Delivered => "delivered",
+            End::DroppedByPlausible => "dropped_by_plausible",
+            End::Rejected => "rejected",
+            End::Expired => "expired",
+            End::Evicted => "evicted",
+            End::Corrupt => "corrupt",
+            End::Overflow => "overflow",
+        }
+    }
+}
+
+/// What was counted so far. What is pending is never counted: it is what was offered and has not ended, so that the
+/// account balances at every moment.
+///
+/// An event's offer is counted before it is handed on and its end after that, and a reader reads the ends first:
+/// it can see an event offered and not ended, never one ended and not offered.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    offered: [AtomicU64; Source::ALL.len()],
+    finished: [AtomicU64; End::ALL.len()],
+}
+
+/// The account at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Balance {
+    pub(super) offered: [u64; Source::ALL.len()],
+    pub(super) finished: [u64; End::ALL.len()],
+    pub(super) pending: u64,
+}
+
+impl Account {
+    pub(super) fn offered(&self, source: Source, events: u64) {
+        self.offered[source as usize].fetch_add(events, Ordering::Relaxed);
+    }
+
+    pub(super) fn finished(&self, end: End, events: u64) {
+        self.finished[end as usize].fetch_add(events, Ordering::Release);
+    }
+
+    pub(super) fn balance(&self) -> Balance {
+        let finished = self.finished.each_ref().map(|n| n.load(Ordering::Acquire));
+        let offered = self.offered.each_ref().map(|n| n.load(Ordering::Relaxed));
+        Balance {
+            offered,
+            finished,
+            pending: offered.iter().sum::<u64>().saturating_sub(finished.iter().sum()),
+        }
+    }
+}
+
+/// What the queue holds beside the count, as the delivery thread last saw it.
+#[derive(Debug, Default)]
+pub(super) struct Holdings {
+    /// Bytes that the queue takes.
+    pub(super) bytes: AtomicU64,
+    /// When the oldest pending event happened, in milliseconds since 1970; 0 for none.
+    pub(super) oldest: AtomicU64,
+}
+
+impl Holdings {
+    /// The age of the oldest pending event in seconds, 0 for none.
+    pub(super) fn oldest_seconds(&self, clock: &Clock) -> f64 {
+        match self.oldest.load(Ordering::Relaxed) {
+            0 => 0.0,
+            at => clock.millis().saturating_sub(at) as f64 / 1_000.0,
+        }
+    }
+}
+
+/// The account as metrics. One collector for all of them, so that one scrape sees one balance.
+#[derive(Debug)]
+pub(super) struct AccountMetrics {
+    account: Arc<Account>,
+    holdings: Arc<Holdings>,
+    clock: Clock,
+    descs: Vec<Desc>,
+}
+
+const OFFERED: (&str, &str) = (
+    "gatecount_events_offered_total",
+    "Events offered for delivery, by what offered them",
+);
+const FINISHED: (&str, &str) = (
+    "gatecount_events_finished_total",
+    "Events that ended, by how; each ends once",
+);
+const EVENTS: (&str, &str) = ("gatecount_queue_events", "Events offered that have not ended yet");
+const BYTES: (&str, &str) = ("gatecount_queue_bytes", "Bytes that the queue takes");
+const OLDEST: (&str, &str) = (
+    "gatecount_queue_oldest_seconds",
+    "Age of the oldest event that has not ended, 0 if there is none",
+);
+
+impl AccountMetrics {
+    pub(super) fn new(
+        account: Arc<Account>,
+        holdings: Arc<Holdings>,
+        clock: Clock,
+    ) -> Result<Self, prometheus::Error> {
+        let desc = |(name, help): (&str, &str), labels: &[&str]| {
+            let labels = labels.iter().map(ToString::to_string).collect();
+            Desc::new(name.to_owned(), help.to_owned(), labels, HashMap::new())
+        };
+        Ok(AccountMetrics {
+            account,
+            holdings,
+            clock,
+            descs: vec![
+                desc(OFFERED, &["source"])?,
+                desc(FINISHED, &["outcome"])?,
+                desc(EVENTS, &[])?,
+                desc(BYTES, &[])?,
+                desc(OLDEST, &[])?,
+            ],
+        })
+    }
+}
+
+impl Collector for AccountMetrics {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descs.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let balance = self.account.balance();
+        let offered = Source::ALL.map(|s| counter("source", s.label(), balance.offered[s as usize]));
+        let finished = End::ALL.map(|e| counter("outcome", e.label(), balance.finished[e as usize]));
+        vec![
+            family(OFFERED, MetricType::COUNTER, offered.into()),
+            family(FINISHED, MetricType::COUNTER, finished.into()),
+            family(EVENTS, MetricType::GAUGE, vec![gauge(balance.pending as f64)]),
+            family(
+                BYTES,
+                MetricType::GAUGE,
+                vec![gauge(self.holdings.bytes.load(Ordering::Relaxed) as f64)],
+            ),
+            family(
+                OLDEST,
+                MetricType::GAUGE,
+                vec![gauge(self.holdings.oldest_seconds(&self.clock))],
+            ),
+        ]
+    }
+}
+
+fn family((name, help): (&str, &str), kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(kind);
+    family.set_metric(metrics);
+    family
+}
+
+fn counter(label: &str, value: &str, count: u64) -> Metric {
+    let mut pair = LabelPair::default();
+    pair.set_name(label.to_owned());
+    pair.set_value(value.to_owned());
+    let mut counter = Counter::default();
+    counter.set_value(count as f64);
+    let mut metric = Metric::from_label(vec![pair]);
+    metric.set_counter(counter);
+    metric
+}
+
+fn gauge(value: f64) -> Metric {
+    let mut gauge = Gauge::default();
+    gauge.set_value(value);
+    Metric::from_gauge(gauge)
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::{Registry, TextEncoder};
+
+    use super::*;
+
+    #[test]
+    fn one_scrape_shows_one_balance() {
+        let account = Arc::new(Account::default());
+        let holdings = Arc::new(Holdings::default());
+        let registry = Registry::new();
+        let metrics = AccountMetrics::new(account.clone(), holdings.clone(), Clock::start()).unwrap();
+        registry.register(Box::new(metrics)).unwrap();
+        account.offered(Source::Page, 5);
+        account.offered(Source::Tracker, 2);
+        account.finished(End::Delivered, 3);
+        account.finished(End::Overflow, 1);
+        holdings.bytes.store(900, Ordering::Relaxed);
+        let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        for line in [
+            "gatecount_events_offered_total{source=\"page\"} 5",
+            "gatecount_events_offered_total{source=\"tracker\"} 2",
+            "gatecount_events_offered_total{source=\"rule\"} 0",
+            "gatecount_events_finished_total{outcome=\"delivered\"} 3",
+            "gatecount_events_finished_total{outcome=\"overflow\"} 1",
+            "gatecount_events_finished_total{outcome=\"corrupt\"} 0",
+            "gatecount_queue_events 3",
+            "gatecount_queue_bytes 900",
+            "gatecount_queue_oldest_seconds 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "no `{line}` in\n{text}");
+        }
+    }
+
+    #[test]
+    fn no_reader_sees_more_ended_than_offered() {
+        let account = Account::default();
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for _ in 0..100_000 {
+                    account.offered(Source::Page, 1);
+                    account.finished(End::Delivered, 1);
+                }
+            });
+            while !writer.is_finished() {
+                let balance = account.balance();
+                let ended: u64 = balance.finished.iter().sum();
+                assert!(balance.offered.iter().sum::<u64>() >= ended, "{balance:?}");
+            }
+        });
+        assert_eq!(account.balance().pending, 0);
+    }
+
+    #[test]
+    fn tags_lead_back_to_their_source() {
+        for source in Source::ALL {
+            assert_eq!(Source::of_tag(source.tag()), source);
+        }
+        assert_eq!(Source::of_tag(200), Source::Page);
+    }
+}

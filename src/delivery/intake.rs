@@ -1,0 +1,326 @@
+//! From the workers' threads to the delivery thread.
+//!
+//! The delivery thread is woken by the first offer after a rest, collects all rings at most [`ROUND`] later, and goes on
+//! in rounds for as long as anything comes. So an offer makes a system call only where the site was quiet before, or
+//! where plenty has come.
+//!
+//! The rounds of one visitor's events on two workers must not swap them: what is collected is sorted by time, and what
+//! is younger than [`MARGIN`] stays for the next round, because another ring may still get an older one.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rtrb::{Consumer, RingBuffer};
+
+use super::{
+    account::{Account, Source},
+    clock::Clock,
+    outbox::{Outbox, PREFIX, Signal},
+};
+
+/// What one worker's ring holds, in bytes: a second and more of the heaviest traffic.
+const RING: usize = 1 << 20;
+/// How long offers wait for company.
+const ROUND: Duration = Duration::from_millis(20);
+/// How late an offer may reach its ring after its time was taken.
+const MARGIN: Duration = Duration::from_millis(5);
+/// What is kept of the buffer between rounds.
+const KEPT: usize = 256 * 1_024;
+/// The delivery thread's end of all rings.
+#[derive(Debug)]
+pub(super) struct Intake {
+    rings: Vec<Consumer<u8>>,
+    signal: Arc<Signal>,
+    clock: Clock,
+    /// When the next round is; none while resting.
+    due: Option<Instant>,
+    /// The sightings collected and not yet given out, and where each is in `bytes`.
+    bytes: Vec<u8>,
+    held: Vec<Held>,
+    /// Of the last round, reused.
+    spare: Vec<u8>,
+    /// Offers ever taken out of the rings.
+    collected: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    at_ns: u64,
+    start: usize,
+    len: usize,
+    source: Source,
+}
+
+/// A ring for each of `workers`.
+pub(super) fn rings(workers: usize, account: &Arc<Account>, clock: Clock) -> (Vec<Outbox>, Intake) {
+    let signal = Arc::new(Signal::default());
+    let (outboxes, rings) = (0..workers)
+        .map(|_| {
+            let (producer, consumer) = RingBuffer::new(RING);
+            let outbox = Outbox::new(producer, signal.clone(), account.clone(), clock);
+            (outbox, consumer)
+        })
+        .unzip();
+    let intake = Intake {
+        rings,
+        signal,
+        clock,
+        // The first round arms the signal.
+        due: Some(Instant::now()),
+        bytes: Vec::new(),
+        held: Vec::new(),
+        spare: Vec::new(),
+        collected: 0,
+    };
+    (outboxes, intake)
+}
+
+impl Intake {
+    /// When the next round is due; none if an offer has to come first.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Offers ever taken out of the rings; what is held counts.
+    pub(super) fn collected(&self) -> u64 {
+        self.collected
+    }
+
+    /// Offers taken out of the rings and not given out.
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Waits until an offer brings the next round nearer. May be dropped and called again.
+    pub(super) async fn signalled(&mut self) {
+        tokio::select! {
+            biased;
+            () = self.signal.plenty() => self.due = Some(Instant::now()),
+            () = self.signal.first() => {
+                self.due.get_or_insert_with(|| Instant::now() + ROUND);
+            }
+        }
+    }
+
+    /// If a round is due, takes everything out of the rings, and gives out, in the order of their time, those that are
+    /// old enough.
+    pub(super) fn round(&mut self, now: Instant, give: &mut dyn FnMut(Source, &[u8])) {
+        if self.due.is_none_or(|due| due > now) {
+            return;
+        }
+        let taken = self.collect();
+        let margin = MARGIN.as_nanos() as u64;
+        self.give_until(self.clock.nanos_at(now).saturating_sub(margin), give);
+        if taken == 0 && self.held.is_empty() {
+            self.rest();
+        } else {
+            self.due = Some(now + ROUND);
+        }
+    }
+
+    /// Takes and gives out everything, at a stop.
+    pub(super) fn last_round(&mut self, give: &mut dyn FnMut(Source, &[u8])) {
+        self.collect();
+        self.give_until(u64::MAX, give);
+    }
+
+    /// Forgets what was collected and not given out.
+    pub(super) fn forget(&mut self) {
+        self.held.clear();
+        self.bytes.clear();
+        self.due = Some(Instant::now());
+    }
+
+    /// Arms the signal, unless an offer came in that very moment.
+    fn rest(&mut self) {
+        self.signal.arm();
+        if self.rings.iter().all(Consumer::is_empty) {
+            self.due = None;
+        } else {
+            self.signal.disarm();
+            self.due = Some(Instant::now() + ROUND);
+        }
+    }
+
+    /// Moves all that is in the rings behind what is held.
+    fn collect(&mut self) -> usize {
+        let before = self.held.len();
+        for ring in &mut self.rings {
+            let mut at = self.bytes.len();
+            let Ok(chunk) = ring.read_chunk(ring.slots()) else {
+                continue;
+            };
+            let (head, wrapped) = chunk.as_slices();
+            self.bytes.extend_from_slice(head);
+            self.bytes.extend_from_slice(wrapped);
+            chunk.commit_all();
+            // Each offer was pushed whole, so the bytes end where an offer ends.
+            while let Some((prefix, _)) = self.bytes[at..].split_first_chunk::<PREFIX>() {
+                let [l0, l1, l2, l3, tag, time @ ..] = *prefix;
+                let len = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+                self.held.push(Held {
+                    at_ns: u64::from_le_bytes(time),
+                    start: at + PREFIX,
+                    len,
+                    source: Source::of_tag(tag),
+                });
+                at += PREFIX + len;
+            }
+        }
+        let taken = self.held.len() - before;
+        self.collected += taken as u64;
+        taken
+    }
+
+    /// Gives out what happened at `until` or before, oldest first; keeps the rest.
+    fn give_until(&mut self, until: u64, give: &mut dyn FnMut(Source, &[u8])) {
+        // Stable: two events of one worker at the same nanosecond stay in their order.
+        self.held.sort_by_key(|held| held.at_ns);
+        let ripe = self.held.partition_point(|held| held.at_ns <= until);
+        for held in &self.held[..ripe] {
+            give(held.source, &self.bytes[held.start..held.start + held.len]);
+        }
+        self.held.drain(..ripe);
+        self.spare.clear();
+        for held in &mut self.held {
+            let start = self.spare.len();
+            self.spare
+                .extend_from_slice(&self.bytes[held.start..held.start + held.len]);
+            held.start = start;
+        }
+        std::mem::swap(&mut self.bytes, &mut self.spare);
+        self.bytes.shrink_to(KEPT);
+        self.spare.shrink_to(KEPT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::{super::account::End, *};
+    use crate::{event::Sighting, page::What};
+
+    fn sighting(at_ns: u64, target: &str) -> Sighting<'_> {
+        Sighting {
+            at_ns,
+            at_ms: 0,
+            what: What::PageView,
+            client: Ipv4Addr::new(203, 0, 113, 7).into(),
+            user_agent: b"tester",
+            https: true,
+            host: "example.com",
+            target,
+            referrer: None,
+            domain: "example.com",
+        }
+    }
+
+    fn two_rings() -> (Outbox, Outbox, Intake, Arc<Account>) {
+        let account = Arc::new(Account::default());
+        let (mut outboxes, intake) = rings(2, &account, Clock::start());
+        let second = outboxes.pop().unwrap();
+        (outboxes.pop().unwrap(), second, intake, account)
+    }
+
+    /// What a round at a time since the clock's start gives out, by target.
+    fn round(intake: &mut Intake, at: Duration) -> Vec<String> {
+        let mut given = Vec::new();
+        let now = intake.clock.instant(0) + at;
+        intake.due = Some(now);
+        intake.round(now, &mut |_, bytes| {
+            given.push(Sighting::decode(bytes).unwrap().target.to_owned());
+        });
+        given
+    }
+
+    #[test]
+    fn two_workers_events_come_out_in_the_order_of_their_times() {
+        let (mut first, mut second, mut intake, _) = two_rings();
+        for at in [1_000, 3_000, 5_000] {
+            first.offer(Source::Page, &sighting(at, &format!("/{at}")));
+        }
+        for at in [2_000, 4_000] {
+            second.offer(Source::Page, &sighting(at, &format!("/{at}")));
+        }
+        assert_eq!(
+            round(&mut intake, Duration::from_secs(1)),
+            ["/1000", "/2000", "/3000", "/4000", "/5000"]
+        );
+        assert_eq!((intake.collected(), intake.held()), (5, 0));
+    }
+
+    #[test]
+    fn the_youngest_wait_for_what_another_worker_may_still_bring() {
+        let (mut first, mut second, mut intake, _) = two_rings();
+        let millis = |n: u64| n * 1_000_000;
+        first.offer(Source::Page, &sighting(millis(10), "/old"));
+        first.offer(Source::Page, &sighting(millis(18), "/young"));
+        assert_eq!(round(&mut intake, Duration::from_millis(20)), ["/old"]);
+        assert_eq!(intake.held(), 1);
+        second.offer(Source::Page, &sighting(millis(17), "/between"));
+        assert_eq!(
+            round(&mut intake, Duration::from_millis(40)),
+            ["/between", "/young"]
+        );
+        assert_eq!(intake.held(), 0);
+    }
+
+    #[test]
+    fn a_last_round_takes_everything() {
+        let (mut first, _second, mut intake, _) = two_rings();
+        first.offer(Source::Rule, &sighting(u64::MAX, "/a"));
+        let mut given = Vec::new();
+        intake.last_round(&mut |source, _| given.push(source));
+        assert_eq!(given, [Source::Rule]);
+    }
+
+    #[test]
+    fn a_full_ring_drops_and_counts_and_goes_on_after() {
+        let (mut outbox, _second, mut intake, account) = two_rings();
+        let target = format!("/{}", "x".repeat(10_000));
+        for at in 0..150 {
+            outbox.offer(Source::Page, &sighting(at, &target));
+        }
+        let balance = account.balance();
+        let lost = balance.finished[End::Overflow as usize];
+        assert_eq!(balance.offered[Source::Page as usize], 150);
+        assert!(
+            (40..60).contains(&lost),
+            "{lost} of 150 were lost, of which a hundred fit"
+        );
+        assert_eq!(
+            round(&mut intake, Duration::from_secs(1)).len() as u64,
+            150 - lost
+        );
+        outbox.offer(Source::Page, &sighting(0, "/a"));
+        assert_eq!(round(&mut intake, Duration::from_secs(1)), ["/a"]);
+    }
+
+    #[test]
+    fn offers_after_the_reader_is_gone_are_overflow() {
+        let (mut outbox, _second, intake, account) = two_rings();
+        drop(intake);
+        outbox.offer(Source::Page, &sighting(0, "/a"));
+        assert_eq!(account.balance().finished[End::Overflow as usize], 1);
+    }
+
+    #[tokio::test]
+    async fn the_first_offer_after_a_rest_wakes_and_plenty_wakes_at_once() {
+        let (mut outbox, _second, mut intake, _) = two_rings();
+        assert!(round(&mut intake, Duration::from_secs(1)).is_empty());
+        assert_eq!(intake.due(), None, "nothing came: it rests");
+        let offered = Instant::now();
+        outbox.offer(Source::Page, &sighting(0, "/a"));
+        intake.signalled().await;
+        let due = intake.due().unwrap();
+        assert!(due > offered && due <= Instant::now() + ROUND);
+        for at in 0..10 {
+            outbox.offer(Source::Page, &sighting(at, &"x".repeat(10_000)));
+        }
+        intake.signalled().await;
+        assert!(intake.due().unwrap() <= Instant::now());
+    }
+}

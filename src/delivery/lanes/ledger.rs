@@ -1,0 +1,240 @@
+//! The entries of everything pending, in the order of their age.
+
+use std::{
+    collections::VecDeque,
+    ops::{Index, IndexMut},
+};
+
+use crate::queue::Position;
+
+/// Entries of one allocation: 32 KiB, small enough that a few old events hold little, large enough that a million
+/// are a thousand allocations.
+const CHUNK: usize = 1_024;
+
+/// The number of an entry. It grows with each one and is never used again, so entries compare by age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in super::super) struct Ticket(pub(super) u64);
+
+impl Ticket {
+    #[cfg(test)]
+    pub(in super::super) fn of(number: u64) -> Self {
+        Ticket(number)
+    }
+
+    /// The low half, which is enough to name a pending entry (see [`Ledger::ticket`]).
+    pub(super) fn low(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// What an entry waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// For those of its visitor before it.
+    Queued,
+    /// First of its visitor, to be met by the cursor.
+    Fresh,
+    /// First of its visitor, behind the cursor: in the heap of those that return.
+    Returning,
+    /// Being sent.
+    Flying,
+    /// First of its visitor, for its backoff.
+    Waiting,
+    /// For nothing: it ended.
+    Ended,
+}
+
+/// One pending event: 32 bytes, because there can be a million.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    pub(super) position: Position,
+    pub(super) visitor: u64,
+    at_low: u32,
+    at_high: u16,
+    pub(super) state: State,
+    /// The low half of the next of this visitor; its own if there is none.
+    pub(super) next: u32,
+    /// Of a visitor's first entry: the low half of the visitor's last.
+    pub(super) tail: u32,
+}
+
+impl Entry {
+    pub(super) fn new(position: Position, visitor: u64, at: u64) -> Self {
+        Entry {
+            position,
+            visitor,
+            at_low: at as u32,
+            at_high: (at >> 32) as u16,
+            state: State::Queued,
+            next: 0,
+            tail: 0,
+        }
+    }
+
+    /// When it happened, in milliseconds since 1970: 48 bits, which last until the year 10889.
+    pub(super) fn at(&self) -> u64 {
+        u64::from(self.at_high) << 32 | u64::from(self.at_low)
+    }
+}
+
+/// Entries in the order in which they came. Those that ended leave in any order; memory goes back a chunk at a time.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    chunks: VecDeque<Chunk>,
+    /// The ticket of the first chunk's first entry.
+    first: u64,
+    /// The ticket of the next entry.
+    end: u64,
+    /// No entry before this one is pending.
+    front: u64,
+    live: usize,
+}
+
+#[derive(Debug, Default)]
+struct Chunk {
+    /// Empty again, without capacity, once all of a full chunk have ended.
+    entries: Vec<Entry>,
+    live: usize,
+}
+
+impl Ledger {
+    pub(super) fn len(&self) -> usize {
+        self.live
+    }
+
+    /// The ticket that the next entry gets.
+    pub(super) fn end(&self) -> Ticket {
+        Ticket(self.end)
+    }
+
+    /// Adds an entry at the young end. Nothing, if the oldest pending entry is four billion entries old: the low
+    /// halves of tickets would no longer tell entries apart.
+    pub(super) fn push(&mut self, mut entry: Entry) -> Option<Ticket> {
+        if self.end - self.first >= u64::from(u32::MAX) {
+            return None;
+        }
+        if self.live == 0 {
+            self.start_over();
+        }
+        if self
+            .chunks
+            .back()
+            .is_none_or(|chunk| chunk.live_or_open() == CHUNK)
+        {
+            self.chunks.push_back(Chunk {
+                entries: Vec::with_capacity(CHUNK),
+                live: 0,
+            });
+        }
+        let ticket = Ticket(self.end);
+        entry.next = ticket.low();
+        entry.tail = ticket.low();
+        let chunk = self.chunks.back_mut()?;
+        chunk.entries.push(entry);
+        chunk.live += 1;
+        self.end += 1;
+        self.live += 1;
+        Some(ticket)
+    }
+
+    /// Ends an entry.
+    pub(super) fn remove(&mut self, ticket: Ticket) {
+        debug_assert!(self.get(ticket).is_some(), "an entry ends once");
+        self[ticket].state = State::Ended;
+        let chunk = &mut self.chunks[((ticket.0 - self.first) / CHUNK as u64) as usize];
+        chunk.live -= 1;
+        self.live -= 1;
+        if chunk.live == 0 && chunk.entries.len() == CHUNK {
+            chunk.entries = Vec::new();
+            while self.chunks.len() > 1 && self.chunks[0].entries.capacity() == 0 {
+                self.chunks.pop_front();
+                self.first += CHUNK as u64;
+            }
+        }
+    }
+
+    /// A pending entry.
+    pub(super) fn get(&self, ticket: Ticket) -> Option<&Entry> {
+        let index = ticket.0.checked_sub(self.first)?;
+        let chunk = self.chunks.get((index / CHUNK as u64) as usize)?;
+        let entry = chunk.entries.get((index % CHUNK as u64) as usize)?;
+        (entry.state != State::Ended).then_some(entry)
+    }
+
+    /// The ticket of a pending entry by its low half.
+    pub(super) fn ticket(&self, low: u32) -> Ticket {
+        Ticket(self.first + u64::from(low.wrapping_sub(self.first as u32)))
+    }
+
+    /// The oldest pending entry.
+    pub(super) fn front(&mut self) -> Option<Ticket> {
+        let front = self.at_or_after(Ticket(self.front));
+        self.front = front.map_or(self.end, |ticket| ticket.0);
+        front
+    }
+
+    /// The oldest pending entry that is no older than `ticket`.
+    pub(super) fn at_or_after(&self, ticket: Ticket) -> Option<Ticket> {
+        let mut at = ticket.0.max(self.first);
+        while at < self.end {
+            let index = at - self.first;
+            let chunk = &self.chunks[(index / CHUNK as u64) as usize];
+            if chunk.live == 0 {
+                at += CHUNK as u64 - index % CHUNK as u64;
+                continue;
+            }
+            let rest = &chunk.entries[(index % CHUNK as u64) as usize..];
+            match rest.iter().position(|entry| entry.state != State::Ended) {
+                Some(ended) => return Some(Ticket(at + ended as u64)),
+                None => at += CHUNK as u64 - index % CHUNK as u64,
+            }
+        }
+        None
+    }
+
+    /// Bytes allocated.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        let entries: usize = self.chunks.iter().map(|chunk| chunk.entries.capacity()).sum();
+        entries * size_of::<Entry>() + self.chunks.capacity() * size_of::<Chunk>()
+    }
+
+    /// With nothing pending one chunk is kept, so that a quiet site does not allocate one for each event.
+    fn start_over(&mut self) {
+        self.chunks.truncate(1);
+        if let Some(chunk) = self.chunks.front_mut() {
+            chunk.entries.clear();
+            chunk.entries.reserve_exact(CHUNK);
+        }
+        self.first = self.end;
+        self.front = self.end;
+    }
+}
+
+impl Chunk {
+    /// How far it is filled; one that was emptied counts as full, because its tickets are used up.
+    fn live_or_open(&self) -> usize {
+        if self.entries.capacity() == 0 {
+            CHUNK
+        } else {
+            self.entries.len()
+        }
+    }
+}
+
+impl Index<Ticket> for Ledger {
+    type Output = Entry;
+
+    /// Panics on a ticket whose chunk is gone; the lanes hold tickets of pending entries only.
+    fn index(&self, ticket: Ticket) -> &Entry {
+        let index = ticket.0 - self.first;
+        &self.chunks[(index / CHUNK as u64) as usize].entries[(index % CHUNK as u64) as usize]
+    }
+}
+
+impl IndexMut<Ticket> for Ledger {
+    fn index_mut(&mut self, ticket: Ticket) -> &mut Entry {
+        let index = ticket.0 - self.first;
+        &mut self.chunks[(index / CHUNK as u64) as usize].entries[(index % CHUNK as u64) as usize]
+    }
+}

@@ -1,0 +1,318 @@
+//! The index of everything pending: who is next.
+//!
+//! Each visitor with pending events has a lane: its events in the order in which they happened, of which the first
+//! alone may be sent. Lanes overtake each other freely; of those that may send, the one with the oldest event goes
+//! first.
+//!
+//! # Memory
+//! An event takes 32 bytes, a visitor 5 bytes in a table that is between 44 % and 88 % full, both in the worst case of
+//! as many visitors as events. There is no list of the lanes that may send: entries are numbered by age, a cursor goes
+//! over them once and meets every lane's first entry in the right order, and only a lane whose next entry is already
+//! behind the cursor is kept in a heap.
+
+mod ledger;
+#[cfg(test)]
+mod tests;
+
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use hashbrown::{HashTable, hash_table};
+use ledger::{Entry, Ledger, State};
+
+pub(super) use ledger::Ticket;
+
+use crate::queue::Position;
+
+/// Places that tables keep when nothing is pending.
+const KEPT: usize = 1_024;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    ledger: Ledger,
+    /// The low half of the ticket of each visitor's first entry, found by visitor.
+    heads: HashTable<u32>,
+    /// Visitors' keys are mixed with it, so that nobody can choose visitors that fall on one place of the table.
+    seed: u64,
+    /// Every first entry before it has been met.
+    cursor: Ticket,
+    /// First entries behind the cursor that may be sent.
+    returning: BinaryHeap<Reverse<Ticket>>,
+    /// First entries that wait for a time, in milliseconds since 1970. Some may have ended since.
+    waiting: BinaryHeap<Reverse<(u64, Ticket)>>,
+}
+
+/// What is known of a pending event without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// Where the queue has it.
+    pub(super) position: Position,
+    /// Its visitor.
+    pub(super) visitor: u64,
+    /// When it happened, in milliseconds since 1970.
+    pub(super) at: u64,
+}
+
+impl Lanes {
+    pub(super) fn new(seed: u64) -> Self {
+        Lanes {
+            ledger: Ledger::default(),
+            heads: HashTable::new(),
+            seed,
+            cursor: Ticket(0),
+            returning: BinaryHeap::new(),
+            waiting: BinaryHeap::new(),
+        }
+    }
+
+    /// Events pending, those in flight included.
+    pub(super) fn len(&self) -> usize {
+        self.ledger.len()
+    }
+
+    /// What is known of a pending event.
+    pub(super) fn facts(&self, ticket: Ticket) -> Option<Facts> {
+        self.ledger.get(ticket).map(Facts::of)
+    }
+
+    /// When the oldest pending event happened.
+    pub(super) fn oldest(&mut self) -> Option<u64> {
+        let front = self.ledger.front()?;
+        Some(self.ledger[front].at())
+    }
+
+    /// Adds an event at the end of its visitor's lane. Events are to be added in the order of their position.
+    /// False, if there is no room (see [`Ledger::push`]).
+    #[must_use]
+    pub(super) fn push(&mut self, facts: Facts) -> bool {
+        let entry = Entry::new(facts.position, facts.visitor, facts.at);
+        let Some(ticket) = self.ledger.push(entry) else {
+            return false;
+        };
+        let (ledger, seed) = (&self.ledger, self.seed);
+        let found = self.heads.entry(
+            hash(seed, facts.visitor),
+            |low| ledger[ledger.ticket(*low)].visitor == facts.visitor,
+            |low| hash(seed, ledger[ledger.ticket(*low)].visitor),
+        );
+        match found {
+            hash_table::Entry::Vacant(place) => {
+                place.insert(ticket.low());
+                self.ledger[ticket].state = State::Fresh;
+            }
+            hash_table::Entry::Occupied(head) => {
+                let head = self.ledger.ticket(*head.get());
+                let tail = self.ledger.ticket(self.ledger[head].tail);
+                self.ledger[tail].next = ticket.low();
+                self.ledger[head].tail = ticket.low();
+            }
+        }
+        true
+    }
+
+    /// Whether an event may be sent now.
+    pub(super) fn ready(&mut self) -> bool {
+        self.next().is_some()
+    }
+
+    /// Takes the oldest event that may be sent. Its visitor's lane is held until the event ends or waits.
+    pub(super) fn take(&mut self) -> Option<Ticket> {
+        let ticket = self.next()?;
+        if self.ledger[ticket].state == State::Returning {
+            self.returning.pop();
+        } else {
+            self.cursor = Ticket(ticket.0 + 1);
+        }
+        self.ledger[ticket].state = State::Flying;
+        Some(ticket)
+    }
+
+    /// Ends an event that was taken; its visitor's next one may be sent.
+    pub(super) fn end(&mut self, ticket: Ticket) {
+        let entry = self.ledger[ticket];
+        debug_assert!(
+            !matches!(entry.state, State::Queued | State::Ended),
+            "a first entry ends"
+        );
+        let seed = self.seed;
+        let head = self
+            .heads
+            .find_entry(hash(seed, entry.visitor), |low| *low == ticket.low());
+        if let Ok(mut head) = head {
+            if entry.next == ticket.low() {
+                head.remove();
+            } else {
+                *head.get_mut() = entry.next;
+            }
+        }
+        if entry.next != ticket.low() {
+            let next = self.ledger.ticket(entry.next);
+            self.ledger[next].tail = entry.tail;
+            self.promote(next);
+        }
+        self.ledger.remove(ticket);
+        if self.ledger.len() == 0 {
+            self.give_back();
+        }
+    }
+
+    /// Puts an event that was taken back to the head of its lane, to be sent not before `due` (milliseconds since
+    /// 1970). The lane waits with it: order goes before speed.
+    pub(super) fn wait(&mut self, ticket: Ticket, due: u64) {
+        debug_assert_eq!(
+            self.ledger[ticket].state,
+            State::Flying,
+            "only what was taken waits"
+        );
+        self.ledger[ticket].state = State::Waiting;
+        self.waiting.push(Reverse((due, ticket)));
+    }
+
+    /// Lets those send whose wait is over.
+    pub(super) fn admit(&mut self, now: u64) {
+        while let Some(due) = self.next_due()
+            && due <= now
+            && let Some(Reverse((_, ticket))) = self.waiting.pop()
+        {
+            self.promote(ticket);
+        }
+    }
+
+    /// When the next wait is over.
+    pub(super) fn next_due(&mut self) -> Option<u64> {
+        while let Some(Reverse((due, ticket))) = self.waiting.peek() {
+            if self
+                .ledger
+                .get(*ticket)
+                .is_some_and(|e| e.state == State::Waiting)
+            {
+                return Some(*due);
+            }
+            self.waiting.pop();
+        }
+        None
+    }
+
+    /// Ends events at the old end for as long as `over` says so, `limit` at most, and tells of each. Those being sent
+    /// are passed over, and with them what stands behind them. True, if the limit ended it.
+    pub(super) fn sweep(
+        &mut self,
+        limit: usize,
+        over: impl Fn(&Facts) -> bool,
+        mut each: impl FnMut(Ticket, &Facts),
+    ) -> bool {
+        let mut swept = 0;
+        let mut at = self.ledger.front();
+        while let Some(ticket) = at {
+            let facts = Facts::of(&self.ledger[ticket]);
+            if !over(&facts) {
+                return false;
+            }
+            if swept == limit {
+                return true;
+            }
+            if self.may_go(ticket) {
+                self.end(ticket);
+                each(ticket, &facts);
+                swept += 1;
+            }
+            at = self.ledger.at_or_after(Ticket(ticket.0 + 1));
+        }
+        false
+    }
+
+    /// Ends all events that `over` names, wherever they are, and tells of each; passed over are the same as by
+    /// [`Lanes::sweep`]. It looks at every pending event: 10 ms for a million.
+    pub(super) fn drop_all(&mut self, over: impl Fn(&Facts) -> bool, mut each: impl FnMut(Ticket, &Facts)) {
+        let mut at = self.ledger.front();
+        while let Some(ticket) = at {
+            let facts = Facts::of(&self.ledger[ticket]);
+            if over(&facts) && self.may_go(ticket) {
+                self.end(ticket);
+                each(ticket, &facts);
+            }
+            at = self.ledger.at_or_after(Ticket(ticket.0 + 1));
+        }
+    }
+
+    /// Whether an event can end without having been taken: it is the first of its visitor, and not being sent.
+    fn may_go(&self, ticket: Ticket) -> bool {
+        !matches!(self.ledger[ticket].state, State::Flying | State::Queued)
+    }
+
+    /// After a backlog its memory goes back.
+    fn give_back(&mut self) {
+        if self.heads.capacity() > KEPT {
+            self.heads = HashTable::new();
+        }
+        self.returning.clear();
+        self.returning.shrink_to(KEPT);
+        self.waiting.clear();
+        self.waiting.shrink_to(KEPT);
+    }
+
+    /// Bytes allocated.
+    #[cfg(test)]
+    fn memory(&self) -> usize {
+        self.ledger.memory()
+            + self.heads.allocation_size()
+            + self.returning.capacity() * size_of::<Reverse<Ticket>>()
+            + self.waiting.capacity() * size_of::<Reverse<(u64, Ticket)>>()
+    }
+
+    /// The oldest event that may be sent.
+    fn next(&mut self) -> Option<Ticket> {
+        while let Some(Reverse(ticket)) = self.returning.peek() {
+            if self
+                .ledger
+                .get(*ticket)
+                .is_some_and(|e| e.state == State::Returning)
+            {
+                break;
+            }
+            self.returning.pop();
+        }
+        let returning = self.returning.peek().map(|Reverse(ticket)| *ticket);
+        // Every one that returns is behind the cursor, hence older than what the cursor would meet.
+        returning.or_else(|| self.fresh())
+    }
+
+    /// Moves the cursor to the next first entry that it has not met.
+    fn fresh(&mut self) -> Option<Ticket> {
+        while let Some(ticket) = self.ledger.at_or_after(self.cursor) {
+            self.cursor = ticket;
+            if self.ledger[ticket].state == State::Fresh {
+                return Some(ticket);
+            }
+            self.cursor = Ticket(ticket.0 + 1);
+        }
+        self.cursor = self.ledger.end();
+        None
+    }
+
+    /// Lets a lane's first entry be sent.
+    fn promote(&mut self, ticket: Ticket) {
+        if ticket < self.cursor {
+            self.ledger[ticket].state = State::Returning;
+            self.returning.push(Reverse(ticket));
+        } else {
+            self.ledger[ticket].state = State::Fresh;
+        }
+    }
+}
+
+impl Facts {
+    fn of(entry: &Entry) -> Self {
+        Facts {
+            position: entry.position,
+            visitor: entry.visitor,
+            at: entry.at(),
+        }
+    }
+}
+
+/// A visitor's place in the table: a folded multiplication, of which every bit depends on every bit of the key.
+fn hash(seed: u64, visitor: u64) -> u64 {
+    let product = u128::from(visitor ^ seed) * u128::from(seed.rotate_left(32) | 1);
+    (product >> 64) as u64 ^ product as u64
+}

@@ -1,0 +1,220 @@
+//! What Plausible's answer means for the event that was sent.
+
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, StatusCode, header};
+
+/// The longest that a `Retry-After` is obeyed: a server's slip must not silence us for a day.
+pub(super) const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
+
+/// How one attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Taken.
+    Delivered,
+    /// Taken and thrown away by Plausible's own judgement, by one of the event's sites at least. Final.
+    DroppedByPlausible,
+    /// Invalid in Plausible's eyes. Final.
+    Rejected,
+    /// What was stored cannot be made into a request. Final.
+    Unreadable,
+    /// It may be taken another time, after this long if the server said so.
+    Retry(Trouble, Option<Duration>),
+}
+
+/// Why an attempt did not end its event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// No connection: name, TCP or TLS.
+    Connect,
+    /// The connection ended, or what came over it was no HTTP, before the response was whole.
+    Broken,
+    /// No answer in time, or 408.
+    Timeout,
+    /// 429.
+    Throttled,
+    /// 5xx.
+    ServerError(u16),
+    /// 3xx, 401, 404, 405, 407: this is not Plausible's event endpoint. The address is wrong, not the event.
+    Misconfigured(u16),
+    /// Any other answer that does not take the event.
+    Refused(u16),
+}
+
+impl Outcome {
+    /// The labels of `gatecount_delivery_attempts_total`.
+    pub(super) const LABELS: [&str; 11] = [
+        "delivered",
+        "dropped_by_plausible",
+        "rejected",
+        "unreadable",
+        "connect",
+        "broken",
+        "timeout",
+        "throttled",
+        "server_error",
+        "misconfigured",
+        "refused",
+    ];
+
+    /// The place of its label in [`Outcome::LABELS`].
+    pub(super) fn index(self) -> usize {
+        match self {
+            Outcome::Delivered => 0,
+            Outcome::DroppedByPlausible => 1,
+            Outcome::Rejected => 2,
+            Outcome::Unreadable => 3,
+            Outcome::Retry(Trouble::Connect, _) => 4,
+            Outcome::Retry(Trouble::Broken, _) => 5,
+            Outcome::Retry(Trouble::Timeout, _) => 6,
+            Outcome::Retry(Trouble::Throttled, _) => 7,
+            Outcome::Retry(Trouble::ServerError(_), _) => 8,
+            Outcome::Retry(Trouble::Misconfigured(_), _) => 9,
+            Outcome::Retry(Trouble::Refused(_), _) => 10,
+        }
+    }
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Trouble::Connect => f.write_str("no connection"),
+            Trouble::Broken => f.write_str("the connection ended before a whole answer came"),
+            Trouble::Timeout => f.write_str("no answer in time"),
+            Trouble::Throttled => f.write_str("answered 429 (too many requests)"),
+            Trouble::ServerError(status) => write!(f, "answered {status}"),
+            Trouble::Misconfigured(status) => write!(
+                f,
+                "answered {status}: this is not Plausible's event endpoint, see [plausible] url"
+            ),
+            Trouble::Refused(status) => write!(f, "refused with {status}"),
+        }
+    }
+}
+
+/// Reads the outcome out of a response's head.
+///
+/// Plausible answers 202; any other 2xx is taken for success too, because whoever sent it has the event, and sending it
+/// again would count it twice. `x-plausible-dropped: N` says that N of the event's sites dropped it: with N ≥ 1 the
+/// event counts as dropped even where another site took it, so that a dashboard that gets nothing shows.
+/// An answer that fits one event only (403 of a firewall, 413 of a proxy) is [`Trouble::Refused`]: the event ends when
+/// its tries are used up while others get through, and nothing is lost where all of them are refused.
+pub(super) fn judge(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Outcome {
+    let code = status.as_u16();
+    match code {
+        200..=299 => match headers
+            .get("x-plausible-dropped")
+            .map(http::HeaderValue::as_bytes)
+        {
+            None | Some(b"0") => Outcome::Delivered,
+            Some(_) => Outcome::DroppedByPlausible,
+        },
+        400 => Outcome::Rejected,
+        408 => Outcome::Retry(Trouble::Timeout, retry_after(headers, now)),
+        429 => Outcome::Retry(Trouble::Throttled, retry_after(headers, now)),
+        300..=399 | 401 | 404 | 405 | 407 => Outcome::Retry(Trouble::Misconfigured(code), None),
+        500..=599 => Outcome::Retry(Trouble::ServerError(code), retry_after(headers, now)),
+        _ => Outcome::Retry(Trouble::Refused(code), retry_after(headers, now)),
+    }
+}
+
+/// `Retry-After` in seconds or as a date (RFC 9110 §10.2.3), at most [`LONGEST_RETRY_AFTER`]; nothing if it is neither.
+/// A date is measured against the response's own `Date`, so that a wrong clock on either side does no harm.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
+        Duration::from_secs(value.parse().unwrap_or(u64::MAX))
+    } else {
+        let until = httpdate::parse_http_date(value).ok()?;
+        let now = headers
+            .get(header::DATE)
+            .and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok())
+            .unwrap_or(now);
+        until.duration_since(now).unwrap_or_default()
+    };
+    Some(wait.min(LONGEST_RETRY_AFTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(status: u16, fields: &[(&'static str, &str)]) -> Outcome {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, value.parse().unwrap());
+        }
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        judge(StatusCode::from_u16(status).unwrap(), &headers, now)
+    }
+
+    #[test]
+    fn statuses_mean_what_the_table_says() {
+        use Outcome::{Delivered, DroppedByPlausible, Rejected, Retry};
+        for (status, expected) in [
+            (202, Delivered),
+            (200, Delivered),
+            (204, Delivered),
+            (400, Rejected),
+            (301, Retry(Trouble::Misconfigured(301), None)),
+            (308, Retry(Trouble::Misconfigured(308), None)),
+            (401, Retry(Trouble::Misconfigured(401), None)),
+            (404, Retry(Trouble::Misconfigured(404), None)),
+            (405, Retry(Trouble::Misconfigured(405), None)),
+            (403, Retry(Trouble::Refused(403), None)),
+            (413, Retry(Trouble::Refused(413), None)),
+            (408, Retry(Trouble::Timeout, None)),
+            (429, Retry(Trouble::Throttled, None)),
+            (500, Retry(Trouble::ServerError(500), None)),
+            (503, Retry(Trouble::ServerError(503), None)),
+            (101, Retry(Trouble::Refused(101), None)),
+            (999, Retry(Trouble::Refused(999), None)),
+        ] {
+            assert_eq!(judged(status, &[]), expected, "{status}");
+        }
+        assert_eq!(judged(202, &[("x-plausible-dropped", "1")]), DroppedByPlausible);
+        assert_eq!(judged(202, &[("x-plausible-dropped", "2")]), DroppedByPlausible);
+        assert_eq!(judged(202, &[("x-plausible-dropped", "0")]), Delivered);
+        assert_eq!(judged(400, &[("retry-after", "5")]), Rejected);
+    }
+
+    #[test]
+    fn retry_after_is_read_in_both_forms_and_bounded() {
+        let after = |fields: &[(&'static str, &str)]| match judged(503, fields) {
+            Outcome::Retry(Trouble::ServerError(503), after) => after,
+            other => panic!("{other:?}"),
+        };
+        let seconds = |n| Some(Duration::from_secs(n));
+        assert_eq!(after(&[("retry-after", "7")]), seconds(7));
+        assert_eq!(after(&[("retry-after", " 0 ")]), seconds(0));
+        assert_eq!(
+            after(&[("retry-after", "99999999999999999999999")]),
+            seconds(3_600)
+        );
+        assert_eq!(after(&[("retry-after", "-1")]), None);
+        assert_eq!(after(&[("retry-after", "soon")]), None);
+        assert_eq!(after(&[("retry-after", "")]), None);
+        let date = ("retry-after", "Sun, 06 Nov 1994 08:49:57 GMT");
+        assert_eq!(after(&[date]), seconds(20));
+        assert_eq!(
+            after(&[date, ("date", "Sun, 06 Nov 1994 08:49:50 GMT")]),
+            seconds(7)
+        );
+        assert_eq!(
+            after(&[("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT")]),
+            seconds(0)
+        );
+    }
+
+    #[test]
+    fn labels_are_a_closed_list_without_repetition() {
+        let mut labels = Outcome::LABELS.to_vec();
+        labels.sort_unstable();
+        labels.dedup();
+        assert_eq!(labels.len(), Outcome::LABELS.len());
+        let label = |outcome: Outcome| Outcome::LABELS[outcome.index()];
+        assert_eq!(label(Outcome::Retry(Trouble::Refused(403), None)), "refused");
+        assert_eq!(label(Outcome::Retry(Trouble::Connect, None)), "connect");
+        assert_eq!(label(Outcome::Delivered), "delivered");
+    }
+}

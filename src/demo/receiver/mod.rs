@@ -1,0 +1,190 @@
+//! A Plausible-compatible receiver: takes events as strictly as [`crate::event::accept`] reads them, keeps a bounded
+//! board of what came in memory, and shows it on a page that follows along.
+
+mod board;
+mod page;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use http::HeaderValue;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use crate::admin::answer::{self, Body};
+use crate::admin::server::{self, Connection};
+use crate::event::accept::{Accepted, Errors, MAX_BODY, accept};
+
+use board::{Board, Moment};
+
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Serves the receiver until `shutdown` ends: `/api/event`, `/api/health`, and the page at `/`. Events of other sites
+/// than `domain` are dropped, as Plausible drops those it does not know.
+pub async fn serve(listener: TcpListener, domain: &str, shutdown: impl Future<Output = ()>) {
+    let receiver = Arc::new(Receiver {
+        domain: domain.to_owned(),
+        started: Instant::now(),
+        board: Mutex::new(Board::new(fastrand::u64(..))),
+        news: watch::Sender::new(0),
+    });
+    let handler = move |request, connection| {
+        let receiver = Arc::clone(&receiver);
+        async move { receiver.answer(request, connection).await }
+    };
+    server::serve(listener, handler, shutdown).await;
+}
+
+struct Receiver {
+    /// The site that is known here.
+    domain: String,
+    started: Instant,
+    board: Mutex<Board>,
+    /// Goes up when something arrived.
+    news: watch::Sender<u64>,
+}
+
+impl Receiver {
+    async fn answer(&self, request: Request<Incoming>, connection: Connection) -> Response<Body> {
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        match request.uri().path() {
+            "/api/event" if request.method() == Method::POST => self.event(request, connection).await,
+            "/api/event" => answer::not_allowed("POST"),
+            "/" | "/live" | "/api/health" if !reads => answer::not_allowed("GET, HEAD"),
+            "/" => page::page(&self.domain, &self.board(), self.now()),
+            "/live" => self.follow(&request, connection),
+            "/api/health" => answer::json(
+                StatusCode::OK,
+                &json!({"clickhouse": "ok", "postgres": "ok", "sites_cache": "ok"}),
+            ),
+            _ => answer::not_found(),
+        }
+    }
+
+    async fn event(&self, request: Request<Incoming>, connection: Connection) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let Ok(body) = timeout(BODY_TIMEOUT, read(body)).await else {
+            return answer::text(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time");
+        };
+        let fields: Vec<_> = head
+            .headers
+            .iter()
+            .map(|(name, value)| httparse::Header {
+                name: name.as_str(),
+                value: value.as_bytes(),
+            })
+            .collect();
+        match accept(&fields, connection.peer, &body) {
+            Ok(event) if head.headers.get("x-debug-request").is_some_and(|v| v == "true") => {
+                answer::text(StatusCode::OK, &event.client.to_string())
+            }
+            Ok(event) => self.take(&event),
+            Err(errors) => self.refuse(&errors),
+        }
+    }
+
+    /// Answers 202, whether the event counts or is dropped; a dropped one is told by a header.
+    fn take(&self, event: &Accepted) -> Response<Body> {
+        let (dropped, reason) = self.drops(event);
+        let now = self.now();
+        if dropped < event.domains.len() {
+            self.board().count(event, &self.domain, now);
+        } else {
+            self.board().drop_event(event, reason, now);
+        }
+        self.news.send_modify(|n| *n += 1);
+        let mut response = answer::text(StatusCode::ACCEPTED, "ok");
+        if dropped > 0 {
+            response
+                .headers_mut()
+                .insert("x-plausible-dropped", HeaderValue::from(dropped));
+        }
+        response
+    }
+
+    fn refuse(&self, errors: &Errors) -> Response<Body> {
+        self.board().refuse(errors, self.now());
+        self.news.send_modify(|n| *n += 1);
+        answer::json(StatusCode::BAD_REQUEST, &errors.to_json())
+    }
+
+    /// How many of the event's sites drop it, and why the last one does.
+    fn drops(&self, event: &Accepted) -> (usize, &'static str) {
+        if event.data_centre {
+            return (event.domains.len(), "a data-centre address");
+        }
+        if names_a_robot(&event.user_agent) {
+            return (event.domains.len(), "a bot");
+        }
+        let unknown = event.domains.iter().filter(|d| **d != self.domain).count();
+        (unknown, "an unknown site")
+    }
+
+    /// A stream that says when something has arrived.
+    fn follow(&self, request: &Request<Incoming>, mut connection: Connection) -> Response<Body> {
+        let (events, response) = answer::events();
+        if request.method() == Method::GET {
+            let mut news = self.news.subscribe();
+            tokio::spawn(async move {
+                let send = async {
+                    while let Some(Ok(())) = events.while_waiting(news.changed()).await {
+                        let arrived = news.borrow_and_update().to_string();
+                        if !events.send(&arrived, &arrived).await {
+                            return;
+                        }
+                    }
+                };
+                tokio::select! {
+                    () = connection.closing() => {}
+                    () = send => {}
+                }
+            });
+        }
+        response
+    }
+
+    fn now(&self) -> Moment {
+        Moment {
+            since_start: self.started.elapsed(),
+            clock: SystemTime::now(),
+        }
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        // A board that a panic left half-written is off by one at worst.
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The body up to one byte more than is allowed, so that its length tells; what a broken connection left out is
+/// missing.
+async fn read(mut body: Incoming) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let Some(Ok(frame)) = body.frame().await {
+        if let Ok(data) = frame.into_data() {
+            let room = (MAX_BODY + 1).saturating_sub(bytes.len());
+            bytes.extend_from_slice(&data[..data.len().min(room)]);
+            if bytes.len() > MAX_BODY {
+                break;
+            }
+        }
+    }
+    bytes
+}
+
+/// Whether a user agent calls itself a robot; who sends events is to have seen that before.
+fn names_a_robot(user_agent: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(user_agent).to_ascii_lowercase();
+    ["bot", "crawler", "spider"]
+        .iter()
+        .any(|word| text.contains(word))
+}

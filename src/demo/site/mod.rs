@@ -1,0 +1,190 @@
+//! A small bookshop: pages with links and images, a search, a form, a download, a redirect, and what is not there.
+//!
+//! It knows nothing of gatecount: its pages are counted because of what browsers ask and it answers.
+
+mod pages;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+use crate::admin::answer::Body;
+use crate::admin::server;
+
+/// The longest form that is read, in bytes.
+const MAX_FORM: usize = 16 * 1024;
+/// How long a form may take to arrive.
+const FORM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Files by path: type and content.
+const FILES: [(&str, &str, &[u8]); 8] = [
+    ("/files/site.css", "text/css", include_bytes!("assets/site.css")),
+    (
+        "/files/stock.js",
+        "text/javascript",
+        include_bytes!("assets/stock.js"),
+    ),
+    (
+        "/files/icon.svg",
+        "image/svg+xml",
+        include_bytes!("assets/icon.svg"),
+    ),
+    (
+        "/files/harbour.png",
+        "image/png",
+        include_bytes!("assets/harbour.png"),
+    ),
+    (
+        "/files/lighthouse.svg",
+        "image/svg+xml",
+        include_bytes!("assets/lighthouse.svg"),
+    ),
+    (
+        "/files/salt.svg",
+        "image/svg+xml",
+        include_bytes!("assets/salt.svg"),
+    ),
+    (
+        "/files/ferry.svg",
+        "image/svg+xml",
+        include_bytes!("assets/ferry.svg"),
+    ),
+    (
+        "/catalogue.pdf",
+        "application/pdf",
+        include_bytes!("assets/catalogue.pdf"),
+    ),
+];
+
+/// Serves the site until `shutdown` ends.
+pub async fn serve(listener: TcpListener, shutdown: impl Future<Output = ()>) {
+    server::serve(listener, |request, _| answer(request), shutdown).await;
+}
+
+async fn answer(request: Request<Incoming>) -> Response<Body> {
+    let path = request.uri().path();
+    match (request.method(), path) {
+        (&Method::POST, "/newsletter") => subscribe(request).await,
+        (&Method::GET | &Method::HEAD, _) => read(&request),
+        (_, "/newsletter") => refused("GET, HEAD, POST"),
+        _ => refused("GET, HEAD"),
+    }
+}
+
+fn read(request: &Request<Incoming>) -> Response<Body> {
+    let path = request.uri().path();
+    if let Some((_, kind, content)) = FILES.iter().find(|(p, _, _)| *p == path) {
+        return file(path, kind, content);
+    }
+    match path {
+        "/old-shop" => redirect(StatusCode::MOVED_PERMANENTLY, "/books"),
+        "/api/stock.json" => whole(StatusCode::OK, "application/json", pages::stock()),
+        _ => match pages::find(path, request.uri().query().unwrap_or("")) {
+            Some(html) => page(request, html),
+            None => whole(StatusCode::NOT_FOUND, HTML, pages::not_found()),
+        },
+    }
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+
+/// A page with its validator (RFC 9110 §8.8.3): a browser that has it asks again and is told 304.
+fn page(request: &Request<Incoming>, html: String) -> Response<Body> {
+    let mut hasher = DefaultHasher::new();
+    html.hash(&mut hasher);
+    let tag = format!("\"{:016x}\"", hasher.finish());
+    let held = request.headers().get_all(IF_NONE_MATCH).iter().any(|line| {
+        line.to_str()
+            .is_ok_and(|l| l.split(',').any(|t| t.trim().trim_start_matches("W/") == tag))
+    });
+    let mut response = if held {
+        let mut response = Response::new(Body::Whole(None));
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        whole(StatusCode::OK, HTML, html)
+    };
+    let headers = response.headers_mut();
+    headers.insert(
+        ETAG,
+        tag.parse()
+            .expect("hexadecimal digits in quotes are a valid value"),
+    );
+    headers.insert(CACHE_CONTROL, http::HeaderValue::from_static("no-cache"));
+    response
+}
+
+fn file(path: &str, kind: &'static str, content: &'static [u8]) -> Response<Body> {
+    let mut response = whole(StatusCode::OK, kind, content);
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, http::HeaderValue::from_static("max-age=3600"));
+    if path == "/catalogue.pdf" {
+        let name = http::HeaderValue::from_static("attachment; filename=\"harbour-books.pdf\"");
+        headers.insert(CONTENT_DISPOSITION, name);
+    }
+    response
+}
+
+/// Takes the newsletter's form, keeps nothing of it, and sends the browser on to the thanks.
+async fn subscribe(request: Request<Incoming>) -> Response<Body> {
+    let form = timeout(
+        FORM_TIMEOUT,
+        Limited::new(request.into_body(), MAX_FORM).collect(),
+    )
+    .await;
+    let Ok(Ok(form)) = form else {
+        return whole(StatusCode::PAYLOAD_TOO_LARGE, HTML, pages::too_much());
+    };
+    if has_address(&form.to_bytes()) {
+        redirect(StatusCode::SEE_OTHER, "/thanks")
+    } else {
+        whole(StatusCode::UNPROCESSABLE_ENTITY, HTML, pages::newsletter_again())
+    }
+}
+
+/// Whether the form's `email` could be one.
+fn has_address(form: &[u8]) -> bool {
+    form.split(|b| *b == b'&')
+        .filter_map(|pair| pair.strip_prefix(b"email="))
+        .any(|value| value.windows(3).any(|w| w == b"%40") || value.contains(&b'@'))
+}
+
+fn redirect(status: StatusCode, to: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::Whole(None));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(LOCATION, http::HeaderValue::from_static(to));
+    response
+}
+
+fn refused(allow: &'static str) -> Response<Body> {
+    let mut response = whole(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "text/plain",
+        "method not allowed\n",
+    );
+    response
+        .headers_mut()
+        .insert(ALLOW, http::HeaderValue::from_static(allow));
+    response
+}
+
+fn whole(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::Whole(Some(body.into())));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, http::HeaderValue::from_static(kind));
+    response
+}

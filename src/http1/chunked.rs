@@ -1,0 +1,214 @@
+//! The chunked transfer coding (RFC 9112 §7.1), read strictly: CRLF alone ends a line, a size is hex digits, extensions
+//! are skipped under a limit, trailers are collected under a limit.
+
+/// Bytes of one chunk's extensions; more are refused, for a chunk of one byte could carry any number of them.
+const MAX_EXTENSION: usize = 1024;
+/// Bytes of the trailer section.
+const MAX_TRAILERS: usize = 16 * 1024;
+
+/// A reader of one chunked body; feed it with [`Chunked::next`].
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Chunked {
+    state: State,
+    /// Data bytes left in the chunk, or the size as far as it was read.
+    size: u64,
+    /// Digits of the size, then bytes of the extension, that were read.
+    read: usize,
+    trailers: Vec<u8>,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    #[default]
+    Size,
+    Extension,
+    SizeLf,
+    Data,
+    DataCr,
+    DataLf,
+    Trailers,
+    Done,
+}
+
+/// What one step over the input gave.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// All input was read; more is needed.
+    More,
+    /// Data of the body.
+    Data(&'a [u8]),
+    /// The body has ended, its trailers with it.
+    End,
+}
+
+/// The bytes are no chunked body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ChunkedError {
+    /// Not hex digits, or more than 64 bits.
+    #[error("a chunk's size is malformed")]
+    Size,
+    /// A line or a chunk does not end in CRLF.
+    #[error("a chunk does not end in CRLF")]
+    Ending,
+    /// A control character in an extension, or too long a one.
+    #[error("a chunk's extension is malformed or too long")]
+    Extension,
+    /// The trailer section is longer than allowed.
+    #[error("the trailers are too long")]
+    Trailers,
+}
+
+impl Chunked {
+    /// Whether the last chunk and the trailers were read.
+    pub fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// The trailer section as it came, each line ended by CRLF, without the empty line. Empty before the end.
+    pub fn trailers(&self) -> &[u8] {
+        if self.is_done() { &self.trailers } else { &[] }
+    }
+
+    /// Reads on: how many bytes of `input` were used, and what they gave.
+    ///
+    /// # Errors
+    /// [`ChunkedError`]; the body can't be read on after one.
+    pub fn next<'a>(&mut self, input: &'a [u8]) -> Result<(usize, Piece<'a>), ChunkedError> {
+        let mut at = 0;
+        while at < input.len() && self.state != State::Done {
+            if self.state == State::Data {
+                let take = usize::try_from(self.size)
+                    .unwrap_or(usize::MAX)
+                    .min(input.len() - at);
+                self.size -= take as u64;
+                if self.size == 0 {
+                    self.state = State::DataCr;
+                }
+                return Ok((at + take, Piece::Data(&input[at..at + take])));
+            }
+            self.byte(input[at])?;
+            at += 1;
+        }
+        Ok((at, if self.is_done() { Piece::End } else { Piece::More }))
+    }
+
+    fn byte(&mut self, b: u8) -> Result<(), ChunkedError> {
+        match self.state {
+            State::Size => match b {
+                b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F' => {
+                    self.read += 1;
+                    if self.read > 15 {
+                        return Err(ChunkedError::Size);
+                    }
+                    let digit = match b {
+                        b'0'..=b'9' => b - b'0',
+                        _ => b.to_ascii_lowercase() - b'a' + 10,
+                    };
+                    self.size = self.size << 4 | u64::from(digit);
+                }
+                b'\r' | b';' if self.read > 0 => {
+                    self.read = 0;
+                    self.state = if b == b'\r' {
+                        State::SizeLf
+                    } else {
+                        State::Extension
+                    };
+                }
+                _ => return Err(ChunkedError::Size),
+            },
+            State::Extension => match b {
+                b'\r' => self.state = State::SizeLf,
+                b'\t' | b' '..=b'~' | 0x80.. if self.read < MAX_EXTENSION => self.read += 1,
+                _ => return Err(ChunkedError::Extension),
+            },
+            State::SizeLf if b == b'\n' => {
+                self.read = 0;
+                self.state = if self.size == 0 {
+                    State::Trailers
+                } else {
+                    State::Data
+                };
+            }
+            State::DataCr if b == b'\r' => self.state = State::DataLf,
+            State::DataLf if b == b'\n' => self.state = State::Size,
+            State::SizeLf | State::DataCr | State::DataLf => return Err(ChunkedError::Ending),
+            State::Trailers => self.trailer_byte(b)?,
+            // `next` reads data by the slice and stops when done.
+            State::Data | State::Done => {}
+        }
+        Ok(())
+    }
+
+    fn trailer_byte(&mut self, b: u8) -> Result<(), ChunkedError> {
+        let after_cr = self.trailers.last() == Some(&b'\r');
+        if (b == b'\n') != after_cr {
+            return Err(ChunkedError::Ending);
+        }
+        self.trailers.push(b);
+        if self.trailers == b"\r\n" || self.trailers.ends_with(b"\r\n\r\n") {
+            self.trailers.truncate(self.trailers.len() - 2);
+            self.state = State::Done;
+        } else if self.trailers.len() > MAX_TRAILERS {
+            return Err(ChunkedError::Trailers);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Body and trailers of `input`, read in pieces of `step` bytes; the bytes left over.
+    fn read(input: &[u8], step: usize) -> Result<(Vec<u8>, Vec<u8>, usize), ChunkedError> {
+        let (mut body, mut chunked, mut at) = (vec![], Chunked::default(), 0);
+        while at < input.len() && !chunked.is_done() {
+            let end = (at + step).min(input.len());
+            let (used, piece) = chunked.next(&input[at..end])?;
+            if let Piece::Data(data) = piece {
+                body.extend_from_slice(data);
+            }
+            at += used;
+        }
+        assert!(chunked.is_done(), "not ended");
+        Ok((body, chunked.trailers().to_vec(), input.len() - at))
+    }
+
+    #[test]
+    fn a_body_reads_the_same_in_pieces_of_any_size() {
+        let input = b"4\r\nWiki\r\nB;x=\"y\"\r\npedia in \r\n\r\n0\r\nX-Sum: 1\r\nY: 2\r\n\r\nGET /";
+        for step in 1..input.len() {
+            let (body, trailers, rest) = read(input, step).unwrap();
+            assert_eq!(body, b"Wikipedia in \r\n", "{step}");
+            assert_eq!(trailers, b"X-Sum: 1\r\nY: 2\r\n");
+            assert_eq!(rest, 5);
+        }
+    }
+
+    #[test]
+    fn each_loose_spelling_is_refused() {
+        for (input, error) in [
+            (&b"4\nWiki\r\n0\r\n\r\n"[..], ChunkedError::Size),
+            (b"4\r\nWikiX\r\n", ChunkedError::Ending),
+            (b"4\r\nWiki\n0\r\n\r\n", ChunkedError::Ending),
+            (b" 4\r\n", ChunkedError::Size),
+            (b"4 \r\n", ChunkedError::Size),
+            (b"0x4\r\n", ChunkedError::Size),
+            (b"+4\r\n", ChunkedError::Size),
+            (b"\r\n", ChunkedError::Size),
+            (b";a\r\n", ChunkedError::Size),
+            (b"1111111111111111\r\n", ChunkedError::Size),
+            (b"4;a\nWiki", ChunkedError::Extension),
+            (b"4;a\x00\r\n", ChunkedError::Extension),
+            (b"4\rX", ChunkedError::Ending),
+            (b"0\r\nX: 1\n\r\n", ChunkedError::Ending),
+            (b"0\r\n\n", ChunkedError::Ending),
+        ] {
+            assert_eq!(read(input, 64), Err(error), "{}", input.escape_ascii());
+        }
+        let long = [b"4;".to_vec(), vec![b'a'; 2000]].concat();
+        assert_eq!(read(&long, 64), Err(ChunkedError::Extension));
+        let long = [b"0\r\n".to_vec(), b"a: b\r\n".repeat(4000)].concat();
+        assert_eq!(read(&long, 64), Err(ChunkedError::Trailers));
+    }
+}

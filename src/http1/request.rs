@@ -1,0 +1,411 @@
+//! A request's head (RFC 9112 §3) and how its body is framed (§6.3).
+
+use httparse::{Header, Status};
+
+use super::{Body, Chunked, FieldSlots, Version, content_length, is_spelled};
+
+/// A request head that one reading is possible of.
+#[derive(Debug)]
+pub struct RequestHead<'h, 'b> {
+    /// The method as sent.
+    pub method: &'b str,
+    /// Path and query as sent; `*` for the server-wide `OPTIONS`.
+    pub target: &'b str,
+    /// The authority the request is for: of an absolute-form target its own, else the `Host` line's value
+    /// (RFC 9112 §3.2.2). Absent in HTTP/1.0 without `Host`.
+    pub host: Option<&'b str>,
+    /// The version.
+    pub version: Version,
+    /// All field lines.
+    pub fields: &'h [Header<'b>],
+    /// How the body is framed.
+    pub body: Body,
+    /// `Expect: 100-continue` (RFC 9110 §10.1.1); never in HTTP/1.0.
+    pub expects_continue: bool,
+    /// Bytes of the head, the empty line included.
+    pub len: usize,
+}
+
+/// Why a request is refused, each with its status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The head is not HTTP/1.
+    #[error("the request head is malformed")]
+    Malformed,
+    /// More field lines or bytes than the limits allow.
+    #[error("the request head is too large")]
+    TooLarge,
+    /// A version other than 1.0 and 1.1.
+    #[error("only HTTP/1.0 and HTTP/1.1 are spoken here")]
+    Version,
+    /// No `Host`, several, or one that is no authority (RFC 9112 §3.2).
+    #[error("the request needs exactly one valid Host")]
+    Host,
+    /// The target has none of the forms of RFC 9112 §3.2.
+    #[error("the request target is malformed")]
+    Target,
+    /// Two readings of where the body ends are possible (RFC 9112 §6.3).
+    #[error("the request's length is ambiguous or malformed")]
+    Framing,
+    /// A transfer coding other than `chunked` (RFC 9112 §6.1).
+    #[error("the transfer coding is not supported")]
+    Coding,
+    /// `CONNECT`: this is a gateway, no tunnel to anywhere.
+    #[error("CONNECT is not offered here")]
+    Connect,
+    /// An expectation other than `100-continue` (RFC 9110 §10.1.1).
+    #[error("the expectation is not supported")]
+    Expectation,
+}
+
+impl Refusal {
+    /// The status that tells the client.
+    pub fn status(self) -> u16 {
+        match self {
+            Refusal::Malformed | Refusal::Host | Refusal::Target | Refusal::Framing => 400,
+            Refusal::TooLarge => 431,
+            Refusal::Version => 505,
+            Refusal::Coding => 501,
+            Refusal::Connect => 405,
+            Refusal::Expectation => 417,
+        }
+    }
+}
+
+/// Where the head in `bytes` ends, looking from `from` on: past the first empty line. A look, not a parse, so that a
+/// head that drips in byte by byte costs no more than its length.
+pub fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
+    let from = from.saturating_sub(3);
+    for at in memchr::memchr_iter(b'\n', bytes.get(from..)?) {
+        let rest = &bytes[from + at + 1..];
+        if rest.starts_with(b"\n") {
+            return Some(from + at + 2);
+        }
+        if rest.starts_with(b"\r\n") {
+            return Some(from + at + 3);
+        }
+    }
+    None
+}
+
+/// Whether a method is idempotent (RFC 9110 §9.2.2), so that a request may be sent again when nothing came back.
+pub fn is_idempotent(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+}
+
+/// Reads a head. `Ok(None)`: more bytes are needed.
+///
+/// # Errors
+/// A [`Refusal`] where the bytes are no request, or one that two readers could understand differently.
+pub fn parse_request<'h, 'b>(
+    bytes: &'b [u8],
+    slots: &'h mut FieldSlots<'b>,
+) -> Result<Option<RequestHead<'h, 'b>>, Refusal> {
+    let mut parsed = httparse::Request::new(&mut []);
+    let len = match parsed.parse_with_uninit_headers(bytes, slots) {
+        Ok(Status::Complete(len)) => len,
+        Ok(Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooLarge),
+        Err(httparse::Error::Version) => return Err(Refusal::Version),
+        Err(_) => return Err(Refusal::Malformed),
+    };
+    let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
+        return Err(Refusal::Malformed);
+    };
+    // httparse takes a bare LF for a line's end; another reader may not (RFC 9112 §2.2).
+    if memchr::memchr_iter(b'\n', &bytes[..len]).any(|at| at == 0 || bytes[at - 1] != b'\r') {
+        return Err(Refusal::Malformed);
+    }
+    let version = if version == 0 {
+        Version::Http10
+    } else {
+        Version::Http11
+    };
+    let fields: &'h [Header<'b>] = parsed.headers;
+    if method == "CONNECT" {
+        return Err(Refusal::Connect);
+    }
+    let seen = Seen::read(fields)?;
+    let (authority, target) = split_target(method, target)?;
+    let host = match (seen.hosts, seen.host) {
+        (0, _) if version == Version::Http10 => None,
+        (1, Some(host)) => Some(host),
+        _ => return Err(Refusal::Host),
+    };
+    let body = seen.body(version)?;
+    Ok(Some(RequestHead {
+        method,
+        target,
+        host: authority.or(host),
+        version,
+        fields,
+        body,
+        expects_continue: seen.expects_continue && version == Version::Http11,
+        len,
+    }))
+}
+
+/// The fields that decide how the message is read.
+#[derive(Default)]
+struct Seen<'b> {
+    hosts: usize,
+    host: Option<&'b str>,
+    length: Option<u64>,
+    chunked: bool,
+    expects_continue: bool,
+}
+
+impl<'b> Seen<'b> {
+    fn read(fields: &[Header<'b>]) -> Result<Self, Refusal> {
+        let mut seen = Seen::default();
+        let mut coded = false;
+        for f in fields {
+            match f.name.len() {
+                4 if f.name.eq_ignore_ascii_case("host") => {
+                    seen.hosts += 1;
+                    let value = std::str::from_utf8(f.value)
+                        .ok()
+                        .map(str::trim)
+                        .filter(|v| is_authority(v));
+                    seen.host = Some(value.ok_or(Refusal::Host)?);
+                }
+                6 if f.name.eq_ignore_ascii_case("expect") => {
+                    if !f.value.trim_ascii().eq_ignore_ascii_case(b"100-continue") {
+                        return Err(Refusal::Expectation);
+                    }
+                    seen.expects_continue = true;
+                }
+                14 if is_spelled(f.name, "content-length") => {
+                    // A second line, a list or another spelling: one reader takes the first, one the last.
+                    let length = content_length(f.value.trim_ascii()).ok_or(Refusal::Framing)?;
+                    if seen.length.replace(length).is_some() || f.name.contains('_') {
+                        return Err(Refusal::Framing);
+                    }
+                }
+                17 if is_spelled(f.name, "transfer-encoding") => {
+                    if coded || f.name.contains('_') {
+                        return Err(Refusal::Framing);
+                    }
+                    coded = true;
+                    seen.chunked = match f.value.trim_ascii() {
+                        v if v.eq_ignore_ascii_case(b"chunked") => true,
+                        v if ends_in_chunked(v) => return Err(Refusal::Coding),
+                        _ => return Err(Refusal::Framing),
+                    };
+                }
+                _ => {}
+            }
+        }
+        Ok(seen)
+    }
+
+    /// RFC 9112 §6.3, refusing all that it calls ambiguous.
+    fn body(&self, version: Version) -> Result<Body, Refusal> {
+        match (self.chunked, self.length) {
+            (true, Some(_)) => Err(Refusal::Framing),
+            (true, None) if version == Version::Http10 => Err(Refusal::Framing),
+            (true, None) => Ok(Body::Chunked(Chunked::default())),
+            (false, Some(0) | None) => Ok(Body::Done),
+            (false, Some(length)) => Ok(Body::Length(length)),
+        }
+    }
+}
+
+/// Whether a list of codings has `chunked` once, as its last.
+fn ends_in_chunked(value: &[u8]) -> bool {
+    let mut codings = value.rsplit(|b| *b == b',').map(<[u8]>::trim_ascii);
+    codings
+        .next()
+        .is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"))
+        && codings.all(|c| !c.is_empty() && c.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-'))
+}
+
+/// The authority (of absolute-form) and the path and query of a target (RFC 9112 §3.2).
+fn split_target<'b>(method: &str, target: &'b str) -> Result<(Option<&'b str>, &'b str), Refusal> {
+    if target.starts_with('/') {
+        return Ok((None, target));
+    }
+    if target == "*" && method == "OPTIONS" {
+        return Ok((None, target));
+    }
+    let rest = ["http://", "https://"]
+        .iter()
+        .find_map(|scheme| {
+            let (start, rest) = target.split_at_checked(scheme.len())?;
+            start.eq_ignore_ascii_case(scheme).then_some(rest)
+        })
+        .ok_or(Refusal::Target)?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    if authority.is_empty() || !is_authority(authority) {
+        return Err(Refusal::Target);
+    }
+    match path {
+        "" if method == "OPTIONS" => Ok((Some(authority), "*")),
+        "" => Ok((Some(authority), "/")),
+        path if path.starts_with('/') => Ok((Some(authority), path)),
+        // `http://host?query`: rare, and the missing slash can't be written without a copy.
+        _ => Err(Refusal::Target),
+    }
+}
+
+/// Host and optional port (RFC 3986 §3.2.2–3), without user information; empty is allowed (RFC 9110 §7.2).
+fn is_authority(value: &str) -> bool {
+    value.bytes().all(|b| {
+        b.is_ascii_alphanumeric()
+            || matches!(
+                b,
+                b'.' | b'-'
+                    | b':'
+                    | b'_'
+                    | b'['
+                    | b']'
+                    | b'~'
+                    | b'%'
+                    | b'!'
+                    | b'$'
+                    | b'&'
+                    | b'\''
+                    | b'('
+                    | b')'
+                    | b'*'
+                    | b'+'
+                    | b';'
+                    | b'='
+            )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http1::field_slots;
+
+    fn parse(text: &str) -> Result<(String, Option<String>, Body), Refusal> {
+        let mut slots = field_slots();
+        let head = parse_request(text.as_bytes(), &mut slots)?.expect("a whole head");
+        assert_eq!(head.len, text.len());
+        Ok((head.target.into(), head.host.map(Into::into), head.body))
+    }
+
+    #[test]
+    fn each_ambiguity_is_refused_with_its_status() {
+        let host = "Host: a\r\n";
+        for (lines, refusal) in [
+            ("Content-Length: 1\r\nContent-Length: 1\r\n", Refusal::Framing),
+            ("Content-Length: 1, 1\r\n", Refusal::Framing),
+            ("Content-Length: +1\r\n", Refusal::Framing),
+            ("Content-Length: 0x1\r\n", Refusal::Framing),
+            ("Content-Length: \r\n", Refusal::Framing),
+            ("Content-Length: 99999999999999999999\r\n", Refusal::Framing),
+            ("Content_Length: 1\r\n", Refusal::Framing),
+            (
+                "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
+                Refusal::Framing,
+            ),
+            (
+                "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n",
+                Refusal::Framing,
+            ),
+            (
+                "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                Refusal::Framing,
+            ),
+            ("Transfer-Encoding: xchunked\r\n", Refusal::Framing),
+            ("Transfer-Encoding: chunked, identity\r\n", Refusal::Framing),
+            ("Transfer-Encoding: \u{b}chunked\r\n", Refusal::Malformed),
+            ("Transfer-Encoding: gzip, chunked\r\n", Refusal::Coding),
+            ("Transfer_Encoding: chunked\r\n", Refusal::Framing),
+            ("Transfer-Encoding : chunked\r\n", Refusal::Malformed),
+            ("X: a\r\n b\r\n", Refusal::Malformed),
+            ("X: a\n", Refusal::Malformed),
+            ("Host: b\r\n", Refusal::Host),
+            ("Expect: 200-maybe\r\n", Refusal::Expectation),
+        ] {
+            let text = format!("POST / HTTP/1.1\r\n{host}{lines}\r\n");
+            assert_eq!(parse(&text).err(), Some(refusal), "{lines}");
+        }
+        assert_eq!(parse("GET / HTTP/1.1\r\n\r\n").err(), Some(Refusal::Host));
+        assert_eq!(
+            parse("GET / HTTP/1.1\r\nHost: a b\r\n\r\n").err(),
+            Some(Refusal::Host)
+        );
+        assert_eq!(
+            parse("GET / HTTP/1.1\r\nHost: a@b\r\n\r\n").err(),
+            Some(Refusal::Host)
+        );
+        assert_eq!(
+            parse("GET / HTTP/2.0\r\nHost: a\r\n\r\n").err(),
+            Some(Refusal::Version)
+        );
+        assert_eq!(
+            parse("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n").err(),
+            Some(Refusal::Connect)
+        );
+        assert_eq!(
+            parse("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n").err(),
+            Some(Refusal::Framing)
+        );
+    }
+
+    #[test]
+    fn every_form_of_target_gives_path_and_authority() {
+        for (line, target, host) in [
+            ("GET /a?b HTTP/1.1", "/a?b", "h"),
+            ("GET http://x:1/a?b HTTP/1.1", "/a?b", "x:1"),
+            ("GET HTTPS://x HTTP/1.1", "/", "x"),
+            ("OPTIONS * HTTP/1.1", "*", "h"),
+            ("OPTIONS http://x HTTP/1.1", "*", "x"),
+        ] {
+            let read = parse(&format!("{line}\r\nHost: h\r\n\r\n")).expect(line);
+            assert_eq!(
+                (read.0.as_str(), read.1.as_deref()),
+                (target, Some(host)),
+                "{line}"
+            );
+        }
+        for line in [
+            "GET a HTTP/1.1",
+            "GET * HTTP/1.1",
+            "GET http:///a HTTP/1.1",
+            "GET http://u@x/ HTTP/1.1",
+        ] {
+            assert_eq!(
+                parse(&format!("{line}\r\nHost: h\r\n\r\n")).err(),
+                Some(Refusal::Target),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn http_10_needs_no_host_and_expects_nothing() {
+        let mut slots = field_slots();
+        let head = parse_request(b"GET / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n", &mut slots)
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (head.host, head.expects_continue, head.version),
+            (None, false, Version::Http10)
+        );
+    }
+
+    #[test]
+    fn the_end_of_a_head_is_found_from_any_point_before_it() {
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nrest";
+        for from in 0..head.len() - 4 {
+            assert_eq!(head_end(head, from), Some(head.len() - 4), "{from}");
+        }
+        assert_eq!(head_end(&head[..head.len() - 5], 0), None);
+        assert_eq!(head_end(b"a\n\nb", 0), Some(3));
+    }
+
+    #[test]
+    fn too_many_field_lines_are_too_large() {
+        let text = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\n{}\r\n",
+            "x: y\r\n".repeat(crate::http1::MAX_FIELDS)
+        );
+        assert_eq!(parse(&text).err(), Some(Refusal::TooLarge));
+    }
+}

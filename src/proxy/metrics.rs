@@ -1,0 +1,129 @@
+//! What the data path counts. Handles are looked up once, so that counting is an addition.
+
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+
+use super::errors::Reason;
+use crate::{client, page::Decision};
+
+/// The data path's metrics, shared by the workers.
+#[derive(Debug, Clone)]
+pub(super) struct Metrics {
+    requests: [IntCounter; 5],
+    pub(super) duration: Histogram,
+    app_errors: [IntCounter; Reason::ALL.len()],
+    pub(super) connections: IntGauge,
+    pub(super) worker_connections: IntGaugeVec,
+    decisions: [IntCounter; Decision::ALL.len()],
+    client_from: [IntCounter; client::From::ALL.len()],
+    pub(super) forged: IntCounter,
+    pub(super) malformed_addresses: IntCounter,
+    pub(super) accept_errors: IntCounter,
+}
+
+impl Metrics {
+    /// Makes them and registers them.
+    ///
+    /// # Errors
+    /// Where a name is taken in the registry.
+    pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let counters = |name: &str, help: &str, label: &str| -> prometheus::Result<IntCounterVec> {
+            let vec = IntCounterVec::new(Opts::new(name, help), &[label])?;
+            registry.register(Box::new(vec.clone()))?;
+            Ok(vec)
+        };
+        let counter = |name: &str, help: &str| -> prometheus::Result<IntCounter> {
+            let one = IntCounter::new(name, help)?;
+            registry.register(Box::new(one.clone()))?;
+            Ok(one)
+        };
+        let requests = counters(
+            "gatecount_requests_total",
+            "Responses sent to clients, by class of status.",
+            "code",
+        )?;
+        let app_errors = counters(
+            "gatecount_app_errors_total",
+            "Requests that the app failed, by reason.",
+            "reason",
+        )?;
+        let decisions = counters(
+            "gatecount_decisions_total",
+            "Requests, by whether and why they were counted.",
+            "decision",
+        )?;
+        let client_from = counters(
+            "gatecount_client_address_total",
+            "Requests, by where the client's address was taken from.",
+            "from",
+        )?;
+        let duration = Histogram::with_opts(
+            HistogramOpts::new(
+                "gatecount_request_duration_seconds",
+                "From a request's head to the last byte of its response.",
+            )
+            .buckets(vec![
+                0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+                60.0,
+            ]),
+        )?;
+        registry.register(Box::new(duration.clone()))?;
+        let connections = IntGauge::new("gatecount_connections", "Client connections that are open.")?;
+        registry.register(Box::new(connections.clone()))?;
+        let worker_connections = IntGaugeVec::new(
+            Opts::new(
+                "gatecount_worker_connections",
+                "Client connections that are open, by worker thread.",
+            ),
+            &["worker"],
+        )?;
+        registry.register(Box::new(worker_connections.clone()))?;
+        Ok(Metrics {
+            requests: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(|class| requests.with_label_values(&[class])),
+            duration,
+            app_errors: Reason::ALL.map(|r| app_errors.with_label_values(&[r.label()])),
+            connections,
+            worker_connections,
+            decisions: Decision::ALL.map(|d| decisions.with_label_values(&[d.label()])),
+            client_from: client::From::ALL.map(|f| client_from.with_label_values(&[f.label()])),
+            forged: counter(
+                "gatecount_forged_headers_total",
+                "Requests from untrusted peers with forwarding headers, which were not read.",
+            )?,
+            malformed_addresses: counter(
+                "gatecount_malformed_addresses_total",
+                "Requests from trusted peers whose forwarding header has an entry that is no address.",
+            )?,
+            accept_errors: counter(
+                "gatecount_accept_errors_total",
+                "Connections that could not be accepted, as when descriptors run out.",
+            )?,
+        })
+    }
+
+    pub(super) fn response(&self, status: u16) {
+        let class = usize::from(status / 100).clamp(1, 5) - 1;
+        self.requests[class].inc();
+    }
+
+    pub(super) fn app_error(&self, reason: Reason) {
+        self.app_errors[reason as usize].inc();
+    }
+
+    pub(super) fn decision(&self, decision: Decision) {
+        self.decisions[decision as usize].inc();
+    }
+
+    pub(super) fn client_from(&self, from: client::From) {
+        self.client_from[from as usize].inc();
+    }
+
+    /// Requests by decision so far, for `/status`; those with none are left out.
+    pub(super) fn decisions(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Decision::ALL
+            .into_iter()
+            .map(|d| (d.label(), self.decisions[d as usize].get()))
+            .filter(|(_, n)| *n > 0)
+    }
+}

@@ -1,0 +1,110 @@
+//! The newest decisions, for operators who wonder why a request was or wasn't counted. Of a request that was not
+//! counted no address is kept; nothing of a query is kept of any.
+
+use std::{collections::VecDeque, net::IpAddr, time::SystemTime};
+
+use crate::page::Verdict;
+
+/// Decisions kept, per worker.
+const KEPT: usize = 128;
+/// Bytes of a request's head kept: the method, the path and the host, cut where they are long.
+const HEAD: usize = 224;
+
+/// One decision as it was taken.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Grows with time, over all workers.
+    pub seq: u64,
+    /// When.
+    pub at: SystemTime,
+    /// What and why.
+    pub verdict: Verdict,
+    /// The status that the client got; 0 where it left before.
+    pub status: u16,
+    /// The client, of a request that was counted.
+    pub client: Option<IpAddr>,
+    /// Where the client's address came from.
+    pub from: &'static str,
+    head: [u8; HEAD],
+    len: u8,
+}
+
+impl Record {
+    /// Method, host and path (without query), as far as they were kept.
+    pub fn request(&self) -> (String, String, String) {
+        let head = String::from_utf8_lossy(&self.head[..usize::from(self.len)]);
+        let mut lines = head.split("\r\n");
+        let mut line = lines.next().unwrap_or_default().split(' ');
+        let method = line.next().unwrap_or_default().to_owned();
+        let path = line
+            .next()
+            .unwrap_or_default()
+            .split('?')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        let host = lines
+            .next()
+            .and_then(|l| l.strip_prefix("Host: "))
+            .unwrap_or_default()
+            .to_owned();
+        (method, host, path)
+    }
+}
+
+/// The last decisions of one worker.
+#[derive(Debug)]
+pub(super) struct Recent {
+    records: VecDeque<Record>,
+    worker: u64,
+    last: u64,
+}
+
+impl Recent {
+    pub(super) fn new(worker: usize) -> Self {
+        Recent {
+            records: VecDeque::new(),
+            worker: worker as u64 % 64,
+            last: 0,
+        }
+    }
+
+    /// Keeps one. `head` is the request's as it goes to the app: request line, then `Host`.
+    pub(super) fn push(
+        &mut self,
+        verdict: Verdict,
+        status: u16,
+        client: Option<IpAddr>,
+        from: &'static str,
+        head: &[u8],
+    ) {
+        if self.records.len() == KEPT {
+            self.records.pop_front();
+        }
+        let at = SystemTime::now();
+        let micros = at
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |d| d.as_micros() as u64);
+        // A number that JavaScript holds exactly for two centuries, and that grows though the clock may step back.
+        let seq = (micros & !63 | self.worker).max(self.last + 64);
+        self.last = seq;
+        let len = head.len().min(HEAD);
+        let mut kept = [0; HEAD];
+        kept[..len].copy_from_slice(&head[..len]);
+        self.records.push_back(Record {
+            seq,
+            at,
+            verdict,
+            status,
+            client,
+            from,
+            head: kept,
+            len: len as u8,
+        });
+    }
+
+    /// Those after a sequence number, oldest first.
+    pub(super) fn since(&self, seq: u64) -> Vec<Record> {
+        self.records.iter().filter(|r| r.seq > seq).cloned().collect()
+    }
+}

@@ -1,0 +1,543 @@
+//! One request to the app and its response back, bodies streaming both ways.
+//!
+//! A single task moves the bytes of both connections. It waits for whichever of them can go on, and reads from one side
+//! only while the other has taken all that was read before, so that a slow reader slows its writer and nothing piles up.
+
+use std::{future::poll_fn, io, task::Poll, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    connection::{After, Connection},
+    errors::Fault,
+    pool, service,
+    service::{Down, Plan},
+    stream::{Stream, Unsent, is_small},
+    upgrade,
+};
+use crate::{
+    exchange, headers,
+    http1::{self, Body, Version, field_slots},
+};
+
+/// Bytes of following requests that are read while a response is on its way. Reading them tells when a client leaves.
+const PIPELINED: usize = 16 * 1024;
+
+/// Carries out a plan.
+pub(super) async fn exchange(c: &mut Connection, plan: Plan) -> After {
+    let mut relay = Relay::new(plan);
+    let after = relay.run(c).await;
+    relay.plan.done(&c.worker);
+    c.worker.give_back(relay.received);
+    after
+}
+
+struct Relay {
+    plan: Plan,
+    upload: Body,
+    /// Bytes of the request's body were read: it can't be sent a second time.
+    upload_started: bool,
+    /// The app takes no more of the request; its response may be there all the same.
+    app_deaf: bool,
+    to_app: Unsent,
+    trailers: Vec<u8>,
+    /// A response's head as far as it came, where it did not come whole.
+    received: Vec<u8>,
+    down: Option<Response>,
+}
+
+/// A response whose head was passed on.
+struct Response {
+    body: Body,
+    to: Down,
+    trailers: Vec<u8>,
+    /// How long the app's connection may be kept; none: it ends with this response.
+    keep: Option<Duration>,
+}
+
+/// Why an attempt did not end in a response.
+enum Failure {
+    /// The client left.
+    Gone,
+    /// The app's connection ended before a byte of a response. `untouched`: it took no byte of the request either.
+    Lost {
+        untouched: bool,
+    },
+    Fault(Fault),
+    /// The app agreed to switch protocols; the head is sent.
+    Switched,
+}
+
+enum Event {
+    App(io::Result<usize>),
+    Client(io::Result<usize>),
+    AppTakes(io::Result<()>),
+    ClientTakes(io::Result<()>),
+    Due,
+}
+
+impl Relay {
+    fn new(mut plan: Plan) -> Self {
+        let upload = std::mem::replace(&mut plan.body, Body::Done);
+        Relay {
+            plan,
+            upload,
+            upload_started: false,
+            app_deaf: false,
+            to_app: Unsent::default(),
+            trailers: Vec::new(),
+            received: Vec::new(),
+            down: None,
+        }
+    }
+
+    async fn run(&mut self, c: &mut Connection) -> After {
+        let mut pooled = pool::take(&c.worker.pool, self.plan.started).await;
+        loop {
+            let reused = pooled.is_some();
+            let mut app = match pooled.take() {
+                Some(app) => app,
+                None => match pool::connect(&c.worker.settings.app).await {
+                    Ok(app) => app,
+                    Err(fault) => return self.fail(c, &fault),
+                },
+            };
+            match self.attempt(c, &mut app).await {
+                Ok(()) => return self.finish(c, app),
+                Err(Failure::Switched) => return upgrade::tunnel(c, app).await,
+                Err(Failure::Gone) => {
+                    if self.down.is_none() {
+                        self.plan.abort(&c.worker);
+                    }
+                    return After::Close;
+                }
+                // The app had closed the connection while the request was on its way (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
+                Err(Failure::Lost { untouched })
+                    if reused && !self.upload_started && (untouched || self.plan.idempotent) =>
+                {
+                    self.to_app = Unsent::default();
+                    self.app_deaf = false;
+                }
+                Err(Failure::Lost { .. }) => return self.fail(c, &Fault::Closed),
+                Err(Failure::Fault(fault)) => return self.fail(c, &fault),
+            }
+        }
+    }
+
+    /// Sends the request over one connection and passes the response on, to its last byte.
+    async fn attempt(&mut self, c: &mut Connection, app: &mut Stream) -> Result<(), Failure> {
+        if self.to_app.send(app, &[&self.plan.request]).is_err() {
+            return Err(Failure::Lost { untouched: true });
+        }
+        if !self.upload.is_done() && !c.inbuf.is_empty() {
+            let bytes = std::mem::take(&mut c.inbuf);
+            self.read_upload(c, app, &bytes)?;
+        }
+        self.arm(c);
+        loop {
+            if let Some(down) = &self.down
+                && down.body.is_done()
+                && c.unsent.is_empty()
+            {
+                return Ok(());
+            }
+            match self.event(c, app).await {
+                Event::App(Ok(0) | Err(_)) => self.app_ended(c)?,
+                Event::App(Ok(n)) => self.read_response(c, n)?,
+                Event::Client(Ok(0) | Err(_)) => return Err(Failure::Gone),
+                Event::Client(Ok(n)) => self.read_client(c, app, n)?,
+                Event::AppTakes(ready) => {
+                    if ready.and_then(|()| self.to_app.flush(app)).is_err() {
+                        self.deafen();
+                    }
+                    self.arm(c);
+                }
+                Event::ClientTakes(ready) => {
+                    ready
+                        .and_then(|()| c.unsent.flush(&c.stream))
+                        .map_err(|_| Failure::Gone)?;
+                    self.arm(c);
+                }
+                Event::Due => return Err(self.overdue()),
+            }
+        }
+    }
+
+    /// Waits until one side can go on. What was read lies in the worker's scratch.
+    async fn event(&mut self, c: &mut Connection, app: &mut Stream) -> Event {
+        let wants_response = c.unsent.is_empty() && self.down.as_ref().is_none_or(|d| !d.body.is_done());
+        let reads_client = if self.uploads() {
+            self.to_app.is_empty()
+        } else {
+            c.inbuf.len() < PIPELINED
+        };
+        let Connection {
+            worker,
+            stream,
+            unsent,
+            timer,
+            ..
+        } = c;
+        poll_fn(|cx| {
+            let scratch = &mut worker.scratch.borrow_mut();
+            if wants_response && let Poll::Ready(read) = app.poll_read(cx, scratch) {
+                return Poll::Ready(Event::App(read));
+            }
+            if !self.to_app.is_empty()
+                && let Poll::Ready(ready) = app.poll_write_ready(cx)
+            {
+                return Poll::Ready(Event::AppTakes(ready));
+            }
+            if reads_client && let Poll::Ready(read) = stream.poll_read(cx, scratch) {
+                return Poll::Ready(Event::Client(read));
+            }
+            if !unsent.is_empty()
+                && let Poll::Ready(ready) = stream.poll_write_ready(cx)
+            {
+                return Poll::Ready(Event::ClientTakes(ready));
+            }
+            timer.poll(cx).map(|()| Event::Due)
+        })
+        .await
+    }
+
+    fn uploads(&self) -> bool {
+        !self.upload.is_done() && !self.app_deaf
+    }
+
+    /// Sets the time that the side we wait for has.
+    fn arm(&self, c: &mut Connection) {
+        let settings = &c.worker.settings;
+        let wait = match &self.down {
+            // A response may take its time (server-sent events); a client that takes nothing of it may not.
+            Some(_) if c.unsent.is_empty() => return c.timer.clear(),
+            Some(_) => settings.idle_timeout,
+            None if self.waits_for_client() => settings.idle_timeout,
+            None => settings.app.response_timeout,
+        };
+        c.timer.set(Instant::now(), wait);
+    }
+
+    fn waits_for_client(&self) -> bool {
+        self.uploads() && self.to_app.is_empty()
+    }
+
+    fn overdue(&self) -> Failure {
+        match &self.down {
+            Some(_) => Failure::Gone,
+            None if self.waits_for_client() => Failure::Fault(Fault::SlowBody),
+            None => Failure::Fault(Fault::ResponseTimeout),
+        }
+    }
+
+    /// Bytes from the client: the request's body, or what follows it.
+    fn read_client(&mut self, c: &mut Connection, app: &Stream, n: usize) -> Result<(), Failure> {
+        if !self.uploads() {
+            c.inbuf.extend_from_slice(&c.worker.scratch.borrow()[..n]);
+            return Ok(());
+        }
+        let worker = std::rc::Rc::clone(&c.worker);
+        self.read_upload(c, app, &worker.scratch.borrow()[..n])?;
+        if self.down.is_none() {
+            self.arm(c);
+        }
+        Ok(())
+    }
+
+    /// Passes a piece of the request's body on.
+    fn read_upload(&mut self, c: &mut Connection, app: &Stream, mut bytes: &[u8]) -> Result<(), Failure> {
+        self.upload_started = true;
+        let chunked = matches!(self.upload, Body::Chunked(_));
+        let mut out = c.worker.assembly.borrow_mut();
+        out.clear();
+        while !bytes.is_empty() && !self.upload.is_done() {
+            let step = self
+                .upload
+                .step(bytes, &mut self.trailers)
+                .map_err(|e| Failure::Fault(Fault::RequestBody(e)))?;
+            bytes = &bytes[step.used..];
+            if chunked {
+                http1::write_chunk(step.data, &mut out);
+            } else if self.to_app.send(app, &[step.data]).is_err() {
+                self.deafen();
+                return Ok(());
+            }
+        }
+        if chunked && self.upload.is_done() {
+            http1::write_last_chunk(&self.trailers, headers::may_be_trailer, &mut out);
+        }
+        if chunked && self.to_app.send(app, &[&out]).is_err() {
+            self.deafen();
+            return Ok(());
+        }
+        c.inbuf.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// The app reads no more. It may have answered before that (as with 413), so its response is waited for.
+    fn deafen(&mut self) {
+        self.app_deaf = true;
+        self.to_app = Unsent::default();
+    }
+
+    /// Bytes from the app: a head, interim or final, or a piece of the body.
+    fn read_response(&mut self, c: &mut Connection, n: usize) -> Result<(), Failure> {
+        let worker = std::rc::Rc::clone(&c.worker);
+        let scratch = worker.scratch.borrow();
+        if self.down.is_some() {
+            worker.assembly.borrow_mut().clear();
+            self.pass_down(c, &scratch[..n])?;
+            if !c.unsent.is_empty() {
+                self.arm(c);
+            }
+            return Ok(());
+        }
+        if self.received.is_empty() {
+            let rest = self.read_heads(c, &scratch[..n])?;
+            if !rest.is_empty() {
+                self.received = worker.buffer();
+                self.received.extend_from_slice(rest);
+            }
+        } else {
+            self.received.extend_from_slice(&scratch[..n]);
+            let received = std::mem::take(&mut self.received);
+            let rest = self.read_heads(c, &received)?.len();
+            let used = received.len() - rest;
+            self.received = received;
+            self.received.drain(..used);
+        }
+        if self.received.len() > c.worker.settings.max_head_bytes {
+            return Err(Failure::Fault(http1::BadResponse::TooLarge.into()));
+        }
+        Ok(())
+    }
+
+    /// Reads interim heads and the final one, which takes the rest of the bytes with it. What is left is half a head.
+    fn read_heads<'b>(&mut self, c: &mut Connection, mut bytes: &'b [u8]) -> Result<&'b [u8], Failure> {
+        while !bytes.is_empty() {
+            let mut slots = field_slots();
+            let Some(head) = http1::parse_response(bytes, self.plan.to_head, &mut slots)
+                .map_err(|e| Failure::Fault(e.into()))?
+            else {
+                return Ok(bytes);
+            };
+            let rest = &bytes[head.len..];
+            match head.status {
+                101 if !self.plan.upgrade => return Err(Failure::Fault(Fault::Unasked)),
+                101 => return Err(self.switch(c, &head, rest)),
+                100..200 => self.pass_interim(c, &head)?,
+                _ => {
+                    self.begin(c, &head, rest)?;
+                    return Ok(&[]);
+                }
+            }
+            bytes = rest;
+        }
+        Ok(bytes)
+    }
+
+    /// A 1xx is passed to who can read it (RFC 9110 §15.2) and is never the response.
+    fn pass_interim(
+        &mut self,
+        c: &mut Connection,
+        head: &http1::ResponseHead<'_, '_>,
+    ) -> Result<(), Failure> {
+        if self.plan.version == Version::Http10 {
+            return Ok(());
+        }
+        let mut out = c.worker.buffer();
+        service::write_interim(head, &mut out);
+        let sent = c.unsent.send(&c.stream, &[&out]);
+        c.worker.give_back(out);
+        sent.map_err(|_| Failure::Gone)
+    }
+
+    fn switch(&mut self, c: &mut Connection, head: &http1::ResponseHead<'_, '_>, rest: &[u8]) -> Failure {
+        let mut out = Vec::new();
+        service::write_interim(head, &mut out);
+        if c.unsent.send(&c.stream, &[&out, rest]).is_err() {
+            return Failure::Gone;
+        }
+        self.plan
+            .settle(&c.worker, &exchange::Response::read(101, head.fields));
+        c.worker.metrics.response(101);
+        Failure::Switched
+    }
+
+    /// The final head: what the request was is settled now, and the response begins.
+    fn begin(
+        &mut self,
+        c: &mut Connection,
+        head: &http1::ResponseHead<'_, '_>,
+        rest: &[u8],
+    ) -> Result<(), Failure> {
+        let worker = std::rc::Rc::clone(&c.worker);
+        let to = {
+            let mut out = worker.assembly.borrow_mut();
+            out.clear();
+            service::write_response(&worker, &self.plan, head, !self.upload.is_done(), &mut out)
+        };
+        let keep = self.keep(c, head);
+        self.down = Some(Response {
+            body: head.body.clone(),
+            to,
+            trailers: Vec::new(),
+            keep,
+        });
+        if let Err(failure) = self.pass_down(c, rest) {
+            // A fault after this head (a malformed chunk right behind it) still met a client that got the head.
+            if matches!(failure, Failure::Gone) {
+                self.down = None;
+                return Err(failure);
+            }
+            self.settle(c, head);
+            return Err(failure);
+        }
+        self.settle(c, head);
+        self.arm(c);
+        Ok(())
+    }
+
+    fn settle(&self, c: &Connection, head: &http1::ResponseHead<'_, '_>) {
+        self.plan
+            .settle(&c.worker, &exchange::Response::read(head.status, head.fields));
+        c.worker.metrics.response(head.status);
+    }
+
+    /// How long the connection may be kept after this response, if at all.
+    fn keep(&self, c: &Connection, head: &http1::ResponseHead<'_, '_>) -> Option<Duration> {
+        let connection = headers::Connection::read(head.fields);
+        let persists = match head.version {
+            Version::Http11 => !connection.close(),
+            Version::Http10 => connection.keep_alive() && !connection.close(),
+        };
+        if !persists || head.last || matches!(head.body, Body::UntilClose) {
+            return None;
+        }
+        let keep = c.worker.settings.app.keep_alive;
+        let told = head
+            .fields
+            .iter()
+            .find(|f| f.name.len() == 10 && f.name.eq_ignore_ascii_case("keep-alive"))
+            .and_then(|f| pool::keep_alive_hint(f.value));
+        Some(told.map_or(keep, |t| t.min(keep)))
+    }
+
+    /// Passes a piece of the body on, behind what the assembly holds.
+    fn pass_down(&mut self, c: &mut Connection, mut bytes: &[u8]) -> Result<(), Failure> {
+        let Some(down) = &mut self.down else { return Ok(()) };
+        let mut out = c.worker.assembly.borrow_mut();
+        if !down.to.chunked && !matches!(down.body, Body::Chunked(_)) {
+            let step = down
+                .body
+                .step(bytes, &mut down.trailers)
+                .map_err(|e| Failure::Fault(Fault::ResponseBody(e)))?;
+            if step.used < bytes.len() {
+                down.keep = None;
+            }
+            let sent = if out.is_empty() {
+                c.unsent.send(&c.stream, &[step.data])
+            } else if is_small(out.len(), step.data.len()) {
+                out.extend_from_slice(step.data);
+                c.unsent.send(&c.stream, &[&out])
+            } else {
+                c.unsent.send(&c.stream, &[&out, step.data])
+            };
+            return sent.map_err(|_| Failure::Gone);
+        }
+        let mut fault = None;
+        while !bytes.is_empty() && !down.body.is_done() {
+            match down.body.step(bytes, &mut down.trailers) {
+                Ok(step) if down.to.chunked => {
+                    http1::write_chunk(step.data, &mut out);
+                    bytes = &bytes[step.used..];
+                }
+                Ok(step) => {
+                    out.extend_from_slice(step.data);
+                    bytes = &bytes[step.used..];
+                }
+                Err(e) => {
+                    fault = Some(Failure::Fault(Fault::ResponseBody(e)));
+                    break;
+                }
+            }
+        }
+        if !bytes.is_empty() {
+            down.keep = None;
+        }
+        if down.body.is_done() && down.to.chunked {
+            http1::write_last_chunk(&down.trailers, headers::may_be_trailer, &mut out);
+        }
+        c.unsent.send(&c.stream, &[&out]).map_err(|_| Failure::Gone)?;
+        fault.map_or(Ok(()), Err)
+    }
+
+    /// The app's connection ended: before a response, at the end of one, or in the middle.
+    fn app_ended(&mut self, c: &mut Connection) -> Result<(), Failure> {
+        let Some(down) = &mut self.down else {
+            return Err(if self.received.is_empty() {
+                Failure::Lost { untouched: false }
+            } else {
+                Failure::Fault(Fault::Cut)
+            });
+        };
+        if down.body != Body::UntilClose {
+            return Err(Failure::Fault(Fault::Cut));
+        }
+        down.body = Body::Done;
+        if down.to.chunked {
+            c.unsent
+                .send(&c.stream, &[b"0\r\n\r\n"])
+                .map_err(|_| Failure::Gone)?;
+            self.arm(c);
+        }
+        Ok(())
+    }
+
+    /// The response has reached the client's socket whole.
+    fn finish(&mut self, c: &mut Connection, app: Stream) -> After {
+        let Some(down) = &self.down else {
+            return After::Close;
+        };
+        let uploaded = self.upload.is_done() && self.to_app.is_empty();
+        if let Some(keep) = down.keep
+            && uploaded
+        {
+            c.worker.pool.give(app, Instant::now(), keep);
+        }
+        match down.to.close {
+            false => After::KeepAlive,
+            true => After::Linger,
+        }
+    }
+
+    /// Answers in the app's place, or, where its response had begun, ends the connection so that the client sees that
+    /// the response is cut.
+    fn fail(&mut self, c: &mut Connection, fault: &Fault) -> After {
+        if self.down.is_some() {
+            c.worker.reporter.report(fault, None, &c.worker.metrics);
+            return After::Close;
+        }
+        let close = !self.plan.keep_alive || !self.upload.is_done() || self.plan.version == Version::Http10;
+        let response = fault.response(self.plan.to_head, close);
+        let sent = c.unsent.send(&c.stream, &[&response]).is_ok();
+        if sent {
+            let told = exchange::Response {
+                status: fault.status(),
+                ..exchange::Response::default()
+            };
+            self.plan.settle(&c.worker, &told);
+            c.worker.metrics.response(fault.status());
+        } else {
+            self.plan.abort(&c.worker);
+        }
+        c.worker
+            .reporter
+            .report(fault, sent.then(|| fault.status()), &c.worker.metrics);
+        match (sent, close) {
+            (false, _) => After::Close,
+            (true, false) if c.unsent.is_empty() => After::KeepAlive,
+            (true, _) => After::Linger,
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The queue's directory while this process holds its lock: which files are there, how they come and go.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    Millis,
+    disk::{Disk, Lock},
+    frame::{HEADER, Name},
+    segment::{Place, Segment},
+    sync::{Syncer, Target},
+};
+
+pub(super) const LOCK: &str = "lock";
+
+/// Why the disk can't be used; what the alarm says.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// A call failed. It is made again within seconds.
+    #[error("{doing} {} failed: {error}", path.display())]
+    Call {
+        doing: &'static str,
+        path: PathBuf,
+        error: io::Error,
+    },
+    /// Another process holds the lock. It is tried again within seconds: that process may be about to end.
+    #[error("{} is in use by another process", .0.display())]
+    InUse(PathBuf),
+    /// What came into being in memory, while another process wrote here, has numbers that its files have too. It is
+    /// tried again when that has ended.
+    #[error("{} has newer files than this process", .0.display())]
+    Overtaken(PathBuf),
+    /// The directory has become free; what is in it comes first. It is tried again once that has been recovered.
+    #[error("what is in {} has yet to be recovered", .0.display())]
+    Unread(PathBuf),
+}
+
+impl Failure {
+    pub(super) fn call(doing: &'static str, path: &Path, error: io::Error) -> Self {
+        Self::Call {
+            doing,
+            path: path.to_owned(),
+            error,
+        }
+    }
+}
+
+/// A segment file that was there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Listed {
+    pub(super) name: Name,
+    pub(super) length: u64,
+    pub(super) modified: Millis,
+}
+
+/// The segment files, oldest first.
+pub(super) fn list(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<Listed>> {
+    let mut files: Vec<_> = disk
+        .list(dir)?
+        .into_iter()
+        .filter_map(|entry| {
+            let (length, modified) = (entry.length, entry.modified);
+            Name::parse(&entry.name).map(|name| Listed {
+                name,
+                length,
+                modified,
+            })
+        })
+        .collect();
+    files.sort_by_key(|file| file.name);
+    // Two of one number were never written. The later name is left alone.
+    files.dedup_by_key(|file| file.name.number);
+    Ok(files)
+}
+
+pub(super) struct Directory {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    pub(super) syncer: Syncer,
+    /// The newest file once it is over: kept, with its header alone, so that its number is not given out again.
+    keeper: Option<Name>,
+    /// Files without use that could not be removed so far.
+    garbage: Vec<Name>,
+    _lock: Lock,
+}
+
+impl Directory {
+    /// Makes and locks the directory, and lists it.
+    pub(super) fn attach(
+        disk: &Arc<dyn Disk>,
+        path: &Path,
+        own_thread: bool,
+    ) -> Result<(Self, Vec<Listed>), Failure> {
+        disk.create_dir(path)
+            .map_err(|error| Failure::call("creating", path, error))?;
+        let lock_path = path.join(LOCK);
+        let lock = disk.lock(&lock_path).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => Failure::InUse(path.to_owned()),
+            _ => Failure::call("locking", &lock_path, error),
+        })?;
+        let files = list(&**disk, path).map_err(|error| Failure::call("listing", path, error))?;
+        let directory = Self {
+            disk: Arc::clone(disk),
+            path: path.to_owned(),
+            syncer: Syncer::start(disk, path, own_thread),
+            keeper: None,
+            garbage: Vec::new(),
+            _lock: lock,
+        };
+        Ok((directory, files))
+    }
+
+    pub(super) fn open(&self, name: Name) -> Result<Arc<Target>, Failure> {
+        let path = self.path_of(name);
+        match self.disk.open(&path) {
+            Ok(handle) => Ok(Target::new(handle, path)),
+            Err(error) => Err(Failure::call("opening", &path, error)),
+        }
+    }
+
+    /// A new segment, its file empty.
+    pub(super) fn begin(&mut self, number: u32, now: Millis) -> Result<Segment, Failure> {
+        let name = new_name(number);
+        let target = self.create(name)?;
+        Ok(Segment::new(name, now, Place::File(target)))
+    }
+
+    /// Creates the file; once it is there, the one kept for its number is without use.
+    pub(super) fn create(&mut self, name: Name) -> Result<Arc<Target>, Failure> {
+        let path = self.path_of(name);
+        let handle = self
+            .disk
+            .create(&path)
+            .map_err(|error| Failure::call("creating", &path, error))?;
+        self.syncer.directory();
+        // A file of that name may have been given up before; it is in use now.
+        self.garbage.extend(self.keeper.take());
+        self.garbage.retain(|&other| other != name);
+        self.sweep();
+        Ok(Target::new(handle, path))
+    }
+
+    /// Ends a segment's file. The newest one is cut back instead, which takes no room on a full disk either.
+    pub(super) fn remove(&mut self, segment: &Segment, newest: bool) -> Result<(), Failure> {
+        let path = self.path_of(segment.name);
+        if newest && let Place::File(target) = &segment.place {
+            let cut = target.handle.truncate(u64::from(segment.end).min(HEADER as u64));
+            cut.map_err(|error| Failure::call("cutting", &path, error))?;
+            self.syncer.file(target);
+            self.keeper = Some(segment.name);
+            return Ok(());
+        }
+        self.unlink(segment.name)
+    }
+
+    pub(super) fn unlink(&mut self, name: Name) -> Result<(), Failure> {
+        let path = self.path_of(name);
+        match self.disk.remove(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Failure::call("removing", &path, error))
+            }
+            _ => {
+                self.syncer.directory();
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives up a segment's file that no record got into; it keeps the number.
+    pub(super) fn abandon(&mut self, segment: &Segment) {
+        if let Place::File(target) = &segment.place {
+            // What may stand there is no whole header with a record, so it does no harm if it stays.
+            drop(target.handle.truncate(0));
+        }
+        self.garbage.extend(self.keeper.replace(segment.name));
+    }
+
+    /// Removes a file that holds nothing that is not elsewhere; later, if not now.
+    pub(super) fn discard(&mut self, target: &Target, name: Name) {
+        drop(target.handle.truncate(0));
+        self.garbage.push(name);
+        self.sweep();
+    }
+
+    /// Removes what could not be removed before.
+    pub(super) fn sweep(&mut self) {
+        let before = self.garbage.len();
+        self.garbage.retain(|name| {
+            let removed = self.disk.remove(&self.path.join(name.to_string()));
+            removed.is_err_and(|error| error.kind() != io::ErrorKind::NotFound)
+        });
+        if self.garbage.len() < before {
+            self.syncer.directory();
+        }
+    }
+
+    /// Syncs what is left, and unlocks.
+    pub(super) fn close(mut self) {
+        self.sweep();
+        self.syncer.close();
+    }
+
+    fn path_of(&self, name: Name) -> PathBuf {
+        self.path.join(name.to_string())
+    }
+}
+
+/// A name with a salt that nobody can guess.
+pub(super) fn new_name(number: u32) -> Name {
+    Name {
+        number,
+        salt: RandomState::new().hash_one(number),
+    }
+}

@@ -1,0 +1,157 @@
+//! What earlier processes left.
+
+use std::sync::Arc;
+
+use super::{
+    Millis, Pending, Position, Queue, Recovered,
+    directory::{Failure, Listed},
+    frame::Header,
+    scan::{self, Found, Window},
+    segment::{Place, Seal, Segment},
+    sync::Target,
+};
+
+/// More would tell no more.
+const MAX_NOTES: usize = 16;
+
+impl Queue {
+    /// Reports what has not ended, oldest first. To be called after [`open`](Self::open), before the first
+    /// [`append`](Self::append), and again whenever [`needs_recovery`](Self::needs_recovery) says so after a
+    /// [`tick`](Self::tick): until then the disk is not used.
+    pub fn recover(&mut self, now: Millis, each: &mut dyn FnMut(Pending)) -> Recovered {
+        self.now = self.now.max(now);
+        let unread = std::mem::take(&mut self.unread);
+        let mut recovered = Recovered::default();
+        let mut window = Window::new();
+        let length: u64 = unread.iter().map(|file| file.length).sum();
+        let mut excess = length.saturating_sub(self.disk_limit.bytes);
+        let mut found = Vec::with_capacity(unread.len());
+        for file in &unread {
+            let Some((mut segment, records)) = self.read_segment(file, &mut window, &mut recovered) else {
+                continue;
+            };
+            let over_age = self.is_over_age(segment.created);
+            let pending = u64::from(segment.pending);
+            if over_age || excess > 0 {
+                // Unreported it has no use, and the flush below removes it.
+                segment.pending = 0;
+                *if over_age {
+                    &mut recovered.expired
+                } else {
+                    &mut recovered.evicted
+                } += pending;
+            } else {
+                recovered.pending += pending;
+                for record in records
+                    .iter()
+                    .filter(|record| !segment.ended.contains(record.offset))
+                {
+                    let position = Position::new(segment.number(), record.offset);
+                    each(Pending {
+                        position,
+                        key: record.key,
+                        at: record.at,
+                        tag: record.tag,
+                    });
+                }
+            }
+            if segment.pending == 0 {
+                excess = excess.saturating_sub(file.length);
+            }
+            found.push(segment);
+        }
+        // What has come into being meanwhile has greater numbers.
+        for segment in found.into_iter().rev() {
+            self.segments.push_front(segment);
+        }
+        self.flush();
+        if let Some(trouble) = &mut self.trouble {
+            // What is in memory can follow now.
+            trouble.retry_at = self.now;
+        }
+        recovered.notes.truncate(MAX_NOTES);
+        recovered
+    }
+
+    /// Whether files are there to be recovered: after the start, and when a process ended that had the directory
+    /// locked.
+    pub fn needs_recovery(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// The segment, and its records whether they have ended or not. `None`: not ours to touch.
+    fn read_segment(
+        &self,
+        file: &Listed,
+        window: &mut Window,
+        recovered: &mut Recovered,
+    ) -> Option<(Segment, Vec<Found>)> {
+        let notes = &mut recovered.notes;
+        let mut closed = |reason: String| {
+            notes.push(format!("{reason}; the file is left there"));
+            Some((
+                Segment::closed(file.name, file.modified.min(self.now), file.length),
+                Vec::new(),
+            ))
+        };
+        let (target, length) = match self.open_file(file) {
+            Ok(opened) => opened,
+            Err(failure) => return closed(failure.to_string()),
+        };
+        let mut contents = scan::read(&*target.handle, file.name.seed(), length, window, &mut |_, _| {});
+        if contents.faults > 0 && contents.records.is_empty() {
+            return closed(format!("reading {} failed", target.path.display()));
+        }
+        if contents.faults > 0 {
+            // Today's failure may be over tomorrow: nothing is cut off nor written over.
+            notes.push(format!("parts of {} can't be read", target.path.display()));
+            contents.end = u32::try_from(length).unwrap_or(u32::MAX);
+            contents.tail = false;
+        }
+        let path = target.path.display();
+        let created = match contents.header {
+            Header::Ours(created) => created,
+            Header::OtherVersion(version) => {
+                notes.push(format!(
+                    "{path} is of version {version} of the format; the file is left there"
+                ));
+                return None;
+            }
+            Header::Damaged => contents
+                .records
+                .iter()
+                .map(|found| found.at)
+                .min()
+                .unwrap_or(file.modified),
+        };
+        if contents.corrupt > 0 {
+            notes.push(format!(
+                "{path} is damaged: records of it can't be read, {} in number",
+                contents.corrupt
+            ));
+            recovered.corrupt += u64::from(contents.corrupt);
+        }
+        let segment = Segment {
+            end: contents.end,
+            sequence: contents.sequence,
+            pending: contents.pending,
+            ended: contents.ended,
+            unnoted: (contents.corrupt > 0).then_some(contents.noted),
+            seal: Seal::Written,
+            tail: contents.tail,
+            ..Segment::new(file.name, created.min(self.now), Place::File(Arc::clone(&target)))
+        };
+        Some((segment, contents.records))
+    }
+
+    fn open_file(&self, file: &Listed) -> Result<(Arc<Target>, u64), Failure> {
+        // Files are listed only once the directory is attached.
+        let Some(directory) = &self.directory else {
+            return Err(Failure::Unread(file.name.to_string().into()));
+        };
+        let target = directory.open(file.name)?;
+        let length = target.handle.length();
+        let length = length.map_err(|error| Failure::call("opening", &target.path, error))?;
+        Ok((target, length))
+    }
+}

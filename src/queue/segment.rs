@@ -1,0 +1,236 @@
+//! A segment: a file's worth of records, in the file or not yet. The bytes are the same in both places, so a segment
+//! in memory becomes a file by being written, and the positions of its records stay.
+
+use std::sync::Arc;
+
+use super::{
+    Millis,
+    directory::{Directory, Failure},
+    disk::write_all_at,
+    frame::{self, ENDED, HEAD, Kind, MAX_BODY, Name, RECORD},
+    sync::Target,
+};
+
+/// The offsets of records that ended, one bit for each 32 bytes of file: no two records start within 32 bytes.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    words: Vec<u64>,
+    count: u32,
+}
+
+const CELL: u32 = 32;
+const _: () = assert!(RECORD as u32 > CELL, "two records would share a bit");
+
+impl Ended {
+    /// Says whether it is news.
+    pub(super) fn insert(&mut self, offset: u32) -> bool {
+        let (word, bit) = Self::place(offset);
+        if word >= self.words.len() {
+            self.words.resize(word + 1, 0);
+        }
+        let news = self.words[word] & bit == 0;
+        self.words[word] |= bit;
+        self.count += u32::from(news);
+        news
+    }
+
+    pub(super) fn contains(&self, offset: u32) -> bool {
+        let (word, bit) = Self::place(offset);
+        self.words.get(word).is_some_and(|&bits| bits & bit != 0)
+    }
+
+    pub(super) fn count(&self) -> u32 {
+        self.count
+    }
+
+    fn place(offset: u32) -> (usize, u64) {
+        let cell = offset / CELL;
+        ((cell / 64) as usize, 1 << (cell % 64))
+    }
+}
+
+/// Where a segment's bytes are.
+pub(super) enum Place {
+    Memory(Vec<u8>),
+    File(Arc<Target>),
+    /// In a file that can't be opened; all that can be done with it is to remove it in its time.
+    Closed,
+}
+
+pub(super) struct Segment {
+    pub(super) name: Name,
+    /// What its checks start from.
+    pub(super) seed: u32,
+    pub(super) created: Millis,
+    /// Where the next frame goes; 0: not even the header is there.
+    pub(super) end: u32,
+    /// How many records were ever written: the next one's sequence number.
+    pub(super) sequence: u32,
+    /// How many records have not ended.
+    pub(super) pending: u32,
+    pub(super) ended: Ended,
+    /// Ended, and the file does not say so yet.
+    pub(super) unwritten: Vec<u32>,
+    /// Damaged records, counted, and the file does not say so yet.
+    pub(super) unnoted: Option<u32>,
+    pub(super) seal: Seal,
+    /// Something stands after `end` that has to be cut off before anything is written.
+    pub(super) tail: bool,
+    pub(super) place: Place,
+}
+
+/// Whether records may still follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seal {
+    Open,
+    /// None may, and the file does not say so yet.
+    Due,
+    Written,
+}
+
+impl Segment {
+    pub(super) fn new(name: Name, created: Millis, place: Place) -> Self {
+        Self {
+            name,
+            seed: name.seed(),
+            created,
+            end: 0,
+            sequence: 0,
+            pending: 0,
+            ended: Ended::default(),
+            unwritten: Vec::new(),
+            unnoted: None,
+            seal: Seal::Open,
+            tail: false,
+            place,
+        }
+    }
+
+    /// One whose file can't be opened.
+    pub(super) fn closed(name: Name, created: Millis, length: u64) -> Self {
+        let end = u32::try_from(length).unwrap_or(u32::MAX);
+        Self {
+            end,
+            seal: Seal::Written,
+            ..Self::new(name, created, Place::Closed)
+        }
+    }
+
+    pub(super) fn number(&self) -> u32 {
+        self.name.number
+    }
+
+    pub(super) fn in_memory(&self) -> bool {
+        matches!(self.place, Place::Memory(_))
+    }
+
+    /// The bytes that it takes up or may yet, when each of its records ends on its own: so that an acknowledgement
+    /// always finds its room within the bound.
+    pub(super) fn weight(&self) -> u64 {
+        let open = u64::from(self.pending) + self.unwritten.len() as u64;
+        u64::from(self.end) + open * ENDED as u64 + HEAD as u64
+    }
+
+    /// Says whether it is news. A second `finish` of the same record changes nothing.
+    pub(super) fn finish(&mut self, offset: u32) -> bool {
+        if self.pending == 0 || offset >= self.end || !self.ended.insert(offset) {
+            return false;
+        }
+        self.pending -= 1;
+        self.unwritten.push(offset);
+        true
+    }
+
+    pub(super) fn seal(&mut self) {
+        if self.seal == Seal::Open {
+            self.seal = Seal::Due;
+        }
+    }
+
+    /// Whether there is no more use for it.
+    pub(super) fn is_over(&self) -> bool {
+        self.pending == 0 && self.seal != Seal::Open && !matches!(self.place, Place::Closed)
+    }
+
+    pub(super) fn has_news(&self) -> bool {
+        !self.unwritten.is_empty() || self.unnoted.is_some() || self.seal == Seal::Due
+    }
+
+    /// The frames that tell the file what it does not say yet.
+    pub(super) fn write_news(&self, out: &mut Vec<u8>) {
+        for offsets in self.unwritten.chunks(MAX_BODY / 4) {
+            frame::write(out, self.seed, Kind::Ended, self.sequence, |out| {
+                out.extend(offsets.iter().flat_map(|offset| offset.to_le_bytes()));
+            });
+        }
+        if let Some(noted) = self.unnoted {
+            frame::write(out, self.seed, Kind::Noted, self.sequence, |out| {
+                out.extend_from_slice(&noted.to_le_bytes());
+            });
+        }
+        if self.seal == Seal::Due {
+            frame::write(out, self.seed, Kind::Sealed, self.sequence, |_| {});
+        }
+    }
+
+    /// They are written.
+    pub(super) fn news_written(&mut self) {
+        self.unwritten.clear();
+        self.unnoted = None;
+        if self.seal == Seal::Due {
+            self.seal = Seal::Written;
+        }
+    }
+
+    /// Appends the bytes, all or none. In memory that can't fail.
+    pub(super) fn write(&mut self, bytes: &[u8], directory: Option<&mut Directory>) -> Result<(), Failure> {
+        match &mut self.place {
+            Place::Memory(held) => held.extend_from_slice(bytes),
+            Place::File(target) => {
+                let end = u64::from(self.end);
+                if self.tail {
+                    let cut = target.handle.truncate(end);
+                    cut.map_err(|error| Failure::call("cutting", &target.path, error))?;
+                    self.tail = false;
+                }
+                if let Err(error) = write_all_at(&*target.handle, bytes, end) {
+                    self.tail = target.handle.truncate(end).is_err();
+                    return Err(Failure::call("writing", &target.path, error));
+                }
+                if let Some(directory) = directory {
+                    directory.syncer.file(target);
+                }
+            }
+            Place::Closed => {}
+        }
+        self.end += bytes.len() as u32;
+        Ok(())
+    }
+
+    /// Writes the header alone.
+    pub(super) fn begin(&mut self, directory: &mut Directory) -> Result<(), Failure> {
+        let mut header = Vec::new();
+        frame::write_header(&mut header, self.seed, self.created);
+        self.write(&header, Some(directory))
+    }
+
+    /// Becomes that file, which is empty. If writing fails it stays in memory as it was.
+    pub(super) fn move_to(&mut self, target: &Arc<Target>, directory: &mut Directory) -> Result<(), Failure> {
+        let Place::Memory(bytes) = &mut self.place else {
+            return Ok(());
+        };
+        let mut image = std::mem::take(bytes);
+        let length = image.len();
+        self.write_news(&mut image);
+        if let Err(error) = write_all_at(&*target.handle, &image, 0) {
+            image.truncate(length);
+            self.place = Place::Memory(image);
+            return Err(Failure::call("writing", &target.path, error));
+        }
+        self.end = image.len() as u32;
+        self.news_written();
+        self.place = Place::File(Arc::clone(target));
+        directory.syncer.file(target);
+        Ok(())
+    }
+}

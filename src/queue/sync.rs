@@ -1,0 +1,196 @@
+//! `fdatasync`, on a thread of its own, so that neither an append nor a send waits for it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::{self, Receiver, Sender},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use super::{
+    directory::Failure,
+    disk::{Disk, Handle},
+};
+
+/// The least time from one sync's start to the next one's.
+pub(super) const EVERY: Duration = Duration::from_millis(150);
+
+/// An open segment file.
+pub(super) struct Target {
+    pub(super) handle: Arc<dyn Handle>,
+    pub(super) path: PathBuf,
+    /// Whether a sync that has yet to start will cover what has been written.
+    asked: AtomicBool,
+}
+
+impl Target {
+    pub(super) fn new(handle: Arc<dyn Handle>, path: PathBuf) -> Arc<Self> {
+        Arc::new(Self {
+            handle,
+            path,
+            asked: AtomicBool::new(false),
+        })
+    }
+}
+
+/// What is to be synced.
+enum Job {
+    File(Arc<Target>),
+    /// Its entries: after a file was created or removed.
+    Directory,
+}
+
+/// Asked by the queue after each write; does it at most once in [`EVERY`].
+pub(super) struct Syncer {
+    worker: Worker,
+    /// Each directory or file counts once, however often it was asked for before its sync starts.
+    asked: u64,
+    done: Arc<AtomicU64>,
+    failed: Receiver<Failure>,
+}
+
+enum Worker {
+    Thread {
+        jobs: Sender<Job>,
+        thread: JoinHandle<()>,
+    },
+    /// Where no thread could be started, and in tests: at each tick, by the owner itself.
+    Owner { jobs: Vec<Job>, files: Files },
+}
+
+/// What the syncing itself needs.
+struct Files {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    done: Arc<AtomicU64>,
+    failed: Sender<Failure>,
+}
+
+impl Syncer {
+    pub(super) fn start(disk: &Arc<dyn Disk>, dir: &Path, own_thread: bool) -> Self {
+        let done = Arc::new(AtomicU64::new(0));
+        let (report, failed) = mpsc::channel();
+        let files = || Files {
+            disk: Arc::clone(disk),
+            dir: dir.to_owned(),
+            done: Arc::clone(&done),
+            failed: report.clone(),
+        };
+        let thread = own_thread.then(|| {
+            let (jobs, taken) = mpsc::channel();
+            let files = files();
+            let builder = thread::Builder::new().name("gatecount-sync".into());
+            builder
+                .spawn(move || files.serve(&taken))
+                .map(|thread| Worker::Thread { jobs, thread })
+        });
+        let worker = match thread {
+            Some(Ok(worker)) => worker,
+            _ => Worker::Owner {
+                jobs: Vec::new(),
+                files: files(),
+            },
+        };
+        Self {
+            worker,
+            asked: 0,
+            done,
+            failed,
+        }
+    }
+
+    /// The file was written to.
+    pub(super) fn file(&mut self, target: &Arc<Target>) {
+        if !target.asked.swap(true, Ordering::AcqRel) {
+            self.ask(Job::File(Arc::clone(target)));
+        }
+    }
+
+    /// A file was created or removed.
+    pub(super) fn directory(&mut self) {
+        self.ask(Job::Directory);
+    }
+
+    fn ask(&mut self, job: Job) {
+        self.asked += 1;
+        match &mut self.worker {
+            // The thread ends only when the sender is dropped.
+            Worker::Thread { jobs, .. } => drop(jobs.send(job)),
+            Worker::Owner { jobs, .. } => jobs.push(job),
+        }
+    }
+
+    /// Where the owner syncs itself, it does so now. Says what has failed since the last call.
+    pub(super) fn tick(&mut self) -> Option<Failure> {
+        if let Worker::Owner { jobs, files } = &mut self.worker
+            && !jobs.is_empty()
+        {
+            files.sync(std::mem::take(jobs));
+        }
+        // One is enough to know; more would tell the same.
+        self.failed.try_iter().last()
+    }
+
+    /// Whether all that was written would survive a power cut.
+    pub(super) fn is_done(&self) -> bool {
+        self.done.load(Ordering::Acquire) == self.asked
+    }
+
+    /// Syncs what is left, now.
+    pub(super) fn close(self) {
+        match self.worker {
+            Worker::Thread { jobs, thread } => {
+                drop(jobs);
+                // It can't have panicked; and if it had, there is nothing left to be done.
+                drop(thread.join());
+            }
+            Worker::Owner { jobs, files } => files.sync(jobs),
+        }
+    }
+}
+
+impl Files {
+    fn serve(&self, taken: &Receiver<Job>) {
+        let mut last: Option<Instant> = None;
+        while let Ok(first) = taken.recv() {
+            let mut jobs = vec![first];
+            let due = last.map_or_else(Instant::now, |last| last + EVERY);
+            while let Ok(job) = taken.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                jobs.push(job);
+            }
+            last = Some(Instant::now());
+            self.sync(jobs);
+        }
+    }
+
+    /// Files first: an entry that survives has its content then.
+    fn sync(&self, jobs: Vec<Job>) {
+        let count = jobs.len() as u64;
+        let mut directory = false;
+        for job in jobs {
+            match job {
+                Job::Directory => directory = true,
+                Job::File(target) => {
+                    // Before the sync: what is written from here on asks for another one.
+                    target.asked.swap(false, Ordering::AcqRel);
+                    self.report("syncing", &target.path, target.handle.sync());
+                }
+            }
+        }
+        if directory {
+            self.report("syncing", &self.dir, self.disk.sync_dir(&self.dir));
+        }
+        self.done.fetch_add(count, Ordering::AcqRel);
+    }
+
+    fn report(&self, doing: &'static str, path: &Path, result: std::io::Result<()>) {
+        if let Err(error) = result {
+            // Nobody listens after the queue is closed.
+            drop(self.failed.send(Failure::call(doing, path, error)));
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Calls that fail, a disk without room, the bound.
+
+use std::io::ErrorKind;
+
+use super::{MAX_BYTES, Owner, Settings, double::Plan, settings};
+
+/// What is promised of the files' length.
+const BOUND: usize = (MAX_BYTES + MAX_BYTES / 8) as usize;
+
+fn live(owner: &mut Owner) {
+    for round in 0..6 {
+        owner.append(30);
+        owner.finish(3);
+        owner.flush();
+        owner.append(10);
+        owner.tick(700);
+        owner.read_all_that_can_be();
+        owner.append(60 + 100 * (round % 3));
+        owner.tick(700);
+        if round == 2 {
+            owner.close();
+            owner.open();
+        }
+    }
+}
+
+/// Within five seconds it is durable again, and what was in memory is too.
+fn recovers(owner: &mut Owner) {
+    owner.disk.plan(Plan::Work);
+    owner.disk.limit(None);
+    for _ in 0..25 {
+        owner.tick(200);
+    }
+    assert_eq!(owner.queue().alarm(), None);
+    assert_eq!(owner.in_memory().len(), 0);
+    owner.read_all();
+    owner.append(10);
+    owner.finish(3);
+    owner.flush();
+    owner.kill();
+    owner.open();
+    owner.read_all();
+    owner.finish(1);
+    owner.close();
+    owner.open();
+    assert_eq!(owner.live.len(), owner.recovered.pending as usize);
+    assert!(owner.disk.peak() <= BOUND, "{} bytes", owner.disk.peak());
+}
+
+#[test]
+fn any_call_may_fail_once_or_for_a_while() {
+    let mut whole = Owner::new(settings());
+    live(&mut whole);
+    let calls = whole.disk.calls();
+    assert!(calls > 100, "{calls}");
+    for kind in [ErrorKind::StorageFull, ErrorKind::Other] {
+        // Every call for itself; longer failures from every third one on.
+        let once = (0..calls).map(|from| (from, 1));
+        let for_a_while = (0..calls)
+            .step_by(3)
+            .flat_map(|from| [7, 60].map(|many| (from, many)));
+        for (from, many) in once.chain(for_a_while) {
+            let mut owner = Owner::unopened(settings());
+            owner.disk.plan(Plan::Fail {
+                from,
+                until: from + many,
+                kind,
+            });
+            owner.open();
+            live(&mut owner);
+            recovers(&mut owner);
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_never_worked_is_used_once_it_does() {
+    let mut owner = Owner::unopened(settings());
+    owner.disk.plan(Plan::Fail {
+        from: 0,
+        until: u64::MAX,
+        kind: ErrorKind::PermissionDenied,
+    });
+    owner.open();
+    owner.append(20);
+    owner.tick(100);
+    let alarm = owner.queue().alarm().unwrap();
+    assert!(
+        alarm.contains("/queue") && alarm.contains("permission denied"),
+        "{alarm}"
+    );
+    owner.finish(2);
+    recovers(&mut owner);
+}
+
+#[test]
+fn on_a_full_disk_what_ended_is_removed_and_then_the_disk_is_used_again() {
+    let mut owner = Owner::new(settings());
+    owner.disk.limit(Some(200_000));
+    for _ in 0..20 {
+        owner.append(20);
+        owner.tick(100);
+    }
+    assert!(
+        owner
+            .queue()
+            .alarm()
+            .is_some_and(|alarm| alarm.contains("writing"))
+    );
+    owner.read_all();
+    let full = owner.disk.used();
+    // No room is made but by what ends.
+    owner.finish(1);
+    owner.tick(100);
+    assert!(owner.disk.used() < full);
+    for _ in 0..12 {
+        owner.tick(100);
+    }
+    assert_eq!(owner.queue().alarm(), None);
+    recovers(&mut owner);
+}
+
+#[test]
+fn memory_is_bounded_while_the_disk_is_out_of_use() {
+    let mut owner = Owner::new(settings());
+    owner.append(100);
+    owner.disk.limit(Some(0));
+    for _ in 0..30 {
+        owner.append(50);
+        owner.tick(100);
+    }
+    let in_files = owner.disk.used() as u64;
+    assert!(owner.queue().bytes() <= in_files + MAX_BYTES);
+    assert!(owner.gone > 0);
+    assert!(
+        owner.live.values().any(|&key| key < 100),
+        "what is in the files stays"
+    );
+    owner.read_all();
+    recovers(&mut owner);
+}
+
+#[test]
+fn the_files_never_take_up_more_than_the_limit_and_one_segment() {
+    for every in [1, 2, 30, 1000] {
+        let mut owner = Owner::new(settings());
+        for round in 0..100 {
+            owner.append(20 + round % 50);
+            owner.finish(every);
+            owner.flush();
+            assert!(owner.disk.used() <= BOUND);
+            if round % 10 == 9 {
+                owner.close();
+                owner.open();
+            }
+        }
+        assert!(owner.disk.peak() <= BOUND, "{}", owner.disk.peak());
+        assert_eq!(owner.gone > 0, every > 1, "{every}");
+    }
+}
+
+#[test]
+fn a_lowered_limit_drops_the_oldest_and_goes_on() {
+    let mut owner = Owner::new(Settings {
+        max_bytes: 4 * MAX_BYTES,
+        ..settings()
+    });
+    owner.append(1000);
+    owner.close();
+    owner.settings.max_bytes = MAX_BYTES / 2;
+    owner.open();
+    assert!(
+        owner.recovered.evicted > 0 && owner.recovered.pending > 0,
+        "{:?}",
+        owner.recovered
+    );
+    assert!(
+        owner.live.values().all(|&key| key >= owner.recovered.evicted),
+        "the oldest went"
+    );
+    assert!(owner.disk.used() as u64 <= MAX_BYTES / 2);
+    owner.append(100);
+    owner.read_all();
+    owner.settings.max_bytes = 0;
+    owner.close();
+    owner.open();
+    owner.append(100);
+    owner.read_all();
+    assert!(owner.disk.used() <= 2 * (64 << 10));
+}
+
+#[test]
+fn a_directory_in_use_is_taken_over_when_it_is_free() {
+    let mut first = Owner::new(settings());
+    first.append(100);
+    let mut second = Owner::on(first.disk.clone(), settings());
+    let alarm = second.queue().alarm().unwrap();
+    assert!(alarm.contains("in use by another process"), "{alarm}");
+    second.next_key = 1000;
+    second.append(10);
+    second.tick(2000);
+    assert!(second.queue().alarm().is_some());
+    first.append(100);
+    first.close();
+    second.left = first.left;
+    second.tick(1000);
+    assert_eq!(second.queue().alarm(), None);
+    assert_eq!(second.recovered.pending, 200);
+    second.append(10);
+    second.read_all();
+    second.kill();
+    second.open();
+    assert_eq!(second.recovered.pending, 220);
+    second.read_all();
+}

@@ -1,0 +1,225 @@
+//! What the queue does beside its calls: ends written, segments rotated, dropped and removed, a failed disk tried again.
+
+use super::{
+    Gone, Millis, Queue, Why,
+    directory::Failure,
+    segment::{Seal, Segment},
+    store::{RETRY, Trouble},
+};
+
+impl Queue {
+    /// Writes the ends noted so far, with one write a segment, and removes segments that are over.
+    ///
+    /// When this returns, they survive the process, unless there is an [`alarm`](Self::alarm).
+    pub fn flush(&mut self) {
+        if let Err(failure) = self.try_flush() {
+            self.fail(&failure);
+        }
+    }
+
+    fn try_flush(&mut self) -> Result<(), Failure> {
+        self.clear_memory();
+        if self.is_durable() {
+            self.write_news().and_then(|()| self.remove_over())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Time passes: to be called every 100 to 200 ms.
+    pub fn tick(&mut self, now: Millis) {
+        self.now = self.now.max(now);
+        if let Some(failure) = self
+            .directory
+            .as_mut()
+            .and_then(|directory| directory.syncer.tick())
+        {
+            self.fail(&failure);
+        }
+        self.rotate();
+        if let Err(failure) = self.expire().and_then(|()| self.try_flush()) {
+            self.fail(&failure);
+        }
+        if let Some(directory) = &mut self.directory {
+            directory.sweep();
+        }
+        match &self.trouble {
+            Some(trouble) if self.now >= trouble.retry_at => self.retry(),
+            // Even on a full disk what is over goes, and makes room. That it fails is known already.
+            Some(_) => drop(self.remove_over()),
+            None => {}
+        }
+    }
+
+    /// Flushes, syncs, and unlocks the directory. A failed disk is tried once more, and where what was in memory then
+    /// takes the room of what is older, that is told: it is what [`next_gone`](Self::next_gone) would have said.
+    pub fn close(mut self) -> Vec<Gone> {
+        if let Some(active) = self.segments.back_mut() {
+            active.seal();
+        }
+        self.flush();
+        if self.trouble.is_some() {
+            self.retry();
+        }
+        if let Some(directory) = self.directory.take() {
+            directory.close();
+        }
+        self.gone.into()
+    }
+
+    /// The disk is out of use from here on. The segment that records went to takes no more.
+    pub(super) fn fail(&mut self, failure: &Failure) {
+        self.trouble = Some(Trouble {
+            alarm: format!("{failure}; new events are kept in memory alone until that is over"),
+            retry_at: self.now.saturating_add(RETRY),
+        });
+        let Some(active) = self
+            .segments
+            .back_mut()
+            .filter(|active| active.seal == Seal::Open)
+        else {
+            return;
+        };
+        if active.in_memory() {
+            return;
+        }
+        if active.sequence > 0 {
+            active.seal();
+        } else if let Some(empty) = self.segments.pop_back()
+            && let Some(directory) = &mut self.directory
+        {
+            directory.abandon(&empty);
+        }
+    }
+
+    /// Segments in memory need not be full or old to go.
+    fn clear_memory(&mut self) {
+        let never_written = self.home.is_none();
+        self.segments.retain_mut(|segment| {
+            if segment.in_memory() && never_written {
+                segment.unwritten = Vec::new();
+            }
+            !(segment.in_memory() && segment.pending == 0)
+        });
+    }
+
+    fn write_news(&mut self) -> Result<(), Failure> {
+        for segment in &mut self.segments {
+            if segment.is_over() || segment.in_memory() || !segment.has_news() {
+                continue;
+            }
+            self.news.clear();
+            segment.write_news(&mut self.news);
+            segment.write(&self.news, self.directory.as_mut())?;
+            segment.news_written();
+        }
+        Ok(())
+    }
+
+    fn remove_over(&mut self) -> Result<(), Failure> {
+        let mut index = 0;
+        while index < self.segments.len() {
+            if !self.segments[index].in_memory() && self.segments[index].is_over() {
+                self.drop_segment(index, Why::Expired)?;
+            } else {
+                index += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn rotate(&mut self) {
+        let old = self.now.saturating_sub(self.rotate_after);
+        if let Some(active) = self.segments.back_mut()
+            && active.created <= old
+            && active.sequence > 0
+        {
+            active.seal();
+        }
+    }
+
+    fn expire(&mut self) -> Result<(), Failure> {
+        while let Some(index) = self
+            .segments
+            .iter()
+            .position(|segment| self.is_over_age(segment.created))
+        {
+            self.drop_segment(index, Why::Expired)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a segment that was begun then has to go.
+    pub(super) fn is_over_age(&self, created: Millis) -> bool {
+        created.saturating_add(self.max_age) <= self.now
+    }
+
+    /// The disk is in use again if all goes well.
+    fn retry(&mut self) {
+        match self.try_disk() {
+            Ok(()) => self.trouble = None,
+            Err(failure) => self.fail(&failure),
+        }
+    }
+
+    fn try_disk(&mut self) -> Result<(), Failure> {
+        let Some(home) = self.home.clone() else {
+            return Ok(());
+        };
+        if self.directory.is_none() {
+            self.attach(&home)?;
+        }
+        if self.needs_recovery() {
+            return Err(Failure::Unread(home));
+        }
+        // What is over first: it makes room.
+        self.remove_over()?;
+        self.write_news()?;
+        if let Some(active) = self.segments.back_mut() {
+            active.seal();
+        }
+        self.clear_memory();
+        let mut moved = false;
+        while let Some(index) = self.segments.iter().position(Segment::in_memory) {
+            self.move_to_disk(index)?;
+            moved = true;
+        }
+        if moved { Ok(()) } else { self.prove_disk() }
+    }
+
+    fn move_to_disk(&mut self, index: usize) -> Result<(), Failure> {
+        let segment = &self.segments[index];
+        let (number, name) = (segment.number(), segment.name);
+        self.make_room(false, segment.weight(), number)?;
+        let Some(directory) = &mut self.directory else {
+            return Ok(());
+        };
+        let target = directory.create(name)?;
+        // Room was made among those before it.
+        let Ok(index) = self.segments.binary_search_by_key(&number, Segment::number) else {
+            return Ok(());
+        };
+        self.segments[index].move_to(&target, directory).inspect_err(|_| {
+            directory.discard(&target, name);
+        })
+    }
+
+    /// Writes a new segment's header, to see whether writing works.
+    fn prove_disk(&mut self) -> Result<(), Failure> {
+        let number = self.take_number();
+        let Some(directory) = &mut self.directory else {
+            return Ok(());
+        };
+        let mut segment = directory.begin(number, self.now)?;
+        match segment.begin(directory) {
+            Ok(()) => {
+                self.segments.push_back(segment);
+                Ok(())
+            }
+            Err(failure) => {
+                directory.abandon(&segment);
+                Err(failure)
+            }
+        }
+    }
+}

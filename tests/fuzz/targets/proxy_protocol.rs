@@ -1,0 +1,17 @@
+#![no_main]
+
+use gatecount::client::proxy_protocol::{LONGEST, Parsed, parse};
+
+// The first two bytes say where the rest is split.
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let Some((split, bytes)) = bytes.split_first_chunk() else {
+        return;
+    };
+    let whole = parse(bytes);
+    let begun = parse(&bytes[..usize::from(u16::from_be_bytes(*split)).min(bytes.len())]);
+    assert!(begun == whole || begun == Ok(Parsed::Incomplete));
+    if let Ok(Parsed::Header { len, .. }) = whole {
+        assert!(len <= bytes.len() && len <= LONGEST);
+        assert_eq!(parse(&bytes[..len]), whole);
+    }
+});
