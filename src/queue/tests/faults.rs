@@ -175,7 +175,7 @@ fn there_is_room_for_each_end_that_is_yet_to_come() {
     let now = owner.now;
     for _ in 0..400 {
         owner.queue().append(&[record; 50], now, &mut |_, position| {
-            positions.push(position.unwrap())
+            positions.push(position.unwrap());
         });
     }
     // One in a thousand stays, so that its file does.
