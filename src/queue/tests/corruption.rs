@@ -46,6 +46,8 @@ fn opened_after(owner: &Owner, damage: impl FnOnce(&Double)) -> Owner {
 fn goes_on(owner: &mut Owner) {
     assert_eq!(owner.queue().alarm(), None);
     owner.read_all();
+    owner.finish(2);
+    owner.flush();
     owner.append(10);
     owner.kill();
     owner.open();

@@ -60,7 +60,7 @@ fn live(steps: &[Step]) {
             }
             Step::Room(room) => owner.disk.limit(room),
         }
-        assert!(owner.disk.used() as u64 <= MAX_BYTES + MAX_BYTES / 8);
+        assert!(owner.disk.used() as u64 <= MAX_BYTES + 24);
     }
     owner.disk.limit(None);
     owner.tick(1000);
