@@ -62,7 +62,10 @@ pub enum Error {
 /// [`Error`]
 pub fn run(config: Config, sources: &Sources) -> Result<(), Error> {
     telemetry::log(config.log.as_deref())?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::Runtime)?;
     runtime.block_on(async {
         let mut signals = Signals::listen().map_err(Error::Signals)?;
         let sidecar = Sidecar::start(config).await?;
@@ -74,7 +77,7 @@ pub fn run(config: Config, sources: &Sources) -> Result<(), Error> {
 /// A running sidecar.
 pub struct Sidecar {
     config: Config,
-    delivery: Arc<Delivery>,
+    delivery: Delivery,
     proxy: Proxy,
     admin: JoinHandle<()>,
     admin_address: std::net::SocketAddr,
@@ -94,9 +97,14 @@ impl Sidecar {
         say_whom_we_trust(&config);
         let listener = TcpListener::bind(config.admin.address)
             .await
-            .map_err(|source| Error::Admin { at: config.admin.address, source })?;
-        let admin_address =
-            listener.local_addr().map_err(|source| Error::Admin { at: config.admin.address, source })?;
+            .map_err(|source| Error::Admin {
+                at: config.admin.address,
+                source,
+            })?;
+        let admin_address = listener.local_addr().map_err(|source| Error::Admin {
+            at: config.admin.address,
+            source,
+        })?;
 
         let (delivery, outboxes) = delivery::start(
             config.delivery.clone(),
@@ -105,7 +113,6 @@ impl Sidecar {
             config.proxy.workers,
             &registry,
         )?;
-        let delivery = Arc::new(delivery);
         let proxy = proxy::start(&config.proxy, &live(&config), outboxes, &registry)?;
 
         let readiness = Readiness::default();
@@ -124,7 +131,16 @@ impl Sidecar {
         }));
         readiness.turn_on();
         tracing::info!(listen = %proxy.bound(), admin = %admin_address, "listening");
-        Ok(Sidecar { config, delivery, proxy, admin, admin_address, end_admin, readiness, probes })
+        Ok(Sidecar {
+            config,
+            delivery,
+            proxy,
+            admin,
+            admin_address,
+            end_admin,
+            readiness,
+            probes,
+        })
     }
 
     /// Where clients connect.
@@ -168,7 +184,10 @@ impl Sidecar {
         };
         let waiting = self.config.needs_restart(&new);
         if !waiting.is_empty() {
-            tracing::warn!("these keys have changed and wait for a restart: {}", waiting.join(", "));
+            tracing::warn!(
+                "these keys have changed and wait for a restart: {}",
+                waiting.join(", ")
+            );
         }
         self.proxy.handle().reload(&live(&new));
         self.delivery.reload(new.event.clone());
@@ -201,7 +220,11 @@ impl Sidecar {
             tracing::warn!("asked to stop again: connections that are still open are cut");
         }
         self.proxy.stop();
-        let patience = if hurried { Duration::ZERO } else { LAST_SENDS.min(deadline.left()) };
+        let patience = if hurried {
+            Duration::ZERO
+        } else {
+            LAST_SENDS.min(deadline.left())
+        };
         self.delivery.stop(Instant::now() + patience).await;
         drop(self.end_admin);
         // Whoever still reads there has had its answer, or does not matter at this point.
@@ -221,12 +244,19 @@ fn live(config: &Config) -> Arc<Live> {
 fn say_whom_we_trust(config: &Config) {
     let client = &config.client;
     if client.trusted_hops > 0 {
-        tracing::info!("the {} nearest hops are trusted to name the client", client.trusted_hops);
+        tracing::info!(
+            "the {} nearest hops are trusted to name the client",
+            client.trusted_hops
+        );
     } else {
         let ranges: Vec<&str> = client.trust.ranges().collect();
         tracing::info!(
             "trusted to name the client: {}",
-            if ranges.is_empty() { "nobody".to_owned() } else { ranges.join(", ") }
+            if ranges.is_empty() {
+                "nobody".to_owned()
+            } else {
+                ranges.join(", ")
+            }
         );
     }
 }
@@ -236,10 +266,10 @@ fn status(
     readiness: &Readiness,
     proxy: &Proxy,
     admin: std::net::SocketAddr,
-    delivery: &Arc<Delivery>,
+    delivery: &Delivery,
 ) -> admin::Status {
     let (ready, handle) = (readiness.watch(), proxy.handle());
-    let (listen, delivery) = (proxy.bound().to_string(), Arc::clone(delivery));
+    let (listen, delivery) = (proxy.bound().to_string(), delivery.watcher());
     Arc::new(move || {
         let mut status = json!({
             "version": env!("CARGO_PKG_VERSION"),
@@ -252,7 +282,10 @@ fn status(
             (status.as_object_mut(), serde_json::to_value(delivery.status()))
         {
             all.extend(parts);
-            let counts = handle.decision_counts().into_iter().map(|(d, n)| (d.to_owned(), json!(n)));
+            let counts = handle
+                .decision_counts()
+                .into_iter()
+                .map(|(d, n)| (d.to_owned(), json!(n)));
             all.insert("decisions".into(), Value::Object(counts.collect()));
         }
         status

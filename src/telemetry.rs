@@ -12,7 +12,9 @@ const DEFAULT: &str = "info";
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The filter directives can't be read.
-    #[error("the log filter {text:?} can't be read; a level (error, warn, info, debug, trace) or target=level is accepted")]
+    #[error(
+        "the log filter {text:?} can't be read; a level (error, warn, info, debug, trace) or target=level is accepted"
+    )]
     Filter {
         /// As given.
         text: String,
@@ -34,14 +36,21 @@ pub enum Error {
 pub fn log(directives: Option<&str>) -> Result<(), Error> {
     let text = match directives {
         Some(text) => text.to_owned(),
-        None => std::env::var("RUST_LOG").ok().filter(|t| !t.is_empty()).unwrap_or_else(|| DEFAULT.into()),
+        None => std::env::var("RUST_LOG")
+            .ok()
+            .filter(|t| !t.is_empty())
+            .unwrap_or_else(|| DEFAULT.into()),
     };
     let filter = EnvFilter::try_new(&text).map_err(|source| Error::Filter { text, source })?;
     let layers = tracing_subscriber::registry().with(filter);
     if io::stderr().is_terminal() {
-        layers.with(fmt::layer().with_writer(io::stderr).with_target(false)).try_init()?;
+        layers
+            .with(fmt::layer().with_writer(io::stderr).with_target(false))
+            .try_init()?;
     } else {
-        layers.with(fmt::layer().json().flatten_event(true).with_writer(io::stderr)).try_init()?;
+        layers
+            .with(fmt::layer().json().flatten_event(true).with_writer(io::stderr))
+            .try_init()?;
     }
     Ok(())
 }
@@ -53,7 +62,10 @@ pub fn log(directives: Option<&str>) -> Result<(), Error> {
 pub fn registry() -> Result<Registry, Error> {
     let registry = Registry::new();
     registry.register(Box::new(ProcessCollector::for_self()))?;
-    let build = IntGaugeVec::new(Opts::new("gatecount_build_info", "Always 1; the version is in the label."), &["version"])?;
+    let build = IntGaugeVec::new(
+        Opts::new("gatecount_build_info", "Always 1; the version is in the label."),
+        &["version"],
+    )?;
     build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     registry.register(Box::new(build))?;
     Ok(registry)

@@ -188,8 +188,8 @@ pub fn main() -> ExitCode {
 fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
     let Cli { options, command } = Cli::try_parse_from(arguments).map_err(Failure::Usage)?;
     match command {
-        None => run::run(options.after(Options::default())),
-        Some(Command::Run { options: own }) => run::run(own.after(options)),
+        None => run::run(&options.after(Options::default())),
+        Some(Command::Run { options: own }) => run::run(&own.after(options)),
         Some(Command::Demo) if options.is_empty() => demo::run(),
         Some(Command::Demo) => Err(usage("demo takes no flags: it configures itself")),
         Some(Command::Check { options: own }) => check::run(&own.after(options)),

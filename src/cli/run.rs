@@ -7,7 +7,7 @@ use crate::{
 
 use super::Failure;
 
-pub(super) fn run(sources: Sources) -> Result<(), Failure> {
-    let config = config::load(&sources)?;
+pub(super) fn run(sources: &Sources) -> Result<(), Failure> {
+    let config = config::load(sources)?;
     sidecar::run(config, sources).map_err(|error| Failure::Running(error.into()))
 }

@@ -104,6 +104,17 @@ pub struct Delivery {
     thread: JoinHandle<Stopped>,
 }
 
+/// Tells how delivery stands, to its end and after it.
+#[derive(Debug, Clone)]
+pub struct Watcher(Arc<Shared>);
+
+impl Watcher {
+    /// How things stand.
+    pub fn status(&self) -> Status {
+        self.0.status()
+    }
+}
+
 /// What a stop left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stopped {
@@ -161,6 +172,11 @@ impl Delivery {
     /// The clock that a sighting's times are to be read from.
     pub fn clock(&self) -> Clock {
         self.shared.clock
+    }
+
+    /// For whoever asks how things stand.
+    pub fn watcher(&self) -> Watcher {
+        Watcher(self.shared.clone())
     }
 
     /// How things stand.

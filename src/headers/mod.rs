@@ -41,6 +41,19 @@ pub fn to_client(fields: &[Header<'_>], connection: &Connection<'_>, out: &mut V
     }
 }
 
+/// Whether `TE` says that trailers are understood (RFC 9110 §10.1.4); the one thing of that field that concerns the
+/// next hop as well.
+pub fn accepts_trailers(fields: &[Header<'_>]) -> bool {
+    fields
+        .iter()
+        .filter(|f| f.name.len() == 2 && f.name.eq_ignore_ascii_case("te"))
+        .any(|f| {
+            f.value
+                .split(|b| *b == b',')
+                .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+        })
+}
+
 /// One line. Whoever parsed it let no line break in.
 fn write(field: &Header<'_>, out: &mut Vec<u8>) {
     debug_assert!(

@@ -38,14 +38,20 @@ impl Body {
     pub fn step<'a>(&mut self, input: &'a [u8], trailers: &mut Vec<u8>) -> Result<Step<'a>, ChunkedError> {
         match self {
             Body::Done => Ok(Step { used: 0, data: &[] }),
-            Body::UntilClose => Ok(Step { used: input.len(), data: input }),
+            Body::UntilClose => Ok(Step {
+                used: input.len(),
+                data: input,
+            }),
             Body::Length(left) => {
                 let take = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
                 *left -= take as u64;
                 if *left == 0 {
                     *self = Body::Done;
                 }
-                Ok(Step { used: take, data: &input[..take] })
+                Ok(Step {
+                    used: take,
+                    data: &input[..take],
+                })
             }
             Body::Chunked(chunked) => {
                 let (used, piece) = chunked.next(input)?;
@@ -107,21 +113,31 @@ mod tests {
             let mut out = vec![];
             write_chunk(&data, &mut out);
             write_last_chunk(b"A: 1\r\nTransfer-Encoding: x\r\n", |n| n == "A", &mut out);
-            let (mut body, mut read, mut trailers, mut at) = (Body::Chunked(Chunked::default()), vec![], vec![], 0);
+            let (mut body, mut read, mut trailers, mut at) =
+                (Body::Chunked(Chunked::default()), vec![], vec![], 0);
             while !body.is_done() {
                 let step = body.step(&out[at..], &mut trailers).unwrap();
                 read.extend_from_slice(step.data);
                 at += step.used;
             }
-            assert_eq!((read, trailers.as_slice(), at), (data, &b"A: 1\r\n"[..], out.len()));
+            assert_eq!(
+                (read, trailers.as_slice(), at),
+                (data, &b"A: 1\r\n"[..], out.len())
+            );
         }
     }
 
     #[test]
     fn a_length_takes_its_bytes_and_leaves_the_next_message() {
         let mut body = Body::Length(3);
-        assert_eq!(body.step(b"ab", &mut vec![]).unwrap(), Step { used: 2, data: b"ab" });
-        assert_eq!(body.step(b"cGET", &mut vec![]).unwrap(), Step { used: 1, data: b"c" });
+        assert_eq!(
+            body.step(b"ab", &mut vec![]).unwrap(),
+            Step { used: 2, data: b"ab" }
+        );
+        assert_eq!(
+            body.step(b"cGET", &mut vec![]).unwrap(),
+            Step { used: 1, data: b"c" }
+        );
         assert!(body.is_done());
     }
 }

@@ -77,7 +77,9 @@ impl Chunked {
         let mut at = 0;
         while at < input.len() && self.state != State::Done {
             if self.state == State::Data {
-                let take = usize::try_from(self.size).unwrap_or(usize::MAX).min(input.len() - at);
+                let take = usize::try_from(self.size)
+                    .unwrap_or(usize::MAX)
+                    .min(input.len() - at);
                 self.size -= take as u64;
                 if self.size == 0 {
                     self.state = State::DataCr;
@@ -106,7 +108,11 @@ impl Chunked {
                 }
                 b'\r' | b';' if self.read > 0 => {
                     self.read = 0;
-                    self.state = if b == b'\r' { State::SizeLf } else { State::Extension };
+                    self.state = if b == b'\r' {
+                        State::SizeLf
+                    } else {
+                        State::Extension
+                    };
                 }
                 _ => return Err(ChunkedError::Size),
             },
@@ -117,7 +123,11 @@ impl Chunked {
             },
             State::SizeLf if b == b'\n' => {
                 self.read = 0;
-                self.state = if self.size == 0 { State::Trailers } else { State::Data };
+                self.state = if self.size == 0 {
+                    State::Trailers
+                } else {
+                    State::Data
+                };
             }
             State::DataCr if b == b'\r' => self.state = State::DataLf,
             State::DataLf if b == b'\n' => self.state = State::Size,

@@ -39,7 +39,10 @@ pub enum Version {
 /// environment variables (RFC 3875 §4.1.18) read both spellings as one.
 fn is_spelled(name: &str, lower: &str) -> bool {
     name.len() == lower.len()
-        && name.bytes().zip(lower.bytes()).all(|(a, b)| a.to_ascii_lowercase() == b || (a == b'_' && b == b'-'))
+        && name
+            .bytes()
+            .zip(lower.bytes())
+            .all(|(a, b)| a.to_ascii_lowercase() == b || (a == b'_' && b == b'-'))
 }
 
 /// A `Content-Length` value: digits alone (RFC 9110 §8.6), in 64 bits.

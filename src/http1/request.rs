@@ -116,7 +116,11 @@ pub fn parse_request<'h, 'b>(
     if memchr::memchr_iter(b'\n', &bytes[..len]).any(|at| at == 0 || bytes[at - 1] != b'\r') {
         return Err(Refusal::Malformed);
     }
-    let version = if version == 0 { Version::Http10 } else { Version::Http11 };
+    let version = if version == 0 {
+        Version::Http10
+    } else {
+        Version::Http11
+    };
     let fields: &'h [Header<'b>] = parsed.headers;
     if method == "CONNECT" {
         return Err(Refusal::Connect);
@@ -159,7 +163,10 @@ impl<'b> Seen<'b> {
             match f.name.len() {
                 4 if f.name.eq_ignore_ascii_case("host") => {
                     seen.hosts += 1;
-                    let value = std::str::from_utf8(f.value).ok().map(str::trim).filter(|v| is_authority(v));
+                    let value = std::str::from_utf8(f.value)
+                        .ok()
+                        .map(str::trim)
+                        .filter(|v| is_authority(v));
                     seen.host = Some(value.ok_or(Refusal::Host)?);
                 }
                 6 if f.name.eq_ignore_ascii_case("expect") => {
@@ -207,7 +214,9 @@ impl<'b> Seen<'b> {
 /// Whether a list of codings has `chunked` once, as its last.
 fn ends_in_chunked(value: &[u8]) -> bool {
     let mut codings = value.rsplit(|b| *b == b',').map(<[u8]>::trim_ascii);
-    codings.next().is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"))
+    codings
+        .next()
+        .is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"))
         && codings.all(|c| !c.is_empty() && c.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-'))
 }
 
@@ -246,7 +255,23 @@ fn is_authority(value: &str) -> bool {
         b.is_ascii_alphanumeric()
             || matches!(
                 b,
-                b'.' | b'-' | b':' | b'_' | b'[' | b']' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'='
+                b'.' | b'-'
+                    | b':'
+                    | b'_'
+                    | b'['
+                    | b']'
+                    | b'~'
+                    | b'%'
+                    | b'!'
+                    | b'$'
+                    | b'&'
+                    | b'\''
+                    | b'('
+                    | b')'
+                    | b'*'
+                    | b'+'
+                    | b';'
+                    | b'='
             )
     })
 }
@@ -274,9 +299,18 @@ mod tests {
             ("Content-Length: \r\n", Refusal::Framing),
             ("Content-Length: 99999999999999999999\r\n", Refusal::Framing),
             ("Content_Length: 1\r\n", Refusal::Framing),
-            ("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", Refusal::Framing),
-            ("Transfer-Encoding: chunked\r\nContent-Length: 1\r\n", Refusal::Framing),
-            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", Refusal::Framing),
+            (
+                "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
+                Refusal::Framing,
+            ),
+            (
+                "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n",
+                Refusal::Framing,
+            ),
+            (
+                "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                Refusal::Framing,
+            ),
             ("Transfer-Encoding: xchunked\r\n", Refusal::Framing),
             ("Transfer-Encoding: chunked, identity\r\n", Refusal::Framing),
             ("Transfer-Encoding: \u{b}chunked\r\n", Refusal::Malformed),
@@ -292,10 +326,22 @@ mod tests {
             assert_eq!(parse(&text).err(), Some(refusal), "{lines}");
         }
         assert_eq!(parse("GET / HTTP/1.1\r\n\r\n").err(), Some(Refusal::Host));
-        assert_eq!(parse("GET / HTTP/1.1\r\nHost: a b\r\n\r\n").err(), Some(Refusal::Host));
-        assert_eq!(parse("GET / HTTP/1.1\r\nHost: a@b\r\n\r\n").err(), Some(Refusal::Host));
-        assert_eq!(parse("GET / HTTP/2.0\r\nHost: a\r\n\r\n").err(), Some(Refusal::Version));
-        assert_eq!(parse("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n").err(), Some(Refusal::Connect));
+        assert_eq!(
+            parse("GET / HTTP/1.1\r\nHost: a b\r\n\r\n").err(),
+            Some(Refusal::Host)
+        );
+        assert_eq!(
+            parse("GET / HTTP/1.1\r\nHost: a@b\r\n\r\n").err(),
+            Some(Refusal::Host)
+        );
+        assert_eq!(
+            parse("GET / HTTP/2.0\r\nHost: a\r\n\r\n").err(),
+            Some(Refusal::Version)
+        );
+        assert_eq!(
+            parse("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n").err(),
+            Some(Refusal::Connect)
+        );
         assert_eq!(
             parse("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n").err(),
             Some(Refusal::Framing)
@@ -312,18 +358,36 @@ mod tests {
             ("OPTIONS http://x HTTP/1.1", "*", "x"),
         ] {
             let read = parse(&format!("{line}\r\nHost: h\r\n\r\n")).expect(line);
-            assert_eq!((read.0.as_str(), read.1.as_deref()), (target, Some(host)), "{line}");
+            assert_eq!(
+                (read.0.as_str(), read.1.as_deref()),
+                (target, Some(host)),
+                "{line}"
+            );
         }
-        for line in ["GET a HTTP/1.1", "GET * HTTP/1.1", "GET http:///a HTTP/1.1", "GET http://u@x/ HTTP/1.1"] {
-            assert_eq!(parse(&format!("{line}\r\nHost: h\r\n\r\n")).err(), Some(Refusal::Target), "{line}");
+        for line in [
+            "GET a HTTP/1.1",
+            "GET * HTTP/1.1",
+            "GET http:///a HTTP/1.1",
+            "GET http://u@x/ HTTP/1.1",
+        ] {
+            assert_eq!(
+                parse(&format!("{line}\r\nHost: h\r\n\r\n")).err(),
+                Some(Refusal::Target),
+                "{line}"
+            );
         }
     }
 
     #[test]
     fn http_10_needs_no_host_and_expects_nothing() {
         let mut slots = field_slots();
-        let head = parse_request(b"GET / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n", &mut slots).unwrap().unwrap();
-        assert_eq!((head.host, head.expects_continue, head.version), (None, false, Version::Http10));
+        let head = parse_request(b"GET / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n", &mut slots)
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (head.host, head.expects_continue, head.version),
+            (None, false, Version::Http10)
+        );
     }
 
     #[test]
@@ -338,7 +402,10 @@ mod tests {
 
     #[test]
     fn too_many_field_lines_are_too_large() {
-        let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "x: y\r\n".repeat(crate::http1::MAX_FIELDS));
+        let text = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\n{}\r\n",
+            "x: y\r\n".repeat(crate::http1::MAX_FIELDS)
+        );
         assert_eq!(parse(&text).err(), Some(Refusal::TooLarge));
     }
 }

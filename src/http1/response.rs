@@ -66,11 +66,17 @@ pub fn parse_response<'h, 'b>(
         Err(httparse::Error::TooManyHeaders) => return Err(BadResponse::TooLarge),
         Err(_) => return Err(BadResponse::Malformed),
     };
-    let (Some(status), Some(version)) = (parsed.code, parsed.version) else { return Err(BadResponse::Malformed) };
+    let (Some(status), Some(version)) = (parsed.code, parsed.version) else {
+        return Err(BadResponse::Malformed);
+    };
     if status < 100 {
         return Err(BadResponse::Malformed);
     }
-    let version = if version == 0 { Version::Http10 } else { Version::Http11 };
+    let version = if version == 0 {
+        Version::Http10
+    } else {
+        Version::Http11
+    };
     let fields: &'h [Header<'b>] = parsed.headers;
 
     let (mut length, mut chunked) = (None, false);
@@ -85,7 +91,10 @@ pub fn parse_response<'h, 'b>(
                 }
             }
             17 if f.name.eq_ignore_ascii_case("transfer-encoding") => {
-                if chunked || version == Version::Http10 || !f.value.trim_ascii().eq_ignore_ascii_case(b"chunked") {
+                if chunked
+                    || version == Version::Http10
+                    || !f.value.trim_ascii().eq_ignore_ascii_case(b"chunked")
+                {
                     return Err(BadResponse::Coding);
                 }
                 chunked = true;
@@ -105,7 +114,16 @@ pub fn parse_response<'h, 'b>(
     let content_length = length.filter(|_| !chunked && status >= 200 && status != 204);
     let last = chunked && length.is_some();
     let reason = parsed.reason.unwrap_or("");
-    Ok(Some(ResponseHead { version, status, reason, fields, body, content_length, last, len }))
+    Ok(Some(ResponseHead {
+        version,
+        status,
+        reason,
+        fields,
+        body,
+        content_length,
+        last,
+        len,
+    }))
 }
 
 #[cfg(test)]
@@ -124,25 +142,76 @@ mod tests {
     fn framing_is_read_as_rfc_9112_6_3_orders_it() {
         let chunked = || Body::Chunked(Chunked::default());
         for (lines, expected) in [
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", Ok((Body::Length(5), Some(5), false))),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", Ok((Body::Done, Some(0), false))),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n",
+                Ok((Body::Length(5), Some(5), false)),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n",
+                Ok((Body::Done, Some(0), false)),
+            ),
             ("HTTP/1.1 200 OK\r\n", Ok((Body::UntilClose, None, false))),
             ("HTTP/1.0 200 OK\r\n", Ok((Body::UntilClose, None, false))),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n", Ok((chunked(), None, false))),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n", Ok((chunked(), None, true))),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n", Ok((chunked(), None, true))),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n", Ok((Body::Length(5), Some(5), false))),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n", Ok((Body::Length(5), Some(5), false))),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n", Err(BadResponse::Length)),
-            ("HTTP/1.1 200 OK\r\nContent-Length: -5\r\n", Err(BadResponse::Length)),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5,\r\n", Err(BadResponse::Length)),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n", Err(BadResponse::Coding)),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n", Err(BadResponse::Coding)),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", Err(BadResponse::Coding)),
-            ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n", Err(BadResponse::Coding)),
-            ("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n", Ok((Body::Done, None, false))),
-            ("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n", Ok((Body::Done, Some(5), false))),
-            ("HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n", Ok((Body::Done, None, false))),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n",
+                Ok((chunked(), None, false)),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n",
+                Ok((chunked(), None, true)),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+                Ok((chunked(), None, true)),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n",
+                Ok((Body::Length(5), Some(5), false)),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n",
+                Ok((Body::Length(5), Some(5), false)),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n",
+                Err(BadResponse::Length),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n",
+                Err(BadResponse::Length),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5,\r\n",
+                Err(BadResponse::Length),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n",
+                Err(BadResponse::Coding),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n",
+                Err(BadResponse::Coding),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                Err(BadResponse::Coding),
+            ),
+            (
+                "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n",
+                Err(BadResponse::Coding),
+            ),
+            (
+                "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n",
+                Ok((Body::Done, None, false)),
+            ),
+            (
+                "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n",
+                Ok((Body::Done, Some(5), false)),
+            ),
+            (
+                "HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n",
+                Ok((Body::Done, None, false)),
+            ),
             ("HTTP/1.1 200 OK\r\nX: a\r\n b\r\n", Err(BadResponse::Malformed)),
             ("HTTP/1.1 99 Low\r\n", Err(BadResponse::Malformed)),
             ("HTTP/1.1 99\r\n", Err(BadResponse::Malformed)),
@@ -150,11 +219,17 @@ mod tests {
         ] {
             assert_eq!(read(lines, false), expected, "{lines}");
         }
-        assert_eq!(read("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", true), Ok((Body::Done, Some(5), false)));
+        assert_eq!(
+            read("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", true),
+            Ok((Body::Done, Some(5), false))
+        );
     }
 
     #[test]
     fn whitespace_before_the_colon_is_not_part_of_the_name() {
-        assert_eq!(read("HTTP/1.1 200 OK\r\nContent-Length : 5\r\n", false), Ok((Body::Length(5), Some(5), false)));
+        assert_eq!(
+            read("HTTP/1.1 200 OK\r\nContent-Length : 5\r\n", false),
+            Ok((Body::Length(5), Some(5), false))
+        );
     }
 }

@@ -16,7 +16,7 @@ use super::{
     worker::{Phase, Worker},
 };
 use crate::{
-    client::{Peer, proxy_protocol},
+    client::{self, Peer, proxy_protocol},
     http1,
 };
 
@@ -94,7 +94,7 @@ impl Connection {
     async fn preamble(&mut self) -> Result<(), Fault> {
         let asked = self.worker.settings.proxy_protocol && {
             let live = self.worker.live.borrow();
-            live.client.trusts_peer(self.peer)
+            client::resolve(&live.client, self.peer, &[]).peer_trusted
         };
         if !asked {
             return Ok(());
@@ -102,7 +102,9 @@ impl Connection {
         let Ok(source) = timeout(PREAMBLE_TIMEOUT, self.read_preamble()).await else {
             return Err(Fault::Preamble);
         };
-        self.peer = self.peer.behind(source?);
+        if let Some(source) = source? {
+            self.peer = Peer::proxied(source);
+        }
         Ok(())
     }
 

@@ -25,7 +25,11 @@ use super::{
     recent::{Recent, Record},
     settings::Settings,
 };
-use crate::{client, delivery::Outbox};
+use crate::{
+    client,
+    delivery::{Clock, Outbox},
+    page::Pairs,
+};
 
 /// Bytes read from a socket at once. A response's piece that a slow client does not take is kept, so this bounds what
 /// one connection can hold.
@@ -65,6 +69,8 @@ pub(super) struct Worker {
     /// Where a message is put together before it is sent.
     pub(super) assembly: RefCell<Vec<u8>>,
     pub(super) outbox: RefCell<Outbox>,
+    pub(super) clock: Clock,
+    pub(super) pairs: Arc<Pairs>,
     pub(super) pool: Rc<Pool>,
     pub(super) metrics: Metrics,
     pub(super) recent: RefCell<Recent>,
@@ -89,6 +95,7 @@ pub(super) struct Parts {
     pub(super) outbox: Outbox,
     pub(super) metrics: Metrics,
     pub(super) permits: Arc<Semaphore>,
+    pub(super) pairs: Arc<Pairs>,
     pub(super) control: mpsc::UnboundedReceiver<Control>,
 }
 
@@ -105,6 +112,7 @@ pub(super) fn run(parts: Parts) -> std::io::Result<()> {
         outbox,
         metrics,
         permits,
+        pairs,
         control,
     } = parts;
     let tick = settings
@@ -116,6 +124,7 @@ pub(super) fn run(parts: Parts) -> std::io::Result<()> {
         live: RefCell::new(live),
         scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
         assembly: RefCell::new(Vec::with_capacity(SCRATCH)),
+        clock: outbox.clock(),
         outbox: RefCell::new(outbox),
         pool: Rc::new(Pool::default()),
         recent: RefCell::new(Recent::new(number)),
@@ -128,6 +137,7 @@ pub(super) fn run(parts: Parts) -> std::io::Result<()> {
         settings,
         metrics,
         permits,
+        pairs,
         number,
     });
     let local = LocalSet::new();
@@ -226,7 +236,7 @@ impl Worker {
             .warned
             .get()
             .is_some_and(|w| now.duration_since(w) < Duration::from_secs(60));
-        if let Some(range) = peer.private_range().filter(|_| !recently) {
+        if let Some(range) = peer.ip().and_then(client::named_range_of).filter(|_| !recently) {
             self.warned.set(Some(now));
             tracing::warn!(
                 "an untrusted peer in the private range {range} sends forwarding headers, which are not read; if it is a \

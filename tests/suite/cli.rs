@@ -52,7 +52,9 @@ fn check_prints_the_resolved_configuration_that_resolves_to_itself() {
     }
     let second = check(&resolved);
     assert!(second.status.success(), "{second:?}");
-    assert_eq!(text(&second.stdout), resolved);
+    // What differs is where each value came from, which is told in comments.
+    let table = |text: &str| text.parse::<toml::Table>().unwrap();
+    assert_eq!(table(&text(&second.stdout)), table(&resolved));
 }
 
 #[test]

@@ -1,0 +1,150 @@
+use super::*;
+
+const CRAWLERS: &str = include_str!("../../../tests/corpus/agents/crawlers.txt");
+const BROWSERS: &str = include_str!("../../../tests/corpus/agents/browsers.txt");
+
+fn name(agent: &str) -> Option<&'static str> {
+    recognise(Some(agent.as_bytes()))
+}
+
+#[test]
+fn of_the_crawlers_in_the_corpus_98_percent_are_recognised() {
+    let all: Vec<_> = CRAWLERS.lines().collect();
+    let missed: Vec<_> = all.iter().filter(|a| name(a).is_none()).collect();
+    assert!(all.len() > 1_500);
+    assert!(
+        missed.len() * 50 <= all.len(),
+        "{} of {}: {missed:#?}",
+        missed.len(),
+        all.len()
+    );
+}
+
+#[test]
+fn of_the_browsers_in_the_corpus_none_is_taken_for_a_bot() {
+    let all: Vec<_> = BROWSERS.lines().collect();
+    let taken: Vec<_> = all.iter().filter_map(|a| name(a).map(|n| (n, a))).collect();
+    assert!(all.len() > 2_000);
+    assert!(taken.is_empty(), "{taken:#?}");
+}
+
+#[test]
+fn the_well_known_come_with_their_names() {
+    for (agent, expected) in [
+        (
+            "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+            "Googlebot",
+        ),
+        ("Googlebot-Image/1.0", "Googlebot-Image"),
+        (
+            "Mozilla/5.0 (Linux; Android 6.0.1; Nexus 5X Build/MMB29P) AppleWebKit/537.36 (KHTML, like Gecko) \
+             Chrome/129.0.0.0 Mobile Safari/537.36 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+            "Googlebot",
+        ),
+        (
+            "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)",
+            "Bingbot",
+        ),
+        (
+            "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; GPTBot/1.2; +https://openai.com/gptbot)",
+            "GPTBot",
+        ),
+        (
+            "Mozilla/5.0 AppleWebKit/537.36 (compatible; ClaudeBot/1.0; +claudebot@anthropic.com)",
+            "ClaudeBot",
+        ),
+        (
+            "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)",
+            "facebookexternalhit",
+        ),
+        ("curl/8.5.0", "curl"),
+        ("Wget/1.21.4", "Wget"),
+        ("python-requests/2.32.3", "python-requests"),
+        ("Go-http-client/1.1", "Go-http-client"),
+        ("okhttp/4.12.0", "okhttp"),
+        ("Java/17.0.2", "Java"),
+        ("libwww-perl/6.72", "libwww-perl"),
+        ("axios/1.7.2", "axios"),
+        (
+            "node-fetch/1.0 (+https://github.com/bitinn/node-fetch)",
+            "node-fetch",
+        ),
+        ("kube-probe/1.29", "kube-probe"),
+        ("GoogleHC/1.0", "GoogleHC"),
+        ("ELB-HealthChecker/2.0", "ELB-HealthChecker"),
+        ("Blackbox Exporter/0.25.0", "Blackbox Exporter"),
+        (
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/129.0.0.0 Safari/537.36",
+            "Headless Chrome",
+        ),
+        (
+            "Mozilla/5.0 (Unknown; Linux x86_64) AppleWebKit/538.1 (KHTML, like Gecko) PhantomJS/2.1.1 Safari/538.1",
+            "PhantomJS",
+        ),
+        ("undici", "undici"),
+        ("node", "node"),
+    ] {
+        assert_eq!(name(agent), Some(expected), "{agent}");
+    }
+}
+
+#[test]
+fn what_no_line_names_is_told_by_words_addresses_and_missing_marks() {
+    for agent in [
+        "FantasticCrawler/0.1",
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/1.0 Safari/537.36 my-bot",
+        "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 (+https://example.com/why)",
+        "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/120.0 (write to me@research.example.org)",
+        "Mozilla/5.0 (compatible; Nobody/1.0)",
+        "totally-unheard-of",
+    ] {
+        assert_eq!(name(agent), Some(OTHER), "{agent}");
+    }
+    assert_eq!(recognise(None), Some(NONE));
+    assert_eq!(recognise(Some(b"  ")), Some(NONE));
+}
+
+#[test]
+fn a_crawlers_word_in_a_devices_model_or_an_at_before_a_version_means_nothing() {
+    for agent in [
+        "Mozilla/5.0 (Linux; Android 7.0; M bot 51 Build/NRD90M) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/56.0 Mobile Safari/537.36",
+        "Mozilla/5.0 (Linux; Android 9; CUBOT_NOVA) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/99.0 Mobile Safari/537.36",
+        "Mozilla/5.0 (Linux; U; Android 4.4; es-es; CUBOT GT99 Build/KOT49H) AppleWebKit/534.30 Version/4.0 Mobile Safari/534.30",
+        "Mozilla/5.0 (Linux; Android 10; Spider 4) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/90.0 Mobile Safari/537.36",
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 Safari/604.1 (Ecosia ios@9.0.1)",
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 [FBAN/FBIOS;FBAV/470.0]",
+    ] {
+        assert_eq!(name(agent), None, "{agent}");
+    }
+}
+
+#[test]
+fn a_listed_user_agent_is_a_persons_only_byte_for_byte() {
+    assert_eq!(name("Grasshopper"), None);
+    assert_eq!(name("Grasshopper2"), Some(OTHER));
+}
+
+#[test]
+fn no_line_of_the_tables_is_there_twice_or_hides_behind_another() {
+    let mut seen = HashSet::new();
+    let texts: Vec<String> = lines(include_str!("known.txt"))
+        .map(|l| l.split_once(" = ").map_or(l, |(t, _)| t).to_ascii_lowercase())
+        .collect();
+    for text in &texts {
+        assert!(seen.insert(text.clone()), "{text} is there twice");
+    }
+    for text in texts.iter().filter_map(|t| t.strip_prefix('^')) {
+        assert!(!seen.contains(text), "^{text} adds nothing to {text}");
+    }
+    for line in lines(include_str!("words.txt")) {
+        assert!(line.starts_with(['+', '-']) && line.len() > 2, "{line}");
+        assert_eq!(line, line.to_ascii_lowercase(), "{line}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(agent in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
+        let _ = recognise(Some(&agent));
+    }
+}

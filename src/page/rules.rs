@@ -1,0 +1,199 @@
+//! What the configuration says of pages.
+
+use std::str::FromStr;
+
+use httparse::Header;
+
+use super::glob::Glob;
+use super::verdict::What;
+
+/// The extensions that the tracker script takes for downloads, lower case, without the dot.
+pub const DOWNLOADS: [&str; 26] = [
+    "pdf", "xlsx", "docx", "txt", "rtf", "csv", "exe", "key", "pps", "ppt", "pptx", "7z", "pkg", "rar", "gz",
+    "zip", "avi", "mov", "mp4", "mpeg", "wmv", "midi", "mp3", "wav", "wma", "dmg",
+];
+
+/// The rules of `[pages]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Whether pages are counted.
+    pub count: Count,
+    /// A page's path must match one of these; none named: every path is taken.
+    pub include: Vec<Glob>,
+    /// A page's path must match none of these.
+    pub exclude: Vec<Glob>,
+    /// What becomes of bots.
+    pub bots: Bots,
+    /// Whether a 404 page becomes the event `404`.
+    pub not_found: bool,
+    /// The extensions, lower case and without the dot, whose files become the event `File Download`; `None`: no such
+    /// event.
+    pub downloads: Option<Vec<String>>,
+    /// Whether `Sec-GPC: 1` and `DNT: 1` are obeyed.
+    pub respect_gpc: bool,
+    /// A request with any of these signs is not counted.
+    pub exclude_when: Vec<Sign>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Rules {
+            count: Count::Always,
+            include: vec![Glob::all()],
+            exclude: Vec::new(),
+            bots: Bots::Skip,
+            not_found: false,
+            downloads: None,
+            respect_gpc: false,
+            exclude_when: Vec::new(),
+        }
+    }
+}
+
+impl Rules {
+    /// The Plausible domain of an event: the site's, or the bots' own.
+    pub fn domain<'a>(&'a self, what: What<'_>, site: &'a str) -> &'a str {
+        match (what, &self.bots) {
+            (What::Bot(_), Bots::Domain(domain)) => domain,
+            _ => site,
+        }
+    }
+
+    /// Whether the path is among the included, if any are named, and not among the excluded.
+    pub(super) fn takes(&self, path: &str) -> bool {
+        (self.include.is_empty() || self.include.iter().any(|g| g.matches(path)))
+            && !self.exclude.iter().any(|g| g.matches(path))
+    }
+}
+
+/// `[pages] count`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// Pages are counted.
+    Always,
+    /// No page is.
+    Never,
+}
+
+/// `[pages] bots`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bots {
+    /// Not counted.
+    Skip,
+    /// Counted like people.
+    Count,
+    /// Counted for this Plausible domain, with the bot's name as a prop.
+    Domain(String),
+}
+
+/// One of `[pages] exclude_when`: something whose presence in a request means that it is not counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// A cookie of this name, case-sensitive (RFC 6265 §5.4).
+    Cookie(String),
+    /// A field of this name, whatever its case.
+    Header(String),
+}
+
+/// Why a text is no sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignError {
+    /// It begins with neither kind.
+    #[error("write \"cookie:NAME\" or \"header:NAME\"")]
+    Kind,
+    /// The name is empty or has a character that no such name can have (RFC 9110 §5.6.2).
+    #[error("a name has letters, digits and !#$%&'*+-.^_`|~, as in \"cookie:logged_in\"")]
+    Name,
+}
+
+impl Sign {
+    pub(super) fn is_in(&self, fields: &[Header<'_>]) -> bool {
+        match self {
+            Sign::Header(name) => fields.iter().any(|f| f.name.eq_ignore_ascii_case(name)),
+            Sign::Cookie(name) => fields
+                .iter()
+                .filter(|f| f.name.eq_ignore_ascii_case("cookie"))
+                .flat_map(|f| f.value.split(|b| *b == b';'))
+                .filter_map(|pair| pair.split(|b| *b == b'=').next())
+                .any(|n| n.trim_ascii() == name.as_bytes()),
+        }
+    }
+}
+
+impl FromStr for Sign {
+    type Err = SignError;
+
+    fn from_str(text: &str) -> Result<Self, SignError> {
+        let (kind, name) = text.split_once(':').ok_or(SignError::Kind)?;
+        let name = name.trim();
+        let sign = match kind.trim() {
+            "cookie" => Sign::Cookie(name.to_owned()),
+            "header" => Sign::Header(name.to_ascii_lowercase()),
+            _ => return Err(SignError::Kind),
+        };
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if name.is_empty() || !name.bytes().all(token) {
+            return Err(SignError::Name);
+        }
+        Ok(sign)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sign_is_a_cookie_or_a_field_by_name() {
+        let fields = [
+            Header {
+                name: "Cookie",
+                value: b"a=1; logged_in=yes",
+            },
+            Header {
+                name: "cookie",
+                value: b"flag",
+            },
+            Header {
+                name: "X-Internal",
+                value: b"",
+            },
+        ];
+        for (text, there) in [
+            ("cookie:a", true),
+            ("cookie:logged_in", true),
+            ("cookie:flag", true),
+            ("cookie: a", true),
+            ("cookie:Logged_In", false),
+            ("cookie:logged", false),
+            ("cookie:yes", false),
+            ("header:x-internal", true),
+            ("header:X-INTERNAL", true),
+            ("header:x-intern", false),
+        ] {
+            assert_eq!(text.parse::<Sign>().unwrap().is_in(&fields), there, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_sign_says_what_would_be() {
+        for (text, error) in [
+            ("logged_in", SignError::Kind),
+            ("query:a", SignError::Kind),
+            ("cookie:", SignError::Name),
+            ("header:x internal", SignError::Name),
+            ("cookie:a=b", SignError::Name),
+        ] {
+            assert_eq!(text.parse::<Sign>(), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_trackers_list_is_lower_case_and_without_dots() {
+        assert!(
+            DOWNLOADS
+                .iter()
+                .all(|e| e.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
+        );
+    }
+}
