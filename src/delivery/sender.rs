@@ -9,7 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use slab::Slab;
 use tokio::task::spawn_local;
 
@@ -29,13 +28,15 @@ const GROWTH: (Duration, Duration) = (Duration::from_millis(5), Duration::from_m
 pub(super) struct Job {
     pub(super) ticket: Ticket,
     /// The event as the queue has it.
-    pub(super) stored: Bytes,
+    pub(super) stored: Vec<u8>,
 }
 
 /// One attempt made.
 #[derive(Debug)]
 pub(super) struct Done {
     pub(super) ticket: Ticket,
+    /// The job's, to be used again.
+    pub(super) stored: Vec<u8>,
     pub(super) outcome: Outcome,
     pub(super) took: Duration,
     sender: usize,
@@ -172,12 +173,12 @@ async fn run(sender: usize, slot: Rc<Slot>, endpoint: Rc<Endpoint>, letterbox: R
         let mut report = Report {
             letterbox: &letterbox,
             sender,
-            ticket: job.ticket,
+            job,
             begun: Instant::now(),
             outcome: Outcome::Retry(Trouble::Broken, None),
             alive: false,
         };
-        report.outcome = endpoint.attempt(&mut link, &job.stored).await;
+        report.outcome = endpoint.attempt(&mut link, &report.job.stored).await;
         report.alive = true;
     }
 }
@@ -186,7 +187,7 @@ async fn run(sender: usize, slot: Rc<Slot>, endpoint: Rc<Endpoint>, letterbox: R
 struct Report<'a> {
     letterbox: &'a Letterbox,
     sender: usize,
-    ticket: Ticket,
+    job: Job,
     begun: Instant,
     outcome: Outcome,
     alive: bool,
@@ -195,7 +196,8 @@ struct Report<'a> {
 impl Drop for Report<'_> {
     fn drop(&mut self) {
         self.letterbox.put(Done {
-            ticket: self.ticket,
+            ticket: self.job.ticket,
+            stored: std::mem::take(&mut self.job.stored),
             outcome: self.outcome,
             took: self.begun.elapsed(),
             sender: self.sender,

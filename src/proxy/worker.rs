@@ -28,6 +28,7 @@ use super::{
 use crate::{
     client,
     delivery::{Clock, Outbox},
+    page::Pairs,
 };
 
 /// Bytes read from a socket at once. A response's piece that a slow client does not take is kept, so this bounds what
@@ -69,6 +70,7 @@ pub(super) struct Worker {
     pub(super) assembly: RefCell<Vec<u8>>,
     pub(super) outbox: RefCell<Outbox>,
     pub(super) clock: Clock,
+    pub(super) pairs: Arc<Pairs>,
     pub(super) pool: Rc<Pool>,
     pub(super) metrics: Metrics,
     pub(super) recent: RefCell<Recent>,
@@ -93,6 +95,7 @@ pub(super) struct Parts {
     pub(super) outbox: Outbox,
     pub(super) metrics: Metrics,
     pub(super) permits: Arc<Semaphore>,
+    pub(super) pairs: Arc<Pairs>,
     pub(super) control: mpsc::UnboundedReceiver<Control>,
 }
 
@@ -109,6 +112,7 @@ pub(super) fn run(parts: Parts) -> std::io::Result<()> {
         outbox,
         metrics,
         permits,
+        pairs,
         control,
     } = parts;
     let tick = settings
@@ -133,6 +137,7 @@ pub(super) fn run(parts: Parts) -> std::io::Result<()> {
         settings,
         metrics,
         permits,
+        pairs,
         number,
     });
     let local = LocalSet::new();

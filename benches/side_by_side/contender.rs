@@ -1,0 +1,118 @@
+//! Who is measured: nginx, HAProxy, and gatecount in several moods.
+
+use std::{fs, path::Path, process::Command};
+
+use crate::{Failure, process};
+
+/// A proxy, configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Contender {
+    Nginx,
+    HaProxy,
+    /// Everything on: it counts, queues on disk, and delivers.
+    Gatecount,
+    /// `count = "never"`: it only passes on.
+    NeverCounting,
+    /// It counts and queues, and Plausible answers 503.
+    PlausibleDown,
+    /// Everything on, and two CPUs.
+    TwoWorkers,
+}
+
+/// Where a contender finds the others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ports {
+    pub(crate) own: u16,
+    pub(crate) app: u16,
+    /// The receiver that takes every event.
+    pub(crate) plausible: u16,
+    /// The receiver that answers 503.
+    pub(crate) down: u16,
+}
+
+impl Contender {
+    /// Its name in results and in the names of its files.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::HaProxy => "haproxy",
+            Self::Gatecount => "gatecount",
+            Self::NeverCounting => "gatecount-never",
+            Self::PlausibleDown => "gatecount-503",
+            Self::TwoWorkers => "gatecount-two",
+        }
+    }
+
+    /// How many CPUs it has.
+    pub(crate) fn cpus(self) -> f64 {
+        if self == Self::TwoWorkers { 2.0 } else { 1.0 }
+    }
+
+    /// Whether its events reach the receiver that counts them.
+    pub(crate) fn delivers(self) -> bool {
+        matches!(self, Self::Gatecount | Self::TwoWorkers)
+    }
+
+    /// The command that runs it on `cpus`; its files go to `directory`, which is its own.
+    pub(crate) fn command(
+        self,
+        cpus: &str,
+        directory: &Path,
+        binary: &Path,
+        ports: Ports,
+    ) -> Result<Command, Failure> {
+        match self {
+            Self::Nginx => {
+                let file = configuration(include_str!("nginx.conf"), "nginx.conf", directory, ports)?;
+                let mut command = process::pinned(cpus, "nginx");
+                command.args(["-e", "stderr", "-c"]).arg(file);
+                Ok(command)
+            }
+            Self::HaProxy => {
+                let file = configuration(include_str!("haproxy.cfg"), "haproxy.cfg", directory, ports)?;
+                let mut command = process::pinned(cpus, "haproxy");
+                command.args(["-db", "-f"]).arg(file);
+                Ok(command)
+            }
+            _ => Ok(self.gatecount(cpus, directory, binary, ports)),
+        }
+    }
+
+    fn gatecount(self, cpus: &str, directory: &Path, binary: &Path, ports: Ports) -> Command {
+        let receiver = if self == Self::PlausibleDown {
+            ports.down
+        } else {
+            ports.plausible
+        };
+        let mut command = process::pinned(cpus, binary);
+        command
+            .arg("run")
+            .args(["--listen", &format!("127.0.0.1:{}", ports.own)])
+            .args(["--app", &format!("http://127.0.0.1:{}", ports.app)])
+            .args(["--plausible", &format!("http://127.0.0.1:{receiver}")])
+            .args(["--admin", "127.0.0.1:0"])
+            .args(["--domain", "example.com"])
+            .arg("--queue")
+            .arg(directory.join("queue"));
+        if self == Self::NeverCounting {
+            command.env("GATECOUNT_PAGES_COUNT", "never");
+        }
+        command
+    }
+}
+
+/// Writes `template` to `name` in `directory` with the ports put in; where it is.
+fn configuration(
+    template: &str,
+    name: &str,
+    directory: &Path,
+    ports: Ports,
+) -> Result<std::path::PathBuf, Failure> {
+    let file = directory.join(name);
+    let text = template
+        .replace("@DIR@", &directory.to_string_lossy())
+        .replace("@PORT@", &ports.own.to_string())
+        .replace("@APP@", &ports.app.to_string());
+    fs::write(&file, text)?;
+    Ok(file)
+}

@@ -1,0 +1,75 @@
+//! What gatecount costs beside nginx and HAProxy: CPU per request, side by side in one run, as ratios.
+//!
+//! `cargo bench --bench side_by_side` measures and prints the table; `-- --help` has the options. It needs Linux, two
+//! CPUs, `taskset`, and, for the columns that bear their names, nginx and HAProxy.
+//!
+//! # How it measures
+//!
+//! - The proxies have the first CPU, and nothing else runs there. The app, the stand-in for Plausible and the load,
+//!   all of them lean, share the second, so that the proxy is what runs out of CPU. The table says so where it did not.
+//! - Slices of 100 ms go round all contenders, in reversed order every other round. The machine's noise hits all
+//!   alike, and what counts is the ratio within a round. A run's figure is the median over its rounds; every run starts
+//!   everything afresh.
+//! - CPU is that of all threads and children of the contender, in user space and kernel, from `schedstat`. A contender
+//!   is charged with all that it used from the start of its slice to the start of its next: what is delivered after the
+//!   last response is paid for too. The next contender's slice waits (shortly) until the one before has come to rest.
+//! - Every connection comes from an address of its own in 127.0.0.0/8, so each is a visitor.
+//!
+//! # The house
+//!
+//! The binary runs itself again for the parts that need a process of their own: [`origin`] is the app and the receiver,
+//! [`load`] asks, [`crowd`] holds idle connections. [`session`] puts a measurement together from [`contender`]s, and
+//! [`rows`] says which measurement fills which row of the [`table`], and [`report`] prints it.
+
+mod contender;
+mod crowd;
+mod load;
+mod machine;
+mod options;
+mod origin;
+mod process;
+mod report;
+mod requests;
+mod rows;
+mod session;
+mod statistics;
+mod table;
+
+use std::{env, process::ExitCode};
+
+use clap::Parser;
+
+/// What went wrong, in words for whoever runs the bench.
+pub(crate) type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["@app"] => origin::app(),
+        ["@receiver", status] => origin::receiver(status),
+        ["@load", plan] => load::main(plan),
+        ["@crowd", port, connections] => crowd::main(port, connections),
+        // `cargo test --benches` runs every bench without arguments: no time to measure anything.
+        [] => {
+            println!("side_by_side measures under `cargo bench --bench side_by_side`");
+            Ok(())
+        }
+        _ => measure(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("side_by_side: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure() -> Result<(), Failure> {
+    let options = options::Options::parse();
+    let session = session::Session::new(&options)?;
+    let table = rows::measure(&session)?;
+    report::print(&session, &table);
+    Ok(())
+}

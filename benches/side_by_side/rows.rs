@@ -1,0 +1,287 @@
+//! Which measurement fills which row of the table, and what each is to come to.
+
+use crate::{
+    Failure,
+    contender::Contender::{self, Gatecount, HaProxy, NeverCounting, Nginx, PlausibleDown, TwoWorkers},
+    load::Slice,
+    options::Group,
+    session::{Comparison, Session, Shape},
+    table::{Goal, Shortfall, Table, Unit},
+};
+
+/// Idle connections of the memory row.
+const CROWD: usize = 5000;
+
+/// A thread of two workers that has this share of the CPU did not share the work.
+const LOPSIDED: f64 = 0.75;
+
+/// A site's requests: one in twenty is a page.
+const SITE: Shape = Shape {
+    connections: 64,
+    one_in: 20,
+    page: "/",
+    image: "/i.webp",
+};
+const SITE_OF_BIG_PAGES: Shape = Shape { page: "/big", ..SITE };
+const ALL_BIG: Shape = Shape {
+    image: "/j.webp",
+    ..SITE_OF_BIG_PAGES
+};
+const ONLY_PAGES: Shape = Shape { one_in: 1, ..SITE };
+const ONE_CONNECTION: Shape = Shape {
+    connections: 1,
+    ..SITE
+};
+
+/// Measures all that is asked for, run by run.
+pub(crate) fn measure(session: &Session) -> Result<Table, Failure> {
+    let mut table = Table::default();
+    for number in 1..=session.options.runs {
+        let mut run = Run {
+            session,
+            number,
+            table: &mut table,
+        };
+        run.site()?;
+        run.big()?;
+        run.pages()?;
+        run.one_connection()?;
+        run.memory()?;
+        run.workers()?;
+    }
+    Ok(table)
+}
+
+/// One of the runs.
+struct Run<'a, 's> {
+    session: &'a Session<'s>,
+    number: u64,
+    table: &'a mut Table,
+}
+
+impl Run<'_, '_> {
+    /// The site of small pages, and what it says of latency under load.
+    fn site(&mut self) -> Result<(), Failure> {
+        let (site, latency) = (self.wants(Group::Site), self.wants(Group::Latency));
+        if !site && !latency {
+            return Ok(());
+        }
+        let contenders: &[Contender] = if site {
+            &[Nginx, HaProxy, Gatecount]
+        } else {
+            &[Nginx, Gatecount]
+        };
+        let of = self.compare("site, 1 KiB", &SITE, contenders)?;
+        if site {
+            let goal = Goal::at_most(1.00, 0.88);
+            let label = "CPU per request, a site (one page in twenty), 1 KiB, against";
+            self.table.add(
+                &format!("{label} nginx"),
+                Unit::Ratio,
+                goal,
+                of.cpu_ratio(Gatecount, Nginx),
+            );
+            self.table.add(
+                &format!("{label} HAProxy"),
+                Unit::Ratio,
+                goal,
+                of.cpu_ratio(Gatecount, HaProxy),
+            );
+        }
+        if latency {
+            let label = "99th percentile on 64 connections, against nginx";
+            let p99 = of.between(Gatecount, Nginx, |of, to| f64::from(of.p99) / f64::from(to.p99));
+            self.table.add(label, Unit::Ratio, Goal::at_most(1.10, 1.00), p99);
+        }
+        Ok(())
+    }
+
+    /// The site of big pages, once as it is and once where all else is as big.
+    fn big(&mut self) -> Result<(), Failure> {
+        if !self.wants(Group::Big) {
+            return Ok(());
+        }
+        let goal = Goal::at_most(0.95, 0.86);
+        let of = self.compare("site, pages of 100 KiB", &SITE_OF_BIG_PAGES, &[Nginx, Gatecount])?;
+        let label = "CPU per request, a site with pages of 100 KiB, against nginx";
+        self.table
+            .add(label, Unit::Ratio, goal, of.cpu_ratio(Gatecount, Nginx));
+        let of = self.compare("site, all 100 KiB", &ALL_BIG, &[Nginx, Gatecount])?;
+        let label = "CPU per request, a site where all is 100 KiB, against nginx";
+        self.table
+            .add(label, Unit::Ratio, goal, of.cpu_ratio(Gatecount, Nginx));
+        Ok(())
+    }
+
+    /// Nothing but pages: three rows come from one measurement, so that they can be subtracted.
+    fn pages(&mut self) -> Result<(), Failure> {
+        let (pages, event) = (self.wants(Group::Pages), self.wants(Group::Event));
+        let counting = self.wants(Group::Counting);
+        if !pages && !event && !counting {
+            return Ok(());
+        }
+        let contenders: Vec<Contender> = [
+            pages.then_some(Nginx),
+            (pages || event).then_some(Gatecount),
+            (event || counting).then_some(NeverCounting),
+            counting.then_some(PlausibleDown),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let of = self.compare("only pages, 1 KiB", &ONLY_PAGES, &contenders)?;
+        if pages {
+            let label = "CPU per request, nothing but pages, each delivered, 1 KiB, against nginx";
+            self.table.add(
+                label,
+                Unit::Ratio,
+                Goal::at_most(1.50, 1.30),
+                of.cpu_ratio(Gatecount, Nginx),
+            );
+        }
+        if event {
+            let label = "CPU per event, from the page to its delivery";
+            let cpu = Slice::cpu_per_request;
+            let more = of.between(Gatecount, NeverCounting, |of, to| cpu(of) - cpu(to));
+            self.table
+                .add(label, Unit::Microseconds, Goal::at_most(12.0, 9.0), more);
+            self.table.remark(
+                "CPU per event: CPU per request with everything on, less that with `count = \"never\"`, both of the \
+                 same measurement of nothing but pages, so that each request is an event.",
+            );
+        }
+        if counting {
+            let label = "added to a page by counting it, Plausible answering 503";
+            let more = of
+                .cpu_ratio(PlausibleDown, NeverCounting)
+                .map(|ratio| (ratio - 1.0) * 100.0);
+            self.table
+                .add(label, Unit::Percent, Goal::at_most(8.0, 3.0), more);
+        }
+        Ok(())
+    }
+
+    fn one_connection(&mut self) -> Result<(), Failure> {
+        if !self.wants(Group::Latency) {
+            return Ok(());
+        }
+        let of = self.compare("one connection", &ONE_CONNECTION, &[Nginx, Gatecount])?;
+        let p50 = of.between(Gatecount, Nginx, |of, to| f64::from(of.p50) / f64::from(to.p50));
+        let label = "median on one connection, against nginx";
+        self.table.add(label, Unit::Ratio, Goal::at_most(1.10, 1.00), p50);
+        Ok(())
+    }
+
+    fn memory(&mut self) -> Result<(), Failure> {
+        if !self.wants(Group::Memory) {
+            return Ok(());
+        }
+        for contender in [Nginx, HaProxy, Gatecount] {
+            if !self.session.has(contender) {
+                continue;
+            }
+            let name = contender.name();
+            self.tell(&format!("memory of {name}"));
+            let resident = self.session.crowd(contender, CROWD)?;
+            let detail = format!("run {}, {CROWD} idle, {name:16} {resident:6.1} MiB", self.number);
+            self.table.details.push(detail);
+            if contender == Gatecount {
+                let label = "resident memory, 5,000 idle connections that have each made a request";
+                self.table
+                    .add(label, Unit::Mebibytes, Goal::at_most(64.0, 40.0), Some(resident));
+            }
+        }
+        Ok(())
+    }
+
+    fn workers(&mut self) -> Result<(), Failure> {
+        if !self.wants(Group::Workers) {
+            return Ok(());
+        }
+        let of = self.compare("two workers", &SITE, &[Gatecount, TwoWorkers])?;
+        let share = of.of(TwoWorkers, Slice::busiest_share).unwrap_or_default();
+        let shared = share < LOPSIDED;
+        let by_cpu = of.cpu_ratio(Gatecount, TwoWorkers).map(|ratio| 2.0 * ratio);
+        let label = "two workers against one, by CPU per request";
+        self.table
+            .add(label, Unit::Ratio, Goal::AtLeast(1.8), by_cpu.filter(|_| shared));
+        let by_rate = of.between(TwoWorkers, Gatecount, |of, to| of.rate() / to.rate());
+        let label = "two workers against one, by requests a second";
+        self.table.add(label, Unit::Ratio, Goal::AtLeast(1.8), by_rate);
+        self.table.remark(if shared {
+            "Two workers by CPU per request: twice the CPU per request of one by that of two, which is what they carry \
+             where both CPUs are theirs. Both had work."
+        } else {
+            "Two workers by CPU per request: left out where one of them did almost all of the work."
+        });
+        if !self.session.machine.has_room_beside_two_workers() {
+            self.table.remark(
+                "Two workers by requests a second: this machine has no CPUs left for the load and the app, which \
+                 took theirs; the figure says little.",
+            );
+        }
+        Ok(())
+    }
+
+    fn compare(&mut self, what: &str, shape: &Shape, among: &[Contender]) -> Result<Comparison, Failure> {
+        self.tell(what);
+        let among: Vec<Contender> = among
+            .iter()
+            .copied()
+            .filter(|&one| self.session.has(one))
+            .collect();
+        let of = self.session.compare(shape, &among)?;
+        for &contender in &among {
+            self.describe(what, contender, among[0], &of);
+            // A single connection waits for its answers: nothing is saturated, and nothing is meant to be.
+            if shape.connections > 1 {
+                let cpus = contender.cpus();
+                let used = of
+                    .of(contender, |slice| slice.utilisation() / cpus)
+                    .unwrap_or_default();
+                let wanted = of
+                    .of(contender, |slice| slice.wanted() / cpus)
+                    .unwrap_or_default();
+                let contender = contender.name();
+                self.table.utilised(Shortfall {
+                    what: what.to_owned(),
+                    contender,
+                    used,
+                    wanted,
+                });
+            }
+        }
+        self.table.delivered(what, of.delivered.0, of.delivered.1);
+        Ok(of)
+    }
+
+    /// Keeps a contender's absolute figures.
+    fn describe(&mut self, what: &str, contender: Contender, first: Contender, of: &Comparison) {
+        let figure = |figure: fn(&Slice) -> f64| of.of(contender, figure).unwrap_or_default();
+        let costs = format!(
+            "{:6.2} µs CPU a request, ratio {:5.3}, CPUs used {:4.2}",
+            figure(Slice::cpu_per_request),
+            of.cpu_ratio(contender, first).unwrap_or_default(),
+            figure(Slice::utilisation),
+        );
+        let pace = format!(
+            "{:7.0} a second, p50 {:5.0} µs, p99 {:5.0} µs",
+            figure(Slice::rate),
+            figure(|slice| f64::from(slice.p50) / 1e3),
+            figure(|slice| f64::from(slice.p99) / 1e3),
+        );
+        let name = contender.name();
+        self.table.details.push(format!(
+            "run {}, {what:22} {name:15} {costs}, {pace}",
+            self.number
+        ));
+    }
+
+    fn wants(&self, group: Group) -> bool {
+        self.session.options.wants(group)
+    }
+
+    fn tell(&self, what: &str) {
+        eprintln!("run {} of {}: {what}", self.number, self.session.options.runs);
+    }
+}
