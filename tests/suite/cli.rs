@@ -14,6 +14,8 @@ use crate::support::{
     DEADLINE,
     client::{self, CHROME, Client, NAVIGATION, Request},
     eventually,
+    message::Head,
+    metrics::Metrics,
     origin::{self, Origin},
     process::{BINARY, Builder, run},
     receiver::Receiver,
@@ -306,7 +308,8 @@ fn explain_and_the_proxy_decide_alike() {
 
 /// A request of the site as `explain --batch` takes it, with the site's own answer.
 fn as_case(request: &Request) -> Value {
-    let head = crate::support::message::Head::parse(&request.bytes());
+    let bytes = request.bytes();
+    let head = Head::parse(&bytes[..bytes.len() - request.body().len()]);
     let response = {
         let app = site::start();
         Client::to(app.address()).ask(request)
@@ -331,7 +334,7 @@ fn the_demo_stands_by_itself() {
     let visit = Request::get("/").host(&site.to_string()).as_(NAVIGATION);
     assert_eq!(Client::to(*site).ask(&visit).status(), 200);
     eventually("the receiver shows the visit", || {
-        let metrics = crate::support::metrics::Metrics::read(*admin);
+        let metrics = Metrics::read(*admin);
         match metrics.finished("delivered") {
             1 => Ok(()),
             other => Err(format!("{other} delivered: {metrics:?}")),
