@@ -202,7 +202,7 @@ fn a_directory_in_use_and_one_that_is_not_can_be_looked_into() {
                 .read_dir()
                 .unwrap()
                 .map(|entry| length(entry.unwrap()))
-                .sum()
+                .sum::<u64>()
         );
         let mut seen = Vec::new();
         inspect::pending_records(dir.path(), &mut |item| {
@@ -239,7 +239,7 @@ fn a_purge_removes_every_record_and_nothing_else() {
     assert_eq!((totals.pending, totals.segments, totals.bytes), (0, 1, 24));
     assert_eq!(fs::read_to_string(dir.path().join("notes.txt")).unwrap(), "mine");
     let mut queue = Queue::open(&at(dir.path()), NOW);
-    assert_eq!(recovered_keys(&mut queue), []);
+    assert!(recovered_keys(&mut queue).is_empty());
     assert!(
         append(&mut queue, 0..1)[0] > last,
         "numbers are not given out twice"
