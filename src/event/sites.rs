@@ -9,8 +9,6 @@ use std::str::FromStr;
 pub struct Sites {
     /// Host patterns, with the domains as Plausible takes several: joined by commas.
     sites: Vec<(Vec<HostPattern>, String)>,
-    /// The domains of every host, known or not.
-    every: Option<String>,
 }
 
 /// One `[[sites]]`.
@@ -30,28 +28,20 @@ impl Sites {
                 .into_iter()
                 .map(|s| (s.hosts, s.domains.join(",")))
                 .collect(),
-            every: None,
         }
     }
 
     /// One site for every host, also where none was sent.
     pub fn every(domains: &[String]) -> Self {
-        Sites {
-            sites: Vec::new(),
-            every: Some(domains.join(",")),
-        }
+        Sites::new(vec![Site { hosts: vec![HostPattern::Any], domains: domains.to_vec() }])
     }
 
     /// The domains of a host, joined by commas. The host may carry a port; its case and a trailing dot do not matter.
     pub fn find(&self, host: Option<&str>) -> Option<&str> {
-        if let Some(domains) = &self.every {
-            return Some(domains);
-        }
-        let host = name_of(host?);
-        let site = self
-            .sites
-            .iter()
-            .find(|(hosts, _)| hosts.iter().any(|h| h.matches(host)))?;
+        let host = host.map(name_of);
+        let site = self.sites.iter().find(|(hosts, _)| {
+            hosts.iter().any(|h| *h == HostPattern::Any || host.is_some_and(|name| h.matches(name)))
+        })?;
         Some(&site.1)
     }
 }
