@@ -38,6 +38,7 @@ mod engine;
 mod http2;
 mod intake;
 mod lanes;
+mod lent;
 mod metrics;
 mod outbox;
 mod outcome;
@@ -146,15 +147,15 @@ pub fn start(
         settings,
         queue,
         target,
-        kept: Kept {
+        kept: Some(Kept {
             intake,
             rules,
             adopted: 0,
             ended: 0,
-        },
+        }),
         shared: shared.clone(),
         metrics,
-        commands: receiver,
+        commands: Some(receiver),
     };
     let thread = Builder::new()
         .name("gatecount-delivery".to_owned())
