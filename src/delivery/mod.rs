@@ -38,7 +38,6 @@ mod engine;
 mod http2;
 mod intake;
 mod lanes;
-mod lent;
 mod metrics;
 mod outbox;
 mod outcome;
@@ -147,15 +146,15 @@ pub fn start(
         settings,
         queue,
         target,
-        kept: Some(Kept {
+        kept: Kept {
             intake,
             rules,
             adopted: 0,
             ended: 0,
-        }),
+        },
         shared: shared.clone(),
         metrics,
-        commands: Some(receiver),
+        commands: receiver,
     };
     let thread = Builder::new()
         .name("gatecount-delivery".to_owned())
