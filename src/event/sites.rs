@@ -33,14 +33,19 @@ impl Sites {
 
     /// One site for every host, also where none was sent.
     pub fn every(domains: &[String]) -> Self {
-        Sites::new(vec![Site { hosts: vec![HostPattern::Any], domains: domains.to_vec() }])
+        Sites::new(vec![Site {
+            hosts: vec![HostPattern::Any],
+            domains: domains.to_vec(),
+        }])
     }
 
     /// The domains of a host, joined by commas. The host may carry a port; its case and a trailing dot do not matter.
     pub fn find(&self, host: Option<&str>) -> Option<&str> {
         let host = host.map(name_of);
         let site = self.sites.iter().find(|(hosts, _)| {
-            hosts.iter().any(|h| *h == HostPattern::Any || host.is_some_and(|name| h.matches(name)))
+            hosts
+                .iter()
+                .any(|h| *h == HostPattern::Any || host.is_some_and(|name| h.matches(name)))
         })?;
         Some(&site.1)
     }
