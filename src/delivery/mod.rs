@@ -174,6 +174,15 @@ impl Delivery {
         self.shared.clock
     }
 
+    /// Waits until the queue is recovered, no longer than `patience`. Offers made before that wait in the rings, and are
+    /// not yet safe from a kill.
+    pub async fn recovered(&self, patience: Duration) {
+        let begun = Instant::now();
+        while self.status().delivery.state == status::STARTING && begun.elapsed() < patience {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     /// For whoever asks how things stand.
     pub fn watcher(&self) -> Watcher {
         Watcher(self.shared.clone())
