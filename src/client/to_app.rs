@@ -77,11 +77,11 @@ fn rewrite(
     let seen = visible(settings, resolved, fields, host);
     let believed = if resolved.peer_trusted { fields } else { &[] };
     let came = Came::look(believed);
-    emit_seen(&seen, &came, believed, emit);
+    emit_seen(&seen, &came, emit);
 
     let kept = match settings.header {
         AddressSource::Forwarded => keep_from_client(resolved, believed, emit),
-        _ => emit_came(names::FORWARDED, came.forwarded, believed, emit),
+        _ => emit_came(names::FORWARDED, came.forwarded, emit),
     };
     if !kept {
         let mut elements = Text::new(0);
@@ -116,16 +116,16 @@ fn append(
     emit_text(names::FOR, &list, emit);
 
     let came = Came::look(fields);
-    if !emit_came(names::REAL_IP, came.real_ip, fields, emit)
+    if !emit_came(names::REAL_IP, came.real_ip, emit)
         && let Some(client) = resolved.client
     {
         let mut text = Text::new(0);
         write_ip(&mut text, client);
         emit(names::REAL_IP, &text);
     }
-    emit_seen(&visible(settings, resolved, fields, host), &came, fields, emit);
+    emit_seen(&visible(settings, resolved, fields, host), &came, emit);
 
-    let came = emit_came(names::FORWARDED, came.forwarded, fields, emit);
+    let came = emit_came(names::FORWARDED, came.forwarded, emit);
     if came || settings.header == AddressSource::Forwarded {
         // What arrived here, by our own eyes.
         let seen = Visible {
@@ -138,31 +138,32 @@ fn append(
     }
 }
 
-/// Which of the headers that may be kept are there at all, found in one pass.
+/// The fields from the first line of each header on that may be kept; nothing where it did not come. Found in one
+/// pass.
 #[derive(Default)]
-struct Came {
-    real_ip: bool,
-    proto: bool,
-    host: bool,
-    port: bool,
-    forwarded: bool,
+struct Came<'a> {
+    real_ip: &'a [Header<'a>],
+    proto: &'a [Header<'a>],
+    host: &'a [Header<'a>],
+    port: &'a [Header<'a>],
+    forwarded: &'a [Header<'a>],
 }
 
-impl Came {
-    fn look(fields: &[Header<'_>]) -> Came {
+impl<'a> Came<'a> {
+    fn look(fields: &'a [Header<'a>]) -> Self {
         let mut came = Came::default();
-        for name in fields.iter().map(|f| f.name) {
-            match name.len() {
-                9 => {
-                    came.real_ip |= name.eq_ignore_ascii_case(names::REAL_IP);
-                    came.forwarded |= name.eq_ignore_ascii_case(names::FORWARDED);
-                }
-                16 => {
-                    came.host |= name.eq_ignore_ascii_case(names::HOST);
-                    came.port |= name.eq_ignore_ascii_case(names::PORT);
-                }
-                17 => came.proto |= name.eq_ignore_ascii_case(names::PROTO),
-                _ => {}
+        for (at, field) in fields.iter().enumerate() {
+            let is = |name| field.name.eq_ignore_ascii_case(name);
+            let slot = match field.name.len() {
+                9 if is(names::FORWARDED) => &mut came.forwarded,
+                9 if is(names::REAL_IP) => &mut came.real_ip,
+                16 if is(names::HOST) => &mut came.host,
+                16 if is(names::PORT) => &mut came.port,
+                17 if is(names::PROTO) => &mut came.proto,
+                _ => continue,
+            };
+            if slot.is_empty() {
+                *slot = &fields[at..];
             }
         }
         came
@@ -170,14 +171,14 @@ impl Came {
 }
 
 /// Scheme, host and port: as they came, or as the client saw them.
-fn emit_seen(seen: &Visible<'_>, came: &Came, fields: &[Header<'_>], emit: &mut impl FnMut(&str, &[u8])) {
-    if !emit_came(names::PROTO, came.proto, fields, emit) {
+fn emit_seen(seen: &Visible<'_>, came: &Came<'_>, emit: &mut impl FnMut(&str, &[u8])) {
+    if !emit_came(names::PROTO, came.proto, emit) {
         emit(names::PROTO, scheme(seen).as_bytes());
     }
-    if !emit_came(names::HOST, came.host, fields, emit) {
+    if !emit_came(names::HOST, came.host, emit) {
         emit_text(names::HOST, seen.host.unwrap_or_default().as_bytes(), emit);
     }
-    if !emit_came(names::PORT, came.port, fields, emit) {
+    if !emit_came(names::PORT, came.port, emit) {
         let port = seen
             .host
             .and_then(port_of)
@@ -186,17 +187,10 @@ fn emit_seen(seen: &Visible<'_>, came: &Came, fields: &[Header<'_>], emit: &mut 
     }
 }
 
-/// Emits the lines of a name as they came, if any did, and says so.
-fn emit_came(
-    name: &'static str,
-    came: bool,
-    fields: &[Header<'_>],
-    emit: &mut impl FnMut(&str, &[u8]),
-) -> bool {
-    if came {
-        lines(name, fields).for_each(|line| emit(name, line));
-    }
-    came
+/// Emits the lines of a name as they came, and says whether any did.
+fn emit_came(name: &'static str, came: &[Header<'_>], emit: &mut impl FnMut(&str, &[u8])) -> bool {
+    lines(name, came).for_each(|line| emit(name, line));
+    !came.is_empty()
 }
 
 /// Emits a value unless it is empty.

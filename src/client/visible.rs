@@ -57,16 +57,13 @@ pub fn visible<'a>(
 fn at_client<'a>(name: &'static str, resolved: &Resolved, fields: &'a [Header<'a>]) -> Option<&'a [u8]> {
     let mut members = List::of(name, fields);
     let rightmost = members.next()?;
-    let Some(second) = members.next() else {
+    // Only a hop further away can have a member further left.
+    if resolved.position < 2 || resolved.from != From::XForwardedFor {
         return Some(rightmost);
-    };
-    let one_each = || List::of(name, fields).count() == List::of(names::FOR, fields).count();
-    match resolved.position {
-        2.. if resolved.from == From::XForwardedFor && one_each() => {
-            std::iter::once(second).chain(members).nth(resolved.position - 2)
-        }
-        _ => Some(rightmost),
     }
+    let at_place = members.nth(resolved.position - 2);
+    let one_each = || List::of(name, fields).count() == List::of(names::FOR, fields).count();
+    at_place.filter(|_| one_each()).or(Some(rightmost))
 }
 
 /// Whether a text can be a host with or without a port (RFC 9110 §7.2): nothing that ends a host in a URL or in a

@@ -25,12 +25,6 @@ use super::{
 /// Where the queue goes if nothing else is said and it can be written.
 const STATE: &str = "/var/lib/gatecount";
 
-/// The extensions that Plausible's tracker takes for downloads.
-const DOWNLOADS: &[&str] = &[
-    "pdf", "xlsx", "docx", "txt", "rtf", "csv", "exe", "key", "pps", "ppt", "pptx", "7z", "pkg", "rar", "gz",
-    "zip", "avi", "mov", "mp4", "mpeg", "wmv", "midi", "mp3", "wav", "wma", "dmg",
-];
-
 /// Everything, resolved.
 pub(super) struct Resolved {
     /// None only where [`Wanted::Rules`] left the app out.
@@ -306,7 +300,7 @@ fn pages(r: &mut Reader<'_>) -> (page::Rules, event::Query) {
     let not_found = r.boolean("pages.not_found");
     let downloads = r.take("pages.downloads", |settled, _, _| match settled {
         Settled::Boolean(false) => Ok(None),
-        Settled::Boolean(true) => Ok(Some(DOWNLOADS.iter().map(|e| (*e).to_owned()).collect())),
+        Settled::Boolean(true) => Ok(Some(page::DOWNLOADS.iter().map(|e| (*e).to_owned()).collect())),
         Settled::List(items) => each("pages.downloads", items, |item, _| parse::extension(item)).map(Some),
         _ => Err(Vec::new()),
     });
@@ -323,7 +317,7 @@ fn pages(r: &mut Reader<'_>) -> (page::Rules, event::Query) {
     let query = if query.iter().any(|name| name == "*") {
         event::Query::All
     } else {
-        event::Query::Allowed(query)
+        event::Query::Names(query)
     };
     (rules, query)
 }

@@ -66,7 +66,7 @@ pub(super) fn resolve(r: &mut Reader<'_>, wanted: bool) -> (Sites, Vec<ShownSite
             domains: domains.clone(),
             origin: spot.origin,
         };
-        return (Sites::every(domains), vec![shown]);
+        return (Sites::every(&domains), vec![shown]);
     }
     if !said && wanted && !r.given.broken {
         let problem = "missing: say which site at Plausible this is, by --domain example.com or GATECOUNT_DOMAIN (for \

@@ -1,41 +1,30 @@
-//! Plausible's event endpoint: its connections and the request.
+//! Plausible's event endpoint: the ways there, and one attempt.
 
 use std::{
     cell::{Cell, RefCell},
     io,
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::{
-    body::{Body, Incoming},
-    client::conn::{http1, http2},
-};
-use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    task::spawn_local,
     time::{Instant, timeout, timeout_at},
 };
 use tokio_rustls::TlsConnector;
 
 use super::{
-    outcome::{Outcome, Trouble, judge},
+    connection::Connection,
+    http2::Share,
+    outcome::{Outcome, Trouble},
     request::Target,
     tls,
 };
+use crate::event::Event;
 
-/// The most of a response's body that is read to keep its connection; Plausible's has two bytes.
-const LONGEST_BODY: u64 = 64 * 1_024;
-/// The most of a response's head that is read, in bytes.
-const LONGEST_HEAD: usize = 16 * 1_024;
-/// What all responses of one HTTP/2 connection may have under way.
-const WINDOW: u32 = 1 << 20;
+/// The most of a response's body that is read to keep its connection, in bytes; Plausible's has two.
+pub(super) const LONGEST_BODY: usize = 64 * 1_024;
 /// How long one of several addresses may take to connect before the next is tried.
 const ADDRESS_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -44,7 +33,7 @@ pub(super) struct Endpoint {
     target: Target,
     timeout: Duration,
     /// The one connection of HTTP/2, which all senders share.
-    shared: RefCell<Option<http2::SendRequest<Full<Bytes>>>>,
+    shared: RefCell<Option<Share>>,
     /// Held while a TLS connection is made, so that not every sender makes one only to learn that HTTP/2 needs none.
     connecting: tokio::sync::Mutex<()>,
     /// What the last TLS connection spoke; nothing before the first.
@@ -55,20 +44,23 @@ pub(super) struct Endpoint {
     why: RefCell<Option<io::Error>>,
 }
 
-/// A connection, or a share in one.
-#[derive(Debug)]
+/// One sender's way to Plausible.
 pub(super) enum Link {
     /// A connection of its own.
-    Http1(http1::SendRequest<Full<Bytes>>),
+    Http1(Connection),
     /// A share in the one connection.
-    Http2(http2::SendRequest<Full<Bytes>>),
+    Http2(Share),
 }
 
 /// Why no response came.
-enum SendError {
+#[derive(Debug, Clone, Copy)]
+pub(super) enum SendError {
     /// The connection had ended before the request was written: a new one is as good as the first.
     Unsent,
+    /// The connection ended, or what came over it was no HTTP.
     Lost,
+    /// The time was up.
+    TimedOut,
 }
 
 impl Endpoint {
@@ -104,64 +96,59 @@ impl Endpoint {
 
     /// Sends one stored event and waits for its outcome, for as long as the settings say, connect and body included. The
     /// link stays where another request may follow.
-    pub(super) async fn attempt(&self, link: &mut Option<Link>, stored: &Bytes) -> Outcome {
-        let deadline = Instant::now() + self.timeout;
-        let response = match timeout_at(deadline, self.exchange(link, stored)).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(Outcome::Unreadable)) => return Outcome::Unreadable,
-            Ok(Err(outcome)) => {
-                self.drop_link(link);
-                return outcome;
-            }
-            Err(_) => {
-                self.drop_link(link);
-                return Outcome::Retry(Trouble::Timeout, None);
-            }
+    pub(super) async fn attempt(&self, link: &mut Option<Link>, stored: &[u8]) -> Outcome {
+        // A panic over one event's bytes is that event's end, and nobody else's.
+        let Ok(Some(event)) = catch_unwind(AssertUnwindSafe(|| Event::decode(stored))) else {
+            return Outcome::Unreadable;
         };
-        // The head tells all. Whatever becomes of the body, the event is not sent again for it.
-        let outcome = judge(response.status(), response.headers(), SystemTime::now());
-        let drained = timeout_at(deadline, drained(response.into_body())).await;
-        if !drained.unwrap_or(false) {
-            *link = None;
-        }
-        outcome
-    }
-
-    /// Sends the request, over a new connection if there is none, and waits for the response's head.
-    async fn exchange(&self, link: &mut Option<Link>, stored: &Bytes) -> Result<Response<Incoming>, Outcome> {
+        let deadline = Instant::now() + self.timeout;
         loop {
-            let reused = link.as_ref().is_some_and(Link::is_open);
-            let open = if reused { link.take() } else { None };
-            let open = match open {
-                Some(open) => open,
-                None => self.connect().await.map_err(|error| {
-                    self.why.replace(Some(error));
-                    Outcome::Retry(Trouble::Connect, None)
-                })?,
+            let reused = match link {
+                Some(Link::Http1(connection)) => connection.is_open().await,
+                Some(Link::Http2(share)) => share.is_open(),
+                None => false,
             };
-            let open = link.insert(open);
-            // A panic over one event's bytes is that event's end, and nobody else's.
-            let request = catch_unwind(AssertUnwindSafe(|| self.target.request(open.is_http2(), stored)));
-            let Ok(Some(request)) = request else {
-                return Err(Outcome::Unreadable);
+            if !reused {
+                *link = None;
+                match timeout_at(deadline, self.connect()).await {
+                    Ok(Ok(fresh)) => *link = Some(fresh),
+                    Ok(Err(error)) => {
+                        self.why.replace(Some(error));
+                        return Outcome::Retry(Trouble::Connect, None);
+                    }
+                    Err(_) => return Outcome::Retry(Trouble::Timeout, None),
+                }
+            }
+            let sent = match link {
+                Some(Link::Http1(connection)) => connection.exchange(&self.target, &event, deadline).await,
+                Some(Link::Http2(share)) => share.exchange(&self.target, &event, deadline).await,
+                None => Err(SendError::Unsent),
             };
-            match open.send(request).await {
-                Ok(response) => return Ok(response),
-                Err(SendError::Unsent) if reused => self.drop_link(link),
-                Err(_) => return Err(Outcome::Retry(Trouble::Broken, None)),
+            let error = match sent {
+                Ok(outcome) => return outcome,
+                Err(error) => error,
+            };
+            // A link that failed is not used again, and neither is the connection that it shares.
+            if let Some(Link::Http2(_)) = link.take() {
+                self.hang_up();
+            }
+            match error {
+                SendError::Unsent if reused => {}
+                SendError::Unsent | SendError::Lost => return Outcome::Retry(Trouble::Broken, None),
+                SendError::TimedOut => return Outcome::Retry(Trouble::Timeout, None),
             }
         }
     }
 
     async fn connect(&self) -> io::Result<Link> {
         let Some((config, name)) = &self.target.tls else {
-            return Ok(Link::Http1(http1_over(self.connect_tcp().await?).await?));
+            return Ok(Link::Http1(Connection::new(self.connect_tcp().await?)));
         };
         let _one_at_a_time = match self.multiplexed.get() {
             Some(false) => None,
             Some(true) | None => Some(self.connecting.lock().await),
         };
-        if let Some(open) = self.shared.borrow().as_ref().filter(|link| !link.is_closed()) {
+        if let Some(open) = self.shared.borrow().as_ref().filter(|share| share.is_open()) {
             return Ok(Link::Http2(open.clone()));
         }
         let connector = TlsConnector::from(config.clone());
@@ -169,28 +156,17 @@ impl Endpoint {
         let http2 = stream.get_ref().1.alpn_protocol() == Some(tls::H2);
         self.multiplexed.set(Some(http2));
         if !http2 {
-            return Ok(Link::Http1(http1_over(stream).await?));
+            return Ok(Link::Http1(Connection::new(stream)));
         }
-        let (link, connection) = http2::Builder::new(LocalExecutor)
-            .initial_stream_window_size(LONGEST_BODY as u32)
-            .initial_connection_window_size(WINDOW)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(io::Error::other)?;
-        spawn_local(async move {
-            // Its end shows at the link.
-            let _ = connection.await;
-        });
-        *self.shared.borrow_mut() = Some(link.clone());
-        Ok(Link::Http2(link))
+        let share = Share::open(stream).await?;
+        self.shared.replace(Some(share.clone()));
+        Ok(Link::Http2(share))
     }
 
     /// Connects to the first address that answers, beginning with the one that did so last.
     async fn connect_tcp(&self) -> io::Result<TcpStream> {
-        let mut addresses: Vec<SocketAddr> =
-            tokio::net::lookup_host((self.target.host.as_str(), self.target.port))
-                .await?
-                .collect();
+        let name = (self.target.host.as_str(), self.target.port);
+        let mut addresses: Vec<SocketAddr> = tokio::net::lookup_host(name).await?.collect();
         if let Some(good) = self.good.get() {
             addresses.sort_by_key(|address| *address != good);
         }
@@ -207,84 +183,5 @@ impl Endpoint {
             }
         }
         Err(error)
-    }
-
-    /// A link that failed is not used again, and neither is the connection that it shares.
-    fn drop_link(&self, link: &mut Option<Link>) {
-        if let Some(Link::Http2(_)) = link.take() {
-            self.hang_up();
-        }
-    }
-}
-
-impl Link {
-    fn is_open(&self) -> bool {
-        match self {
-            Link::Http1(link) => !link.is_closed(),
-            Link::Http2(link) => !link.is_closed(),
-        }
-    }
-
-    fn is_http2(&self) -> bool {
-        matches!(self, Link::Http2(_))
-    }
-
-    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, SendError> {
-        let sent = match self {
-            Link::Http1(link) => {
-                link.ready().await.map_err(|_| SendError::Unsent)?;
-                link.try_send_request(request).await
-            }
-            Link::Http2(link) => {
-                link.ready().await.map_err(|_| SendError::Unsent)?;
-                link.try_send_request(request).await
-            }
-        };
-        sent.map_err(|error| match error.message() {
-            Some(_) => SendError::Unsent,
-            None => SendError::Lost,
-        })
-    }
-}
-
-async fn http1_over<S>(stream: S) -> io::Result<http1::SendRequest<Full<Bytes>>>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (link, connection) = http1::Builder::new()
-        .max_buf_size(LONGEST_HEAD)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(io::Error::other)?;
-    spawn_local(async move {
-        // Its end shows at the link.
-        let _ = connection.await;
-    });
-    Ok(link)
-}
-
-/// Reads a body to its end; false if it is too long or breaks off, and its connection cannot be used again.
-async fn drained(mut body: Incoming) -> bool {
-    let mut read = 0;
-    while !body.is_end_stream() {
-        match body.frame().await {
-            Some(Ok(frame)) => read += frame.data_ref().map_or(0, |data| data.len() as u64),
-            Some(Err(_)) => return false,
-            None => return true,
-        }
-        if read > LONGEST_BODY {
-            return false;
-        }
-    }
-    true
-}
-
-/// Runs HTTP/2's own tasks on the delivery thread.
-#[derive(Debug, Clone, Copy)]
-struct LocalExecutor;
-
-impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalExecutor {
-    fn execute(&self, future: F) {
-        spawn_local(future);
     }
 }

@@ -8,8 +8,8 @@
 //!    event of each (`compose`), and appends them to the [queue](crate::queue): from then on they survive the process.
 //! 3. Each takes its place in its visitor's lane (`lanes`). Of a visitor one event is in flight at a time, in order;
 //!    visitors overtake each other freely; the oldest event that may go goes first, `concurrency` at once.
-//! 4. A sender (`sender`) posts it over its own kept-alive connection, or as one stream of the one HTTP/2 connection
-//!    (`endpoint`), and the answer is judged (`outcome`).
+//! 4. A sender (`sender`) posts it to Plausible (`endpoint`, `request`) over its own kept-alive connection (`connection`),
+//!    or as one stream of the one HTTP/2 connection (`http2`), and the answer is judged (`outcome`).
 //! 5. An outcome that is final ends the event. Otherwise it waits for its backoff (`backoff`) at the head of its lane.
 //!    Where several visitors fail in a row, or the address is wrong, the breaker (`breaker`) trips, and one probe at a
 //!    time is made until one gets through.
@@ -32,8 +32,10 @@ mod backoff;
 mod breaker;
 mod clock;
 mod compose;
+mod connection;
 mod endpoint;
 mod engine;
+mod http2;
 mod intake;
 mod lanes;
 mod metrics;
@@ -170,6 +172,15 @@ impl Delivery {
     /// The clock that a sighting's times are to be read from.
     pub fn clock(&self) -> Clock {
         self.shared.clock
+    }
+
+    /// Waits until the queue is recovered, no longer than `patience`. Offers made before that wait in the rings, and are
+    /// not yet safe from a kill.
+    pub async fn recovered(&self, patience: Duration) {
+        let begun = Instant::now();
+        while self.status().delivery.state == status::STARTING && begun.elapsed() < patience {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// For whoever asks how things stand.

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, StatusCode, header};
-
 /// The longest that a `Retry-After` is obeyed: a server's slip must not silence us for a day.
 pub(super) const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
@@ -99,38 +97,34 @@ impl std::fmt::Display for Trouble {
 /// event counts as dropped even where another site took it, so that a dashboard that gets nothing shows.
 /// An answer that fits one event only (403 of a firewall, 413 of a proxy) is [`Trouble::Refused`]: the event ends when
 /// its tries are used up while others get through, and nothing is lost where all of them are refused.
-pub(super) fn judge(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Outcome {
-    let code = status.as_u16();
-    match code {
-        200..=299 => match headers
-            .get("x-plausible-dropped")
-            .map(http::HeaderValue::as_bytes)
-        {
+///
+/// `field` finds a field's value by its name in lower case.
+pub(super) fn judge<'a>(status: u16, field: impl Fn(&str) -> Option<&'a [u8]>, now: SystemTime) -> Outcome {
+    match status {
+        200..=299 => match field("x-plausible-dropped") {
             None | Some(b"0") => Outcome::Delivered,
             Some(_) => Outcome::DroppedByPlausible,
         },
         400 => Outcome::Rejected,
-        408 => Outcome::Retry(Trouble::Timeout, retry_after(headers, now)),
-        429 => Outcome::Retry(Trouble::Throttled, retry_after(headers, now)),
-        300..=399 | 401 | 404 | 405 | 407 => Outcome::Retry(Trouble::Misconfigured(code), None),
-        500..=599 => Outcome::Retry(Trouble::ServerError(code), retry_after(headers, now)),
-        _ => Outcome::Retry(Trouble::Refused(code), retry_after(headers, now)),
+        408 => Outcome::Retry(Trouble::Timeout, retry_after(field, now)),
+        429 => Outcome::Retry(Trouble::Throttled, retry_after(field, now)),
+        300..=399 | 401 | 404 | 405 | 407 => Outcome::Retry(Trouble::Misconfigured(status), None),
+        500..=599 => Outcome::Retry(Trouble::ServerError(status), retry_after(field, now)),
+        _ => Outcome::Retry(Trouble::Refused(status), retry_after(field, now)),
     }
 }
 
 /// `Retry-After` in seconds or as a date (RFC 9110 §10.2.3), at most [`LONGEST_RETRY_AFTER`]; nothing if it is neither.
 /// A date is measured against the response's own `Date`, so that a wrong clock on either side does no harm.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+fn retry_after<'a>(field: impl Fn(&str) -> Option<&'a [u8]>, now: SystemTime) -> Option<Duration> {
+    let text = |name: &str| std::str::from_utf8(field(name)?).ok();
+    let date = |value: &str| httpdate::parse_http_date(value).ok();
+    let value = text("retry-after")?.trim();
     let wait = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
         Duration::from_secs(value.parse().unwrap_or(u64::MAX))
     } else {
-        let until = httpdate::parse_http_date(value).ok()?;
-        let now = headers
-            .get(header::DATE)
-            .and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok())
-            .unwrap_or(now);
-        until.duration_since(now).unwrap_or_default()
+        let now = text("date").and_then(date).unwrap_or(now);
+        date(value)?.duration_since(now).unwrap_or_default()
     };
     Some(wait.min(LONGEST_RETRY_AFTER))
 }
@@ -139,13 +133,13 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn judged(status: u16, fields: &[(&'static str, &str)]) -> Outcome {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            headers.append(*name, value.parse().unwrap());
-        }
+    fn judged(status: u16, fields: &[(&str, &str)]) -> Outcome {
+        let field = |name: &str| {
+            let found = fields.iter().find(|(field, _)| *field == name);
+            found.map(|(_, value)| value.as_bytes())
+        };
         let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
-        judge(StatusCode::from_u16(status).unwrap(), &headers, now)
+        judge(status, field, now)
     }
 
     #[test]
@@ -180,7 +174,7 @@ mod tests {
 
     #[test]
     fn retry_after_is_read_in_both_forms_and_bounded() {
-        let after = |fields: &[(&'static str, &str)]| match judged(503, fields) {
+        let after = |fields: &[(&str, &str)]| match judged(503, fields) {
             Outcome::Retry(Trouble::ServerError(503), after) => after,
             other => panic!("{other:?}"),
         };

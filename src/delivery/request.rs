@@ -1,6 +1,6 @@
-//! The request that takes one event to Plausible.
+//! The request that takes one event to Plausible: exactly the fields that it needs, and nothing of the client's beside.
 
-use std::sync::Arc;
+use std::{io::Write as _, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
@@ -18,12 +18,11 @@ pub(super) struct Target {
     pub(super) port: u16,
     /// How TLS is spoken and whose certificate is asked for; none for plain HTTP.
     pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
-    /// What stands in an HTTP/1.1 request line.
-    path: Uri,
-    /// With scheme and authority, as HTTP/2 wants it (RFC 9113 §8.3.1).
-    whole: Uri,
-    authority: HeaderValue,
-    address_headers: Vec<HeaderName>,
+    /// An HTTP/1.1 request's first lines, up to where the user agent follows.
+    opening: Vec<u8>,
+    /// The URI with scheme and authority, as HTTP/2 wants it (RFC 9113 §8.3.1).
+    uri: Uri,
+    address_headers: Vec<AddressHeader>,
 }
 
 /// The base is no address that requests can be sent to.
@@ -50,42 +49,53 @@ impl Target {
             Some(config) => Some((config, ServerName::try_from(base.host.clone())?)),
             None => None,
         };
+        // Neither can break out of its line: both are parts of a URI.
+        let uri = format!("{scheme}://{authority}{path}").parse()?;
+        HeaderValue::from_str(&authority)?;
         Ok(Target {
             host: base.host.clone(),
             port: base.port,
             tls,
-            whole: format!("{scheme}://{authority}{path}").parse()?,
-            path: path.parse()?,
-            authority: authority.parse()?,
-            address_headers: settings
-                .address_headers
-                .iter()
-                .copied()
-                .map(header_name)
-                .collect(),
+            opening: format!("POST {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: ").into_bytes(),
+            uri,
+            address_headers: settings.address_headers.clone(),
         })
     }
 
-    /// The request for a stored event: exactly what Plausible needs, and nothing of the client's beside. Nothing, if what
-    /// was stored is no event.
-    pub(super) fn request(&self, http2: bool, stored: &Bytes) -> Option<Request<Full<Bytes>>> {
-        let event = Event::decode(stored)?;
-        let user_agent = HeaderValue::from_maybe_shared(part(stored, &event.user_agent)).ok()?;
-        let address = HeaderValue::from_str(&event.client.to_string()).ok()?;
-        let mut request = Request::new(Full::new(part(stored, &event.body)));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = if http2 {
-            self.whole.clone()
-        } else {
-            self.path.clone()
-        };
-        let headers = request.headers_mut();
-        if !http2 {
-            headers.insert(header::HOST, self.authority.clone());
+    /// Writes an event's HTTP/1.1 request. False, if the event has a user agent that no field can hold.
+    pub(super) fn write_request(&self, event: &Event<'_>, out: &mut Vec<u8>) -> bool {
+        if !event.user_agent.iter().all(|byte| may_stand_in_a_field(*byte)) {
+            return false;
         }
+        out.extend_from_slice(&self.opening);
+        out.extend_from_slice(&event.user_agent);
+        for header in &self.address_headers {
+            // Writing to a vector does not fail.
+            let _ = write!(out, "\r\n{}: {}", spelled(*header), event.client);
+        }
+        let _ = write!(
+            out,
+            "\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            event.body.len()
+        );
+        out.extend_from_slice(&event.body);
+        true
+    }
+
+    /// An event's HTTP/2 request. Nothing, if the event has a user agent that no field can hold.
+    pub(super) fn request(&self, event: &Event<'_>) -> Option<Request<Full<Bytes>>> {
+        let user_agent = HeaderValue::from_bytes(&event.user_agent).ok()?;
+        let address = HeaderValue::from_str(&event.client.to_string()).ok()?;
+        let mut request = Request::new(Full::new(Bytes::copy_from_slice(&event.body)));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        let headers = request.headers_mut();
         headers.insert(header::USER_AGENT, user_agent);
-        for name in &self.address_headers {
-            headers.insert(name, address.clone());
+        for header in &self.address_headers {
+            headers.insert(
+                HeaderName::from_bytes(spelled(*header).as_bytes()).ok()?,
+                address.clone(),
+            );
         }
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Some(request)
@@ -94,25 +104,20 @@ impl Target {
 
 impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.whole.fmt(f)
+        self.uri.fmt(f)
     }
 }
 
-/// A part of the stored bytes without a copy; a copy of what is no part of them.
-fn part(stored: &Bytes, part: &[u8]) -> Bytes {
-    let (whole, range) = (stored.as_ptr_range(), part.as_ptr_range());
-    if whole.start <= range.start && range.end <= whole.end {
-        stored.slice_ref(part)
-    } else {
-        Bytes::copy_from_slice(part)
-    }
-}
-
-fn header_name(header: AddressHeader) -> HeaderName {
+fn spelled(header: AddressHeader) -> &'static str {
     match header {
-        AddressHeader::XForwardedFor => HeaderName::from_static("x-forwarded-for"),
-        AddressHeader::XPlausibleIp => HeaderName::from_static("x-plausible-ip"),
+        AddressHeader::XForwardedFor => "X-Forwarded-For",
+        AddressHeader::XPlausibleIp => "X-Plausible-IP",
     }
+}
+
+/// What a field value is made of: visible characters, blanks, and bytes beyond ASCII (RFC 9110 §5.5).
+fn may_stand_in_a_field(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
 /// Host and port as a URL has them: IPv6 in brackets, the scheme's own port left out (RFC 3986 §3.2).

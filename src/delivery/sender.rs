@@ -9,7 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use slab::Slab;
 use tokio::task::spawn_local;
 
@@ -21,6 +20,8 @@ use super::{
 
 /// How long a sender without work keeps its connection: less than servers and what stands before them usually do.
 const IDLE: Duration = Duration::from_secs(30);
+/// So many senders are started without waiting: enough for the ends of their attempts to be written down together.
+const EAGER: usize = 8;
 /// How long events wait for a sender before more are started, at the least and at the most.
 const GROWTH: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
 
@@ -29,13 +30,15 @@ const GROWTH: (Duration, Duration) = (Duration::from_millis(5), Duration::from_m
 pub(super) struct Job {
     pub(super) ticket: Ticket,
     /// The event as the queue has it.
-    pub(super) stored: Bytes,
+    pub(super) stored: Vec<u8>,
 }
 
 /// One attempt made.
 #[derive(Debug)]
 pub(super) struct Done {
     pub(super) ticket: Ticket,
+    /// The job's, to be used again.
+    pub(super) stored: Vec<u8>,
     pub(super) outcome: Outcome,
     pub(super) took: Duration,
     sender: usize,
@@ -46,9 +49,9 @@ pub(super) struct Done {
 /// All senders, at most `concurrency` of them.
 ///
 /// The one that rested last works next, so that a fast Plausible is served over few connections and the others close.
-/// More are started only once events have waited for a sender for about the time of one answer, and then at most as many
-/// as there are: a Plausible that answers in a millisecond gets through a burst over the connections that it has, a
-/// distant one has all of them after a few round trips.
+/// Beyond a few, more are started only once events have waited for a sender for about the time of one answer, and then at
+/// most as many as there are: a Plausible that answers in a millisecond gets through a burst over the connections that it
+/// has, a distant one has all of them after a few round trips.
 pub(super) struct Senders {
     endpoint: Rc<Endpoint>,
     done: Rc<Letterbox>,
@@ -101,7 +104,7 @@ impl Senders {
         if self.slots.len() >= self.concurrency {
             return false;
         }
-        if self.endpoint.multiplexed() || self.slots.is_empty() {
+        if self.endpoint.multiplexed() || self.slots.len() < EAGER {
             return true;
         }
         self.short_since.get_or_insert(now);
@@ -172,12 +175,12 @@ async fn run(sender: usize, slot: Rc<Slot>, endpoint: Rc<Endpoint>, letterbox: R
         let mut report = Report {
             letterbox: &letterbox,
             sender,
-            ticket: job.ticket,
+            job,
             begun: Instant::now(),
             outcome: Outcome::Retry(Trouble::Broken, None),
             alive: false,
         };
-        report.outcome = endpoint.attempt(&mut link, &job.stored).await;
+        report.outcome = endpoint.attempt(&mut link, &report.job.stored).await;
         report.alive = true;
     }
 }
@@ -186,7 +189,7 @@ async fn run(sender: usize, slot: Rc<Slot>, endpoint: Rc<Endpoint>, letterbox: R
 struct Report<'a> {
     letterbox: &'a Letterbox,
     sender: usize,
-    ticket: Ticket,
+    job: Job,
     begun: Instant,
     outcome: Outcome,
     alive: bool,
@@ -195,7 +198,8 @@ struct Report<'a> {
 impl Drop for Report<'_> {
     fn drop(&mut self) {
         self.letterbox.put(Done {
-            ticket: self.ticket,
+            ticket: self.job.ticket,
+            stored: std::mem::take(&mut self.job.stored),
             outcome: self.outcome,
             took: self.begun.elapsed(),
             sender: self.sender,
@@ -246,10 +250,10 @@ pub(super) struct Letterbox {
 }
 
 impl Letterbox {
-    /// Waits until something is there.
-    pub(super) async fn filled(&self) {
+    /// Waits until so many are there, one at the least.
+    pub(super) async fn holds(&self, attempts: usize) {
         poll_fn(|cx| {
-            if !self.is_empty() {
+            if self.done.borrow().len() >= attempts.max(1) {
                 return Poll::Ready(());
             }
             self.waker.set(Some(cx.waker().clone()));

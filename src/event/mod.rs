@@ -1,15 +1,25 @@
-//! An event: what a worker saw ([`Sighting`]), what Plausible is told of it ([`Event`]), whose site it is ([`Sites`]), and
-//! the strict reading of what arrives at Plausible's end ([`accept`]).
+//! What Plausible is told: which site a host belongs to, the event's url and referrer, and the body in Plausible's form.
+//!
+//! A worker thread notes a [`Sighting`], which is what it saw and no more; the delivery thread builds the [`Event`] from
+//! it, which is what the queue keeps and what is sent.
 
 pub mod accept;
-mod build;
+mod body;
 mod sighting;
 mod sites;
-#[cfg(test)]
-mod tests;
 mod url;
+mod wire;
 
-pub use build::{Event, Rules};
+pub use body::Event;
 pub use sighting::Sighting;
-pub use sites::{HostPattern, NotAHostPattern, Site, Sites};
-pub use url::Query;
+pub use sites::{HostError, HostPattern, Site, Sites};
+pub use url::{LONGEST, Query};
+
+/// The rules by which events are made: `[[sites]]` and `[pages] query`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Which host belongs to which domain.
+    pub sites: Sites,
+    /// The query parameters that stay in the url.
+    pub query: Query,
+}

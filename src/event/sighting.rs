@@ -1,135 +1,99 @@
-//! What a worker saw of a page view, in the form that it is handed on in.
+//! What a worker thread saw: borrowed values, written into its ring without an allocation.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use crate::page::What;
 
-/// The few values that an event is built from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use super::wire::{Reader, put, put_address};
+
+/// What an event is made of, as it was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sighting<'a> {
-    /// When, in nanoseconds of the process's own clock: the order of events.
+    /// Nanoseconds of the process's monotonic clock, for the order among threads.
     pub at_ns: u64,
-    /// When, in milliseconds since the epoch.
+    /// Milliseconds of the steady wall clock.
     pub at_ms: u64,
-    /// What it was.
+    /// What was seen.
     pub what: What<'a>,
     /// The visitor's address.
     pub client: IpAddr,
-    /// `User-Agent`, raw.
+    /// The visitor's `User-Agent`, raw; empty where none was sent.
     pub user_agent: &'a [u8],
     /// The visitor used https.
     pub https: bool,
-    /// The host that the visitor used, maybe with a port; empty where none was sent.
+    /// The host the visitor used, with its port; empty where it is unknown.
     pub host: &'a str,
-    /// Path and query as sent.
+    /// Path and query as the visitor's client sent them.
     pub target: &'a str,
     /// `Referer`, raw.
     pub referrer: Option<&'a [u8]>,
-    /// The site's names at Plausible, joined by commas.
+    /// The Plausible domains, joined by commas; for a bot those that [`page::Rules::domain`](crate::page::Rules::domain)
+    /// gives.
     pub domain: &'a str,
 }
 
+const PAGE_VIEW: u8 = 0;
+const NOT_FOUND: u8 = 1;
+const DOWNLOAD: u8 = 2;
+const BOT: u8 = 3;
+
+const HTTPS: u8 = 1;
+const REFERRER: u8 = 2;
+
 impl<'a> Sighting<'a> {
-    /// Appends the sighting's bytes: fixed-size values first, then each text behind its length (32 bits).
+    /// Appends the binary form.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let (what, bot) = match self.what {
-            What::PageView => (0, ""),
-            What::NotFound => (1, ""),
-            What::Download => (2, ""),
-            What::Bot(name) => (3, name),
+            What::PageView => (PAGE_VIEW, ""),
+            What::NotFound => (NOT_FOUND, ""),
+            What::Download => (DOWNLOAD, ""),
+            What::Bot(name) => (BOT, name),
         };
+        let flags = if self.https { HTTPS } else { 0 } | if self.referrer.is_some() { REFERRER } else { 0 };
         out.extend_from_slice(&self.at_ns.to_le_bytes());
         out.extend_from_slice(&self.at_ms.to_le_bytes());
-        out.push(what | u8::from(self.https) << 4 | u8::from(self.referrer.is_some()) << 5);
-        encode_address(self.client, out);
-        for text in [
-            self.user_agent,
-            self.host.as_bytes(),
-            self.target.as_bytes(),
-            self.domain.as_bytes(),
-            bot.as_bytes(),
-            self.referrer.unwrap_or_default(),
-        ] {
-            out.extend_from_slice(&(text.len() as u32).to_le_bytes());
-            out.extend_from_slice(text);
-        }
+        out.extend_from_slice(&[what, flags]);
+        put_address(out, self.client);
+        put(out, bot.as_bytes());
+        put(out, self.user_agent);
+        put(out, self.host.as_bytes());
+        put(out, self.target.as_bytes());
+        put(out, self.referrer.unwrap_or_default());
+        put(out, self.domain.as_bytes());
     }
 
-    /// Reads what [`Sighting::encode`] wrote; `None` for any other bytes.
+    /// Reads what [`encode`](Self::encode) wrote, and nothing else: `None` for any other bytes.
     pub fn decode(bytes: &'a [u8]) -> Option<Self> {
-        let mut r = Reader(bytes);
-        let (at_ns, at_ms) = (r.u64()?, r.u64()?);
-        let flags = r.take(1)?[0];
-        let client = r.address()?;
-        let user_agent = r.bytes()?;
-        let (host, target, domain, bot) = (r.text()?, r.text()?, r.text()?, r.text()?);
-        let referrer = r.bytes()?;
-        let what = match flags & 15 {
-            0 => What::PageView,
-            1 => What::NotFound,
-            2 => What::Download,
-            3 => What::Bot(bot),
+        let mut from = Reader(bytes);
+        let order = from.number()?;
+        let time = from.number()?;
+        let [what, flags] = from.array()?;
+        let client = from.address()?;
+        let bot = from.text()?;
+        let what = match (what, bot) {
+            (PAGE_VIEW, "") => What::PageView,
+            (NOT_FOUND, "") => What::NotFound,
+            (DOWNLOAD, "") => What::Download,
+            (BOT, name) => What::Bot(name),
             _ => return None,
         };
-        let https = flags & 1 << 4 != 0;
-        let referrer = (flags & 1 << 5 != 0).then_some(referrer);
-        r.0.is_empty().then_some(Sighting {
-            at_ns,
-            at_ms,
+        let user_agent = from.bytes()?;
+        let host = from.text()?;
+        let target = from.text()?;
+        let referrer = from.bytes()?;
+        let domain = from.text()?;
+        let plain = flags & !(HTTPS | REFERRER) == 0 && from.0.is_empty();
+        (plain && (flags & REFERRER != 0 || referrer.is_empty())).then_some(Sighting {
+            at_ns: order,
+            at_ms: time,
             what,
             client,
             user_agent,
-            https,
+            https: flags & HTTPS != 0,
             host,
             target,
-            referrer,
+            referrer: (flags & REFERRER != 0).then_some(referrer),
             domain,
         })
-    }
-}
-
-/// An address as a byte that tells its family, and its own bytes.
-pub(super) fn encode_address(address: IpAddr, out: &mut Vec<u8>) {
-    match address {
-        IpAddr::V4(a) => {
-            out.push(4);
-            out.extend_from_slice(&a.octets());
-        }
-        IpAddr::V6(a) => {
-            out.push(6);
-            out.extend_from_slice(&a.octets());
-        }
-    }
-}
-
-/// Takes values off the front of bytes.
-pub(super) struct Reader<'a>(pub(super) &'a [u8]);
-
-impl<'a> Reader<'a> {
-    pub(super) fn take(&mut self, n: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(n)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
-        let len = u32::from_le_bytes(self.take(4)?.try_into().ok()?);
-        self.take(usize::try_from(len).ok()?)
-    }
-
-    fn text(&mut self) -> Option<&'a str> {
-        std::str::from_utf8(self.bytes()?).ok()
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
-    }
-
-    pub(super) fn address(&mut self) -> Option<IpAddr> {
-        match self.take(1)?[0] {
-            4 => Some(Ipv4Addr::from(<[u8; 4]>::try_from(self.take(4)?).ok()?).into()),
-            6 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(self.take(16)?).ok()?).into()),
-            _ => None,
-        }
     }
 }

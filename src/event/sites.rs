@@ -1,169 +1,234 @@
-//! Which site a host belongs to.
+//! Which Plausible domains a host belongs to.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::str::FromStr;
 
-/// A pattern for hosts: a name, `*.` and a name for all below it (not the name itself), or `*` for every host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HostPattern {
-    /// Every host, and none.
-    Every,
-    /// This host.
-    Exact(String),
-    /// All hosts that end in this, which begins with a dot.
-    Below(String),
+/// The sites in their order: the first whose host matches is it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sites {
+    /// Host patterns, with the domains as Plausible takes several: joined by commas.
+    sites: Vec<(Vec<HostPattern>, String)>,
 }
 
-/// The text is no pattern.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a host name such as \"example.com\", \"*.example.com\" for all below it, or \"*\" is wanted, without scheme, port and path"
-)]
-pub struct NotAHostPattern;
+/// One `[[sites]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// Any of these is the site.
+    pub hosts: Vec<HostPattern>,
+    /// The Plausible domains that get its events.
+    pub domains: Vec<String>,
+}
+
+impl Sites {
+    /// The sites by their hosts; a host of none is unknown.
+    pub fn new(sites: Vec<Site>) -> Self {
+        Sites {
+            sites: sites
+                .into_iter()
+                .map(|s| (s.hosts, s.domains.join(",")))
+                .collect(),
+        }
+    }
+
+    /// One site for every host, also where none was sent.
+    pub fn every(domains: &[String]) -> Self {
+        Sites::new(vec![Site {
+            hosts: vec![HostPattern::Any],
+            domains: domains.to_vec(),
+        }])
+    }
+
+    /// The domains of a host, joined by commas. The host may carry a port; its case and a trailing dot do not matter.
+    pub fn find(&self, host: Option<&str>) -> Option<&str> {
+        let host = host.map(name_of);
+        let site = self.sites.iter().find(|(hosts, _)| {
+            hosts
+                .iter()
+                .any(|h| *h == HostPattern::Any || host.is_some_and(|name| h.matches(name)))
+        })?;
+        Some(&site.1)
+    }
+}
+
+/// A host as `Host` writes it, without port, brackets and trailing dot.
+fn name_of(host: &str) -> &str {
+    if let Some(address) = host.strip_prefix('[') {
+        return address.split(']').next().unwrap_or(address);
+    }
+    let name = host.split(':').next().unwrap_or(host);
+    name.strip_suffix('.').unwrap_or(name)
+}
+
+/// One of a site's `hosts`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostPattern {
+    /// A host by its name or address, lower case.
+    Exact(String),
+    /// `*.example.com`: every host below `example.com`, however deep, but not itself. Held with the dot in front.
+    Below(String),
+    /// `*`: every host.
+    Any,
+}
+
+/// Why a text is no host pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    /// It is empty.
+    #[error("write a host, as in \"example.com\" or \"*.example.com\"")]
+    Empty,
+    /// It has a scheme or a path.
+    #[error("write the host alone, without \"https://\" and path")]
+    Url,
+    /// It has a port.
+    #[error("write the host without a port: every port matches")]
+    Port,
+    /// It has a star elsewhere than in front of a dot at the start.
+    #[error("a \"*\" stands at the start alone, as in \"*.example.com\"")]
+    Star,
+    /// It has a character that no host has.
+    #[error(
+        "a host has letters, digits, dots and hyphens; write other letters as browsers send them, \"xn--…\""
+    )]
+    Character,
+}
+
+impl HostPattern {
+    fn matches(&self, host: &str) -> bool {
+        match self {
+            HostPattern::Any => true,
+            HostPattern::Exact(name) => {
+                host.eq_ignore_ascii_case(name)
+                    || name.contains(':') && host.parse::<Ipv6Addr>() == name.parse()
+            }
+            HostPattern::Below(end) => {
+                let Some(at) = host.len().checked_sub(end.len()) else {
+                    return false;
+                };
+                at > 0 && host.as_bytes()[at..].eq_ignore_ascii_case(end.as_bytes())
+            }
+        }
+    }
+}
 
 impl FromStr for HostPattern {
-    type Err = NotAHostPattern;
+    type Err = HostError;
 
-    fn from_str(text: &str) -> Result<Self, NotAHostPattern> {
+    fn from_str(text: &str) -> Result<Self, HostError> {
+        let text = text.trim();
         if text == "*" {
-            return Ok(HostPattern::Every);
+            return Ok(HostPattern::Any);
         }
-        let (below, name) = text.strip_prefix("*.").map_or((false, text), |name| (true, name));
-        let name = name.strip_suffix('.').unwrap_or(name);
-        let literal = name.strip_prefix('[').and_then(|n| n.strip_suffix(']'));
-        let fine = match literal {
-            Some(address) => !below && address.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => {
-                !name.is_empty()
-                    && name.split('.').all(|l| !l.is_empty())
-                    && name
-                        .chars()
-                        .all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_'))
-            }
-        };
-        match (fine, below) {
-            (false, _) => Err(NotAHostPattern),
-            (true, true) => Ok(HostPattern::Below(format!(".{}", name.to_lowercase()))),
-            (true, false) => Ok(HostPattern::Exact(name.to_lowercase())),
+        if text.contains('/') {
+            return Err(HostError::Url);
         }
+        let address = text
+            .strip_prefix('[')
+            .and_then(|t| t.strip_suffix(']'))
+            .unwrap_or(text);
+        if let Ok(address) = address.parse::<Ipv6Addr>() {
+            return Ok(HostPattern::Exact(address.to_string()));
+        }
+        if text.contains(':') {
+            return Err(HostError::Port);
+        }
+        let name = text.strip_suffix('.').unwrap_or(text);
+        let (below, name) = name.strip_prefix("*.").map_or((false, name), |n| (true, n));
+        if name.is_empty() {
+            return Err(HostError::Empty);
+        }
+        if name.contains('*') {
+            return Err(HostError::Star);
+        }
+        let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        if !name.bytes().all(known) || name.split('.').any(str::is_empty) {
+            return Err(HostError::Character);
+        }
+        let name = name.to_ascii_lowercase();
+        Ok(if below {
+            HostPattern::Below(format!(".{name}"))
+        } else {
+            HostPattern::Exact(name)
+        })
     }
 }
 
 impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            HostPattern::Every => f.write_str("*"),
+            HostPattern::Any => f.write_str("*"),
             HostPattern::Exact(name) => f.write_str(name),
-            HostPattern::Below(name) => write!(f, "*{name}"),
+            HostPattern::Below(end) => write!(f, "*{end}"),
         }
     }
-}
-
-impl HostPattern {
-    fn matches(&self, host: Option<&str>) -> bool {
-        match (self, host) {
-            (HostPattern::Every, _) => true,
-            (_, None) => false,
-            (HostPattern::Exact(name), Some(host)) => host.eq_ignore_ascii_case(name),
-            (HostPattern::Below(end), Some(host)) => host
-                .len()
-                .checked_sub(end.len())
-                .filter(|at| *at > 0)
-                .and_then(|at| host.get(at..))
-                .is_some_and(|tail| tail.eq_ignore_ascii_case(end)),
-        }
-    }
-}
-
-/// One site: its hosts and its dashboards.
-#[derive(Debug, Clone)]
-pub struct Site {
-    /// The hosts it has.
-    pub hosts: Vec<HostPattern>,
-    /// Its names at Plausible, at least one; an event goes to all of them.
-    pub domains: Vec<String>,
-}
-
-/// All sites; the first whose host matches has the event.
-#[derive(Debug, Clone, Default)]
-pub struct Sites(Vec<(Vec<HostPattern>, String)>);
-
-impl Sites {
-    /// These sites, in order.
-    pub fn new(sites: Vec<Site>) -> Self {
-        Sites(
-            sites
-                .into_iter()
-                .map(|s| (s.hosts, s.domains.join(",")))
-                .collect(),
-        )
-    }
-
-    /// One site for every host.
-    pub fn every(domains: Vec<String>) -> Self {
-        Sites::new(vec![Site {
-            hosts: vec![HostPattern::Every],
-            domains,
-        }])
-    }
-
-    /// The names, joined by commas as Plausible takes them, of the site that has a host. The host may carry a port and
-    /// a trailing dot, in any case.
-    pub fn find(&self, host: Option<&str>) -> Option<&str> {
-        let host = host.map(name_of);
-        self.0
-            .iter()
-            .find(|(hosts, _)| hosts.iter().any(|h| h.matches(host)))
-            .map(|(_, domain)| domain.as_str())
-    }
-}
-
-/// A host without its port and trailing dot.
-fn name_of(host: &str) -> &str {
-    let name = match host.strip_prefix('[') {
-        // An IPv6 literal has colons of its own (RFC 3986 §3.2.2).
-        Some(rest) => rest.find(']').map_or(host, |end| &host[..end + 2]),
-        None => host.split(':').next().unwrap_or(host),
-    };
-    name.strip_suffix('.').unwrap_or(name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_first_site_whose_host_matches_has_it() {
+    fn sites() -> Sites {
         let site = |hosts: &[&str], domains: &[&str]| Site {
             hosts: hosts.iter().map(|h| h.parse().unwrap()).collect(),
             domains: domains.iter().map(|d| (*d).to_owned()).collect(),
         };
-        let sites = Sites::new(vec![
-            site(&["example.com", "*.example.com"], &["example.com"]),
-            site(&["a.example.com", "[2001:db8::1]"], &["never", "seen"]),
-            site(&["*.example.org"], &["one", "two"]),
-        ]);
-        for (host, expected) in [
-            ("example.com", Some("example.com")),
-            ("EXAMPLE.com:8080", Some("example.com")),
-            ("example.com.", Some("example.com")),
-            ("example.com.:80", Some("example.com")),
-            ("a.b.example.com", Some("example.com")),
+        Sites::new(vec![
+            site(&["shop.example.com"], &["shop"]),
+            site(&["example.com", "*.Example.com"], &["example.com", "all.example"]),
+            site(&["[2001:db8::0:1]", "192.0.2.1"], &["by-address"]),
+        ])
+    }
+
+    #[test]
+    fn the_first_site_whose_host_matches_is_it() {
+        let sites = sites();
+        for (host, domains) in [
+            ("example.com", Some("example.com,all.example")),
+            ("EXAMPLE.com:8080", Some("example.com,all.example")),
+            ("example.com.", Some("example.com,all.example")),
+            ("example.com.:443", Some("example.com,all.example")),
+            ("www.example.com", Some("example.com,all.example")),
+            ("a.b.example.com", Some("example.com,all.example")),
+            ("shop.example.com", Some("shop")),
             ("badexample.com", None),
+            (".example.com", None),
+            ("example.com.evil.test", None),
             ("example.org", None),
-            (".example.org", None),
-            ("x.example.org", Some("one,two")),
-            ("[2001:db8::1]:80", Some("never,seen")),
-            ("[2001:db8::1", None),
             ("", None),
+            ("[2001:DB8::1]:443", Some("by-address")),
+            ("[2001:db8::2]", None),
+            ("192.0.2.1:80", Some("by-address")),
         ] {
-            assert_eq!(sites.find(Some(host)), expected, "{host}");
+            assert_eq!(sites.find(Some(host)), domains, "{host}");
         }
         assert_eq!(sites.find(None), None);
-        assert_eq!(Sites::every(vec!["x".into()]).find(None), Some("x"));
-        for text in [
-            "", "http://a", "a:80", "a/b", "*a", "a..b", "*.", "*.[::1]", "[::1", "[x]",
+    }
+
+    #[test]
+    fn a_domain_without_hosts_stands_for_every_host() {
+        let sites = Sites::every(&["a.example".to_owned(), "b.example".to_owned()]);
+        assert_eq!(sites.find(Some("whatever.test:1")), Some("a.example,b.example"));
+        assert_eq!(sites.find(None), Some("a.example,b.example"));
+        assert_eq!(Sites::default().find(Some("whatever.test")), None);
+    }
+
+    #[test]
+    fn what_is_no_host_pattern_says_what_would_be() {
+        for (text, error) in [
+            ("", HostError::Empty),
+            ("*.", HostError::Star),
+            ("https://example.com", HostError::Url),
+            ("example.com:8080", HostError::Port),
+            ("www.*.com", HostError::Star),
+            ("*example.com", HostError::Star),
+            ("bücher.example", HostError::Character),
+            ("a..b", HostError::Character),
+            ("exa mple.com", HostError::Character),
         ] {
-            assert_eq!(text.parse::<HostPattern>(), Err(NotAHostPattern), "{text}");
+            assert_eq!(text.parse::<HostPattern>(), Err(error), "{text}");
+        }
+        for text in ["example.com", "*.example.com", "*"] {
+            assert_eq!(text.parse::<HostPattern>().unwrap().to_string(), text);
         }
     }
 }

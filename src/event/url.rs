@@ -1,22 +1,21 @@
-//! The url and the referrer of an event, within Plausible's limits.
+//! The event's url and referrer, as the tracker script would have given them.
 
-/// The longest url, in bytes, as Plausible's code takes it.
-const MAX_URL: usize = 2_000;
-/// The longest referrer, in characters.
-const MAX_REFERRER: usize = 2_000;
-/// A host longer than any name in the DNS (RFC 1035 §2.3.4) with its port is nobody's.
-const MAX_HOST: usize = 262;
+use std::borrow::Cow;
 
-/// The query parameters that stay in the url.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The most bytes of a url, and the most characters of a referrer, that Plausible takes.
+pub const LONGEST: usize = 2_000;
+
+/// `[pages] query`: the query parameters that stay in the url.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Query {
     /// All of them.
     All,
-    /// Those with these names.
-    Allowed(Vec<String>),
+    /// Those of these names, compared byte for byte.
+    Names(Vec<String>),
 }
 
 impl Default for Query {
+    /// Those that Plausible reads.
     fn default() -> Self {
         let names = [
             "ref",
@@ -27,126 +26,296 @@ impl Default for Query {
             "utm_content",
             "utm_term",
         ];
-        Query::Allowed(names.map(str::to_owned).to_vec())
+        Query::Names(names.map(str::to_owned).to_vec())
     }
 }
 
 impl Query {
     fn keeps(&self, parameter: &str) -> bool {
         match self {
-            Query::All => !parameter.is_empty(),
-            Query::Allowed(names) => {
-                let name = parameter.split('=').next().unwrap_or_default();
+            Query::All => true,
+            Query::Names(names) => {
+                let name = parameter.split('=').next().unwrap_or(parameter);
                 names.iter().any(|n| n == name)
             }
         }
     }
 }
 
-/// The url as the visitor's address bar shows it: absolute, the default port left out, the allowed parameters byte for
-/// byte in their order, no fragment. Too long, it loses parameters from the end, then the path is cut at a character.
-/// `fallback` stands for a host that is missing or impossible.
-pub(super) fn page_url(https: bool, host: &str, fallback: &str, target: &str, query: &Query) -> String {
-    let mut url = String::with_capacity(64 + target.len().min(MAX_URL));
-    push_origin(https, host, fallback, &mut url);
-    let target = target.split('#').next().unwrap_or_default();
-    let (path, parameters) = target.split_once('?').unwrap_or((target, ""));
+/// Writes the absolute url: scheme and host, the path as sent, and as many of the kept parameters, in their order, as
+/// fit into [`LONGEST`] bytes; a path that is too long is cut at a character. Returns where the path begins and ends.
+///
+/// `host` is as the visitor's browser named it, with its port; what no browser would show in a url (credentials, the
+/// scheme's own port) goes. Where it is no host, `fallback` stands for it.
+pub(super) fn write(
+    https: bool,
+    host: &str,
+    fallback: &str,
+    target: &str,
+    query: &Query,
+    out: &mut String,
+) -> std::ops::Range<usize> {
+    let target = target.split('#').next().unwrap_or(target);
+    let (path, parameters) = target
+        .split_once('?')
+        .map_or((target, None), |(p, q)| (p, Some(q)));
+
+    out.push_str(if https { "https://" } else { "http://" });
+    let host = shown(host, if https { ":443" } else { ":80" }).unwrap_or(fallback);
+    out.extend(host.chars().map(|c| c.to_ascii_lowercase()));
+    cut(out, LONGEST - 1);
+    let start = out.len();
     if !path.starts_with('/') {
-        url.push('/');
+        out.push('/');
     }
-    let room = MAX_URL - url.len();
-    if path.len() > room {
-        url.push_str(cut(path, room));
-        return url;
-    }
-    url.push_str(path);
-    let mut separator = '?';
-    for parameter in parameters.split('&').filter(|p| query.keeps(p)) {
-        if url.len() + 1 + parameter.len() > MAX_URL {
+    out.push_str(path);
+    cut(out, LONGEST);
+    let end = out.len();
+
+    let mut between = '?';
+    for parameter in parameters
+        .into_iter()
+        .flat_map(|q| q.split('&'))
+        .filter(|p| query.keeps(p))
+    {
+        if out.len() + 1 + parameter.len() > LONGEST {
             break;
         }
-        url.push(separator);
-        url.push_str(parameter);
-        separator = '&';
+        out.push(between);
+        out.push_str(parameter);
+        between = '&';
     }
-    url
+    start..end
 }
 
-fn push_origin(https: bool, host: &str, fallback: &str, url: &mut String) {
-    let host = if host.is_empty() || host.len() > MAX_HOST {
-        fallback
-    } else {
-        host
+/// The host as a browser shows it, or `None` for what is none.
+fn shown<'a>(host: &'a str, own_port: &str) -> Option<&'a str> {
+    let host = host.rsplit('@').next().unwrap_or(host);
+    let host = host.strip_suffix(own_port).unwrap_or(host);
+    let host = host.strip_suffix(':').unwrap_or(host);
+    let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'[' | b']');
+    (!host.is_empty() && host.len() <= 300 && host.bytes().all(known)).then_some(host)
+}
+
+/// Cuts a text to at most `longest` bytes, never inside a character: neither one of several bytes, nor a `%XX`, nor
+/// several of these that are one character.
+fn cut(text: &mut String, longest: usize) {
+    if text.len() <= longest {
+        return;
+    }
+    let mut end = text.floor_char_boundary(longest);
+    let bytes = text.as_bytes();
+    end = match &bytes[..end] {
+        [.., b'%'] => end - 1,
+        [.., b'%', digit] if digit.is_ascii_hexdigit() => end - 2,
+        _ => end,
     };
-    let default_port = if https { ":443" } else { ":80" };
-    let host = host.strip_suffix(default_port).unwrap_or(host);
-    url.push_str(if https { "https://" } else { "http://" });
-    url.extend(host.chars().map(|c| c.to_ascii_lowercase()));
+    // Escapes right before and after the cut: does a character begin before it that ends behind it?
+    let mut from = end;
+    for seen in 1..=3 {
+        let Some(byte) = from.checked_sub(3).and_then(|at| escaped(&bytes[at..from])) else {
+            break;
+        };
+        from -= 3;
+        if byte & 0xc0 != 0x80 {
+            let takes = byte.leading_ones() as usize;
+            if (2..=4).contains(&takes) && takes > seen && bytes.get(end..end + 3).is_some_and(continues) {
+                end = from;
+            }
+            break;
+        }
+    }
+    text.truncate(end);
 }
 
-/// As much of a path as fits, no character and no percent-escape (RFC 3986 §2.1) cut in two.
-fn cut(path: &str, room: usize) -> &str {
-    let mut end = room.min(path.len());
-    while !path.is_char_boundary(end) {
-        end -= 1;
+fn continues(escape: &[u8]) -> bool {
+    escaped(escape).is_some_and(|b| b & 0xc0 == 0x80)
+}
+
+/// The byte that `%XX` stands for.
+fn escaped(text: &[u8]) -> Option<u8> {
+    let [b'%', high, low] = text else {
+        return None;
+    };
+    let digit = |b: u8| (b as char).to_digit(16);
+    Some((digit(*high)? * 16 + digit(*low)?) as u8)
+}
+
+/// The referrer: the `Referer` without query, fragment and credentials, at most [`LONGEST`] characters; `None` for an
+/// empty one. Bytes that are no UTF-8 become U+FFFD, as no url has any.
+pub(super) fn referrer(referer: &[u8]) -> Option<Cow<'_, str>> {
+    let end = referer
+        .iter()
+        .position(|b| matches!(b, b'?' | b'#'))
+        .unwrap_or(referer.len());
+    let mut text = String::from_utf8_lossy(referer[..end].trim_ascii());
+    if let Some(start) = text.find("://").map(|at| at + 3) {
+        let authority = text[start..].split('/').next().unwrap_or_default();
+        if let Some(at) = authority.rfind('@') {
+            text.to_mut().replace_range(start..=start + at, "");
+        }
     }
-    if let Some(percent) = path.as_bytes()[..end].iter().rposition(|b| *b == b'%')
-        && end - percent < 3
+    if text.len() > LONGEST
+        && let Some((end, _)) = text.char_indices().nth(LONGEST)
     {
-        end = percent;
-        // The escape may be within a sequence that encodes one character: 110xxxxx and up lead, 10xxxxxx follow.
-        while let Some(before) = end.checked_sub(3)
-            && is_continuation(&path[end..])
-            && path.as_bytes()[before] == b'%'
-        {
-            end = before;
-        }
-    } else if is_continuation(&path[end..]) {
-        while let Some(before) = end.checked_sub(3)
-            && path.as_bytes()[before] == b'%'
-            && is_continuation(&path[end..])
-        {
-            end = before;
+        cut(text.to_mut(), end);
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(https: bool, host: &str, target: &str) -> String {
+        let mut out = String::new();
+        write(
+            https,
+            host,
+            "fallback.example",
+            target,
+            &Query::default(),
+            &mut out,
+        );
+        out
+    }
+
+    #[test]
+    fn the_url_is_what_the_browser_shows_without_what_is_private() {
+        for (https, host, target, expected) in [
+            (true, "Example.com", "/", "https://example.com/"),
+            (false, "example.com:80", "/", "http://example.com/"),
+            (true, "example.com:443", "/", "https://example.com/"),
+            (true, "example.com:80", "/", "https://example.com:80/"),
+            (false, "example.com:443", "/", "http://example.com:443/"),
+            (false, "localhost:3000", "/a", "http://localhost:3000/a"),
+            (false, "localhost:", "/a", "http://localhost/a"),
+            (false, "localhost:8080", "/a", "http://localhost:8080/a"),
+            (true, "[2001:DB8::1]:8443", "/", "https://[2001:db8::1]:8443/"),
+            (true, "user:secret@example.com", "/", "https://example.com/"),
+            (true, "", "/a", "https://fallback.example/a"),
+            (true, "a/b", "/a", "https://fallback.example/a"),
+            (true, "a b", "/a", "https://fallback.example/a"),
+            (
+                true,
+                "a.test",
+                "/A%20b/../c//d;e=f",
+                "https://a.test/A%20b/../c//d;e=f",
+            ),
+            (true, "a.test", "/größe", "https://a.test/größe"),
+            (true, "a.test", "/a#secret", "https://a.test/a"),
+            (true, "a.test", "*", "https://a.test/*"),
+            (true, "a.test", "/?token=1", "https://a.test/"),
+            (true, "a.test", "/?", "https://a.test/"),
+            (
+                true,
+                "a.test",
+                "/?ref=x%20Y&token=1&utm_source=a+b&&ref",
+                "https://a.test/?ref=x%20Y&utm_source=a+b&ref",
+            ),
+            (true, "a.test", "/?UTM_SOURCE=a&utm_sourcex=b", "https://a.test/"),
+            (true, "a.test", "/?ref=a?b=c#d", "https://a.test/?ref=a?b=c"),
+        ] {
+            assert_eq!(url(https, host, target), expected);
         }
     }
-    &path[..end]
-}
 
-/// Whether the text begins with the escape of a byte that continues a UTF-8 sequence.
-fn is_continuation(text: &str) -> bool {
-    let b = text.as_bytes();
-    b.len() >= 3
-        && b[0] == b'%'
-        && matches!(b[1], b'8' | b'9' | b'a' | b'b' | b'A' | b'B')
-        && b[2].is_ascii_hexdigit()
-}
+    #[test]
+    fn all_keeps_the_query_as_it_is() {
+        let mut out = String::new();
+        write(true, "a.test", "", "/?b=2&&a=1&", &Query::All, &mut out);
+        assert_eq!(out, "https://a.test/?b=2&&a=1&");
+    }
 
-/// The path of a target, for the prop of the event `404`.
-pub(super) fn path_of(target: &str) -> &str {
-    target.split(['?', '#']).next().unwrap_or_default()
-}
+    #[test]
+    fn what_is_too_long_loses_parameters_from_the_end_then_the_paths_end() {
+        let long = format!(
+            "/{}?ref={}&source=x&utm_term=y",
+            "p".repeat(900),
+            "r".repeat(1_067)
+        );
+        let kept = url(true, "a.test", &long);
+        assert_eq!(kept.len(), 1_996);
+        assert!(kept.ends_with("r&source=x"), "{kept}");
+        let longer = format!("/{}?ref={}&source=x", "p".repeat(900), "r".repeat(2_000));
+        assert_eq!(
+            url(true, "a.test", &longer),
+            format!("https://a.test/{}", "p".repeat(900))
+        );
+        let longest = url(true, "a.test", &format!("/{}?ref=x", "p".repeat(3_000)));
+        assert_eq!(longest, format!("https://a.test/{}", "p".repeat(1_985)));
+    }
 
-/// A prop's value within its limit in bytes.
-pub(super) fn within(value: &str, bytes: usize) -> &str {
-    cut(value, bytes)
-}
-
-/// The referrer: as sent, without query, fragment and credentials; none where nothing is left.
-pub(super) fn referrer(sent: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(sent);
-    let text = text.split(['?', '#']).next().unwrap_or_default().trim();
-    let mut whole = String::with_capacity(text.len());
-    match text.split_once("://") {
-        Some((scheme, rest)) => {
-            let end = rest.find('/').unwrap_or(rest.len());
-            let (authority, path) = rest.split_at(end);
-            let host = authority.rsplit('@').next().unwrap_or_default();
-            whole.extend([scheme, "://", host, path]);
+    #[test]
+    fn a_cut_never_splits_a_character() {
+        // "https://a.test/" is 15 bytes long: 1,985 are left.
+        for (fill, tail, kept) in [
+            (1_984, "ä", 0),
+            (1_983, "ä", 2),
+            (1_984, "%41", 0),
+            (1_983, "%41", 0),
+            (1_982, "%41", 3),
+            (1_982, "%C3%A4", 0),
+            (1_981, "%C3%A4", 0),
+            (1_979, "%C3%A4", 6),
+            (1_976, "%E2%82%AC", 9),
+            (1_977, "%E2%82%AC", 0),
+            (1_979, "%E2%82%AC", 0),
+            (1_982, "%E2%82%AC", 0),
+            (1_974, "%F0%9F%98%80", 0),
+            (1_982, "%A4%A4", 3),
+            (1_982, "%C3xx", 3),
+            (1_983, "%zz", 2),
+        ] {
+            let cut = url(
+                true,
+                "a.test",
+                &format!("/{}{tail}{}", "p".repeat(fill), "q".repeat(50)),
+            );
+            let expected = format!("https://a.test/{}{}", "p".repeat(fill), &tail[..kept]);
+            assert_eq!(
+                cut.strip_suffix(&"q".repeat(2_000 - expected.len().min(2_000)))
+                    .unwrap_or(&cut),
+                expected,
+                "{fill} {tail}"
+            );
         }
-        None => whole.push_str(text),
     }
-    if let Some((at, _)) = whole.char_indices().nth(MAX_REFERRER) {
-        whole.truncate(at);
+
+    #[test]
+    fn the_referrer_has_no_query_no_fragment_and_no_credentials() {
+        for (sent, expected) in [
+            (
+                &b"https://news.example/a/b?q=secret#x"[..],
+                Some("https://news.example/a/b"),
+            ),
+            (b"https://news.example/#x?y", Some("https://news.example/")),
+            (
+                b"https://me:secret@news.example/a@b",
+                Some("https://news.example/a@b"),
+            ),
+            (
+                b"android-app://com.example.app/",
+                Some("android-app://com.example.app/"),
+            ),
+            (
+                b"https://news.example/caf\xc3\xa9",
+                Some("https://news.example/café"),
+            ),
+            (
+                b"https://news.example/\xff",
+                Some("https://news.example/\u{fffd}"),
+            ),
+            (b"about:blank", Some("about:blank")),
+            (b"", None),
+            (b"  ", None),
+            (b"?q", None),
+        ] {
+            assert_eq!(referrer(sent).as_deref(), expected);
+        }
+        let long = format!("https://news.example/{}", "ä".repeat(3_000));
+        assert_eq!(referrer(long.as_bytes()).unwrap().chars().count(), LONGEST);
+        let long = format!("https://news.example/{}%C3%A4", "a".repeat(1_976));
+        assert_eq!(referrer(long.as_bytes()).unwrap().len(), 21 + 1_976);
     }
-    (!whole.is_empty()).then_some(whole)
 }

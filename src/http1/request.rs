@@ -106,7 +106,7 @@ pub fn parse_request<'h, 'b>(
         Ok(Status::Complete(len)) => len,
         Ok(Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooLarge),
-        Err(httparse::Error::Version) => return Err(Refusal::Version),
+        Err(httparse::Error::Version) if names_a_version(bytes) => return Err(Refusal::Version),
         Err(_) => return Err(Refusal::Malformed),
     };
     let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
@@ -143,6 +143,20 @@ pub fn parse_request<'h, 'b>(
         expects_continue: seen.expects_continue && version == Version::Http11,
         len,
     }))
+}
+
+/// Whether the request line is one of three parts with a version of HTTP as its last; anything else there is not one that
+/// is merely unknown.
+fn names_a_version(bytes: &[u8]) -> bool {
+    let line = bytes
+        .split(|b| matches!(b, b'\r' | b'\n'))
+        .find(|l| !l.is_empty())
+        .unwrap_or_default();
+    let mut parts = line.split(|b| *b == b' ').skip(2);
+    matches!(
+        parts.next(),
+        Some([b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'])
+    ) && parts.next().is_none()
 }
 
 /// The fields that decide how the message is read.

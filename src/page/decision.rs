@@ -1,40 +1,42 @@
-//! The closed list of what can be decided about a request.
+//! What was decided of a request: a closed list.
 
-/// What was decided about a request; one each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use std::fmt;
+
+/// One for each request: the label of `gatecount_decisions_total` and the word in `explain`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Decision {
-    /// A page view, counted.
+    /// A page view; its event goes to Plausible.
     Counted,
-    /// Not a navigation of a browser's main frame.
+    /// Not a navigation, or answered with nothing that a browser shows.
     NotPage,
-    /// A navigation that was answered with something that is no document.
+    /// A navigation answered with something other than a document.
     NotHtml,
-    /// The target of the redirect is the page.
+    /// A redirect: its target is the page.
     Redirect,
-    /// An error was shown, not the page.
+    /// An error other than 404.
     ErrorStatus,
-    /// 404; may be the event of that name.
+    /// A 404; the event `404` goes where it is asked for.
     NotFound,
-    /// A file was saved, not shown.
+    /// A file; the event `File Download` goes where it is asked for.
     Download,
-    /// Fetched before it is shown, if ever.
+    /// Fetched ahead and not yet shown.
     Prefetch,
-    /// No person asked.
+    /// A crawler, a tool, a headless browser.
     Bot,
-    /// `[pages]` leaves it out.
+    /// Left out by the configuration.
     Excluded,
-    /// No site has this host.
+    /// No site matches the host.
     UnknownSite,
-    /// The visitor asks not to be counted, and `respect_gpc` is on.
+    /// The visitor asked not to be counted, and that is respected.
     OptedOut,
-    /// There is no client address to count it under.
+    /// No client address is known.
     NoClient,
-    /// The client left before a response's head reached it.
+    /// No response head reached the client.
     Aborted,
 }
 
 impl Decision {
-    /// All of them, each at its own number.
+    /// Every decision, in the order of their declaration.
     pub const ALL: [Decision; 14] = [
         Decision::Counted,
         Decision::NotPage,
@@ -52,7 +54,7 @@ impl Decision {
         Decision::Aborted,
     ];
 
-    /// The word in metrics, logs and `explain`.
+    /// The word for metrics, logs and `explain`.
     pub fn label(self) -> &'static str {
         match self {
             Decision::Counted => "counted",
@@ -73,14 +75,20 @@ impl Decision {
     }
 }
 
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn each_decision_stands_at_its_own_number() {
-        for (at, decision) in Decision::ALL.into_iter().enumerate() {
-            assert_eq!(decision as usize, at, "{}", decision.label());
+    fn all_is_in_the_order_of_declaration_so_that_it_indexes_counters() {
+        for (index, decision) in Decision::ALL.into_iter().enumerate() {
+            assert_eq!(decision as usize, index, "{decision}");
         }
     }
 }

@@ -1,21 +1,22 @@
-//! What is a page view: a person's browser showing a document in its main frame. The request is read when it comes
-//! ([`ahead`]), the response settles what was left open ([`verdict`]). Each verdict says why.
+//! The rules of what is a page view: a person's browser showing a document in its main frame. [`ahead`] reads the
+//! request alone, [`verdict`] the response to what `ahead` left open; each answer is a [`Decision`] with its reason.
 //!
-//! The signs are looked at in one order, and the first that decides gives the decision: no navigation, no site, excluded
-//! by path or by sign, opted out, fetched ahead, a bot, no address; then the response's.
+//! First match wins: not a navigation → no site → excluded by path → opted out, or excluded by a sign → fetched ahead →
+//! a bot → no client address → what the response says. Nothing here keeps state but [`Pairs`], which tells a service
+//! worker's second fetch of a page from the first.
+
+pub mod bots;
 
 mod ahead;
-pub mod bots;
 mod decision;
 mod glob;
+mod pairs;
 mod rules;
 mod verdict;
 
-pub use ahead::{Ahead, Candidate, ahead};
+pub use ahead::{Ahead, Candidate, Worker, ahead};
 pub use decision::Decision;
-pub use glob::{Glob, NotAGlob};
-pub use rules::{Bots, Count, NotASign, Rules, Sign};
-#[cfg(test)]
-mod tests;
-
-pub use verdict::{Verdict, What, aborted, verdict};
+pub use glob::{Glob, GlobError};
+pub use pairs::Pairs;
+pub use rules::{Bots, Count, DOWNLOADS, Rules, Sign, SignError};
+pub use verdict::{Verdict, What, aborted, repeated, verdict};

@@ -1,104 +1,37 @@
-//! `[pages]`, resolved: what counts beside what PAGEVIEWS says of every site.
+//! What the configuration says of pages.
 
 use std::str::FromStr;
 
-use super::{Glob, What};
-use crate::exchange::Request;
+use httparse::Header;
 
-/// Whether pages are counted at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Count {
-    /// Each page view.
-    #[default]
-    Always,
-    /// None.
-    Never,
-}
+use super::glob::Glob;
+use super::verdict::What;
 
-/// What becomes of bots' page views.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Bots {
-    /// Not counted.
-    #[default]
-    Skip,
-    /// Counted as everybody's.
-    Count,
-    /// Sent to this Plausible domain, with the bot's name as a prop.
-    Domain(String),
-}
+/// The extensions that the tracker script takes for downloads, lower case, without the dot.
+pub const DOWNLOADS: [&str; 26] = [
+    "pdf", "xlsx", "docx", "txt", "rtf", "csv", "exe", "key", "pps", "ppt", "pptx", "7z", "pkg", "rar", "gz",
+    "zip", "avi", "mov", "mp4", "mpeg", "wmv", "midi", "mp3", "wav", "wma", "dmg",
+];
 
-/// Something in a request that keeps it from being counted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sign {
-    /// A cookie of this name, whatever its value.
-    Cookie(String),
-    /// A header of this name, whatever its value.
-    Header(String),
-}
-
-/// The text is no sign.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("\"cookie:NAME\" or \"header:NAME\" is wanted")]
-pub struct NotASign;
-
-impl FromStr for Sign {
-    type Err = NotASign;
-
-    fn from_str(text: &str) -> Result<Self, NotASign> {
-        let (kind, name) = text.split_once(':').ok_or(NotASign)?;
-        let name = name.trim();
-        // A token of RFC 9110 §5.6.2; a cookie's name is one as well (RFC 6265 §4.1.1).
-        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-        if name.is_empty() || !name.bytes().all(token) {
-            return Err(NotASign);
-        }
-        match kind.trim() {
-            "cookie" => Ok(Sign::Cookie(name.to_owned())),
-            "header" => Ok(Sign::Header(name.to_owned())),
-            _ => Err(NotASign),
-        }
-    }
-}
-
-impl Sign {
-    /// Whether the request has it.
-    pub(super) fn is_in(&self, request: &Request<'_>) -> bool {
-        match self {
-            Sign::Header(name) => request.fields.iter().any(|f| f.name.eq_ignore_ascii_case(name)),
-            Sign::Cookie(name) => {
-                request.cookies
-                    && request
-                        .fields
-                        .iter()
-                        .filter(|f| f.name.eq_ignore_ascii_case("cookie"))
-                        .flat_map(|f| f.value.split(|b| *b == b';'))
-                        .any(|pair| {
-                            let end = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
-                            pair[..end].trim_ascii() == name.as_bytes()
-                        })
-            }
-        }
-    }
-}
-
-/// `[pages]`
-#[derive(Debug, Clone)]
+/// The rules of `[pages]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// Whether pages are counted.
     pub count: Count,
-    /// Paths that may be counted: those that match one.
+    /// A page's path must match one of these; none named: every path is taken.
     pub include: Vec<Glob>,
-    /// Paths that are not counted, though included.
+    /// A page's path must match none of these.
     pub exclude: Vec<Glob>,
     /// What becomes of bots.
     pub bots: Bots,
     /// Whether a 404 page becomes the event `404`.
     pub not_found: bool,
-    /// The file extensions (lower case, no dot) whose requests become the event `File Download`; none: no such event.
+    /// The extensions, lower case and without the dot, whose files become the event `File Download`; `None`: no such
+    /// event.
     pub downloads: Option<Vec<String>>,
     /// Whether `Sec-GPC: 1` and `DNT: 1` are obeyed.
     pub respect_gpc: bool,
-    /// What keeps a request from being counted.
+    /// A request with any of these signs is not counted.
     pub exclude_when: Vec<Sign>,
 }
 
@@ -106,7 +39,7 @@ impl Default for Rules {
     fn default() -> Self {
         Rules {
             count: Count::Always,
-            include: "/**".parse().into_iter().collect(),
+            include: vec![Glob::all()],
             exclude: Vec::new(),
             bots: Bots::Skip,
             not_found: false,
@@ -118,58 +51,149 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// The domain that an event goes to: the site's, or the one that gets the bots.
-    pub fn domain_of<'a>(&'a self, what: What<'_>, site: &'a str) -> &'a str {
-        match (&self.bots, what) {
-            (Bots::Domain(domain), What::Bot(_)) => domain,
+    /// The Plausible domain of an event: the site's, or the bots' own.
+    pub fn domain<'a>(&'a self, what: What<'_>, site: &'a str) -> &'a str {
+        match (what, &self.bots) {
+            (What::Bot(_), Bots::Domain(domain)) => domain,
             _ => site,
         }
     }
 
-    /// Whether the path ends in one of the download extensions.
-    pub(super) fn is_download(&self, path: &str) -> bool {
-        let Some(list) = &self.downloads else { return false };
-        let file = path.rsplit('/').next().unwrap_or_default();
-        file.rsplit_once('.')
-            .is_some_and(|(_, ext)| list.iter().any(|e| e.eq_ignore_ascii_case(ext)))
+    /// Whether the path is among the included, if any are named, and not among the excluded.
+    pub(super) fn takes(&self, path: &str) -> bool {
+        (self.include.is_empty() || self.include.iter().any(|g| g.matches(path)))
+            && !self.exclude.iter().any(|g| g.matches(path))
+    }
+}
+
+/// `[pages] count`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// Pages are counted.
+    Always,
+    /// No page is.
+    Never,
+}
+
+/// `[pages] bots`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bots {
+    /// Not counted.
+    Skip,
+    /// Counted like people.
+    Count,
+    /// Counted for this Plausible domain, with the bot's name as a prop.
+    Domain(String),
+}
+
+/// One of `[pages] exclude_when`: something whose presence in a request means that it is not counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// A cookie of this name, case-sensitive (RFC 6265 §5.4).
+    Cookie(String),
+    /// A field of this name, whatever its case.
+    Header(String),
+}
+
+/// Why a text is no sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignError {
+    /// It begins with neither kind.
+    #[error("write \"cookie:NAME\" or \"header:NAME\"")]
+    Kind,
+    /// The name is empty or has a character that no such name can have (RFC 9110 §5.6.2).
+    #[error("a name has letters, digits and !#$%&'*+-.^_`|~, as in \"cookie:logged_in\"")]
+    Name,
+}
+
+impl Sign {
+    pub(super) fn is_in(&self, fields: &[Header<'_>]) -> bool {
+        match self {
+            Sign::Header(name) => fields.iter().any(|f| f.name.eq_ignore_ascii_case(name)),
+            Sign::Cookie(name) => fields
+                .iter()
+                .filter(|f| f.name.eq_ignore_ascii_case("cookie"))
+                .flat_map(|f| f.value.split(|b| *b == b';'))
+                .filter_map(|pair| pair.split(|b| *b == b'=').next())
+                .any(|n| n.trim_ascii() == name.as_bytes()),
+        }
+    }
+}
+
+impl FromStr for Sign {
+    type Err = SignError;
+
+    fn from_str(text: &str) -> Result<Self, SignError> {
+        let (kind, name) = text.split_once(':').ok_or(SignError::Kind)?;
+        let name = name.trim();
+        let sign = match kind.trim() {
+            "cookie" => Sign::Cookie(name.to_owned()),
+            "header" => Sign::Header(name.to_ascii_lowercase()),
+            _ => return Err(SignError::Kind),
+        };
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if name.is_empty() || !name.bytes().all(token) {
+            return Err(SignError::Name);
+        }
+        Ok(sign)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use httparse::Header;
 
     #[test]
-    fn a_sign_is_found_by_its_name_alone() {
+    fn a_sign_is_a_cookie_or_a_field_by_name() {
         let fields = [
             Header {
                 name: "Cookie",
-                value: b"a=1; logged_in=yes;b",
+                value: b"a=1; logged_in=yes",
             },
             Header {
                 name: "cookie",
-                value: b"c",
+                value: b"flag",
             },
             Header {
                 name: "X-Internal",
                 value: b"",
             },
         ];
-        let request = Request::read("GET", "/", &fields);
-        for (text, expected) in [
+        for (text, there) in [
+            ("cookie:a", true),
             ("cookie:logged_in", true),
-            ("cookie:b", true),
-            ("cookie:c", true),
+            ("cookie:flag", true),
+            ("cookie: a", true),
+            ("cookie:Logged_In", false),
             ("cookie:logged", false),
-            ("cookie:LOGGED_IN", false),
+            ("cookie:yes", false),
             ("header:x-internal", true),
-            ("header:x-other", false),
+            ("header:X-INTERNAL", true),
+            ("header:x-intern", false),
         ] {
-            assert_eq!(text.parse::<Sign>().unwrap().is_in(&request), expected, "{text}");
+            assert_eq!(text.parse::<Sign>().unwrap().is_in(&fields), there, "{text}");
         }
-        for text in ["logged_in", "cookie:", "cookie: ", "query:a", "header:a b"] {
-            assert_eq!(text.parse::<Sign>(), Err(NotASign), "{text}");
+    }
+
+    #[test]
+    fn what_is_no_sign_says_what_would_be() {
+        for (text, error) in [
+            ("logged_in", SignError::Kind),
+            ("query:a", SignError::Kind),
+            ("cookie:", SignError::Name),
+            ("header:x internal", SignError::Name),
+            ("cookie:a=b", SignError::Name),
+        ] {
+            assert_eq!(text.parse::<Sign>(), Err(error), "{text}");
         }
+    }
+
+    #[test]
+    fn the_trackers_list_is_lower_case_and_without_dots() {
+        assert!(
+            DOWNLOADS
+                .iter()
+                .all(|e| e.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
+        );
     }
 }

@@ -20,6 +20,7 @@ use crate::{
 };
 
 /// A request that was understood, and what is to be done with it.
+#[allow(clippy::struct_excessive_bools)] // facts that are independent of each other
 pub(super) struct Plan {
     /// The head for the app: request line, `Host`, the rest.
     pub(super) request: Vec<u8>,
@@ -271,26 +272,42 @@ fn line(out: &mut Vec<u8>, parts: &[&[u8]]) {
 impl Plan {
     /// The response's head has reached the client: what the request was, and its event if it has one.
     pub(super) fn settle(&self, worker: &Worker, response: &exchange::Response<'_>) {
-        let verdict = match &self.ahead {
+        let mut verdict = match &self.ahead {
             Ahead::Settled(verdict) => *verdict,
             Ahead::Open(candidate) => page::verdict(&worker.live.borrow().page, candidate, response),
         };
         if let Some(what) = verdict.event
             && let Some(sighting) = Sighting::decode(&self.sighting)
         {
-            let live = worker.live.borrow();
-            let (at_ns, at_ms) = (worker.clock.nanos(), worker.clock.millis());
-            let domain = live.page.domain_of(what, sighting.domain);
-            let sighting = Sighting {
-                at_ns,
-                at_ms,
-                what,
-                domain,
-                ..sighting
-            };
-            worker.outbox.borrow_mut().offer(Source::Page, &sighting);
+            let (order, at_ms) = (worker.clock.nanos(), worker.clock.millis());
+            if self.is_repeated(worker, &sighting, at_ms) {
+                verdict = page::repeated();
+            } else {
+                let live = worker.live.borrow();
+                let domain = live.page.domain(what, sighting.domain);
+                let sighting = Sighting {
+                    at_ns: order,
+                    at_ms,
+                    what,
+                    domain,
+                    ..sighting
+                };
+                worker.outbox.borrow_mut().offer(Source::Page, &sighting);
+            }
         }
         self.record(worker, verdict, response.status);
+    }
+
+    /// Whether this is the second of a service worker's two requests for one page.
+    fn is_repeated(&self, worker: &Worker, s: &Sighting<'_>, now: u64) -> bool {
+        let Ahead::Open(candidate) = &self.ahead else {
+            return false;
+        };
+        candidate.worker().is_some_and(|w| {
+            !worker
+                .pairs
+                .first(s.client, s.user_agent, s.host, s.target, w, now)
+        })
     }
 
     /// The client left before a response's head reached it.

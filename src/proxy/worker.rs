@@ -28,11 +28,12 @@ use super::{
 use crate::{
     client,
     delivery::{Clock, Outbox},
+    page::Pairs,
 };
 
 /// Bytes read from a socket at once. A response's piece that a slow client does not take is kept, so this bounds what
 /// one connection can hold.
-const SCRATCH: usize = 32 * 1024;
+const SCRATCH: usize = 64 * 1024;
 /// Spare buffers kept, and the largest that is worth keeping, in bytes.
 const SPARE_BUFFERS: usize = 64;
 const SPARE_BYTES: usize = 16 * 1024;
@@ -69,6 +70,7 @@ pub(super) struct Worker {
     pub(super) assembly: RefCell<Vec<u8>>,
     pub(super) outbox: RefCell<Outbox>,
     pub(super) clock: Clock,
+    pub(super) pairs: Arc<Pairs>,
     pub(super) pool: Rc<Pool>,
     pub(super) metrics: Metrics,
     pub(super) recent: RefCell<Recent>,
@@ -93,6 +95,7 @@ pub(super) struct Parts {
     pub(super) outbox: Outbox,
     pub(super) metrics: Metrics,
     pub(super) permits: Arc<Semaphore>,
+    pub(super) pairs: Arc<Pairs>,
     pub(super) control: mpsc::UnboundedReceiver<Control>,
 }
 
@@ -109,6 +112,7 @@ pub(super) fn run(parts: Parts) -> std::io::Result<()> {
         outbox,
         metrics,
         permits,
+        pairs,
         control,
     } = parts;
     let tick = settings
@@ -133,6 +137,7 @@ pub(super) fn run(parts: Parts) -> std::io::Result<()> {
         settings,
         metrics,
         permits,
+        pairs,
         number,
     });
     let local = LocalSet::new();
@@ -230,7 +235,7 @@ impl Worker {
         let recently = self
             .warned
             .get()
-            .is_some_and(|w| now.duration_since(w) < Duration::from_secs(60));
+            .is_some_and(|w| now.duration_since(w) < Duration::from_mins(1));
         if let Some(range) = peer.ip().and_then(client::named_range_of).filter(|_| !recently) {
             self.warned.set(Some(now));
             tracing::warn!(

@@ -97,15 +97,12 @@ impl Disk for Real {
             .truncate(false)
             .mode(0o600)
             .open(path)?;
-        // Who only looks whether the directory is in use holds the lock for a moment too: that is waited out.
-        for _ in 0..3 {
-            match file.try_lock() {
-                Ok(()) => return Ok(Box::new(file)),
-                Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(10)),
-                Err(TryLockError::Error(error)) => return Err(error),
-            }
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            // Who only looks whether the directory is in use holds the lock for a moment too: that is waited out.
+            thread::sleep(Duration::from_millis(5));
+            file.try_lock()?;
         }
-        Err(io::ErrorKind::WouldBlock.into())
+        Ok(Box::new(file))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {

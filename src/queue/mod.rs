@@ -10,11 +10,13 @@
 //! - Opening never fails, and nothing that a file or a disk does is a panic. Where the disk can't be used, records
 //!   are kept in memory, with an alarm, and the disk is tried again every second.
 //! - The files take up at most `max_bytes` at all times, what is yet to be written to them of ends included; 64 KiB,
-//!   the smallest segment, where `max_bytes` is less. Full, the oldest segment goes. While the disk is out of use the
-//!   records in memory take up at most 16 MiB, or `max_bytes` if that is less, beside what the files hold.
+//!   the smallest segment, where `max_bytes` is less. Only files that an earlier process left under a higher limit may
+//!   take up more, until they are recovered. Full, the oldest segment goes. While the disk is out of use the records in
+//!   memory take up at most 16 MiB, or `max_bytes` if that is less, beside what the files hold.
 //! - Nothing stays longer than `max_age` after its append.
 //! - Memory does not grow with the number of records, but for one bit for each 32 bytes of file, four bytes for each
-//!   end that is not in a file yet, and 2.5 MiB of caches. The owner holds positions.
+//!   end that is not in a file yet, and 2.5 MiB of caches; recovery takes 2 MiB and what it knows of one segment's
+//!   records, while it runs. The owner holds positions.
 //!
 //! # The bytes
 //!
@@ -42,7 +44,7 @@
 //! **Append.** The batch goes to the newest segment with one `pwrite`, and a new segment's header with its first batch.
 //! If that fails, the file is cut back to where it was, and the whole batch goes to memory. A segment takes records
 //! until it has its size (an eighth of `max_bytes`, 64 KiB to 8 MiB; a 128th where that is more) or its age (a 64th of
-//! `max_age`, 15 min at most); a batch that does not fit is split. No segment of an earlier process is appended to.
+//! `max_age`, 100 ms to 15 min); a batch that does not fit is split. No segment of an earlier process is appended to.
 //!
 //! **Read.** From what was appended last, 2 MiB of it; else from blocks read ahead. The checks are made each time.
 //!
@@ -53,7 +55,7 @@
 //! it keeps the number. Neither needs room on the disk.
 //!
 //! **Eviction and expiry.** A whole segment at a time: the oldest when there is no room, each when `max_age` has passed
-//! since it was begun (so a record may go up to a 64th of `max_age` early, but never stays late).
+//! since it was begun (so a record may go as much early as a segment may be old, but never stays late).
 //! [`next_gone`](Queue::next_gone) tells the owner.
 //!
 //! **Recovery.** [`recover`](Queue::recover) reads each file once, in blocks. Where a head's check holds, its length is
@@ -62,7 +64,8 @@
 //! as corrupt, once: the file notes it. A last frame that was cut short is a write that never returned, and is cut off;
 //! longer debris at the end counts as one record. Files that can't be opened, and those of another version, are left
 //! where they are and noted; the former count against `max_bytes` and go in their time. An empty file, a header without
-//! frames, or garbage under a segment's name is a segment without pending records, which is removed.
+//! frames, or garbage under a segment's name is a segment without pending records, which is removed. Where the disk can't
+//! read part of a file, that part is as if damaged, but nothing is cut off.
 //!
 //! **A failing disk.** After any failed call, of whatever kind, appends go to a segment in memory, whose bytes are those
 //! of a file. Once a second the disk is tried: ends are written, segments in memory become files by being written out,
@@ -85,9 +88,10 @@
 //! *With damaged files:* the other records of the file are there. Of a damaged `E` frame, its records are reported
 //! again.
 //!
-//! *Not promised:* order among the files of two clocks; records in memory, while there is an alarm, do not survive the
-//! process (at [`close`](Queue::close) the disk is tried once more); a record whose `fdatasync` failed may not survive a
-//! power cut, though the disk came back. Who can write to the directory can do anything to the queue.
+//! *Not promised:* records in memory, while there is an alarm, do not survive the process (at [`close`](Queue::close) the
+//! disk is tried once more). A record whose `fdatasync` failed may not survive a power cut, though the disk came back.
+//! Where a write failed halfway and cutting the file back failed too, and the process ends before that is made good,
+//! records may be reported again. Who can write to the directory can do anything to the queue.
 
 use std::{fmt, io, path::PathBuf, time::Duration};
 

@@ -66,7 +66,7 @@ pub(super) struct Limit {
 }
 
 impl Limit {
-    const SMALLEST: u64 = 64 << 10;
+    pub(super) const SMALLEST: u64 = 64 << 10;
 
     fn new(bytes: u64) -> Self {
         // The count is bounded too, as each segment has an open file. An offset has 32 bits.
@@ -376,17 +376,6 @@ impl Queue {
     /// The next range of records that went before they ended. The owner drops those that it holds, and counts them.
     pub fn next_gone(&mut self) -> Option<Gone> {
         self.gone.pop_front()
-    }
-
-    /// All that is older has ended or is gone.
-    pub fn gone_below(&self) -> Position {
-        let oldest = self.segments.front().map_or(self.next_number, Segment::number);
-        Position::new(
-            self.unread
-                .first()
-                .map_or(oldest, |file| file.name.number.min(oldest)),
-            0,
-        )
     }
 
     /// What the segments take up, on the disk and in memory.

@@ -4,7 +4,7 @@ use super::{
     Gone, Millis, Queue, Why,
     directory::Failure,
     segment::{Seal, Segment},
-    store::{RETRY, Trouble},
+    store::{Limit, RETRY, Trouble},
 };
 
 impl Queue {
@@ -92,14 +92,15 @@ impl Queue {
         }
     }
 
-    /// Segments in memory need not be full or old to go.
+    /// Segments in memory need not be full or old to go, but not each record may use up a number.
     fn clear_memory(&mut self) {
         let never_written = self.home.is_none();
         self.segments.retain_mut(|segment| {
             if segment.in_memory() && never_written {
                 segment.unwritten = Vec::new();
             }
-            !(segment.in_memory() && segment.pending == 0)
+            let worth_it = segment.seal != Seal::Open || u64::from(segment.end) >= Limit::SMALLEST / 2;
+            !(segment.in_memory() && segment.pending == 0 && worth_it)
         });
     }
 
@@ -166,19 +167,18 @@ impl Queue {
         let Some(home) = self.home.clone() else {
             return Ok(());
         };
+        // What has ended in memory alone need not become a file, nor stand in the way of those that are there.
+        self.segments
+            .retain(|segment| !segment.in_memory() || segment.pending > 0);
         if self.directory.is_none() {
             self.attach(&home)?;
         }
         if self.needs_recovery() {
             return Err(Failure::Unread(home));
         }
-        // What is over first: it makes room.
+        // What is over goes first: it makes room.
         self.remove_over()?;
         self.write_news()?;
-        if let Some(active) = self.segments.back_mut() {
-            active.seal();
-        }
-        self.clear_memory();
         let mut moved = false;
         while let Some(index) = self.segments.iter().position(Segment::in_memory) {
             self.move_to_disk(index)?;

@@ -14,6 +14,8 @@ use crate::support::{
     DEADLINE,
     client::{self, CHROME, Client, NAVIGATION, Request},
     eventually,
+    message::Head,
+    metrics::Metrics,
     origin::{self, Origin},
     process::{BINARY, Builder, run},
     receiver::Receiver,
@@ -52,7 +54,9 @@ fn check_prints_the_resolved_configuration_that_resolves_to_itself() {
     }
     let second = check(&resolved);
     assert!(second.status.success(), "{second:?}");
-    assert_eq!(text(&second.stdout), resolved);
+    // What differs is where each value came from, which is told in comments.
+    let table = |text: &str| text.parse::<toml::Table>().unwrap();
+    assert_eq!(table(&text(&second.stdout)), table(&resolved));
 }
 
 #[test]
@@ -304,7 +308,8 @@ fn explain_and_the_proxy_decide_alike() {
 
 /// A request of the site as `explain --batch` takes it, with the site's own answer.
 fn as_case(request: &Request) -> Value {
-    let head = crate::support::message::Head::parse(&request.bytes());
+    let bytes = request.bytes();
+    let head = Head::parse(&bytes[..bytes.len() - request.body().len()]);
     let response = {
         let app = site::start();
         Client::to(app.address()).ask(request)
@@ -329,7 +334,7 @@ fn the_demo_stands_by_itself() {
     let visit = Request::get("/").host(&site.to_string()).as_(NAVIGATION);
     assert_eq!(Client::to(*site).ask(&visit).status(), 200);
     eventually("the receiver shows the visit", || {
-        let metrics = crate::support::metrics::Metrics::read(*admin);
+        let metrics = Metrics::read(*admin);
         match metrics.finished("delivered") {
             1 => Ok(()),
             other => Err(format!("{other} delivered: {metrics:?}")),

@@ -86,8 +86,8 @@ fn one_visit_of_a_site_gives_its_page_views_and_nothing_else() {
     assert_eq!(
         sorted(urls),
         [
-            "http://example.com/page/1?utm_source=news&ref=a",
             "http://example.com/page/15",
+            "http://example.com/page/1?utm_source=news&ref=a",
             "http://example.com/unmodified/14",
         ]
     );

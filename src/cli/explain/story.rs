@@ -84,7 +84,7 @@ impl Story {
                 host: visible.host.unwrap_or_default(),
                 target: head.target,
                 referrer: facts.referer,
-                domain: rules.page.domain_of(what, domain),
+                domain: rules.page.domain(what, domain),
             };
             events.push(sent(rules, &Event::build(&rules.event, &sighting))?);
         }

@@ -13,7 +13,7 @@ fn what_check_prints_resolves_to_the_same() {
     let lists = "203.0.113.0/24\n";
     let file = "[listen]\naddress = \"[::1]:0\"\nmax_head_bytes = 4096\n[client]\ntrusted_proxies = [\"@cdn\", \"link-local\"]\n\
                 [plausible]\naddress_header = [\"x-plausible-ip\", \"x-forwarded-for\"]\n[pages]\ndownloads = [\"pdf\"]\n\
-                exclude = [\"/admin/**\"]\nexclude_when = [\"cookie:a\\\"b\"]\n[[sites]]\nhosts = [\"a.example\", \"*.a.example\"]\ndomain = [\"a\", \"b\"]\n\
+                exclude = [\"/admin/**\"]\nexclude_when = [\"cookie:a_b\"]\n[[sites]]\nhosts = [\"a.example\", \"*.a.example\"]\ndomain = [\"a\", \"b\"]\n\
                 [[sites]]\nhosts = [\"b.example\"]\ndomain = \"b\"\n";
     let by_file = Flags {
         app: Some("unix:app.sock".to_owned()),

@@ -9,7 +9,6 @@ mod wait;
 
 use std::{collections::HashMap, rc::Rc, sync::atomic::Ordering, time::Instant};
 
-use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
@@ -33,6 +32,9 @@ use crate::{
 
 /// Events that may end unsent in one pass, so that a long row of late ones does not hold up the rest.
 const ENDS_PER_PASS: usize = 10_000;
+/// What a buffer for an event keeps between two, in bytes.
+const KEPT: usize = 4_096;
+
 /// What the delivery thread is told.
 #[derive(Debug)]
 pub(super) enum Command {
@@ -82,6 +84,8 @@ pub(super) struct Engine<'a> {
     letterbox: Rc<Letterbox>,
     batch: Batch,
     done: Vec<Done>,
+    /// Buffers for events to be read into; never more than there were in flight.
+    spare: Vec<Vec<u8>>,
     /// Of events that failed and have not ended.
     tries: HashMap<Ticket, Tries>,
     /// Events that ended by an answer of Plausible's.
@@ -148,6 +152,7 @@ impl<'a> Engine<'a> {
             senders,
             batch: Batch::default(),
             done: Vec::new(),
+            spare: Vec::new(),
             tries: HashMap::new(),
             answered: 0,
             ends: false,
@@ -228,15 +233,16 @@ impl<'a> Engine<'a> {
     }
 
     /// Reads an event that was taken. If it is not to be sent, it is ended, or put off, and there is nothing.
-    fn load(&mut self, ticket: Ticket, now: u64) -> Option<Bytes> {
+    fn load(&mut self, ticket: Ticket, now: u64) -> Option<Vec<u8>> {
         let facts = self.lanes.facts(ticket)?;
         if self.is_late(facts.at, now) {
             self.end(ticket, End::Expired);
             return None;
         }
-        let mut stored = Vec::new();
+        let mut stored = self.spare.pop().unwrap_or_default();
+        stored.shrink_to(KEPT);
         match self.queue.read(facts.position, &mut stored) {
-            Ok(()) => return Some(stored.into()),
+            Ok(()) => return Some(stored),
             Err(ReadError::Corrupt) => self.end(ticket, End::Corrupt),
             Err(ReadError::Gone) => self.end(ticket, End::Evicted),
             Err(ReadError::Io { .. }) => {
@@ -246,6 +252,7 @@ impl<'a> Engine<'a> {
                 self.lanes.wait(ticket, now + 1 + wait.as_millis() as u64);
             }
         }
+        self.spare.push(stored);
         None
     }
 

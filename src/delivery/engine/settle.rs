@@ -20,6 +20,7 @@ impl Engine<'_> {
             self.senders.rest(&attempt, instant);
             self.metrics.attempt(attempt.outcome, attempt.took);
             self.settle_one(&attempt, instant, now);
+            self.spare.push(attempt.stored);
         }
         self.done = done;
     }

@@ -10,7 +10,7 @@ use super::{
 
 #[test]
 fn one_of_a_visitor_at_a_time_and_in_order() {
-    let server = Server::start(|number, _| Reply::accepted().after(number as u64 % 7));
+    let server = Server::start(|number, _| Reply::accepted().after(10 + number as u64 % 7));
     let mut rig = Rig::new(settings(server.address));
     for path in 0..20 {
         for visitor in 0..20 {

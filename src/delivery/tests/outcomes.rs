@@ -39,12 +39,12 @@ fn plausible_gets_exactly_the_headers_asked_for() {
     let length = seen.body.len();
     let expected = format!(
         "POST /some/base/api/event HTTP/1.1\r\n\
-         host: {}\r\n\
-         user-agent: Mozilla/5.0 (tester)\r\n\
-         x-forwarded-for: 203.0.113.1\r\n\
-         x-plausible-ip: 203.0.113.1\r\n\
-         content-type: application/json\r\n\
-         content-length: {length}\r\n\r\n",
+         Host: {}\r\n\
+         User-Agent: Mozilla/5.0 (tester)\r\n\
+         X-Forwarded-For: 203.0.113.1\r\n\
+         X-Plausible-IP: 203.0.113.1\r\n\
+         Content-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n",
         server.address
     );
     assert_eq!(seen.head, expected);

@@ -175,6 +175,13 @@ impl Double {
             now: bytes,
         };
     }
+
+    /// The bytes of a file that may be open.
+    pub(super) fn overwrite(&self, name: &str, bytes: &[u8]) {
+        let mut state = self.state();
+        let index = state.entries[name];
+        bytes.clone_into(&mut state.files[index].now);
+    }
 }
 
 fn name_of(path: &Path) -> String {

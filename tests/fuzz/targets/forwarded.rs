@@ -2,7 +2,7 @@
 
 mod request;
 
-use gatecount::client::forwarded;
+use gatecount_fuzz::client::forwarded;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     request::check("forwarded", bytes);

@@ -1,6 +1,6 @@
 #![no_main]
 
-use gatecount::client::proxy_protocol::{LONGEST, Parsed, parse};
+use gatecount_fuzz::client::proxy_protocol::{LONGEST, Parsed, parse};
 
 // The first two bytes say where the rest is split.
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

@@ -1,6 +1,6 @@
 //! A request made of a fuzzer's bytes, and what must hold for any.
 
-use gatecount::client::{
+use gatecount_fuzz::client::{
     AddressSource, Peer, Settings, ToApp, explain, forward, is_forwarding, resolve, visible,
 };
 use httparse::Header;

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{IpAddr, Shutdown, SocketAddr, TcpStream},
+    net::{IpAddr, SocketAddr, TcpStream},
     process::{Command, Output},
     time::Duration,
 };
@@ -323,11 +323,6 @@ impl Client {
     /// Gives up waiting after this time instead of the usual one.
     pub(crate) fn patience(&mut self, limit: Duration) {
         self.wire.patience(limit);
-    }
-
-    /// Says that nothing more is sent.
-    pub(crate) fn finish_sending(&self) {
-        self.wire.socket().shut(Shutdown::Write);
     }
 
     /// The connection's bytes, for a test that reads and writes at once.

@@ -140,16 +140,6 @@ fn a_client_that_leaves_takes_the_apps_request_with_it() {
 }
 
 #[test]
-fn a_half_closed_client_still_gets_its_answer() {
-    let app = Origin::start(origin::pages);
-    let sidecar = before(&app);
-    let mut client = sidecar.client();
-    client.send(&Request::get("/").bytes());
-    client.finish_sending();
-    assert_eq!(client.response().status(), 200);
-}
-
-#[test]
 fn slow_heads_and_idle_connections_end_within_their_limits() {
     let app = Origin::start(origin::pages);
     let sidecar = Builder::before(&app)

@@ -15,8 +15,11 @@ fn no_app_is_502_told_plainly_and_counted() {
         .client()
         .ask(&Request::get("/secret-path?token=x").as_(NAVIGATION));
     assert_short(&response, 502);
-    let metrics = sidecar.await_metrics("an app error", |m| {
+    sidecar.await_metrics("an app error", |m| {
         m.metric("gatecount_app_errors_total").value() == 1
+    });
+    let metrics = sidecar.await_metrics("a response", |m| {
+        m.metric("gatecount_requests_total").value() == 1
     });
     assert_eq!(
         metrics

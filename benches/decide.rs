@@ -1,0 +1,156 @@
+//! What deciding and telling cost: the verdict of a page and of an image, the user agent's lookup, an event from its
+//! sighting to its bytes. `cargo bench --bench decide`.
+
+use divan::{Bencher, black_box};
+use gatecount::event::{Event, Rules as EventRules, Sighting, Site, Sites};
+use gatecount::exchange::{Request, Response};
+use gatecount::page::{Ahead, Rules, Verdict, What, ahead, bots, verdict};
+use httparse::Header;
+
+const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
+                      Chrome/129.0.0.0 Safari/537.36";
+const SAFARI: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+                      Version/17.5 Mobile/15E148 Safari/604.1";
+const ANDROID: &str = "Mozilla/5.0 (Linux; Android 14; SM-S918B Build/UP1A.231005.007; wv) AppleWebKit/537.36 (KHTML, \
+                       like Gecko) Version/4.0 Chrome/128.0.6613.127 Mobile Safari/537.36 \
+                       [FB_IAB/FB4A;FBAV/479.0.0.54.87;IABMV/1;]";
+const GOOGLEBOT: &str = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
+const CURL: &str = "curl/8.5.0";
+
+fn main() {
+    bots::warm_up();
+    divan::main();
+}
+
+/// The twelve fields of a browser's request.
+fn fields(dest: &'static str, mode: &'static str, accept: &'static str) -> [Header<'static>; 12] {
+    [
+        ("Host", "example.com"),
+        ("Connection", "keep-alive"),
+        ("sec-ch-ua", "\"Chromium\";v=\"129\", \"Not=A?Brand\";v=\"8\""),
+        ("sec-ch-ua-mobile", "?0"),
+        ("sec-ch-ua-platform", "\"Windows\""),
+        ("User-Agent", CHROME),
+        ("Accept", accept),
+        ("Sec-Fetch-Site", "same-origin"),
+        ("Sec-Fetch-Mode", mode),
+        ("Sec-Fetch-Dest", dest),
+        ("Referer", "https://example.com/before?x=1"),
+        ("Accept-Encoding", "gzip, deflate, br, zstd"),
+    ]
+    .map(|(name, value)| Header {
+        name,
+        value: value.as_bytes(),
+    })
+}
+
+fn decide(rules: &Rules, fields: &[Header<'_>], answer: &[Header<'_>]) -> Verdict {
+    let request = Request::read("GET", "/blog/a-page?utm_source=news&token=1", fields);
+    match ahead(rules, &request, true, true) {
+        Ahead::Settled(verdict) => verdict,
+        Ahead::Open(candidate) => verdict(rules, &candidate, &Response::read(200, answer)),
+    }
+}
+
+#[divan::bench]
+fn verdict_of_a_page(bencher: Bencher) {
+    let rules = Rules::default();
+    let fields = fields(
+        "document",
+        "navigate",
+        "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    );
+    let answer = [
+        Header {
+            name: "Content-Type",
+            value: b"text/html; charset=utf-8",
+        },
+        Header {
+            name: "Cache-Control",
+            value: b"no-cache",
+        },
+    ];
+    assert_eq!(decide(&rules, &fields, &answer).event, Some(What::PageView));
+    bencher.bench(|| decide(black_box(&rules), black_box(&fields), black_box(&answer)));
+}
+
+#[divan::bench]
+fn verdict_of_an_image(bencher: Bencher) {
+    let rules = Rules::default();
+    let fields = fields("image", "no-cors", "image/avif,image/webp,*/*;q=0.8");
+    let answer = [Header {
+        name: "Content-Type",
+        value: b"image/webp",
+    }];
+    assert_eq!(decide(&rules, &fields, &answer).event, None);
+    bencher.bench(|| decide(black_box(&rules), black_box(&fields), black_box(&answer)));
+}
+
+#[divan::bench(args = [CHROME, SAFARI, ANDROID, GOOGLEBOT, CURL])]
+fn bot_lookup(bencher: Bencher, agent: &str) {
+    bencher.bench(|| bots::recognise(black_box(Some(agent.as_bytes()))));
+}
+
+fn rules() -> EventRules {
+    let site = Site {
+        hosts: vec![
+            "example.com".parse().expect("a host"),
+            "*.example.com".parse().expect("a pattern"),
+        ],
+        domains: vec!["example.com".to_owned()],
+    };
+    EventRules {
+        sites: Sites::new(vec![site]),
+        ..EventRules::default()
+    }
+}
+
+fn sighting() -> Sighting<'static> {
+    Sighting {
+        at_ns: 1,
+        at_ms: 1_700_000_000_000,
+        what: What::PageView,
+        client: [203, 0, 113, 7].into(),
+        user_agent: CHROME.as_bytes(),
+        https: true,
+        host: "www.example.com",
+        target: "/blog/a-page?utm_source=news&token=1",
+        referrer: Some(b"https://example.com/before?x=1"),
+        domain: "example.com",
+    }
+}
+
+#[divan::bench]
+fn site_of_a_host(bencher: Bencher) {
+    let rules = rules();
+    bencher.bench(|| {
+        black_box(&rules)
+            .sites
+            .find(black_box(Some("www.example.com")))
+            .is_some()
+    });
+}
+
+#[divan::bench]
+fn sighting_encode(bencher: Bencher) {
+    let mut out = Vec::with_capacity(1024);
+    bencher.bench_local(|| {
+        out.clear();
+        black_box(sighting()).encode(&mut out);
+        out.len()
+    });
+}
+
+#[divan::bench]
+fn event_from_the_sighting_to_its_bytes(bencher: Bencher) {
+    let rules = rules();
+    let mut ring = Vec::new();
+    sighting().encode(&mut ring);
+    let mut out = Vec::with_capacity(1024);
+    bencher.bench_local(|| {
+        out.clear();
+        let seen = Sighting::decode(black_box(&ring)).expect("what was encoded");
+        Event::build(&rules, &seen).encode(&mut out);
+        out.len()
+    });
+}

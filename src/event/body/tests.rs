@@ -1,0 +1,217 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::event::Query;
+
+fn seen() -> Sighting<'static> {
+    Sighting {
+        at_ns: 1,
+        at_ms: 2,
+        what: What::PageView,
+        client: [203, 0, 113, 7].into(),
+        user_agent: b"Mozilla/5.0 (X11)",
+        https: true,
+        host: "example.com",
+        target: "/a?ref=x&token=1",
+        referrer: Some(b"https://news.example/b?c"),
+        domain: "example.com,all.example",
+    }
+}
+
+fn body(seen: &Sighting<'_>) -> Value {
+    serde_json::from_slice(&Event::build(&Rules::default(), seen).body).unwrap()
+}
+
+#[test]
+fn each_kind_has_plausibles_name_and_props() {
+    let event = Event::build(&Rules::default(), &seen());
+    assert_eq!(
+        std::str::from_utf8(&event.body).unwrap(),
+        "{\"name\":\"pageview\",\"url\":\"https://example.com/a?ref=x\",\"domain\":\"example.com,all.example\",\
+         \"referrer\":\"https://news.example/b\"}"
+    );
+    assert_eq!(
+        (event.client, &*event.user_agent),
+        (seen().client, &b"Mozilla/5.0 (X11)"[..])
+    );
+
+    let page = json!({"name": "pageview", "url": "https://example.com/a?ref=x", "domain": "example.com,all.example"});
+    let with = |name: &str, props: Value| {
+        let mut page = page.clone();
+        page["name"] = name.into();
+        page["props"] = props;
+        page
+    };
+    let plain = Sighting {
+        referrer: None,
+        ..seen()
+    };
+    assert_eq!(body(&plain), page);
+    assert_eq!(
+        body(&Sighting {
+            what: What::NotFound,
+            ..plain
+        }),
+        with("404", json!({"path": "/a"}))
+    );
+    assert_eq!(
+        body(&Sighting {
+            what: What::Download,
+            ..plain
+        }),
+        with("File Download", json!({"url": "https://example.com/a"}))
+    );
+    assert_eq!(
+        body(&Sighting {
+            what: What::Bot("Googlebot"),
+            ..plain
+        }),
+        with("pageview", json!({"bot": "Googlebot"}))
+    );
+}
+
+#[test]
+fn a_host_nobody_sent_is_the_first_domain() {
+    assert_eq!(
+        body(&Sighting { host: "", ..seen() })["url"],
+        "https://example.com/a?ref=x"
+    );
+}
+
+#[test]
+fn a_body_holds_no_raw_control_character() {
+    let odd = Sighting {
+        target: "/\u{1}\"\\\u{7f}\u{1f}é",
+        referrer: Some(b"https://a.test/\r\n\0"),
+        ..seen()
+    };
+    let event = Event::build(&Rules::default(), &odd);
+    assert!(event.body.iter().all(|b| *b >= b' ' && *b != 0x7f));
+    assert_eq!(body(&odd)["url"], "https://example.com/\u{1}\"\\\u{7f}\u{1f}é");
+    assert_eq!(body(&odd)["referrer"], "https://a.test/\r\n\0");
+}
+
+#[test]
+fn a_visitor_is_address_and_user_agent() {
+    let key = |seen: Sighting<'_>| Event::build(&Rules::default(), &seen).visitor();
+    assert_eq!(key(seen()), 0x95ac_80df_52d3_20d6, "it is kept in queues on disk");
+    assert_eq!(
+        key(seen()),
+        key(Sighting {
+            target: "/other",
+            at_ms: 9,
+            domain: "b",
+            ..seen()
+        })
+    );
+    assert_eq!(
+        key(seen()),
+        key(Sighting {
+            client: "::ffff:203.0.113.7".parse().unwrap(),
+            ..seen()
+        })
+    );
+    assert_ne!(
+        key(seen()),
+        key(Sighting {
+            client: [203, 0, 113, 8].into(),
+            ..seen()
+        })
+    );
+    assert_ne!(
+        key(seen()),
+        key(Sighting {
+            user_agent: b"Mozilla/5.0 (X12)",
+            ..seen()
+        })
+    );
+}
+
+fn kinds() -> impl Strategy<Value = What<'static>> {
+    prop_oneof![
+        Just(What::PageView),
+        Just(What::NotFound),
+        Just(What::Download),
+        Just(What::Bot("Googlebot")),
+        Just(What::Bot("")),
+    ]
+}
+
+fn addresses() -> impl Strategy<Value = IpAddr> {
+    prop_oneof![
+        any::<[u8; 4]>().prop_map(IpAddr::from),
+        any::<[u8; 16]>().prop_map(IpAddr::from)
+    ]
+}
+
+/// Targets of all lengths, with many escapes and characters of several bytes in them.
+fn targets() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("/".to_owned()),
+        Just("%C3%A4".to_owned()),
+        Just("%F0%9F%98%80".to_owned()),
+        Just("%".to_owned()),
+        Just("?ref=".to_owned()),
+        Just("&utm_source=".to_owned()),
+        Just("&".to_owned()),
+        "\\PC{0,40}",
+        "[a-z]{0,80}",
+    ];
+    proptest::collection::vec(piece, 0..120).prop_map(|p| format!("/{}", p.concat()))
+}
+
+proptest! {
+    #[test]
+    fn every_body_is_json_that_says_what_was_seen_within_the_limits(
+        what in kinds(),
+        client in addresses(),
+        agent in proptest::collection::vec(any::<u8>(), 0..60),
+        https: bool,
+        host in "\\PC{0,30}|[a-z.]{1,40}(:[0-9]{1,5})?",
+        target in targets(),
+        referrer in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..80)),
+        all: bool,
+    ) {
+        let seen = Sighting {
+            at_ns: 0, at_ms: 0, what, client, user_agent: &agent, https, host: &host, target: &target,
+            referrer: referrer.as_deref(), domain: "example.com",
+        };
+        let query = if all { Query::All } else { Query::default() };
+        let event = Event::build(&Rules { query, ..Rules::default() }, &seen);
+        let body: Value = serde_json::from_slice(&event.body).unwrap();
+        let url = body["url"].as_str().unwrap();
+        prop_assert!(url.len() <= url::LONGEST);
+        let rest = url.strip_prefix(if https { "https://" } else { "http://" }).unwrap();
+        let (host, shown) = rest.split_at(rest.find('/').unwrap());
+        prop_assert!(!host.is_empty() && !host.contains(['@', '?', '#', ' ']));
+        prop_assert!(!shown.contains('#'));
+        let path = shown.split('?').next().unwrap();
+        prop_assert!(target.starts_with(path), "{path}");
+        if let Some(referrer) = body["referrer"].as_str() {
+            prop_assert!(referrer.chars().count() <= url::LONGEST && !referrer.contains(['?', '#']));
+        }
+        match what {
+            What::NotFound => prop_assert_eq!(&body["props"], &json!({ "path": path })),
+            What::Download => prop_assert_eq!(&body["props"], &json!({"url": url.split('?').next()})),
+            What::Bot(name) => prop_assert_eq!(&body["props"], &json!({ "bot": name })),
+            What::PageView => prop_assert!(body.get("props").is_none()),
+        }
+
+        let mut bytes = Vec::new();
+        event.encode(&mut bytes);
+        prop_assert_eq!(Event::decode(&bytes), Some(event.clone()));
+        let mut bytes = Vec::new();
+        seen.encode(&mut bytes);
+        prop_assert_eq!(Sighting::decode(&bytes), Some(seen));
+        for short in 0..bytes.len() {
+            prop_assert!(Sighting::decode(&bytes[..short]).is_none());
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_decoding_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Sighting::decode(&bytes);
+        let _ = Event::decode(&bytes);
+    }
+}

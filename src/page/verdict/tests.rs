@@ -1,0 +1,453 @@
+//! Requests and responses as browsers and servers send them, each with what is to be decided.
+
+use httparse::Header;
+
+use crate::exchange::{Request, Response};
+use crate::page::{Ahead, Bots, Count, DOWNLOADS, Decision, Rules, Verdict, What, Worker, ahead, verdict};
+
+const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
+                      Chrome/129.0.0.0 Safari/537.36";
+const HTML: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
+
+/// One case: what differs from a GET of `/` by a browser that is answered with a page.
+struct Case<'a> {
+    rules: Rules,
+    method: &'a str,
+    target: &'a str,
+    fields: Vec<(&'a str, &'a str)>,
+    agent: Option<&'a str>,
+    known_site: bool,
+    has_client: bool,
+    status: u16,
+    answer: Vec<(&'a str, &'a str)>,
+}
+
+fn case<'a>(fields: &[(&'a str, &'a str)]) -> Case<'a> {
+    Case {
+        rules: Rules::default(),
+        method: "GET",
+        target: "/",
+        fields: fields.to_vec(),
+        agent: Some(CHROME),
+        known_site: true,
+        has_client: true,
+        status: 200,
+        answer: vec![("content-type", "text/html; charset=utf-8")],
+    }
+}
+
+/// A navigation of today's browsers.
+fn page<'a>() -> Case<'a> {
+    case(&[
+        ("Sec-Fetch-Dest", "document"),
+        ("Sec-Fetch-Mode", "navigate"),
+        ("Accept", HTML),
+    ])
+}
+
+/// A link with `download`.
+fn saved<'a>() -> Case<'a> {
+    case(&[
+        ("Sec-Fetch-Dest", "empty"),
+        ("Sec-Fetch-Mode", "navigate"),
+        ("Accept", "*/*"),
+    ])
+}
+
+fn headers<'a>(pairs: &'a [(&'a str, &'a str)]) -> Vec<Header<'a>> {
+    pairs
+        .iter()
+        .map(|(name, value)| Header {
+            name,
+            value: value.as_bytes(),
+        })
+        .collect()
+}
+
+impl<'a> Case<'a> {
+    fn decide(&self) -> Verdict {
+        let mut fields = self.fields.clone();
+        fields.extend(self.agent.map(|a| ("User-Agent", a)));
+        let (fields, answer) = (headers(&fields), headers(&self.answer));
+        let request = Request::read(self.method, self.target, &fields);
+        match ahead(&self.rules, &request, self.known_site, self.has_client) {
+            Ahead::Settled(verdict) => verdict,
+            Ahead::Open(candidate) => verdict(&self.rules, &candidate, &Response::read(self.status, &answer)),
+        }
+    }
+
+    #[track_caller]
+    fn is(self, decision: Decision, event: Option<What<'static>>) {
+        let verdict = self.decide();
+        assert_eq!(
+            (verdict.decision, verdict.event),
+            (decision, event),
+            "{}",
+            verdict.why
+        );
+        assert!(verdict.why.ends_with('.'), "{}", verdict.why);
+    }
+
+    #[track_caller]
+    fn counts(self) {
+        self.is(Decision::Counted, Some(What::PageView));
+    }
+
+    fn answered(mut self, status: u16, answer: &[(&'a str, &'a str)]) -> Self {
+        self.status = status;
+        self.answer = answer.to_vec();
+        self
+    }
+
+    fn at(mut self, target: &'a str) -> Self {
+        self.target = target;
+        self
+    }
+
+    fn by(mut self, method: &'a str) -> Self {
+        self.method = method;
+        self
+    }
+
+    fn with(mut self, name: &'a str, value: &'a str) -> Self {
+        self.fields.push((name, value));
+        self
+    }
+
+    fn ruled(mut self, change: impl FnOnce(&mut Rules)) -> Self {
+        change(&mut self.rules);
+        self
+    }
+}
+
+#[test]
+fn a_navigation_answered_with_a_document_counts() {
+    page().counts();
+    page().with("Sec-Fetch-User", "?1").counts();
+    case(&[("sec-fetch-dest", "document"), ("sec-fetch-mode", "navigate")]).counts();
+    page()
+        .answered(200, &[("Content-Type", "application/xhtml+xml")])
+        .counts();
+    page().answered(203, &[("Content-Type", "TEXT/HTML")]).counts();
+}
+
+#[test]
+fn an_older_browser_is_known_by_its_accept() {
+    case(&[("Accept", HTML)]).counts();
+    case(&[("Accept", "application/xhtml+xml")]).counts();
+    case(&[
+        ("Accept", HTML),
+        ("Sec-Fetch-Mode", "navigate"),
+        ("Sec-Fetch-User", "?1"),
+    ])
+    .counts();
+    for fields in [
+        &[("Accept", "*/*")][..],
+        &[],
+        &[("Accept", "image/webp,*/*")],
+        &[("Accept", "text/html;q=0, */*")],
+        &[("Accept", HTML), ("X-Requested-With", "XMLHttpRequest")],
+        &[("Accept", HTML), ("HX-Request", "true")],
+        &[("Accept", HTML), ("Sec-Fetch-Mode", "nested-navigate")],
+        &[("Accept", HTML), ("Sec-Fetch-Mode", "cors")],
+    ] {
+        case(fields).is(Decision::NotPage, None);
+    }
+}
+
+#[test]
+fn what_is_no_main_frame_is_no_page_whatever_comes_back() {
+    for dest in [
+        "iframe", "frame", "embed", "object", "image", "script", "style", "font", "audio", "worker",
+        "rubbish",
+    ] {
+        case(&[
+            ("Sec-Fetch-Dest", dest),
+            ("Sec-Fetch-Mode", "navigate"),
+            ("Accept", HTML),
+        ])
+        .is(Decision::NotPage, None);
+        case(&[
+            ("Sec-Fetch-Dest", dest),
+            ("Sec-Fetch-Mode", "no-cors"),
+            ("Purpose", "prefetch"),
+        ])
+        .is(Decision::NotPage, None);
+    }
+    for mode in ["no-cors", "cors", "same-origin"] {
+        case(&[
+            ("Sec-Fetch-Dest", "document"),
+            ("Sec-Fetch-Mode", mode),
+            ("Accept", HTML),
+        ])
+        .is(Decision::NotPage, None);
+        case(&[
+            ("Sec-Fetch-Dest", "empty"),
+            ("Sec-Fetch-Mode", mode),
+            ("Accept", HTML),
+        ])
+        .is(Decision::NotPage, None);
+    }
+}
+
+#[test]
+fn the_method_is_get_or_a_post_that_a_page_answers() {
+    page().by("POST").counts();
+    page()
+        .by("POST")
+        .answered(303, &[("Location", "/thanks")])
+        .is(Decision::Redirect, None);
+    page().by("POST").answered(304, &[]).is(Decision::NotHtml, None);
+    page()
+        .by("POST")
+        .answered(422, &[("Content-Type", "text/html")])
+        .is(Decision::ErrorStatus, None);
+    for method in ["HEAD", "PUT", "DELETE", "OPTIONS", "get"] {
+        page().by(method).is(Decision::NotPage, None);
+    }
+    page()
+        .with("Range", "bytes=0-")
+        .answered(206, &[("Content-Type", "text/html")])
+        .is(Decision::NotPage, None);
+}
+
+#[test]
+fn a_service_workers_fetch_counts_and_is_told_from_a_saved_link_by_its_accept() {
+    let fetch = [
+        ("Sec-Fetch-Dest", "empty"),
+        ("Sec-Fetch-Mode", "navigate"),
+        ("Accept", HTML),
+    ];
+    case(&fetch).counts();
+    saved().is(Decision::Download, None);
+    page().with("Service-Worker-Navigation-Preload", "true").counts();
+    let worker = |fields: &[(&str, &str)]| {
+        let fields = headers(fields);
+        match ahead(
+            &Rules {
+                bots: Bots::Count,
+                ..Rules::default()
+            },
+            &Request::read("GET", "/", &fields),
+            true,
+            true,
+        ) {
+            Ahead::Open(candidate) => candidate.worker(),
+            Ahead::Settled(verdict) => panic!("{verdict:?}"),
+        }
+    };
+    assert_eq!(worker(&fetch), Some(Worker::Fetch));
+    let preload = [
+        ("Sec-Fetch-Dest", "document"),
+        ("Sec-Fetch-Mode", "navigate"),
+        ("Service-Worker-Navigation-Preload", "true"),
+    ];
+    assert_eq!(worker(&preload), Some(Worker::Preload));
+    assert_eq!(worker(&preload[..2]), None);
+}
+
+#[test]
+fn what_is_fetched_ahead_is_not_counted_at_the_fetch() {
+    for (name, value) in [
+        ("Sec-Purpose", "prefetch;prerender"),
+        ("Purpose", "prefetch"),
+        ("X-Purpose", "preview"),
+        ("X-Moz", "prefetch"),
+        ("Next-Router-Prefetch", "1"),
+    ] {
+        page().with(name, value).is(Decision::Prefetch, None);
+        case(&[
+            ("Sec-Fetch-Dest", "empty"),
+            ("Sec-Fetch-Mode", "no-cors"),
+            (name, value),
+        ])
+        .is(Decision::Prefetch, None);
+        case(&[("Accept", "*/*"), (name, value)]).is(Decision::Prefetch, None);
+    }
+}
+
+#[test]
+fn the_response_decides_what_the_request_left_open() {
+    let html = ("Content-Type", "text/html");
+    for (status, answer, decision) in [
+        (
+            200,
+            &[("Content-Type", "application/json")][..],
+            Decision::NotHtml,
+        ),
+        (200, &[], Decision::NotHtml),
+        (204, &[], Decision::NotPage),
+        (205, &[html], Decision::NotPage),
+        (206, &[html], Decision::NotPage),
+        (301, &[html], Decision::Redirect),
+        (302, &[], Decision::Redirect),
+        (308, &[], Decision::Redirect),
+        (400, &[html], Decision::ErrorStatus),
+        (404, &[html], Decision::NotFound),
+        (410, &[html], Decision::ErrorStatus),
+        (500, &[html], Decision::ErrorStatus),
+        (503, &[], Decision::ErrorStatus),
+    ] {
+        page().answered(status, answer).is(decision, None);
+    }
+}
+
+#[test]
+fn a_page_from_the_browsers_cache_counts_on_the_requests_signs() {
+    page().answered(304, &[]).counts();
+    page().at("/blog/v1.2").answered(304, &[]).counts();
+    page().at("/page.html?a=b.pdf").answered(304, &[]).counts();
+    page()
+        .at("/photo.JPG")
+        .answered(304, &[])
+        .is(Decision::NotHtml, None);
+    page().at("/a.pdf").answered(304, &[]).is(Decision::NotHtml, None);
+    case(&[("Sec-Fetch-Dest", "image"), ("Sec-Fetch-Mode", "no-cors")])
+        .answered(304, &[])
+        .is(Decision::NotPage, None);
+}
+
+#[test]
+fn a_404_page_becomes_an_event_where_asked_for() {
+    let asked = |c: Case<'static>| c.ruled(|r| r.not_found = true);
+    asked(page().answered(404, &[("Content-Type", "text/html")]))
+        .is(Decision::NotFound, Some(What::NotFound));
+    asked(page().answered(404, &[("Content-Type", "text/plain")])).is(Decision::NotFound, None);
+    asked(page().answered(410, &[("Content-Type", "text/html")])).is(Decision::ErrorStatus, None);
+    asked(
+        case(&[("Sec-Fetch-Dest", "image"), ("Sec-Fetch-Mode", "no-cors")])
+            .answered(404, &[("Content-Type", "text/html")]),
+    )
+    .is(Decision::NotPage, None);
+}
+
+#[test]
+fn a_download_becomes_an_event_where_its_extension_is_asked_for() {
+    let asked = |c: Case<'static>| c.ruled(|r| r.downloads = Some(DOWNLOADS.map(str::to_owned).to_vec()));
+    let pdf = [("Content-Type", "application/pdf")];
+    let attachment = [
+        ("Content-Type", "text/html"),
+        ("Content-Disposition", "attachment; filename=a.html"),
+    ];
+    page().answered(200, &attachment).is(Decision::Download, None);
+    page()
+        .at("/a.pdf")
+        .answered(200, &pdf)
+        .is(Decision::NotHtml, None);
+    asked(page().at("/a.pdf").answered(200, &pdf)).is(Decision::Download, Some(What::Download));
+    asked(page().at("/x/A.PDF?v=1").answered(200, &pdf)).is(Decision::Download, Some(What::Download));
+    asked(saved().at("/a.zip").answered(200, &[])).is(Decision::Download, Some(What::Download));
+    asked(saved().at("/export").answered(200, &[])).is(Decision::Download, None);
+    asked(page().at("/export").answered(200, &attachment)).is(Decision::Download, None);
+    asked(page().at("/a.pdf").answered(304, &[])).is(Decision::Download, None);
+    asked(page().at("/a.pdf").with("Range", "bytes=9-").answered(206, &pdf)).is(Decision::NotPage, None);
+    asked(
+        page()
+            .at("/a.txt")
+            .answered(200, &[("Content-Type", "text/html")]),
+    )
+    .counts();
+    asked(page().by("POST").at("/a.pdf").answered(200, &pdf)).is(Decision::Download, None);
+    asked(
+        case(&[("Sec-Fetch-Dest", "embed"), ("Sec-Fetch-Mode", "navigate")])
+            .at("/a.pdf")
+            .answered(200, &pdf),
+    )
+    .is(Decision::NotPage, None);
+}
+
+#[test]
+fn bots_are_skipped_counted_or_sent_to_a_domain_of_their_own() {
+    let bot = || Case {
+        agent: Some("Mozilla/5.0 (compatible; Googlebot/2.1)"),
+        ..page()
+    };
+    let apart = |c: Case<'static>| c.ruled(|r| r.bots = Bots::Domain("bots.example.com".to_owned()));
+    bot().is(Decision::Bot, None);
+    Case {
+        agent: None,
+        ..page()
+    }
+    .is(Decision::Bot, None);
+    bot().ruled(|r| r.bots = Bots::Count).counts();
+    apart(bot()).is(Decision::Bot, Some(What::Bot("Googlebot")));
+    apart(Case {
+        agent: None,
+        ..page()
+    })
+    .is(Decision::Bot, Some(What::Bot("No user agent")));
+    apart(bot().answered(302, &[])).is(Decision::Bot, None);
+    apart(bot().answered(404, &[("Content-Type", "text/html")]))
+        .ruled(|r| r.not_found = true)
+        .is(Decision::Bot, None);
+    apart(Case {
+        has_client: false,
+        ..bot()
+    })
+    .is(Decision::Bot, None);
+    apart(page()).counts();
+}
+
+#[test]
+fn the_configuration_leaves_out_paths_and_signs() {
+    page()
+        .ruled(|r| r.count = Count::Never)
+        .is(Decision::Excluded, None);
+    let admin = |c: Case<'static>| c.ruled(|r| r.exclude = vec!["/admin/**".parse().unwrap()]);
+    admin(page().at("/admin?x=1")).is(Decision::Excluded, None);
+    admin(page().at("/administrator")).counts();
+    let blog = |c: Case<'static>| c.ruled(|r| r.include = vec!["/blog/*".parse().unwrap()]);
+    blog(page().at("/blog/a?x=/y")).counts();
+    blog(page().at("/about")).is(Decision::Excluded, None);
+    let signed = |c: Case<'static>| c.ruled(|r| r.exclude_when = vec!["cookie:staff".parse().unwrap()]);
+    signed(page().with("Cookie", "a=1; staff=1")).is(Decision::Excluded, None);
+    signed(page().with("Cookie", "a=staff")).counts();
+    page().with("Sec-GPC", "1").counts();
+    page()
+        .with("Sec-GPC", "1")
+        .ruled(|r| r.respect_gpc = true)
+        .is(Decision::OptedOut, None);
+    page()
+        .with("DNT", "1")
+        .ruled(|r| r.respect_gpc = true)
+        .is(Decision::OptedOut, None);
+    page().with("DNT", "0").ruled(|r| r.respect_gpc = true).counts();
+}
+
+#[test]
+fn the_first_reason_in_order_is_the_one_given() {
+    // Each step takes the reason above away.
+    let mut c = Case {
+        agent: Some("curl/8.5.0"),
+        known_site: false,
+        has_client: false,
+        ..page()
+            .at("/admin")
+            .by("HEAD")
+            .with("Purpose", "prefetch")
+            .with("DNT", "1")
+            .answered(500, &[])
+    };
+    c.rules = Rules {
+        count: Count::Never,
+        exclude: vec!["/admin/**".parse().unwrap()],
+        respect_gpc: true,
+        ..Rules::default()
+    };
+    let mut expect = |decision, change: &dyn Fn(&mut Case<'static>)| {
+        assert_eq!(c.decide().decision, decision);
+        change(&mut c);
+    };
+    expect(Decision::NotPage, &|c| c.method = "GET");
+    expect(Decision::UnknownSite, &|c| c.known_site = true);
+    expect(Decision::Excluded, &|c| c.rules.count = Count::Always);
+    expect(Decision::Excluded, &|c| c.rules.exclude.clear());
+    expect(Decision::OptedOut, &|c| c.rules.respect_gpc = false);
+    expect(Decision::Prefetch, &|c| {
+        c.fields.retain(|(name, _)| *name != "Purpose");
+    });
+    expect(Decision::Bot, &|c| c.agent = Some(CHROME));
+    expect(Decision::NoClient, &|c| c.has_client = true);
+    expect(Decision::ErrorStatus, &|c| c.status = 200);
+    expect(Decision::NotHtml, &|_| {});
+}
