@@ -155,7 +155,9 @@ pub(super) fn base_url(text: &str) -> Parsed<Base> {
         return Err(format!("{WANTED}, without a query or fragment"));
     }
     if format!("http://a{path}").parse::<http::Uri>().is_err() {
-        return Err(format!("{WANTED}, with nothing in its path that a URL can't have"));
+        return Err(format!(
+            "{WANTED}, with nothing in its path that a URL can't have"
+        ));
     }
     if https && ServerName::try_from(host.as_str()).is_err() {
         return Err(format!("{WANTED}: no certificate can name this host"));
