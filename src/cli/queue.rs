@@ -196,6 +196,7 @@ fn told(millis: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::{Position, Record};
 
     #[test]
     fn a_status_tells_the_oldest_in_human_terms() {
@@ -218,6 +219,40 @@ mod tests {
             "{told}"
         );
         assert!(!told.contains("unreadable"), "{told}");
+    }
+
+    #[test]
+    fn a_list_masks_addresses_and_an_export_is_whole() {
+        let event = Event {
+            user_agent: b"Mozilla/5.0"[..].into(),
+            client: "203.0.113.7".parse().unwrap(),
+            body: br#"{"name":"pageview","url":"http://a.example/\u0007","domain":"a.example"}"#[..].into(),
+        };
+        let mut bytes = Vec::new();
+        event.encode(&mut bytes);
+        let item = |bytes| Item {
+            position: Position::new(1, 16),
+            record: Record {
+                key: 0,
+                at: 1_700_000_000_000,
+                tag: 0,
+                bytes,
+            },
+        };
+        let mut out = Vec::new();
+        write_listed(&mut out, &item(&bytes)).unwrap();
+        write_listed(&mut out, &item(b"rubbish")).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "1:16\t2023-11-14T22:13:20Z\t203.0.113.0/24\ta.example\tpageview\thttp://a.example/\\u{7}\n\
+             1:16\t2023-11-14T22:13:20Z\tno event of this version's\n"
+        );
+        let mut out = Vec::new();
+        write_exported(&mut out, &item(&bytes)).unwrap();
+        let exported: Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(exported["client"], "203.0.113.7");
+        assert_eq!(exported["user_agent"], "Mozilla/5.0");
+        assert_eq!(exported["body"]["url"], "http://a.example/\u{7}");
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use rustls_pki_types::ServerName;
+
 use crate::{
     client::AddressSource,
     delivery::{AddressHeader, Base},
@@ -152,8 +154,13 @@ pub(super) fn base_url(text: &str) -> Parsed<Base> {
     if path.contains(['?', '#']) {
         return Err(format!("{WANTED}, without a query or fragment"));
     }
-    if !path.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(format!("{WANTED}, with nothing but visible ASCII in its path"));
+    if format!("http://a{path}").parse::<http::Uri>().is_err() {
+        return Err(format!(
+            "{WANTED}, with nothing in its path that a URL can't have"
+        ));
+    }
+    if https && ServerName::try_from(host.as_str()).is_err() {
+        return Err(format!("{WANTED}: no certificate can name this host"));
     }
     let path = path.trim_end_matches('/');
     if path.ends_with("/api/event") {

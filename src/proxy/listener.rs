@@ -160,11 +160,12 @@ impl Accepting {
 pub(super) async fn accept(worker: Rc<Worker>, listener: Accepting) {
     let mut complained: Option<Instant> = None;
     loop {
-        let Some(permit) = permit(&worker.permits).await else {
-            return;
-        };
         match listener.accept().await {
             Ok((stream, peer)) => {
+                // Taken behind the accept: a worker that waits for a client holds none that another could use.
+                let Some(permit) = permit(&worker.permits).await else {
+                    return;
+                };
                 tokio::task::spawn_local(connection::serve(Rc::clone(&worker), stream, peer, permit));
             }
             Err(error) => {

@@ -109,7 +109,8 @@ pub(super) fn keep_alive_hint(value: &[u8]) -> Option<Duration> {
 
 /// Polls a pool without a task's context at hand.
 pub(super) async fn take(pool: &Pool, now: Instant) -> Option<Stream> {
-    std::future::poll_fn(|cx| Poll::Ready(pool.take(cx, now))).await
+    // With the task's budget spent, every read would seem to have nothing, and a dead connection alive.
+    tokio::task::unconstrained(std::future::poll_fn(|cx| Poll::Ready(pool.take(cx, now)))).await
 }
 
 #[cfg(test)]

@@ -15,9 +15,8 @@ enum Event {
     ClientTakes(io::Result<()>),
 }
 
-/// Moves bytes until the tunnel ends.
-pub(super) async fn tunnel(c: &mut Connection, mut app: Stream) -> After {
-    let mut to_app = Unsent::default();
+/// Moves bytes until the tunnel ends. `to_app`: what the app has not taken yet of the request.
+pub(super) async fn tunnel(c: &mut Connection, mut app: Stream, mut to_app: Unsent) -> After {
     let early = std::mem::take(&mut c.inbuf);
     if !early.is_empty() && to_app.send(&app, &[&early]).is_err() {
         return After::Close;

@@ -142,6 +142,9 @@ pub(super) fn run(parts: Parts) -> std::io::Result<()> {
     });
     let local = LocalSet::new();
     local.block_on(&runtime, obey(worker, listener, control));
+    drop(local);
+    // A name that is being looked up may not hold up a stop.
+    runtime.shutdown_background();
     Ok(())
 }
 

@@ -176,6 +176,16 @@ fn each_wrong_value_is_told_with_what_would_be_accepted() {
         ),
         (
             "plausible",
+            "url = \"https://plausible.io/a<b\"",
+            "https://HOST or http://HOST is wanted, with nothing in its path that a URL can't have",
+        ),
+        (
+            "plausible",
+            "url = \"https://-a-\"",
+            "https://HOST or http://HOST is wanted: no certificate can name this host",
+        ),
+        (
+            "plausible",
             "url = \"https://a@plausible.io\"",
             "https://HOST or http://HOST is wanted: no user name or password",
         ),

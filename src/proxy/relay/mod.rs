@@ -16,6 +16,7 @@ use crate::proxy::{
     service::{Down, Plan},
     stream::{Stream, Unsent},
     upgrade,
+    worker::Phase,
 };
 use crate::{
     exchange, headers,
@@ -24,6 +25,8 @@ use crate::{
 
 /// Bytes of following requests that are read while a response is on its way. Reading them tells when a client leaves.
 const PIPELINED: usize = 16 * 1024;
+/// Bytes read at once for a client that is slow to take them, for what it does not take is kept.
+const SLOW: usize = 16 * 1024;
 
 /// Carries out a plan.
 pub(super) async fn exchange(c: &mut Connection, plan: Plan) -> After {
@@ -45,6 +48,10 @@ struct Relay {
     trailers: Vec<u8>,
     /// A response's head as far as it came, where it did not come whole.
     received: Vec<u8>,
+    /// An interim response was passed on, so the request can't be sent again as if nothing had come.
+    interim: bool,
+    /// The client did not take all that was sent at once; less is read for it from then on.
+    slow_client: bool,
     down: Option<Response>,
 }
 
@@ -89,6 +96,8 @@ impl Relay {
             to_app: Unsent::default(),
             trailers: Vec::new(),
             received: Vec::new(),
+            interim: false,
+            slow_client: false,
             down: None,
         }
     }
@@ -106,7 +115,9 @@ impl Relay {
             };
             match self.attempt(c, &mut app).await {
                 Ok(()) => return self.finish(c, app),
-                Err(Failure::Switched) => return upgrade::tunnel(c, app).await,
+                Err(Failure::Switched) => {
+                    return upgrade::tunnel(c, app, std::mem::take(&mut self.to_app)).await;
+                }
                 Err(Failure::Gone) => {
                     if self.down.is_none() {
                         self.plan.abort(&c.worker);
@@ -144,6 +155,8 @@ impl Relay {
                 return Ok(());
             }
             match self.event(c, app).await {
+                // A reset ends no body: what a close delimits would look whole.
+                Event::App(Err(_)) if self.down.is_some() => return Err(Failure::Fault(Fault::Cut)),
                 Event::App(Ok(0) | Err(_)) => self.app_ended(c)?,
                 Event::App(Ok(n)) => self.read_response(c, n)?,
                 Event::Client(Ok(0) | Err(_)) => return Err(Failure::Gone),
@@ -168,11 +181,13 @@ impl Relay {
     /// Waits until one side can go on. What was read lies in the worker's scratch.
     async fn event(&mut self, c: &mut Connection, app: &mut Stream) -> Event {
         let wants_response = c.unsent.is_empty() && self.down.as_ref().is_none_or(|d| !d.body.is_done());
-        let reads_client = if self.uploads() {
-            self.to_app.is_empty()
+        let reads_client = self.reads_client(c);
+        let from_client = if self.uploads() {
+            usize::MAX
         } else {
-            c.inbuf.len() < PIPELINED
+            PIPELINED.saturating_sub(c.inbuf.len())
         };
+        let from_app = if self.slow_client { SLOW } else { usize::MAX };
         let Connection {
             worker,
             stream,
@@ -182,7 +197,7 @@ impl Relay {
         } = c;
         poll_fn(|cx| {
             let scratch = &mut worker.scratch.borrow_mut();
-            if wants_response && let Poll::Ready(read) = app.poll_read(cx, scratch) {
+            if wants_response && let Poll::Ready(read) = app.poll_read(cx, first(scratch, from_app)) {
                 return Poll::Ready(Event::App(read));
             }
             if !self.to_app.is_empty()
@@ -190,7 +205,7 @@ impl Relay {
             {
                 return Poll::Ready(Event::AppTakes(ready));
             }
-            if reads_client && let Poll::Ready(read) = stream.poll_read(cx, scratch) {
+            if reads_client && let Poll::Ready(read) = stream.poll_read(cx, first(scratch, from_client)) {
                 return Poll::Ready(Event::Client(read));
             }
             if !unsent.is_empty()
@@ -203,6 +218,15 @@ impl Relay {
         .await
     }
 
+    /// Whether the client's side is looked at. While it is not, its end is not seen either, so a time-out stands for it.
+    fn reads_client(&self, c: &Connection) -> bool {
+        if self.uploads() {
+            self.to_app.is_empty()
+        } else {
+            c.inbuf.len() < PIPELINED
+        }
+    }
+
     fn uploads(&self) -> bool {
         !self.upload.is_done() && !self.app_deaf
     }
@@ -211,8 +235,11 @@ impl Relay {
     fn arm(&self, c: &mut Connection) {
         let settings = &c.worker.settings;
         let wait = match &self.down {
-            // A response may take its time (server-sent events); a client that takes nothing of it may not.
-            Some(_) if c.unsent.is_empty() => return c.timer.clear(),
+            // A response may take its time (server-sent events), as long as the client's end would be seen; a client that
+            // takes nothing of it, or stops in the middle of its body, may not.
+            Some(_) if c.unsent.is_empty() && !self.uploads() && self.reads_client(c) => {
+                return c.timer.clear();
+            }
             Some(_) => settings.idle_timeout,
             None if self.waits_for_client() => settings.idle_timeout,
             None => settings.app.response_timeout,
@@ -236,13 +263,14 @@ impl Relay {
     fn read_client(&mut self, c: &mut Connection, app: &Stream, n: usize) -> Result<(), Failure> {
         if !self.uploads() {
             c.inbuf.extend_from_slice(&c.worker.scratch.borrow()[..n]);
+            if !self.reads_client(c) && self.down.is_some() {
+                self.arm(c);
+            }
             return Ok(());
         }
         let worker = std::rc::Rc::clone(&c.worker);
         self.read_upload(c, app, &worker.scratch.borrow()[..n])?;
-        if self.down.is_none() {
-            self.arm(c);
-        }
+        self.arm(c);
         Ok(())
     }
 
@@ -260,18 +288,17 @@ impl Relay {
             bytes = &bytes[step.used..];
             if chunked {
                 http1::write_chunk(step.data, &mut out);
-            } else if self.to_app.send(app, &[step.data]).is_err() {
+            } else if !self.app_deaf && self.to_app.send(app, &[step.data]).is_err() {
                 self.deafen();
-                return Ok(());
             }
         }
         if chunked && self.upload.is_done() {
             http1::write_last_chunk(&self.trailers, headers::may_be_trailer, &mut out);
         }
-        if chunked && self.to_app.send(app, &[&out]).is_err() {
+        if chunked && !self.app_deaf && self.to_app.send(app, &[&out]).is_err() {
             self.deafen();
-            return Ok(());
         }
+        // What follows the body is the next request's, whatever became of this one.
         c.inbuf.extend_from_slice(bytes);
         Ok(())
     }
@@ -287,7 +314,7 @@ impl Relay {
         let Some(down) = &self.down else {
             return After::Close;
         };
-        let uploaded = self.upload.is_done() && self.to_app.is_empty();
+        let uploaded = self.upload.is_done() && self.to_app.is_empty() && !self.app_deaf;
         if let Some(keep) = down.keep
             && uploaded
         {
@@ -307,7 +334,10 @@ impl Relay {
             c.worker.reporter.report(fault, None, &c.worker.metrics);
             return After::Close;
         }
-        let close = !self.plan.keep_alive || !self.upload.is_done() || self.plan.version == Version::Http10;
+        let close = !self.plan.keep_alive
+            || !self.upload.is_done()
+            || self.plan.version == Version::Http10
+            || c.worker.phase.get() != Phase::Serving;
         let response = fault.response(self.plan.to_head, close);
         let sent = c.unsent.send(&c.stream, &[&response]).is_ok();
         if sent {
@@ -329,4 +359,10 @@ impl Relay {
             (true, _) => After::Linger,
         }
     }
+}
+
+/// The start of a buffer, no longer than that.
+fn first(buffer: &mut [u8], longest: usize) -> &mut [u8] {
+    let end = buffer.len().min(longest);
+    &mut buffer[..end]
 }

@@ -9,6 +9,9 @@ use crate::{
     proxy::{connection::Connection, errors::Fault, pool, service, stream::is_small},
 };
 
+/// The longest head of the app's that is put together from several reads, in bytes.
+const MAX_HEAD: usize = 256 * 1024;
+
 impl Relay {
     /// Bytes from the app: a head, interim or final, or a piece of the body.
     pub(super) fn read_response(&mut self, c: &mut Connection, n: usize) -> Result<(), Failure> {
@@ -17,9 +20,8 @@ impl Relay {
         if self.down.is_some() {
             worker.assembly.borrow_mut().clear();
             self.pass_down(c, &scratch[..n])?;
-            if !c.unsent.is_empty() {
-                self.arm(c);
-            }
+            self.slow_client |= !c.unsent.is_empty();
+            self.arm(c);
             return Ok(());
         }
         if self.received.is_empty() {
@@ -36,7 +38,7 @@ impl Relay {
             self.received = received;
             self.received.drain(..used);
         }
-        if self.received.len() > c.worker.settings.max_head_bytes {
+        if self.received.len() > MAX_HEAD {
             return Err(Failure::Fault(http1::BadResponse::TooLarge.into()));
         }
         Ok(())
@@ -53,7 +55,10 @@ impl Relay {
             };
             let rest = &bytes[head.len..];
             match head.status {
-                101 if !self.plan.upgrade => return Err(Failure::Fault(Fault::Unasked)),
+                // Where the request's body is not through, nobody could tell its rest from the new protocol.
+                101 if !self.plan.upgrade || !self.upload.is_done() => {
+                    return Err(Failure::Fault(Fault::Unasked));
+                }
                 101 => return Err(self.switch(c, &head, rest)),
                 100..200 => self.pass_interim(c, &head)?,
                 _ => {
@@ -75,6 +80,7 @@ impl Relay {
         if self.plan.version == Version::Http10 {
             return Ok(());
         }
+        self.interim = true;
         let mut out = c.worker.buffer();
         service::write_interim(head, &mut out);
         let sent = c.unsent.send(&c.stream, &[&out]);
@@ -205,7 +211,7 @@ impl Relay {
     /// The app's connection ended: before a response, at the end of one, or in the middle.
     pub(super) fn app_ended(&mut self, c: &mut Connection) -> Result<(), Failure> {
         let Some(down) = &mut self.down else {
-            return Err(if self.received.is_empty() {
+            return Err(if self.received.is_empty() && !self.interim {
                 Failure::Lost { untouched: false }
             } else {
                 Failure::Fault(Fault::Cut)

@@ -155,6 +155,7 @@ impl Builder {
         self.write();
         let begun = Instant::now();
         let mut command = Command::new(BINARY);
+        forget_the_tests_own(&mut command);
         command.arg("--config").arg(self.file());
         if let Some(domain) = &self.domain {
             command.args(["--domain", domain]);
@@ -405,10 +406,19 @@ impl Log {
     }
 }
 
+/// The suite's own variables are none of the binary's, which refuses what it does not know.
+fn forget_the_tests_own(command: &mut Command) {
+    for name in ["GATECOUNT_FULL", "GATECOUNT_VECTORS"] {
+        command.env_remove(name);
+    }
+}
+
 /// Runs a command of the binary to its end.
 #[track_caller]
 pub(crate) fn run(arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(BINARY)
+    let mut command = Command::new(BINARY);
+    forget_the_tests_own(&mut command);
+    let mut child = command
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
