@@ -6,6 +6,7 @@ use httparse::Header;
 /// The facts of one request head. Values are as sent; where a field came several times the first line counts, unless
 /// said otherwise.
 #[derive(Debug, Default, Clone, Copy)]
+#[allow(clippy::struct_excessive_bools)] // facts that are independent of each other
 pub struct Request<'a> {
     /// The method, case-sensitive (RFC 9110 §9.1).
     pub method: &'a str,
@@ -53,13 +54,7 @@ impl<'a> Request<'a> {
                 3 if name.eq_ignore_ascii_case("dnt") => r.opt_out |= value == b"1",
                 5 if name.eq_ignore_ascii_case("range") => r.range = true,
                 5 if name.eq_ignore_ascii_case("x-moz") => r.ahead |= names_ahead(value),
-                6 if name.eq_ignore_ascii_case("accept") => {
-                    if r.accept.is_none_or(|a| !names_document(a))
-                        && (r.accept.is_none() || names_document(value))
-                    {
-                        r.accept = Some(value);
-                    }
-                }
+                6 if name.eq_ignore_ascii_case("accept") => r.accept = Some(better_accept(r.accept, value)),
                 6 if name.eq_ignore_ascii_case("cookie") => r.cookies = true,
                 6 if name.eq_ignore_ascii_case("x-pjax") => r.script = true,
                 7 if name.eq_ignore_ascii_case("referer") => first(&mut r.referer, value),
@@ -89,6 +84,14 @@ impl<'a> Request<'a> {
     /// The path alone, without the query.
     pub fn path(&self) -> &'a str {
         self.target.split('?').next().unwrap_or(self.target)
+    }
+}
+
+/// Of several `Accept` lines the first that names a document type, else the first.
+fn better_accept<'a>(before: Option<&'a [u8]>, line: &'a [u8]) -> &'a [u8] {
+    match before {
+        Some(before) if names_document(before) || !names_document(line) => before,
+        _ => line,
     }
 }
 
@@ -159,7 +162,7 @@ impl<'a> Response<'a> {
         for f in fields {
             match f.name.len() {
                 12 if f.name.eq_ignore_ascii_case("content-type") => {
-                    first(&mut r.content_type, f.value.trim_ascii())
+                    first(&mut r.content_type, f.value.trim_ascii());
                 }
                 19 if f.name.eq_ignore_ascii_case("content-disposition") => {
                     let kind = f

@@ -87,7 +87,7 @@ impl Readiness {
 /// Longest time that listeners stay open for a turned readiness to be noticed, as a share of the drain.
 const NOTICE_SHARE: u32 = 5;
 /// After a prober has seen that readiness has turned, this long for it to act.
-const ACT: Duration = Duration::from_millis(1000);
+const ACT: Duration = Duration::from_secs(1);
 
 /// Where nobody asks for readiness, this long for connections that are on their way.
 const UNASKED: Duration = Duration::from_millis(500);

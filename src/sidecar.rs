@@ -1,6 +1,6 @@
 //! The composition root: builds the parts, starts them in order, stops them in reverse.
 //!
-//! Order: delivery (whose queue recovers on its own thread while the rest starts), the admin address, the data path,
+//! Order: the admin address, delivery (whose queue recovers on its own thread, and is given a moment for it), the data path,
 //! readiness. A stop turns readiness, lets the data path finish what it has, then lets delivery take all that was
 //! offered, and ends with the admin address, so that the stop can be watched.
 
@@ -25,6 +25,9 @@ use crate::{
 
 /// How often the configuration's files are looked at for a change.
 const LOOK: Duration = Duration::from_secs(2);
+/// How long the data path waits for the queue to be recovered, so that what it offers is stored at once. A queue that takes
+/// longer than this does not keep the app from its visitors.
+const RECOVERY: Duration = Duration::from_millis(250);
 /// How long the last sends may take once the data path has ended.
 const LAST_SENDS: Duration = Duration::from_secs(2);
 
@@ -113,6 +116,7 @@ impl Sidecar {
             config.proxy.workers,
             &registry,
         )?;
+        delivery.recovered(RECOVERY).await;
         let proxy = proxy::start(&config.proxy, &live(&config), outboxes, &registry)?;
 
         let readiness = Readiness::default();

@@ -38,7 +38,6 @@ mod engine;
 mod http2;
 mod intake;
 mod lanes;
-mod lent;
 mod metrics;
 mod outbox;
 mod outcome;
@@ -147,15 +146,15 @@ pub fn start(
         settings,
         queue,
         target,
-        kept: Some(Kept {
+        kept: Kept {
             intake,
             rules,
             adopted: 0,
             ended: 0,
-        }),
+        },
         shared: shared.clone(),
         metrics,
-        commands: Some(receiver),
+        commands: receiver,
     };
     let thread = Builder::new()
         .name("gatecount-delivery".to_owned())
@@ -173,6 +172,15 @@ impl Delivery {
     /// The clock that a sighting's times are to be read from.
     pub fn clock(&self) -> Clock {
         self.shared.clock
+    }
+
+    /// Waits until the queue is recovered, no longer than `patience`. Offers made before that wait in the rings, and are
+    /// not yet safe from a kill.
+    pub async fn recovered(&self, patience: Duration) {
+        let begun = Instant::now();
+        while self.status().delivery.state == status::STARTING && begun.elapsed() < patience {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// For whoever asks how things stand.

@@ -12,6 +12,9 @@ use super::{
     clock::Clock,
 };
 
+/// The state until the queue is recovered.
+pub(super) const STARTING: &str = "starting";
+
 /// The state of queue and delivery at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Status {
@@ -73,7 +76,7 @@ impl Shared {
             clock,
             in_flight: AtomicUsize::new(0),
             view: Mutex::new(View {
-                state: "starting",
+                state: STARTING,
                 error: None,
                 alarm: None,
             }),

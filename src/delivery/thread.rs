@@ -9,7 +9,7 @@ use std::{
 use tokio::{
     runtime::{Builder, Runtime},
     sync::mpsc::UnboundedReceiver,
-    task::{LocalSet, spawn_local},
+    task::LocalSet,
     time::timeout,
 };
 
@@ -18,7 +18,6 @@ use super::{
     backoff::Backoff,
     endpoint::Endpoint,
     engine::{Command, Engine, Kept, Parts},
-    lent::Lent,
     metrics::Metrics,
     request::Target,
     status::Shared,
@@ -35,12 +34,10 @@ pub(super) struct Work {
     pub(super) settings: Settings,
     pub(super) queue: queue::Settings,
     pub(super) target: Target,
-    /// There while no engine runs.
-    pub(super) kept: Option<Kept>,
+    pub(super) kept: Kept,
     pub(super) shared: Arc<Shared>,
     pub(super) metrics: Metrics,
-    /// There while no engine runs.
-    pub(super) commands: Option<UnboundedReceiver<Command>>,
+    pub(super) commands: UnboundedReceiver<Command>,
 }
 
 impl Work {
@@ -55,8 +52,7 @@ impl Work {
                 break;
             }
             panics = if begun.elapsed() > LONG { 1 } else { panics + 1 };
-            let Some(kept) = &mut self.kept else { break };
-            kept.intake.forget();
+            self.kept.intake.forget();
             self.shared.set_state("restarting");
             tracing::error!(
                 panics,
@@ -77,39 +73,25 @@ impl Work {
         let Ok(runtime) = Builder::new_current_thread().enable_all().build() else {
             return false;
         };
-        let queue = Queue::open(&self.queue, self.shared.clock.millis());
-        let (ran, queue) = self.drive(&runtime, queue, again);
+        let mut queue = Queue::open(&self.queue, self.shared.clock.millis());
+        let ran = catch_unwind(AssertUnwindSafe(|| self.drive(&runtime, &mut queue, again)));
         // A name that is being looked up may not hold up a stop.
         runtime.shutdown_background();
         // Its last ends are written down even after a panic, unless it was the queue that panicked.
-        let _ = catch_unwind(AssertUnwindSafe(|| queue.map(Queue::close)));
-        ran
+        let _ = catch_unwind(AssertUnwindSafe(|| queue.close()));
+        ran.is_ok()
     }
 
-    /// Runs an engine as a task of its own: one that is not the runtime's first is woken without a system call. Gives
-    /// the queue back, and whether the engine ended well.
-    fn drive(&mut self, runtime: &Runtime, queue: Queue, again: bool) -> (bool, Option<Queue>) {
-        let (Some(kept), Some(commands)) = (self.kept.take(), self.commands.take()) else {
-            return (false, Some(queue));
-        };
-        let (kept, kept_home) = Lent::new(kept);
-        let (commands, commands_home) = Lent::new(commands);
-        let (queue, queue_home) = Lent::new(queue);
+    fn drive(&mut self, runtime: &Runtime, queue: &mut Queue, again: bool) {
         let engine = Engine::new(Parts {
-            settings: self.settings.clone(),
-            shared: self.shared.clone(),
-            metrics: self.metrics.clone(),
-            kept,
+            settings: &self.settings,
+            shared: &self.shared,
+            metrics: &self.metrics,
+            kept: &mut self.kept,
             queue,
             endpoint: Endpoint::new(self.target.clone(), self.settings.timeout),
         });
-        let local = LocalSet::new();
-        let ran = local.block_on(runtime, async { spawn_local(engine.run(again, commands)).await });
-        // What other tasks hold goes with them.
-        drop(local);
-        self.kept = kept_home.take();
-        self.commands = commands_home.take();
-        (ran.is_ok(), queue_home.take())
+        LocalSet::new().block_on(runtime, engine.run(again, &mut self.commands));
     }
 
     /// Rests, and listens; other commands than a stop are obeyed.
@@ -119,15 +101,12 @@ impl Work {
             return false;
         };
         let until = Instant::now() + rest;
-        let (Some(commands), Some(kept)) = (&mut self.commands, &mut self.kept) else {
-            return true;
-        };
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let heard = runtime.block_on(async { timeout(left, commands.recv()).await });
+            let heard = runtime.block_on(async { timeout(left, self.commands.recv()).await });
             match heard {
                 Err(_) => return false,
-                Ok(Some(Command::Reload(rules))) => kept.rules = *rules,
+                Ok(Some(Command::Reload(rules))) => self.kept.rules = *rules,
                 Ok(None | Some(_)) => return true,
             }
         }

@@ -142,7 +142,7 @@ impl Accepting {
                 stream.set_nodelay(true)?;
                 // A client that vanished without a word must not hold a tunnel for ever.
                 let keepalive = TcpKeepalive::new()
-                    .with_time(Duration::from_secs(60))
+                    .with_time(Duration::from_mins(1))
                     .with_interval(Duration::from_secs(15));
                 SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
                 Ok((Stream::Tcp(stream), Peer::from(peer)))
@@ -169,7 +169,7 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: Accepting) {
             }
             Err(error) => {
                 worker.metrics.accept_errors.inc();
-                if complained.is_none_or(|c| c.elapsed() > Duration::from_secs(60)) && !is_peers_doing(&error)
+                if complained.is_none_or(|c| c.elapsed() > Duration::from_mins(1)) && !is_peers_doing(&error)
                 {
                     complained = Some(Instant::now());
                     tracing::error!(%error, "connections can't be accepted; trying on");

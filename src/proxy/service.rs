@@ -20,6 +20,7 @@ use crate::{
 };
 
 /// A request that was understood, and what is to be done with it.
+#[allow(clippy::struct_excessive_bools)] // facts that are independent of each other
 pub(super) struct Plan {
     /// The head for the app: request line, `Host`, the rest.
     pub(super) request: Vec<u8>,
@@ -278,14 +279,14 @@ impl Plan {
         if let Some(what) = verdict.event
             && let Some(sighting) = Sighting::decode(&self.sighting)
         {
-            let (at_ns, at_ms) = (worker.clock.nanos(), worker.clock.millis());
+            let (order, at_ms) = (worker.clock.nanos(), worker.clock.millis());
             if self.is_repeated(worker, &sighting, at_ms) {
                 verdict = page::repeated();
             } else {
                 let live = worker.live.borrow();
                 let domain = live.page.domain(what, sighting.domain);
                 let sighting = Sighting {
-                    at_ns,
+                    at_ns: order,
                     at_ms,
                     what,
                     domain,

@@ -235,7 +235,7 @@ impl Worker {
         let recently = self
             .warned
             .get()
-            .is_some_and(|w| now.duration_since(w) < Duration::from_secs(60));
+            .is_some_and(|w| now.duration_since(w) < Duration::from_mins(1));
         if let Some(range) = peer.ip().and_then(client::named_range_of).filter(|_| !recently) {
             self.warned.set(Some(now));
             tracing::warn!(

@@ -7,12 +7,7 @@ mod settle;
 mod upkeep;
 mod wait;
 
-use std::{
-    collections::HashMap,
-    rc::Rc,
-    sync::{Arc, atomic::Ordering},
-    time::Instant,
-};
+use std::{collections::HashMap, rc::Rc, sync::atomic::Ordering, time::Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -24,7 +19,6 @@ use super::{
     endpoint::Endpoint,
     intake::Intake,
     lanes::{Lanes, Ticket},
-    lent::Lent,
     metrics::Metrics,
     quiet::Quiet,
     sender::{Done, Job, Letterbox, Senders},
@@ -74,12 +68,12 @@ impl Kept {
 }
 
 /// See the module.
-pub(super) struct Engine {
-    settings: Settings,
-    shared: Arc<Shared>,
-    metrics: Metrics,
-    kept: Lent<Kept>,
-    queue: Lent<Queue>,
+pub(super) struct Engine<'a> {
+    settings: &'a Settings,
+    shared: &'a Shared,
+    metrics: &'a Metrics,
+    kept: &'a mut Kept,
+    queue: &'a mut Queue,
     endpoint: Rc<Endpoint>,
     lanes: Lanes,
     breaker: Breaker,
@@ -129,21 +123,20 @@ struct Kinds {
 }
 
 /// What an engine works with.
-pub(super) struct Parts {
-    pub(super) settings: Settings,
-    pub(super) shared: Arc<Shared>,
-    pub(super) metrics: Metrics,
-    pub(super) kept: Lent<Kept>,
-    pub(super) queue: Lent<Queue>,
+pub(super) struct Parts<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) shared: &'a Shared,
+    pub(super) metrics: &'a Metrics,
+    pub(super) kept: &'a mut Kept,
+    pub(super) queue: &'a mut Queue,
     pub(super) endpoint: Endpoint,
 }
 
-impl Engine {
-    pub(super) fn new(parts: Parts) -> Self {
+impl<'a> Engine<'a> {
+    pub(super) fn new(parts: Parts<'a>) -> Self {
         let endpoint = Rc::new(parts.endpoint);
         let backoff = Backoff::new(parts.settings.retry_initial, parts.settings.retry_max);
         let senders = Senders::new(endpoint.clone(), parts.settings.concurrency.max(1));
-        let max_age = u64::try_from(parts.settings.max_age.as_millis()).unwrap_or(u64::MAX);
         Engine {
             settings: parts.settings,
             shared: parts.shared,
@@ -154,7 +147,7 @@ impl Engine {
             lanes: Lanes::new(fastrand::u64(..)),
             breaker: Breaker::new(backoff),
             backoff,
-            max_age,
+            max_age: u64::try_from(parts.settings.max_age.as_millis()).unwrap_or(u64::MAX),
             letterbox: senders.letterbox(),
             senders,
             batch: Batch::default(),
@@ -172,11 +165,11 @@ impl Engine {
     }
 
     /// Works until it is told to stop. `again`: an engine before this one panicked.
-    pub(super) async fn run(mut self, again: bool, mut commands: Lent<UnboundedReceiver<Command>>) {
+    pub(super) async fn run(mut self, again: bool, commands: &mut UnboundedReceiver<Command>) {
         self.recover(!again);
         loop {
             self.pass(true);
-            match self.wait(&mut commands).await {
+            match self.wait(commands).await {
                 None => {}
                 Some(Command::Reload(rules)) => self.kept.rules = *rules,
                 Some(Command::Stop { deadline }) => return self.stop(deadline).await,
@@ -288,7 +281,7 @@ impl Engine {
 
     /// Shows others what there is.
     fn publish(&mut self) {
-        let shared = &self.shared;
+        let shared = self.shared;
         shared
             .in_flight
             .store(self.senders.in_flight(), Ordering::Relaxed);

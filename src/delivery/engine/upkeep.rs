@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{ENDS_PER_PASS, Engine, Kept};
+use super::{ENDS_PER_PASS, Engine};
 use crate::{
     delivery::{
         account::{End, Source},
@@ -48,7 +48,7 @@ impl Timing {
     }
 }
 
-impl Engine {
+impl Engine<'_> {
     /// Takes what earlier processes left, or an engine before this one. `anew`: those events are not in the account.
     pub(super) fn recover(&mut self, anew: bool) {
         let now = self.shared.clock.millis();
@@ -105,8 +105,7 @@ impl Engine {
 
     /// Takes in what was offered, if it is time.
     pub(super) fn take_in(&mut self, instant: Instant, now: u64) {
-        let Kept { intake, rules, .. } = &mut *self.kept;
-        let batch = &mut self.batch;
+        let (intake, rules, batch) = (&mut self.kept.intake, &self.kept.rules, &mut self.batch);
         let mut failed = 0;
         intake.round(instant, &mut |source, sighting| {
             failed += u64::from(batch.add(rules, source, sighting).is_err());
@@ -116,8 +115,7 @@ impl Engine {
 
     /// Takes in everything, at a stop.
     pub(super) fn take_in_all(&mut self) {
-        let Kept { intake, rules, .. } = &mut *self.kept;
-        let batch = &mut self.batch;
+        let (intake, rules, batch) = (&mut self.kept.intake, &self.kept.rules, &mut self.batch);
         let mut failed = 0;
         intake.last_round(&mut |source, sighting| {
             failed += u64::from(batch.add(rules, source, sighting).is_err());

@@ -16,7 +16,7 @@ const STOP: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(
 /// How long the end of an attempt waits for the ends of others.
 const GATHER: Duration = Duration::from_millis(1);
 
-impl Engine {
+impl Engine<'_> {
     /// Waits until there is something to do, or a command.
     pub(super) async fn wait(&mut self, commands: &mut UnboundedReceiver<Command>) -> Option<Command> {
         let until = self.next_time();

@@ -1,6 +1,7 @@
 //! What the queue survives (RELIABILITY.md, "Queue and delivery"). Small figures by default, the table's own with
 //! `GATECOUNT_FULL=1`.
 
+mod backlog;
 mod disk;
 mod stops;
 
