@@ -37,6 +37,7 @@ pub(super) async fn exchange(c: &mut Connection, plan: Plan) -> After {
     after
 }
 
+#[allow(clippy::struct_excessive_bools)] // facts that are independent of each other
 struct Relay {
     plan: Plan,
     upload: Body,
