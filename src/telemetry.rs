@@ -42,6 +42,7 @@ pub fn log(directives: Option<&str>) -> Result<(), Error> {
             .unwrap_or_else(|| DEFAULT.into()),
     };
     let filter = EnvFilter::try_new(&text).map_err(|source| Error::Filter { text, source })?;
+    std::panic::set_hook(Box::new(tell_panic));
     let layers = tracing_subscriber::registry().with(filter);
     if io::stderr().is_terminal() {
         layers
@@ -53,6 +54,17 @@ pub fn log(directives: Option<&str>) -> Result<(), Error> {
             .try_init()?;
     }
     Ok(())
+}
+
+/// Says where a panic was and no more: its message may quote what a visitor sent.
+fn tell_panic(info: &std::panic::PanicHookInfo<'_>) {
+    let place = info.location().map(ToString::to_string);
+    let thread = std::thread::current();
+    tracing::error!(
+        place,
+        thread = thread.name(),
+        "a panic, by a fault of gatecount's own"
+    );
 }
 
 /// A registry with what every process tells: its build, its CPU, memory and descriptors.
@@ -69,4 +81,43 @@ pub fn registry() -> Result<Registry, Error> {
     build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     registry.register(Box::new(build))?;
     Ok(registry)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_panic_is_told_by_its_place_and_not_by_its_message() {
+        let written = Written::default();
+        let writer = written.clone();
+        let logs =
+            tracing_subscriber::registry().with(fmt::layer().json().with_writer(move || writer.clone()));
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(tell_panic));
+        let panicked = tracing::subscriber::with_default(logs, || {
+            std::panic::catch_unwind(|| panic!("https://example.com/a-visitors-page"))
+        });
+        std::panic::set_hook(before);
+        assert!(panicked.is_err());
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("telemetry.rs:"), "{text}");
+        assert!(!text.contains("visitors-page"), "{text}");
+    }
 }

@@ -132,3 +132,97 @@ fn authority(base: &Base) -> String {
         (_, port) => format!("{host}:{port}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{borrow::Cow, time::Duration};
+
+    use super::*;
+
+    fn target(host: &str, port: u16, https: bool) -> Target {
+        let settings = Settings {
+            base: Base {
+                https,
+                host: host.to_owned(),
+                port,
+                path: "/base".to_owned(),
+            },
+            address_headers: vec![AddressHeader::XPlausibleIp],
+            timeout: Duration::from_secs(1),
+            concurrency: 1,
+            max_age: Duration::from_secs(1),
+            retry_initial: Duration::from_secs(1),
+            retry_max: Duration::from_secs(1),
+            max_tries: 1,
+            ca_file: None,
+        };
+        Target::new(&settings, None).unwrap()
+    }
+
+    fn event(user_agent: &[u8]) -> Event<'_> {
+        Event {
+            user_agent: Cow::Borrowed(user_agent),
+            client: "2001:db8::7".parse().unwrap(),
+            body: Cow::Borrowed(b"{}"),
+        }
+    }
+
+    #[test]
+    fn the_user_agent_goes_byte_for_byte_and_the_address_bare() {
+        let mut request = Vec::new();
+        assert!(target("p.example", 8000, false).write_request(&event(b"caf\xe9\t/1"), &mut request));
+        let expected =
+            b"POST /base/api/event HTTP/1.1\r\nHost: p.example:8000\r\nUser-Agent: caf\xe9\t/1\r\n\
+            X-Plausible-IP: 2001:db8::7\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+        assert_eq!(request, expected);
+        let request = target("p.example", 443, true)
+            .request(&event(b"caf\xe9\t/1"))
+            .unwrap();
+        assert_eq!(request.uri(), "https://p.example/base/api/event");
+        assert_eq!(request.headers()["user-agent"].as_bytes(), b"caf\xe9\t/1");
+        assert_eq!(request.headers()["x-plausible-ip"], "2001:db8::7");
+        assert_eq!(
+            request.headers().len(),
+            3,
+            "the length and the authority are the codec's"
+        );
+    }
+
+    #[test]
+    fn no_user_agent_breaks_out_of_its_field() {
+        for bytes in [
+            &b"a\r\nX-Evil: 1"[..],
+            b"a\nb",
+            b"a\rb",
+            b"a\0b",
+            b"a\x7fb",
+            b"a\x1bb",
+        ] {
+            let mut request = Vec::new();
+            assert!(!target("p.example", 80, false).write_request(&event(bytes), &mut request));
+            assert!(request.is_empty(), "{bytes:?}");
+            assert!(
+                target("p.example", 443, true).request(&event(bytes)).is_none(),
+                "{bytes:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_host_is_written_as_urls_have_it() {
+        for (host, port, https, written) in [
+            ("p.example", 80, false, "p.example"),
+            ("p.example", 443, false, "p.example:443"),
+            ("p.example", 443, true, "p.example"),
+            ("2001:db8::1", 8000, false, "[2001:db8::1]:8000"),
+        ] {
+            let base = Base {
+                https,
+                host: host.to_owned(),
+                port,
+                path: String::new(),
+            };
+            assert_eq!(authority(&base), written);
+        }
+    }
+}
