@@ -116,6 +116,7 @@ fn head_to_app(bencher: Bencher<'_, '_>, walk: usize) {
             peer,
             fields,
             Some("www.example.com"),
+            &visible(&settings, &resolved, fields, Some("www.example.com")),
             &mut |name, value| {
                 out.extend_from_slice(name.as_bytes());
                 out.extend_from_slice(b": ");

@@ -83,7 +83,7 @@ impl<'a> Request<'a> {
 
     /// The path alone, without the query.
     pub fn path(&self) -> &'a str {
-        self.target.split('?').next().unwrap_or(self.target)
+        memchr::memchr(b'?', self.target.as_bytes()).map_or(self.target, |end| &self.target[..end])
     }
 }
 

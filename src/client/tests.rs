@@ -64,9 +64,18 @@ fn peer(case: &Value) -> Peer {
 fn told(settings: &Settings, peer: Peer, fields: &[Header<'_>], host: Option<&str>) -> Vec<(String, String)> {
     let mut lines = Vec::new();
     let resolved = resolve(settings, peer, fields);
-    forward(settings, &resolved, peer, fields, host, &mut |name, value| {
-        lines.push((name.to_owned(), String::from_utf8(value.to_vec()).unwrap()));
-    });
+    let seen = visible(settings, &resolved, fields, host);
+    forward(
+        settings,
+        &resolved,
+        peer,
+        fields,
+        host,
+        &seen,
+        &mut |name, value| {
+            lines.push((name.to_owned(), String::from_utf8(value.to_vec()).unwrap()));
+        },
+    );
     lines
 }
 
@@ -423,12 +432,14 @@ fn generated_headers_bring_no_panic_and_decide_nothing_for_the_untrusted() {
         });
         let peer = peers[random.usize(..peers.len())];
         let resolved = resolve(&settings, peer, &fields);
+        let seen = visible(&settings, &resolved, &fields, Some("example.com"));
         forward(
             &settings,
             &resolved,
             peer,
             &fields,
             Some("example.com"),
+            &seen,
             &mut |_, value| {
                 assert!(!value.is_empty() || settings.to_app == ToApp::Append || resolved.peer_trusted);
             },
@@ -436,7 +447,6 @@ fn generated_headers_bring_no_panic_and_decide_nothing_for_the_untrusted() {
         assert!(!explain(&settings, peer, &fields).is_empty());
         if !resolved.peer_trusted {
             assert_eq!(resolved.client, peer.ip(), "{fields:?}");
-            let seen = visible(&settings, &resolved, &fields, Some("example.com"));
             assert_eq!(
                 (seen.https, seen.host),
                 (false, Some("example.com")),

@@ -12,7 +12,7 @@ use super::{
     peer::Peer,
     resolve::{From, Resolved},
     settings::{AddressSource, Settings, ToApp, is_tchar},
-    visible::{Visible, is_host, visible},
+    visible::{Visible, is_host},
 };
 
 /// A value being written; longer ones than this are rare.
@@ -35,11 +35,11 @@ pub fn is_forwarding(settings: &Settings, resolved: &Resolved, name: &str) -> bo
     }
 }
 
-/// Emits the forwarding lines for the app, name in lower case and value, one call a line.
+/// Emits the forwarding lines for the app, name in lower case and value, one call a line. `host` is the request's own,
+/// `seen` what [`visible`](super::visible()) says of it.
 ///
 /// - `rewrite`: `X-Forwarded-For` is the chain from the client to the peer, bare addresses; `X-Real-IP` the client;
-///   `X-Forwarded-Proto`, `-Host`, `-Port` and `Forwarded` are kept as a trusted peer sent them, else set from what
-///   [`visible`] says. Of a `Forwarded` that the walk was made by, only the client's element and those right of it
+///   `X-Forwarded-Proto`, `-Host`, `-Port` and `Forwarded` are kept as a trusted peer sent them, else set from `seen`. Of a `Forwarded` that the walk was made by, only the client's element and those right of it
 ///   are kept. A Unix peer has no address to add.
 /// - `append`: the peer is appended to the `X-Forwarded-For` that came, and to a `Forwarded` if one came or is
 ///   configured, as a line of its own; what else came goes on, and what did not come is set.
@@ -50,11 +50,12 @@ pub fn forward(
     peer: Peer,
     fields: &[Header<'_>],
     host: Option<&str>,
+    seen: &Visible<'_>,
     emit: &mut impl FnMut(&str, &[u8]),
 ) {
     match settings.to_app {
-        ToApp::Rewrite => rewrite(settings, resolved, peer, fields, host, emit),
-        ToApp::Append => append(settings, resolved, peer, fields, host, emit),
+        ToApp::Rewrite => rewrite(settings, resolved, peer, fields, seen, emit),
+        ToApp::Append => append(settings, resolved, peer, fields, host, seen, emit),
         ToApp::Keep => {}
     }
 }
@@ -64,7 +65,7 @@ fn rewrite(
     resolved: &Resolved,
     peer: Peer,
     fields: &[Header<'_>],
-    host: Option<&str>,
+    seen: &Visible<'_>,
     emit: &mut impl FnMut(&str, &[u8]),
 ) {
     let mut chain = Text::new(0);
@@ -74,10 +75,9 @@ fn rewrite(
     let client = hops(&chain).next().unwrap_or_default();
     emit_text(names::REAL_IP, client, emit);
 
-    let seen = visible(settings, resolved, fields, host);
     let believed = if resolved.peer_trusted { fields } else { &[] };
     let came = Came::look(believed);
-    emit_seen(&seen, &came, emit);
+    emit_seen(seen, &came, emit);
 
     let kept = match settings.header {
         AddressSource::Forwarded => keep_from_client(resolved, believed, emit),
@@ -85,7 +85,7 @@ fn rewrite(
     };
     if !kept {
         let mut elements = Text::new(0);
-        write_elements(&mut elements, hops(&chain), &seen);
+        write_elements(&mut elements, hops(&chain), seen);
         emit(names::FORWARDED, &elements);
     }
     if let (From::Single, AddressSource::Single(name)) = (resolved.from, &settings.header)
@@ -101,6 +101,7 @@ fn append(
     peer: Peer,
     fields: &[Header<'_>],
     host: Option<&str>,
+    seen: &Visible<'_>,
     emit: &mut impl FnMut(&str, &[u8]),
 ) {
     let (mut list, mut own) = (Text::new(0), Text::new(0));
@@ -123,17 +124,17 @@ fn append(
         write_ip(&mut text, client);
         emit(names::REAL_IP, &text);
     }
-    emit_seen(&visible(settings, resolved, fields, host), &came, emit);
+    emit_seen(seen, &came, emit);
 
     let came = emit_came(names::FORWARDED, came.forwarded, emit);
     if came || settings.header == AddressSource::Forwarded {
         // What arrived here, by our own eyes.
-        let seen = Visible {
+        let arrived = Visible {
             https: false,
             host: host.filter(|h| is_host(h)),
         };
         let mut element = Text::new(0);
-        write_elements(&mut element, hops(&own), &seen);
+        write_elements(&mut element, hops(&own), &arrived);
         emit(names::FORWARDED, &element);
     }
 }

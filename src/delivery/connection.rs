@@ -8,15 +8,13 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
-    time::SystemTime,
+    time::{Instant, SystemTime},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
-    time::{Instant, timeout_at},
-};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::{
+    alarm::{Alarm, TimedOut},
     endpoint::{LONGEST_BODY, SendError},
     outcome::{Outcome, judge},
     request::Target,
@@ -78,6 +76,7 @@ impl Connection {
         &mut self,
         target: &Target,
         event: &Event<'_>,
+        alarm: &mut Alarm,
         deadline: Instant,
     ) -> Result<Outcome, SendError> {
         self.write.clear();
@@ -85,11 +84,12 @@ impl Connection {
             return Ok(Outcome::Unreadable);
         }
         self.reusable = false;
-        let head = timeout_at(deadline, self.send_and_read_head())
+        let head = alarm
+            .within(deadline, self.send_and_read_head())
             .await
-            .map_err(|_| SendError::TimedOut)??;
+            .map_err(|TimedOut| SendError::TimedOut)??;
         // The head tells all. Whatever becomes of the body, the event is not sent again for it.
-        self.reusable = head.keep_alive && timeout_at(deadline, self.drain(head.body)).await.unwrap_or(false);
+        self.reusable = head.keep_alive && alarm.within(deadline, self.drain(head.body)).await == Ok(true);
         Ok(head.outcome)
     }
 

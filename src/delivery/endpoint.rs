@@ -5,16 +5,14 @@ use std::{
     io,
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use tokio::{
-    net::TcpStream,
-    time::{Instant, timeout, timeout_at},
-};
+use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use super::{
+    alarm::{Alarm, TimedOut},
     connection::Connection,
     http2::Share,
     outcome::{Outcome, Trouble},
@@ -96,7 +94,7 @@ impl Endpoint {
 
     /// Sends one stored event and waits for its outcome, for as long as the settings say, connect and body included. The
     /// link stays where another request may follow.
-    pub(super) async fn attempt(&self, link: &mut Option<Link>, stored: &[u8]) -> Outcome {
+    pub(super) async fn attempt(&self, link: &mut Option<Link>, alarm: &mut Alarm, stored: &[u8]) -> Outcome {
         // A panic over one event's bytes is that event's end, and nobody else's.
         let Ok(Some(event)) = catch_unwind(AssertUnwindSafe(|| Event::decode(stored))) else {
             return Outcome::Unreadable;
@@ -110,18 +108,20 @@ impl Endpoint {
             };
             if !reused {
                 *link = None;
-                match timeout_at(deadline, self.connect()).await {
+                match alarm.within(deadline, self.connect()).await {
                     Ok(Ok(fresh)) => *link = Some(fresh),
                     Ok(Err(error)) => {
                         self.why.replace(Some(error));
                         return Outcome::Retry(Trouble::Connect, None);
                     }
-                    Err(_) => return Outcome::Retry(Trouble::Timeout, None),
+                    Err(TimedOut) => return Outcome::Retry(Trouble::Timeout, None),
                 }
             }
             let sent = match link {
-                Some(Link::Http1(connection)) => connection.exchange(&self.target, &event, deadline).await,
-                Some(Link::Http2(share)) => share.exchange(&self.target, &event, deadline).await,
+                Some(Link::Http1(connection)) => {
+                    connection.exchange(&self.target, &event, alarm, deadline).await
+                }
+                Some(Link::Http2(share)) => share.exchange(&self.target, &event, alarm, deadline).await,
                 None => Err(SendError::Unsent),
             };
             let error = match sent {

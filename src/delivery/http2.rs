@@ -1,6 +1,9 @@
 //! A share in the one HTTP/2 connection to Plausible.
 
-use std::{io, time::SystemTime};
+use std::{
+    io,
+    time::{Instant, SystemTime},
+};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -12,10 +15,10 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     task::spawn_local,
-    time::{Instant, timeout_at},
 };
 
 use super::{
+    alarm::{Alarm, TimedOut},
     endpoint::{LONGEST_BODY, SendError},
     outcome::{Outcome, judge},
     request::Target,
@@ -57,24 +60,26 @@ impl Share {
         &mut self,
         target: &Target,
         event: &Event<'_>,
+        alarm: &mut Alarm,
         deadline: Instant,
     ) -> Result<Outcome, SendError> {
         let Some(request) = target.request(event) else {
             return Ok(Outcome::Unreadable);
         };
-        let response = timeout_at(deadline, async {
+        let response = async {
             self.0.ready().await.map_err(|_| SendError::Unsent)?;
             let sent = self.0.try_send_request(request).await;
             sent.map_err(|error| match error.message() {
                 Some(_) => SendError::Unsent,
                 None => SendError::Lost,
             })
-        });
-        let response = response.await.map_err(|_| SendError::TimedOut)??;
+        };
+        let response = alarm.within(deadline, response).await;
+        let response = response.map_err(|TimedOut| SendError::TimedOut)??;
         let field = |name: &str| response.headers().get(name).map(http::HeaderValue::as_bytes);
         let outcome = judge(response.status().as_u16(), field, SystemTime::now());
         // The head tells all. A body that goes on is cut off: that ends its stream, and no other.
-        let _ = timeout_at(deadline, drain(response.into_body())).await;
+        let _ = alarm.within(deadline, drain(response.into_body())).await;
         Ok(outcome)
     }
 }

@@ -28,6 +28,7 @@
 //!   and any other panic on this thread starts delivery afresh from what the queue has.
 
 mod account;
+mod alarm;
 mod backoff;
 mod breaker;
 mod clock;
@@ -38,6 +39,7 @@ mod engine;
 mod http2;
 mod intake;
 mod lanes;
+mod lent;
 mod metrics;
 mod outbox;
 mod outcome;
@@ -68,7 +70,7 @@ use status::Shared;
 
 pub use account::Source;
 pub use clock::Clock;
-pub use outbox::Outbox;
+pub use outbox::{Draft, Outbox};
 pub use request::AddressError;
 pub use settings::{AddressHeader, Base, Settings};
 pub use status::{DeliveryStatus, QueueStatus, Status};

@@ -27,7 +27,7 @@ const PLENTY: usize = 32 * 1_024;
 #[derive(Debug)]
 pub struct Outbox {
     ring: Producer<u8>,
-    scratch: Vec<u8>,
+    scratch: Draft,
     /// Bytes offered since the delivery thread was last told of plenty.
     since_woken: usize,
     signal: Arc<Signal>,
@@ -39,7 +39,7 @@ impl Outbox {
     pub(super) fn new(ring: Producer<u8>, signal: Arc<Signal>, account: Arc<Account>, clock: Clock) -> Self {
         Outbox {
             ring,
-            scratch: Vec::new(),
+            scratch: Draft::default(),
             since_woken: 0,
             signal,
             account,
@@ -55,30 +55,65 @@ impl Outbox {
     /// Hands an event on. Never blocks, never fails and never panics: an event that has no room is counted as overflow,
     /// one whose encoding panics as rejected.
     pub fn offer(&mut self, source: Source, sighting: &Sighting<'_>) {
+        let mut draft = std::mem::take(&mut self.scratch);
+        draft.write(sighting);
+        self.offer_draft(source, &mut draft, sighting.at_ns, sighting.at_ms);
+        self.scratch = draft;
+    }
+
+    /// Hands a drafted event on, as [`Outbox::offer`] does: `order` and `time` are its `at_ns` and `at_ms`.
+    pub fn offer_draft(&mut self, source: Source, draft: &mut Draft, order: u64, time: u64) {
         self.account.offered(source, 1);
-        self.scratch.clear();
-        self.scratch.extend_from_slice(&[0; PREFIX]);
-        let encoded = catch_unwind(AssertUnwindSafe(|| sighting.encode(&mut self.scratch)));
-        if encoded.is_err() {
+        let Some((prefix, sighting)) = draft.0.split_first_chunk_mut::<PREFIX>() else {
             self.account.finished(End::Rejected, 1);
             return;
-        }
-        let len = (self.scratch.len() - PREFIX) as u32;
-        self.scratch[..4].copy_from_slice(&len.to_le_bytes());
-        self.scratch[4] = source.tag();
-        self.scratch[5..PREFIX].copy_from_slice(&sighting.at_ns.to_le_bytes());
+        };
+        let [l0, l1, l2, l3] = (sighting.len() as u32).to_le_bytes();
+        let [t0, t1, t2, t3, t4, t5, t6, t7] = order.to_le_bytes();
+        *prefix = [l0, l1, l2, l3, source.tag(), t0, t1, t2, t3, t4, t5, t6, t7];
+        Sighting::stamp(sighting, order, time);
         // An abandoned ring is one whose reader's thread ended for good.
-        if self.ring.is_abandoned() || self.ring.push_entire_slice(&self.scratch).is_err() {
+        if self.ring.is_abandoned() || self.ring.push_entire_slice(&draft.0).is_err() {
             self.account.finished(End::Overflow, 1);
             return;
         }
-        self.since_woken += self.scratch.len();
+        self.since_woken += draft.0.len();
         if self.since_woken >= PLENTY {
             self.since_woken = 0;
             self.signal.tell_plenty();
         } else {
             self.signal.tell_first();
         }
+    }
+}
+
+/// A sighting in the form in which it is handed on, made before it is known whether and when it is.
+#[derive(Debug, Default)]
+pub struct Draft(Vec<u8>);
+
+impl Draft {
+    /// An empty draft, which uses this buffer.
+    pub fn over(buffer: Vec<u8>) -> Self {
+        Draft(buffer)
+    }
+
+    /// Takes down a sighting, in place of what was there. If that panics, the draft is empty.
+    pub fn write(&mut self, sighting: &Sighting<'_>) {
+        self.0.clear();
+        self.0.extend_from_slice(&[0; PREFIX]);
+        if catch_unwind(AssertUnwindSafe(|| sighting.encode(&mut self.0))).is_err() {
+            self.0.clear();
+        }
+    }
+
+    /// The sighting that was taken down; none in an empty draft.
+    pub fn sighting(&self) -> Option<Sighting<'_>> {
+        Sighting::decode(self.0.get(PREFIX..)?)
+    }
+
+    /// The buffer, for another use.
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.0
     }
 }
 

@@ -7,9 +7,9 @@ use std::{
 };
 
 use tokio::{
-    runtime::{Builder, Runtime},
+    runtime::{Builder, LocalOptions},
     sync::mpsc::UnboundedReceiver,
-    task::LocalSet,
+    task::spawn_local,
     time::timeout,
 };
 
@@ -18,6 +18,7 @@ use super::{
     backoff::Backoff,
     endpoint::Endpoint,
     engine::{Command, Engine, Kept, Parts},
+    lent::{Home, Lent},
     metrics::Metrics,
     request::Target,
     status::Shared,
@@ -40,10 +41,36 @@ pub(super) struct Work {
     pub(super) commands: UnboundedReceiver<Command>,
 }
 
+/// The same, while an engine may have some of it.
+struct Thread {
+    settings: Settings,
+    queue: queue::Settings,
+    target: Target,
+    kept: Home<Kept>,
+    shared: Arc<Shared>,
+    metrics: Metrics,
+    commands: Home<UnboundedReceiver<Command>>,
+}
+
 impl Work {
     /// Delivers until it is told to stop. Traffic goes on whatever happens here: while no engine runs, offers wait in
     /// the rings, and then count as overflow.
-    pub(super) fn run(mut self) -> Stopped {
+    pub(super) fn run(self) -> Stopped {
+        Thread {
+            settings: self.settings,
+            queue: self.queue,
+            target: self.target,
+            kept: Home::of(self.kept),
+            shared: self.shared,
+            metrics: self.metrics,
+            commands: Home::of(self.commands),
+        }
+        .run()
+    }
+}
+
+impl Thread {
+    fn run(&self) -> Stopped {
         let rest = Backoff::new(REST.0, REST.1);
         let mut panics = 0;
         loop {
@@ -52,7 +79,9 @@ impl Work {
                 break;
             }
             panics = if begun.elapsed() > LONG { 1 } else { panics + 1 };
-            self.kept.intake.forget();
+            if let Some(mut kept) = self.kept.lend() {
+                kept.intake.forget();
+            }
             self.shared.set_state("restarting");
             tracing::error!(
                 panics,
@@ -69,44 +98,65 @@ impl Work {
     }
 
     /// Runs one engine; false if it panicked.
-    fn attempt(&mut self, again: bool) -> bool {
-        let Ok(runtime) = Builder::new_current_thread().enable_all().build() else {
+    fn attempt(&self, again: bool) -> bool {
+        let Ok(runtime) = Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())
+        else {
             return false;
         };
-        let mut queue = Queue::open(&self.queue, self.shared.clock.millis());
-        let ran = catch_unwind(AssertUnwindSafe(|| self.drive(&runtime, &mut queue, again)));
+        let queue = Home::of(Queue::open(&self.queue, self.shared.clock.millis()));
+        let ran = match (self.kept.lend(), queue.lend(), self.commands.lend()) {
+            (Some(kept), Some(queue), Some(commands)) => {
+                runtime.block_on(self.drive(kept, queue, commands, again))
+            }
+            // Nobody else lends them, and engines give them back.
+            _ => false,
+        };
         // A name that is being looked up may not hold up a stop.
         runtime.shutdown_background();
         // Its last ends are written down even after a panic, unless it was the queue that panicked.
-        let _ = catch_unwind(AssertUnwindSafe(|| queue.close()));
-        ran.is_ok()
+        let _ = catch_unwind(AssertUnwindSafe(|| queue.leave().map(Queue::close)));
+        ran
     }
 
-    fn drive(&mut self, runtime: &Runtime, queue: &mut Queue, again: bool) {
-        let engine = Engine::new(Parts {
-            settings: &self.settings,
-            shared: &self.shared,
-            metrics: &self.metrics,
-            kept: &mut self.kept,
+    /// The engine runs as a task among the senders' tasks: what wakes it costs no look at the system's events.
+    async fn drive(
+        &self,
+        kept: Lent<Kept>,
+        queue: Lent<Queue>,
+        commands: Lent<UnboundedReceiver<Command>>,
+        again: bool,
+    ) -> bool {
+        let parts = Parts {
+            settings: self.settings.clone(),
+            shared: self.shared.clone(),
+            metrics: self.metrics.clone(),
+            kept,
             queue,
             endpoint: Endpoint::new(self.target.clone(), self.settings.timeout),
-        });
-        LocalSet::new().block_on(runtime, engine.run(again, &mut self.commands));
+        };
+        let engine = spawn_local(async move { Engine::new(parts).run(again, commands).await });
+        engine.await.is_ok()
     }
 
     /// Rests, and listens; other commands than a stop are obeyed.
-    fn is_told_to_stop(&mut self, rest: Duration) -> bool {
+    fn is_told_to_stop(&self, rest: Duration) -> bool {
         let Ok(runtime) = Builder::new_current_thread().enable_time().build() else {
             std::thread::sleep(rest);
             return false;
         };
+        // An engine gives them back, whatever ends it.
+        let (Some(mut kept), Some(mut commands)) = (self.kept.lend(), self.commands.lend()) else {
+            return true;
+        };
         let until = Instant::now() + rest;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let heard = runtime.block_on(async { timeout(left, self.commands.recv()).await });
+            let heard = runtime.block_on(async { timeout(left, commands.recv()).await });
             match heard {
                 Err(_) => return false,
-                Ok(Some(Command::Reload(rules))) => self.kept.rules = *rules,
+                Ok(Some(Command::Reload(rules))) => kept.rules = *rules,
                 Ok(None | Some(_)) => return true,
             }
         }

@@ -54,12 +54,26 @@ impl<'a> Sighting<'a> {
         out.extend_from_slice(&self.at_ms.to_le_bytes());
         out.extend_from_slice(&[what, flags]);
         put_address(out, self.client);
-        put(out, bot.as_bytes());
         put(out, self.user_agent);
-        put(out, self.host.as_bytes());
-        put(out, self.target.as_bytes());
         put(out, self.referrer.unwrap_or_default());
-        put(out, self.domain.as_bytes());
+        // The texts stand together, so that they are checked to be texts in one go.
+        let texts = [bot, self.host, self.target, self.domain];
+        for text in texts {
+            out.extend_from_slice(&(text.len() as u32).to_le_bytes());
+        }
+        for text in texts {
+            out.extend_from_slice(text.as_bytes());
+        }
+    }
+
+    /// Sets `at_ns` and `at_ms` in what [`encode`](Self::encode) wrote.
+    pub fn stamp(encoded: &mut [u8], order: u64, time: u64) {
+        if let Some((first, rest)) = encoded.split_first_chunk_mut()
+            && let Some(second) = rest.first_chunk_mut()
+        {
+            *first = order.to_le_bytes();
+            *second = time.to_le_bytes();
+        }
     }
 
     /// Reads what [`encode`](Self::encode) wrote, and nothing else: `None` for any other bytes.
@@ -69,20 +83,27 @@ impl<'a> Sighting<'a> {
         let time = from.number()?;
         let [what, flags] = from.array()?;
         let client = from.address()?;
-        let bot = from.text()?;
-        let what = match (what, bot) {
+        let user_agent = from.bytes()?;
+        let referrer = from.bytes()?;
+        let mut lengths = [0; 4];
+        for length in &mut lengths {
+            *length = u32::from_le_bytes(from.array()?) as usize;
+        }
+        let mut texts = std::str::from_utf8(from.rest()).ok()?;
+        let [bot, host, target, domain] = lengths.map(|length| {
+            let (text, rest) = texts.split_at_checked(length)?;
+            texts = rest;
+            Some(text)
+        });
+        let what = match (what, bot?) {
             (PAGE_VIEW, "") => What::PageView,
             (NOT_FOUND, "") => What::NotFound,
             (DOWNLOAD, "") => What::Download,
             (BOT, name) => What::Bot(name),
             _ => return None,
         };
-        let user_agent = from.bytes()?;
-        let host = from.text()?;
-        let target = from.text()?;
-        let referrer = from.bytes()?;
-        let domain = from.text()?;
-        let plain = flags & !(HTTPS | REFERRER) == 0 && from.0.is_empty();
+        let (host, target, domain) = (host?, target?, domain?);
+        let plain = flags & !(HTTPS | REFERRER) == 0 && texts.is_empty();
         (plain && (flags & REFERRER != 0 || referrer.is_empty())).then_some(Sighting {
             at_ns: order,
             at_ms: time,

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr, memchr2, memrchr};
+
 /// The most bytes of a url, and the most characters of a referrer, that Plausible takes.
 pub const LONGEST: usize = 2_000;
 
@@ -55,14 +57,15 @@ pub(super) fn write(
     query: &Query,
     out: &mut String,
 ) -> std::ops::Range<usize> {
-    let target = target.split('#').next().unwrap_or(target);
-    let (path, parameters) = target
-        .split_once('?')
-        .map_or((target, None), |(p, q)| (p, Some(q)));
+    let target = memchr(b'#', target.as_bytes()).map_or(target, |at| &target[..at]);
+    let (path, parameters) =
+        memchr(b'?', target.as_bytes()).map_or((target, None), |at| (&target[..at], Some(&target[at + 1..])));
 
     out.push_str(if https { "https://" } else { "http://" });
     let host = shown(host, if https { ":443" } else { ":80" }).unwrap_or(fallback);
-    out.extend(host.chars().map(|c| c.to_ascii_lowercase()));
+    let authority = out.len();
+    out.push_str(host);
+    out[authority..].make_ascii_lowercase();
     cut(out, LONGEST - 1);
     let start = out.len();
     if !path.starts_with('/') {
@@ -90,7 +93,7 @@ pub(super) fn write(
 
 /// The host as a browser shows it, or `None` for what is none.
 fn shown<'a>(host: &'a str, own_port: &str) -> Option<&'a str> {
-    let host = host.rsplit('@').next().unwrap_or(host);
+    let host = memrchr(b'@', host.as_bytes()).map_or(host, |at| &host[at + 1..]);
     let host = host.strip_suffix(own_port).unwrap_or(host);
     let host = host.strip_suffix(':').unwrap_or(host);
     let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'[' | b']');
@@ -144,12 +147,12 @@ fn escaped(text: &[u8]) -> Option<u8> {
 /// The referrer: the `Referer` without query, fragment and credentials, at most [`LONGEST`] characters; `None` for an
 /// empty one. Bytes that are no UTF-8 become U+FFFD, as no url has any.
 pub(super) fn referrer(referer: &[u8]) -> Option<Cow<'_, str>> {
-    let end = referer
-        .iter()
-        .position(|b| matches!(b, b'?' | b'#'))
-        .unwrap_or(referer.len());
-    let mut text = String::from_utf8_lossy(referer[..end].trim_ascii());
-    if let Some(start) = text.find("://").map(|at| at + 3) {
+    let end = memchr2(b'?', b'#', referer).unwrap_or(referer.len());
+    let bytes = referer[..end].trim_ascii();
+    let mut text = std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
+    if memchr(b'@', bytes).is_some()
+        && let Some(start) = text.find("://").map(|at| at + 3)
+    {
         let authority = text[start..].split('/').next().unwrap_or_default();
         if let Some(at) = authority.rfind('@') {
             text.to_mut().replace_range(start..=start + at, "");

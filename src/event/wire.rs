@@ -49,8 +49,8 @@ impl<'a> Reader<'a> {
         self.take(len as usize)
     }
 
-    pub(super) fn text(&mut self) -> Option<&'a str> {
-        std::str::from_utf8(self.bytes()?).ok()
+    pub(super) fn rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.0)
     }
 
     pub(super) fn address(&mut self) -> Option<IpAddr> {

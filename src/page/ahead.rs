@@ -1,5 +1,7 @@
 //! What the request alone says.
 
+use memchr::memrchr2;
+
 use crate::exchange::{Request, names_document};
 
 use super::bots;
@@ -211,9 +213,9 @@ const FILES: [&str; 36] = [
 ];
 
 fn file(rules: &Rules, path: &str) -> File {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let Some((_, extension)) = name.rsplit_once('.') else {
-        return File::No;
+    let extension = match memrchr2(b'.', b'/', path.as_bytes()) {
+        Some(at) if path.as_bytes()[at] == b'.' => &path[at + 1..],
+        _ => return File::No,
     };
     let is = |e: &str| extension.eq_ignore_ascii_case(e);
     if rules
@@ -222,7 +224,7 @@ fn file(rules: &Rules, path: &str) -> File {
         .is_some_and(|list| list.iter().any(|e| is(e)))
     {
         File::Download
-    } else if DOWNLOADS.iter().chain(&FILES).any(|e| is(e)) {
+    } else if !is("html") && DOWNLOADS.iter().chain(&FILES).any(|e| is(e)) {
         File::Yes
     } else {
         File::No

@@ -11,6 +11,8 @@ use std::str::FromStr;
 pub struct Glob {
     text: String,
     pieces: Vec<Piece>,
+    /// How many bytes of the text, from its start, stand for themselves.
+    literal: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +54,7 @@ impl Glob {
         Glob {
             text: "/**".to_owned(),
             pieces: vec![Piece::MayEnd, Piece::Across],
+            literal: 0,
         }
     }
 
@@ -60,8 +63,12 @@ impl Glob {
         if self.pieces == [Piece::MayEnd, Piece::Across] {
             return true;
         }
-        let mut states = self.enter(0);
-        for byte in path.bytes() {
+        // Most patterns begin with the name of a directory, and most paths with another.
+        let Some(rest) = path.strip_prefix(&self.text[..self.literal]) else {
+            return false;
+        };
+        let mut states = self.enter(self.literal);
+        for byte in rest.bytes() {
             let mut next = 0;
             let mut left = states & !self.accepting();
             while left != 0 {
@@ -144,6 +151,10 @@ impl FromStr for Glob {
         }
         Ok(Glob {
             text: text.to_owned(),
+            literal: pieces
+                .iter()
+                .take_while(|piece| matches!(piece, Piece::Byte(_)))
+                .count(),
             pieces,
         })
     }

@@ -19,4 +19,4 @@ pub use decision::Decision;
 pub use glob::{Glob, GlobError};
 pub use pairs::Pairs;
 pub use rules::{Bots, Count, DOWNLOADS, Rules, Sign, SignError};
-pub use verdict::{Verdict, What, aborted, repeated, verdict};
+pub use verdict::{Verdict, What, aborted, failed, repeated, verdict};

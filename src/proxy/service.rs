@@ -1,7 +1,10 @@
 //! What happens to a request, in one place: who is the client, what the request tells, what the app gets; and, when the
 //! response is there, whether it was a page and what the client gets. The bytes are moved by [`super::relay`].
 
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use tokio::time::Instant;
 
@@ -11,7 +14,7 @@ use super::{
 };
 use crate::{
     client::{self, Peer},
-    delivery::Source,
+    delivery::{Draft, Source},
     event::Sighting,
     exchange,
     headers::{self, Connection},
@@ -37,8 +40,8 @@ pub(super) struct Plan {
     pub(super) upgrade: bool,
     pub(super) started: Instant,
     ahead: Ahead,
-    /// What the event would need, as a [`Sighting`] encoded; empty where there will be none.
-    sighting: Vec<u8>,
+    /// What the event would need; empty where there will be none.
+    draft: Draft,
     client: Option<IpAddr>,
     from: client::From,
 }
@@ -61,12 +64,14 @@ pub(super) fn plan(worker: &Worker, peer: Peer, bytes: &[u8], now: Instant) -> R
     let visible = client::visible(&live.client, &resolved, head.fields, head.host);
     let facts = exchange::Request::read(head.method, head.target, head.fields);
     let domain = live.sites.find(visible.host);
-    let ahead = page::ahead(&live.page, &facts, domain.is_some(), resolved.client.is_some());
+    let has_client = resolved.client.is_some();
+    let ahead = unharmed(|| page::ahead(&live.page, &facts, domain.is_some(), has_client))
+        .unwrap_or(Ahead::Settled(page::failed()));
 
-    let mut sighting = Vec::new();
+    let mut draft = Draft::default();
     if let (Ahead::Open(_), Some(client), Some(domain)) = (&ahead, resolved.client, domain) {
-        sighting = worker.buffer();
-        Sighting {
+        draft = Draft::over(worker.buffer());
+        draft.write(&Sighting {
             at_ns: 0,
             at_ms: 0,
             what: What::PageView,
@@ -77,21 +82,17 @@ pub(super) fn plan(worker: &Worker, peer: Peer, bytes: &[u8], now: Instant) -> R
             target: head.target,
             referrer: facts.referer,
             domain,
-        }
-        .encode(&mut sighting);
+        });
     }
 
     let connection = Connection::read(head.fields);
     let mut request = worker.buffer();
-    let upgrade = write_request(
-        worker,
-        &live.client,
-        &resolved,
+    let asker = Asker {
         peer,
-        &head,
-        &connection,
-        &mut request,
-    );
+        resolved: &resolved,
+        seen: &visible,
+    };
+    let upgrade = write_request(worker, &live.client, &asker, &head, &connection, &mut request);
     Ok(Some(Plan {
         request,
         len: head.len,
@@ -106,18 +107,24 @@ pub(super) fn plan(worker: &Worker, peer: Peer, bytes: &[u8], now: Instant) -> R
         body: head.body,
         started: now,
         ahead,
-        sighting,
+        draft,
         client: resolved.client,
         from: resolved.from,
     }))
+}
+
+/// Who asks, as far as that is known.
+struct Asker<'a> {
+    peer: Peer,
+    resolved: &'a client::Resolved,
+    seen: &'a client::Visible<'a>,
 }
 
 /// Writes the head that the app gets; whether it asks to switch protocols.
 fn write_request(
     worker: &Worker,
     settings: &client::Settings,
-    resolved: &client::Resolved,
-    peer: Peer,
+    asker: &Asker<'_>,
     head: &RequestHead<'_, '_>,
     connection: &Connection<'_>,
     out: &mut Vec<u8>,
@@ -133,15 +140,17 @@ fn write_request(
             &[b"Host: ", worker.settings.app.upstream.authority().as_bytes()],
         ),
     }
-    let skip =
-        |name: &str| name.eq_ignore_ascii_case("host") || client::is_forwarding(settings, resolved, name);
+    let skip = |name: &str| {
+        name.eq_ignore_ascii_case("host") || client::is_forwarding(settings, asker.resolved, name)
+    };
     headers::to_app(head.fields, connection, skip, out);
     client::forward(
         settings,
-        resolved,
-        peer,
+        asker.resolved,
+        asker.peer,
         head.fields,
         head.host,
+        asker.seen,
         &mut |name, value| {
             line(out, &[name.as_bytes(), b": ", value]);
         },
@@ -269,44 +278,68 @@ fn line(out: &mut Vec<u8>, parts: &[&[u8]]) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Does what only the statistics need: a panic in it is not the request's.
+fn unharmed<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
 impl Plan {
     /// The response's head has reached the client: what the request was, and its event if it has one.
-    pub(super) fn settle(&self, worker: &Worker, response: &exchange::Response<'_>) {
+    pub(super) fn settle(&mut self, worker: &Worker, response: &exchange::Response<'_>) {
         let mut verdict = match &self.ahead {
             Ahead::Settled(verdict) => *verdict,
-            Ahead::Open(candidate) => page::verdict(&worker.live.borrow().page, candidate, response),
+            Ahead::Open(candidate) => {
+                unharmed(|| page::verdict(&worker.live.borrow().page, candidate, response))
+                    .unwrap_or(page::failed())
+            }
         };
-        if let Some(what) = verdict.event
-            && let Some(sighting) = Sighting::decode(&self.sighting)
-        {
-            let (order, at_ms) = (worker.clock.nanos(), worker.clock.millis());
-            if self.is_repeated(worker, &sighting, at_ms) {
+        if let Some(what) = verdict.event {
+            let now = Instant::now().into_std();
+            let time = worker.clock.millis_at(now);
+            if self.is_repeated(worker, time) {
                 verdict = page::repeated();
             } else {
-                let live = worker.live.borrow();
-                let domain = live.page.domain(what, sighting.domain);
-                let sighting = Sighting {
-                    at_ns: order,
-                    at_ms,
-                    what,
-                    domain,
-                    ..sighting
-                };
-                worker.outbox.borrow_mut().offer(Source::Page, &sighting);
+                let order = worker.clock.nanos_at(now);
+                self.take_down(worker, what);
+                worker
+                    .outbox
+                    .borrow_mut()
+                    .offer_draft(Source::Page, &mut self.draft, order, time);
             }
         }
         self.record(worker, verdict, response.status);
     }
 
+    /// Drafts the event anew where it is other than a page view, which it was drafted as.
+    fn take_down(&mut self, worker: &Worker, what: What<'_>) {
+        if what == What::PageView {
+            return;
+        }
+        let mut draft = Draft::over(worker.buffer());
+        if let Some(sighting) = self.draft.sighting() {
+            let live = worker.live.borrow();
+            draft.write(&Sighting {
+                what,
+                domain: live.page.domain(what, sighting.domain),
+                ..sighting
+            });
+        }
+        let before = std::mem::replace(&mut self.draft, draft);
+        worker.give_back(before.into_buffer());
+    }
+
     /// Whether this is the second of a service worker's two requests for one page.
-    fn is_repeated(&self, worker: &Worker, s: &Sighting<'_>, now: u64) -> bool {
+    fn is_repeated(&self, worker: &Worker, now: u64) -> bool {
         let Ahead::Open(candidate) = &self.ahead else {
             return false;
         };
-        candidate.worker().is_some_and(|w| {
+        let Some(part) = candidate.worker() else {
+            return false;
+        };
+        self.draft.sighting().is_some_and(|s| {
             !worker
                 .pairs
-                .first(s.client, s.user_agent, s.host, s.target, w, now)
+                .first(s.client, s.user_agent, s.host, s.target, part, now)
         })
     }
 
@@ -335,6 +368,24 @@ impl Plan {
             .duration
             .observe(self.started.elapsed().as_secs_f64());
         worker.give_back(self.request);
-        worker.give_back(self.sighting);
+        worker.give_back(self.draft.into_buffer());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_of_the_statistics_leaves_the_request_alone() {
+        assert_eq!(unharmed(|| 7), Some(7));
+        let ahead = unharmed(|| -> Ahead { panic!("a rule that fails") });
+        let Ahead::Settled(verdict) = ahead.unwrap_or(Ahead::Settled(page::failed())) else {
+            panic!("it is settled");
+        };
+        assert_eq!(
+            (verdict.decision, verdict.event),
+            (page::Decision::Excluded, None)
+        );
     }
 }

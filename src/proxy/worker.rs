@@ -11,8 +11,8 @@ use std::{
 
 use slab::Slab;
 use tokio::{
+    runtime::LocalOptions,
     sync::{Notify, Semaphore, mpsc, oneshot},
-    task::LocalSet,
     time::Instant,
 };
 
@@ -103,7 +103,7 @@ pub(super) struct Parts {
 pub(super) fn run(parts: Parts) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?;
+        .build_local(LocalOptions::default())?;
     let Parts {
         number,
         settings,
@@ -140,9 +140,7 @@ pub(super) fn run(parts: Parts) -> std::io::Result<()> {
         pairs,
         number,
     });
-    let local = LocalSet::new();
-    local.block_on(&runtime, obey(worker, listener, control));
-    drop(local);
+    runtime.block_on(obey(worker, listener, control));
     // A name that is being looked up may not hold up a stop.
     runtime.shutdown_background();
     Ok(())

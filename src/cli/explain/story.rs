@@ -128,6 +128,7 @@ fn to_app(
         case.peer,
         head.fields,
         head.host,
+        &client::visible(&rules.client, resolved, head.fields, head.host),
         &mut |name, value| {
             lines.push((name.to_owned(), text(value)));
         },

@@ -7,18 +7,25 @@ mod settle;
 mod upkeep;
 mod wait;
 
-use std::{collections::HashMap, rc::Rc, sync::atomic::Ordering, time::Instant};
+use std::{
+    collections::HashMap,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
     account::End,
+    alarm::Alarm,
     backoff::Backoff,
     breaker::Breaker,
     compose::Batch,
     endpoint::Endpoint,
     intake::Intake,
     lanes::{Lanes, Ticket},
+    lent::Lent,
     metrics::Metrics,
     quiet::Quiet,
     sender::{Done, Job, Letterbox, Senders},
@@ -68,12 +75,12 @@ impl Kept {
 }
 
 /// See the module.
-pub(super) struct Engine<'a> {
-    settings: &'a Settings,
-    shared: &'a Shared,
-    metrics: &'a Metrics,
-    kept: &'a mut Kept,
-    queue: &'a mut Queue,
+pub(super) struct Engine {
+    settings: Settings,
+    shared: Arc<Shared>,
+    metrics: Metrics,
+    kept: Lent<Kept>,
+    queue: Lent<Queue>,
     endpoint: Rc<Endpoint>,
     lanes: Lanes,
     breaker: Breaker,
@@ -95,6 +102,9 @@ pub(super) struct Engine<'a> {
     /// Whether a pass left work that nothing will wake it for.
     hurry: bool,
     timing: upkeep::Timing,
+    alarm: Alarm,
+    /// For the moment that an end waits for others.
+    moment: Alarm,
     state: &'static str,
     quiet: Kinds,
     /// Whether the log's last word on the breaker is that it tripped.
@@ -123,22 +133,22 @@ struct Kinds {
 }
 
 /// What an engine works with.
-pub(super) struct Parts<'a> {
-    pub(super) settings: &'a Settings,
-    pub(super) shared: &'a Shared,
-    pub(super) metrics: &'a Metrics,
-    pub(super) kept: &'a mut Kept,
-    pub(super) queue: &'a mut Queue,
+pub(super) struct Parts {
+    pub(super) settings: Settings,
+    pub(super) shared: Arc<Shared>,
+    pub(super) metrics: Metrics,
+    pub(super) kept: Lent<Kept>,
+    pub(super) queue: Lent<Queue>,
     pub(super) endpoint: Endpoint,
 }
 
-impl<'a> Engine<'a> {
-    pub(super) fn new(parts: Parts<'a>) -> Self {
+impl Engine {
+    /// To be made on the runtime that it runs on.
+    pub(super) fn new(parts: Parts) -> Self {
         let endpoint = Rc::new(parts.endpoint);
         let backoff = Backoff::new(parts.settings.retry_initial, parts.settings.retry_max);
         let senders = Senders::new(endpoint.clone(), parts.settings.concurrency.max(1));
         Engine {
-            settings: parts.settings,
             shared: parts.shared,
             metrics: parts.metrics,
             kept: parts.kept,
@@ -148,6 +158,7 @@ impl<'a> Engine<'a> {
             breaker: Breaker::new(backoff),
             backoff,
             max_age: u64::try_from(parts.settings.max_age.as_millis()).unwrap_or(u64::MAX),
+            settings: parts.settings,
             letterbox: senders.letterbox(),
             senders,
             batch: Batch::default(),
@@ -158,6 +169,8 @@ impl<'a> Engine<'a> {
             ends: false,
             hurry: false,
             timing: upkeep::Timing::new(Instant::now()),
+            alarm: Alarm::new(),
+            moment: Alarm::new(),
             state: "",
             quiet: Kinds::default(),
             said_tripped: false,
@@ -165,11 +178,11 @@ impl<'a> Engine<'a> {
     }
 
     /// Works until it is told to stop. `again`: an engine before this one panicked.
-    pub(super) async fn run(mut self, again: bool, commands: &mut UnboundedReceiver<Command>) {
+    pub(super) async fn run(mut self, again: bool, mut commands: Lent<UnboundedReceiver<Command>>) {
         self.recover(!again);
         loop {
             self.pass(true);
-            match self.wait(commands).await {
+            match self.wait(&mut commands).await {
                 None => {}
                 Some(Command::Reload(rules)) => self.kept.rules = *rules,
                 Some(Command::Stop { deadline }) => return self.stop(deadline).await,
@@ -281,7 +294,7 @@ impl<'a> Engine<'a> {
 
     /// Shows others what there is.
     fn publish(&mut self) {
-        let shared = self.shared;
+        let shared = &self.shared;
         shared
             .in_flight
             .store(self.senders.in_flight(), Ordering::Relaxed);

@@ -11,7 +11,7 @@ use crate::delivery::{
     sender::Done,
 };
 
-impl Engine<'_> {
+impl Engine {
     /// Settles all attempts that ended.
     pub(super) fn settle(&mut self, instant: Instant, now: u64) {
         let mut done = std::mem::take(&mut self.done);

@@ -48,7 +48,7 @@ impl Timing {
     }
 }
 
-impl Engine<'_> {
+impl Engine {
     /// Takes what earlier processes left, or an engine before this one. `anew`: those events are not in the account.
     pub(super) fn recover(&mut self, anew: bool) {
         let now = self.shared.clock.millis();
@@ -105,7 +105,8 @@ impl Engine<'_> {
 
     /// Takes in what was offered, if it is time.
     pub(super) fn take_in(&mut self, instant: Instant, now: u64) {
-        let (intake, rules, batch) = (&mut self.kept.intake, &self.kept.rules, &mut self.batch);
+        let (kept, batch) = (&mut *self.kept, &mut self.batch);
+        let (intake, rules) = (&mut kept.intake, &kept.rules);
         let mut failed = 0;
         intake.round(instant, &mut |source, sighting| {
             failed += u64::from(batch.add(rules, source, sighting).is_err());
@@ -115,7 +116,8 @@ impl Engine<'_> {
 
     /// Takes in everything, at a stop.
     pub(super) fn take_in_all(&mut self) {
-        let (intake, rules, batch) = (&mut self.kept.intake, &self.kept.rules, &mut self.batch);
+        let (kept, batch) = (&mut *self.kept, &mut self.batch);
+        let (intake, rules) = (&mut kept.intake, &kept.rules);
         let mut failed = 0;
         intake.last_round(&mut |source, sighting| {
             failed += u64::from(batch.add(rules, source, sighting).is_err());
@@ -194,7 +196,7 @@ impl Engine<'_> {
     /// Ends what is too late to be sent, whether or not anything can be sent.
     fn sweep(&mut self, now: u64) {
         let max_age = self.max_age;
-        let (queue, tries) = (&mut self.queue, &mut self.tries);
+        let (queue, tries) = (&mut *self.queue, &mut self.tries);
         let mut expired = 0;
         let more = self.lanes.sweep(
             ENDS_PER_PASS,

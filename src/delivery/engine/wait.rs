@@ -2,11 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::{
-    sync::mpsc::UnboundedReceiver,
-    task::yield_now,
-    time::{sleep, sleep_until},
-};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{Command, Engine};
 
@@ -16,7 +12,7 @@ const STOP: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(
 /// How long the end of an attempt waits for the ends of others.
 const GATHER: Duration = Duration::from_millis(1);
 
-impl Engine<'_> {
+impl Engine {
     /// Waits until there is something to do, or a command.
     pub(super) async fn wait(&mut self, commands: &mut UnboundedReceiver<Command>) -> Option<Command> {
         let until = self.next_time();
@@ -28,7 +24,7 @@ impl Engine<'_> {
             }
             () = self.kept.intake.signalled() => {}
             () = self.letterbox.holds(1) => {}
-            () = sleep_until(until.into()) => {}
+            () = self.alarm.at(until) => {}
         }
         self.gather().await;
         None
@@ -36,16 +32,14 @@ impl Engine<'_> {
 
     /// Where one attempt has ended, others are about to: gives them a moment, so that their ends are written down
     /// together. For a Plausible 50 ms away that is a fiftieth of its throughput, for a near one a good part of the cost.
-    async fn gather(&self) {
+    async fn gather(&mut self) {
         if self.letterbox.is_empty() {
             return;
         }
         let half = self.senders.in_flight().div_ceil(2);
-        tokio::select! {
-            biased;
-            () = self.letterbox.holds(half) => yield_now().await,
-            () = sleep(GATHER) => {}
-        }
+        let limit = Instant::now() + GATHER;
+        // Whichever comes first.
+        let _ = self.moment.within(limit, self.letterbox.holds(half)).await;
     }
 
     /// When there will be something to do, without anything happening before.
@@ -102,7 +96,7 @@ impl Engine<'_> {
             tokio::select! {
                 biased;
                 () = self.letterbox.holds(1) => self.gather().await,
-                () = sleep_until(next.into()) => {}
+                () = self.alarm.at(next) => {}
             }
         }
         self.queue.flush();

@@ -95,7 +95,7 @@ fn a_body_holds_no_raw_control_character() {
 #[test]
 fn a_visitor_is_address_and_user_agent() {
     let key = |seen: Sighting<'_>| Event::build(&Rules::default(), &seen).visitor();
-    assert_eq!(key(seen()), 0x95ac_80df_52d3_20d6, "it is kept in queues on disk");
+    assert_eq!(key(seen()), 0xa1d4_c965_6f70_cf1a, "it is kept in queues on disk");
     assert_eq!(
         key(seen()),
         key(Sighting {
@@ -204,6 +204,9 @@ proptest! {
         let mut bytes = Vec::new();
         seen.encode(&mut bytes);
         prop_assert_eq!(Sighting::decode(&bytes), Some(seen));
+        let mut stamped = bytes.clone();
+        Sighting::stamp(&mut stamped, 7, 8);
+        prop_assert_eq!(Sighting::decode(&stamped), Some(Sighting { at_ns: 7, at_ms: 8, ..seen }));
         for short in 0..bytes.len() {
             prop_assert!(Sighting::decode(&bytes[..short]).is_none());
         }

@@ -11,10 +11,15 @@
 //! A user agent is read once, from the left: the first line of `known.txt` found gives the name, else any general word,
 //! a mailbox, or the lack of every mark make it [`OTHER`].
 
+mod memo;
+
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, MatchKind};
+
+use memo::Memo;
 
 /// The name of a bot that no line of the tables names.
 pub const OTHER: &str = "Other";
@@ -27,8 +32,12 @@ pub fn recognise(user_agent: Option<&[u8]>) -> Option<&'static str> {
     let Some(agent) = user_agent.map(<[u8]>::trim_ascii).filter(|a| !a.is_empty()) else {
         return Some(NONE);
     };
-    let name = TABLES.read(agent)?;
-    (!TABLES.listed.contains(agent)).then_some(name)
+    MEMO.with_borrow_mut(|memo| memo.recall(agent, |agent| TABLES.recognise(agent)))
+}
+
+thread_local! {
+    /// The answer depends on the user agent alone, and a site's visitors have few of them.
+    static MEMO: RefCell<Memo> = RefCell::default();
 }
 
 /// Builds the tables before the first request needs them.
@@ -110,6 +119,11 @@ impl Tables {
             ),
             listed: lines(include_str!("listed.txt")).map(str::as_bytes).collect(),
         }
+    }
+
+    fn recognise(&self, agent: &[u8]) -> Option<&'static str> {
+        let name = self.read(agent)?;
+        (!self.listed.contains(agent)).then_some(name)
     }
 
     fn read(&self, agent: &[u8]) -> Option<&'static str> {

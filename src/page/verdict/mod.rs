@@ -59,6 +59,14 @@ pub fn repeated() -> Verdict {
     )
 }
 
+/// Deciding failed, by a fault of gatecount's own. The request goes on all the same.
+pub fn failed() -> Verdict {
+    silent(
+        Decision::Excluded,
+        "The rules failed over this request, by a fault of gatecount's own.",
+    )
+}
+
 fn silent(decision: Decision, why: &'static str) -> Verdict {
     Verdict {
         decision,

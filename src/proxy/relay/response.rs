@@ -134,7 +134,7 @@ impl Relay {
         Ok(())
     }
 
-    fn settle(&self, c: &Connection, head: &http1::ResponseHead<'_, '_>) {
+    fn settle(&mut self, c: &Connection, head: &http1::ResponseHead<'_, '_>) {
         self.plan
             .settle(&c.worker, &exchange::Response::read(head.status, head.fields));
         c.worker.metrics.response(head.status);

@@ -25,9 +25,9 @@ pub fn check(header: &str, bytes: &[u8]) {
 
     let resolved = resolve(&settings, peer, &fields);
     assert_eq!(resolve(&settings, peer, &fields), resolved);
+    let seen = visible(&settings, &resolved, &fields, Some("example.com"));
     if !resolved.peer_trusted {
         assert_eq!(resolved.client, peer.ip());
-        let seen = visible(&settings, &resolved, &fields, Some("example.com"));
         assert_eq!((seen.https, seen.host), (false, Some("example.com")));
     }
     let mut told = Vec::new();
@@ -37,6 +37,7 @@ pub fn check(header: &str, bytes: &[u8]) {
         peer,
         &fields,
         Some("example.com"),
+        &seen,
         &mut |name, value| {
             assert!(is_forwarding(&settings, &resolved, name));
             assert!(!value.iter().any(|b| matches!(b, b'\r' | b'\n' | 0)));
