@@ -86,9 +86,23 @@ fn verdict_of_an_image(bencher: Bencher) {
     bencher.bench(|| decide(black_box(&rules), black_box(&fields), black_box(&answer)));
 }
 
+/// A user agent that was seen before.
 #[divan::bench(args = [CHROME, SAFARI, ANDROID, GOOGLEBOT, CURL])]
 fn bot_lookup(bencher: Bencher, agent: &str) {
     bencher.bench(|| bots::recognise(black_box(Some(agent.as_bytes()))));
+}
+
+/// One that was not: each has a number of its own.
+#[divan::bench(args = [CHROME, SAFARI, ANDROID, GOOGLEBOT, CURL])]
+fn bot_lookup_of_a_stranger(bencher: Bencher, agent: &str) {
+    let mut number = 0_u64;
+    let inputs = || {
+        number += 1;
+        format!("{agent} {number}")
+    };
+    bencher
+        .with_inputs(inputs)
+        .bench_local_refs(|agent| bots::recognise(black_box(Some(agent.as_bytes()))));
 }
 
 fn rules() -> EventRules {
