@@ -65,16 +65,17 @@ fn by_the_grammar(bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>, usize)> {
     let (mut at, mut data) = (0, Vec::new());
     loop {
         let size_line = line(bytes, &mut at)?;
-        let size_end = size_line
-            .iter()
-            .position(|b| *b == b';')
-            .unwrap_or(size_line.len());
-        let (digits, extension) = size_line.split_at(size_end);
-        let text = std::str::from_utf8(digits).ok()?;
+        let semicolon = size_line.iter().position(|b| *b == b';');
+        let (digits, extension) = size_line.split_at(semicolon.unwrap_or(size_line.len()));
+        let mut text = std::str::from_utf8(digits).ok()?;
+        if semicolon.is_some() {
+            text = text.trim_end_matches([' ', '\t']);
+        }
         if !(1..=15).contains(&text.len()) || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return None;
         }
-        if extension.len() > 1025 || extension.iter().any(|b| (*b < b' ' && *b != b'\t') || *b == 127) {
+        let skipped = size_line.len() - text.len();
+        if skipped > 1025 || extension.iter().any(|b| (*b < b' ' && *b != b'\t') || *b == 127) {
             return None;
         }
         let size = usize::from_str_radix(text, 16).ok()?;
