@@ -9,11 +9,14 @@ use std::collections::BTreeSet;
 
 use crate::support::{
     client::Request,
-    message::{Head, Response},
+    message::Response,
     origin::{Origin, Then, Visit},
     process::{Builder, Sidecar},
 };
 use corpus::{Ask, Case, Corpus, Difference};
+
+/// What a client's next request is answered with.
+const BEHIND: &[u8] = b"the next response";
 
 /// Names in lower case and values, of one name in the order that they came.
 type Fields = Vec<(String, String)>;
@@ -59,7 +62,7 @@ fn what_is_delivered_is_what_hyper_understands() {
     let outcomes = hyper::outcomes(&corpus.cases);
     let mut wrong = Vec::new();
     for (n, (case, theirs)) in corpus.cases.iter().zip(&outcomes).enumerate() {
-        let ours = ours(&sidecar, n, case.ask);
+        let ours = ours(&sidecar, n, case.ask, corpus.cases.len());
         let differing = differing(&ours, theirs);
         let named: Vec<&Difference> = corpus.differences.iter().filter(|d| d.names(&case.id)).collect();
         let fine = match named.as_slice() {
@@ -88,9 +91,13 @@ fn what_is_delivered_is_what_hyper_understands() {
     );
 }
 
-/// The app: says the bytes of the case whose number is asked for.
+/// The app: says the bytes of the case whose number is asked for, or, behind the last, what the next one is asked.
 fn answer(visit: &mut Visit, cases: &[Case]) -> std::io::Result<Then> {
     let n: usize = visit.head.target()[1..].parse().expect("a case's number");
+    if n == cases.len() {
+        visit.answer("text/plain", BEHIND)?;
+        return Ok(Then::Close);
+    }
     if cases[n].ask == Ask::Early {
         visit.send(&cases[n].bytes)?;
         // A close with bytes unread would reset the connection.
@@ -102,8 +109,10 @@ fn answer(visit: &mut Visit, cases: &[Case]) -> std::io::Result<Then> {
     Ok(Then::Close)
 }
 
-/// What a client gets of a case.
-fn ours(sidecar: &Sidecar, n: usize, ask: Ask) -> Outcome {
+/// What a client gets of a case; behind it, the connection goes on with the next response and nothing before that, or
+/// ends.
+#[track_caller]
+fn ours(sidecar: &Sidecar, n: usize, ask: Ask, next: usize) -> Outcome {
     let mut request = Request::new(ask.method(), &format!("/{n}"));
     for (name, value) in ask.fields() {
         request = request.with(name, value);
@@ -111,7 +120,13 @@ fn ours(sidecar: &Sidecar, n: usize, ask: Ask) -> Outcome {
     let mut client = sidecar.client();
     client.send(&[request.bytes().as_slice(), ask.body()].concat());
     let response = client.response_to(ask.method());
-    assert!(Head::framing(&response.head).is_ok(), "ambiguous: {response:?}");
+    assert!(response.head.framing().is_ok(), "ambiguous: {response:?}");
+    if response.head.get("connection") == Some("close") || response.status() == 101 {
+        assert_eq!(client.until_closed(), b"", "behind {response:?}");
+    } else if response.complete {
+        let next = client.ask(&Request::get(&format!("/{next}")));
+        assert_eq!(next.body, BEHIND, "behind {response:?}");
+    }
     Outcome::from(response)
 }
 
