@@ -1,7 +1,7 @@
 //! The chunked transfer coding (RFC 9112 §7.1), read strictly: CRLF alone ends a line, a size is hex digits, extensions
-//! are skipped under a limit, trailers are collected under a limit.
+//! and the blanks before them are skipped under a limit, trailers are collected under a limit.
 
-/// Bytes of one chunk's extensions; more are refused, for a chunk of one byte could carry any number of them.
+/// Bytes of one chunk's extensions, blanks before them included; more are refused, for a chunk of one byte could carry any number of them.
 const MAX_EXTENSION: usize = 1024;
 /// Bytes of the trailer section.
 const MAX_TRAILERS: usize = 16 * 1024;
@@ -21,6 +21,8 @@ pub struct Chunked {
 enum State {
     #[default]
     Size,
+    /// Blanks behind the size, which an extension alone may follow (RFC 9112 §7.1.1).
+    Blank,
     Extension,
     SizeLf,
     Data,
@@ -114,6 +116,15 @@ impl Chunked {
                         State::Extension
                     };
                 }
+                b' ' | b'\t' if self.read > 0 => {
+                    self.read = 1;
+                    self.state = State::Blank;
+                }
+                _ => return Err(ChunkedError::Size),
+            },
+            State::Blank => match b {
+                b' ' | b'\t' if self.read < MAX_EXTENSION => self.read += 1,
+                b';' => self.state = State::Extension,
                 _ => return Err(ChunkedError::Size),
             },
             State::Extension => match b {
@@ -186,6 +197,14 @@ mod tests {
     }
 
     #[test]
+    fn blanks_before_an_extension_are_skipped() {
+        let input = b"4 \t; a = b\r\nWiki\r\n0\t;c\r\n\r\n";
+        assert_eq!(read(input, 64).map(|(body, ..)| body), Ok(b"Wiki".to_vec()));
+        let long = [b"4".to_vec(), vec![b' '; 2000], b";".to_vec()].concat();
+        assert_eq!(read(&long, 64), Err(ChunkedError::Size));
+    }
+
+    #[test]
     fn each_loose_spelling_is_refused() {
         for (input, error) in [
             (&b"4\nWiki\r\n0\r\n\r\n"[..], ChunkedError::Size),
@@ -193,6 +212,7 @@ mod tests {
             (b"4\r\nWiki\n0\r\n\r\n", ChunkedError::Ending),
             (b" 4\r\n", ChunkedError::Size),
             (b"4 \r\n", ChunkedError::Size),
+            (b"4 4;a\r\n", ChunkedError::Size),
             (b"0x4\r\n", ChunkedError::Size),
             (b"+4\r\n", ChunkedError::Size),
             (b"\r\n", ChunkedError::Size),

@@ -1,9 +1,9 @@
 //! HTTP/1.1 on the wire (RFC 9112): heads, body framing, the chunked coding. Used towards clients and towards the app
 //! alike, on top of `httparse`. No I/O: bytes come in as slices, bytes go out into buffers.
 //!
-//! Strict where two readers of one stream could disagree: one `Host`, one way of framing, CRLF alone ends a line. What
-//! is passed on is written afresh from what was understood, never copied as it came, so that the next reader sees the
-//! message that this one saw.
+//! Strict where two readers of one stream could disagree: one `Host`, one way of framing, CRLF alone ends a line (of a
+//! response's head LF alone does too, as RFC 9112 §2.2 allows). What is passed on is written afresh from what was
+//! understood, never copied as it came, so that the next reader sees the message that this one saw.
 
 mod body;
 mod chunked;

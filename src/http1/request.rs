@@ -106,7 +106,7 @@ pub fn parse_request<'h, 'b>(
         Ok(Status::Complete(len)) => len,
         Ok(Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooLarge),
-        Err(httparse::Error::Version) if names_a_version(bytes) => return Err(Refusal::Version),
+        Err(httparse::Error::Version) => return strange_version(bytes).map_or(Ok(None), Err),
         Err(_) => return Err(Refusal::Malformed),
     };
     let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
@@ -145,18 +145,24 @@ pub fn parse_request<'h, 'b>(
     }))
 }
 
-/// Whether the request line is one of three parts with a version of HTTP as its last; anything else there is not one that
-/// is merely unknown.
-fn names_a_version(bytes: &[u8]) -> bool {
-    let line = bytes
-        .split(|b| matches!(b, b'\r' | b'\n'))
-        .find(|l| !l.is_empty())
-        .unwrap_or_default();
+/// What a version that the parser does not take makes of the request: another version of HTTP where the line has three
+/// parts with one as its last, otherwise no request. `None` until all of the line is there, so that the answer does not
+/// depend on how it came.
+fn strange_version(bytes: &[u8]) -> Option<Refusal> {
+    let is_end = |b: &u8| matches!(b, b'\r' | b'\n');
+    let start = bytes.iter().position(|b| !is_end(b))?;
+    let line = &bytes[start..];
+    let line = &line[..line.iter().position(is_end)?];
     let mut parts = line.split(|b| *b == b' ').skip(2);
-    matches!(
+    let is_version = matches!(
         parts.next(),
         Some([b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'])
-    ) && parts.next().is_none()
+    );
+    Some(if is_version && parts.next().is_none() {
+        Refusal::Version
+    } else {
+        Refusal::Malformed
+    })
 }
 
 /// The fields that decide how the message is read.
@@ -179,7 +185,7 @@ impl<'b> Seen<'b> {
                     seen.hosts += 1;
                     let value = std::str::from_utf8(f.value)
                         .ok()
-                        .map(str::trim)
+                        .map(|v| v.trim_matches([' ', '\t']))
                         .filter(|v| is_authority(v));
                     seen.host = Some(value.ok_or(Refusal::Host)?);
                 }
@@ -344,6 +350,11 @@ mod tests {
             parse("GET / HTTP/1.1\r\nHost: a b\r\n\r\n").err(),
             Some(Refusal::Host)
         );
+        // Whitespace of Unicode is none of HTTP's (RFC 9110 §5.6.3).
+        assert_eq!(
+            parse("GET / HTTP/1.1\r\nHost: a\u{a0}\r\n\r\n").err(),
+            Some(Refusal::Host)
+        );
         assert_eq!(
             parse("GET / HTTP/1.1\r\nHost: a@b\r\n\r\n").err(),
             Some(Refusal::Host)
@@ -412,6 +423,23 @@ mod tests {
         }
         assert_eq!(head_end(&head[..head.len() - 5], 0), None);
         assert_eq!(head_end(b"a\n\nb", 0), Some(3));
+    }
+
+    #[test]
+    fn a_strange_version_is_judged_by_its_whole_line() {
+        for (text, refusal) in [
+            ("GET / HTTP/2.0\r\n", Refusal::Version),
+            ("GET / b HTTP/1.1\r\n", Refusal::Malformed),
+            ("\r\nGET / HTTP/9\r\n", Refusal::Malformed),
+        ] {
+            let mut slots = field_slots();
+            for end in 0..text.len() - 1 {
+                let begun = parse_request(&text.as_bytes()[..end], &mut slots);
+                assert!(matches!(begun, Ok(None)), "{}", &text[..end]);
+            }
+            let whole = parse_request(text.as_bytes(), &mut slots);
+            assert_eq!(whole.err(), Some(refusal), "{text}");
+        }
     }
 
     #[test]

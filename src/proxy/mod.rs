@@ -207,3 +207,6 @@ impl Proxy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

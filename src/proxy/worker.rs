@@ -79,9 +79,10 @@ pub(super) struct Worker {
     pub(super) permits: Arc<Semaphore>,
     /// The shortest of the time-outs a connection waits for: see [`super::timer::Timer`].
     pub(super) tick: Duration,
-    number: usize,
     spare: RefCell<Vec<Vec<u8>>>,
     connections: RefCell<Slab<Waker>>,
+    /// How many these are, for operators.
+    gauge: prometheus::IntGauge,
     empty: Notify,
     warned: Cell<Option<Instant>>,
 }
@@ -132,13 +133,16 @@ pub(super) fn run(parts: Parts) -> std::io::Result<()> {
         phase: Cell::new(Phase::Serving),
         spare: RefCell::new(Vec::new()),
         connections: RefCell::new(Slab::new()),
+        // Made before a connection comes: a worker that gets none shows as one.
+        gauge: metrics
+            .worker_connections
+            .with_label_values(&[&number.to_string()]),
         empty: Notify::new(),
         warned: Cell::new(None),
         settings,
         metrics,
         permits,
         pairs,
-        number,
     });
     runtime.block_on(obey(worker, listener, control));
     // A name that is being looked up may not hold up a stop.
@@ -197,17 +201,11 @@ impl Worker {
     /// Takes a place among the open connections, given up when the guard goes.
     pub(super) fn enter(self: &Rc<Self>, waker: Waker) -> Entered {
         self.metrics.connections.inc();
-        self.gauge().inc();
+        self.gauge.inc();
         Entered {
             key: self.connections.borrow_mut().insert(waker),
             worker: Rc::clone(self),
         }
-    }
-
-    fn gauge(&self) -> prometheus::IntGauge {
-        self.metrics
-            .worker_connections
-            .with_label_values(&[&self.number.to_string()])
     }
 
     async fn when_empty(self: Rc<Self>, answer: oneshot::Sender<()>) {
@@ -258,7 +256,7 @@ impl Drop for Entered {
         let mut connections = self.worker.connections.borrow_mut();
         connections.remove(self.key);
         self.worker.metrics.connections.dec();
-        self.worker.gauge().dec();
+        self.worker.gauge.dec();
         if connections.is_empty() {
             self.worker.empty.notify_one();
         }

@@ -1,5 +1,7 @@
-//! The module under test, compiled by itself: it imports nothing of the crate, so that the sanitizers need not be
+//! The modules under test, compiled by themselves: they import nothing of the crate, so that the sanitizers need not be
 //! built into all that the rest depends on.
 
 #[path = "../../src/client/mod.rs"]
 pub mod client;
+#[path = "../../src/http1/mod.rs"]
+pub mod http1;

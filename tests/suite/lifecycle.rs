@@ -191,8 +191,9 @@ fn a_reload_under_load_fails_no_request() {
                 Err(format!("{reloads}"))
             }
         });
+        steady.goes_on();
     }
-    assert!(steady.finish().requests > 10);
+    assert!(steady.finish().requests >= 20);
 }
 
 #[test]

@@ -18,6 +18,9 @@ mod traffic;
 /// Responses that could be read in two ways.
 mod framing;
 
+/// Responses as hyper's client reads them, and as we do.
+mod differential;
+
 /// Requests that could be read in two ways.
 mod smuggling;
 

@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -12,12 +12,13 @@ use std::{
 
 use super::{
     client::{Client, FETCH, Request},
-    site,
+    eventually, site,
 };
 
 /// Two hundred requests a second before a [`site`], none of them a page view.
 pub(crate) struct Steady {
     stop: Arc<AtomicBool>,
+    answered: Arc<AtomicUsize>,
     thread: JoinHandle<Result<Calm, String>>,
 }
 
@@ -34,11 +35,29 @@ impl Steady {
     /// Begins.
     pub(crate) fn through(address: SocketAddr) -> Steady {
         let stop = Arc::new(AtomicBool::new(false));
+        let answered = Arc::new(AtomicUsize::new(0));
         let thread = thread::spawn({
-            let stop = Arc::clone(&stop);
-            move || run(address, &stop)
+            let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
+            move || run(address, &stop, &answered)
         });
-        Steady { stop, thread }
+        Steady {
+            stop,
+            answered,
+            thread,
+        }
+    }
+
+    /// Waits until a request that is made from now on is answered, or the traffic has ended.
+    #[track_caller]
+    pub(crate) fn goes_on(&self) {
+        // The next answer may be to a request that was on its way.
+        let enough = self.answered.load(Ordering::SeqCst) + 2;
+        eventually("the traffic goes on", || {
+            match self.answered.load(Ordering::SeqCst) {
+                answered if answered >= enough || self.thread.is_finished() => Ok(()),
+                answered => Err(format!("{answered} of {enough}")),
+            }
+        });
     }
 
     /// Ends, and fails the test if one answer was wrong.
@@ -50,7 +69,7 @@ impl Steady {
     }
 }
 
-fn run(address: SocketAddr, stop: &AtomicBool) -> Result<Calm, String> {
+fn run(address: SocketAddr, stop: &AtomicBool, answered: &AtomicUsize) -> Result<Calm, String> {
     let mut client = Client::try_to(address).map_err(|e| e.to_string())?;
     let mut calm = Calm {
         requests: 0,
@@ -66,6 +85,7 @@ fn run(address: SocketAddr, stop: &AtomicBool) -> Result<Calm, String> {
         calm.slowest = calm.slowest.max(asked.elapsed());
         site::compare(&request, &response).map_err(|e| format!("request {}: {e}", calm.requests))?;
         calm.requests += 1;
+        answered.store(calm.requests, Ordering::SeqCst);
         // A pace, not a wait: the nth request is due at n × 5 ms.
         let due = Duration::from_millis(5) * calm.requests as u32;
         thread::sleep(due.saturating_sub(begun.elapsed()));

@@ -34,6 +34,44 @@ fn connections_are_kept_on_both_sides() {
 }
 
 #[test]
+fn connections_that_pile_up_on_one_worker_are_shown() {
+    let app = Origin::start(origin::pages);
+    let sidecar = before(&app);
+    let on = |worker: &str| {
+        let metrics = sidecar.metrics();
+        let here = metrics
+            .metric("gatecount_worker_connections")
+            .label("worker", worker)
+            .value();
+        (here, metrics.metric("gatecount_connections").value())
+    };
+    sidecar.await_metrics("a worker without connections is shown too", |metrics| {
+        let mut workers = metrics.values("gatecount_worker_connections", "worker");
+        workers.sort_unstable();
+        workers == ["0", "1"]
+    });
+
+    // The kernel chooses the worker; each comes to have some.
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    while first.is_empty() || second.len() < 5 {
+        let (before, _) = on("0");
+        let mut client = sidecar.client();
+        client.ask(&Request::get("/"));
+        let (after, _) = on("0");
+        if after > before { &mut first } else { &mut second }.push(client);
+        assert_eq!(on("0"), (first.len() as u64, (first.len() + second.len()) as u64));
+    }
+    drop(first);
+    let all = second.len() as u64;
+    eventually("all that are open are the second worker's", || {
+        match (on("0"), on("1")) {
+            ((0, _), (here, open)) if (here, open) == (all, all) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+}
+
+#[test]
 fn pipelined_requests_are_answered_in_order() {
     let app = site::start();
     let sidecar = before(&app);

@@ -1,0 +1,197 @@
+//! What a request costs in allocations: counted on the worker's own thread through the whole data path, from the client's
+//! bytes to the app and back, with the event offered to a running delivery.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{Semaphore, mpsc};
+
+use super::{
+    App, Bound, Listen, Live, Settings, Upstream, listener,
+    metrics::Metrics,
+    worker::{self, Control, Parts},
+};
+use crate::{
+    client,
+    delivery::{self, AddressHeader, Base},
+    event::{self, Sites},
+    page, queue,
+};
+
+/// Requests after which every buffer has its size and the newest decisions their room.
+const WARM: u64 = 300;
+/// Requests that are counted.
+const COUNTED: u64 = 1000;
+/// Allocations over all of these that are let pass, as for a message that comes in two pieces on a busy machine.
+const STRAY: u64 = 10;
+
+const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nDate: Tue, 24 Nov 2026 12:00:00 GMT\r\n\
+    Content-Type: text/html; charset=utf-8\r\nCache-Control: no-store\r\nContent-Length: 5\r\n\r\nhello";
+
+/// It is the status of the response, made a text.
+#[test]
+fn a_request_costs_one_allocation() {
+    let picture = "GET /logo.png HTTP/1.1\r\nHost: example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) \
+        Gecko/20100101 Firefox/140.0\r\nAccept: image/avif,image/webp,*/*;q=0.8\r\nAccept-Language: en\r\n\
+        Referer: http://example.com/\r\nCookie: a=1; b=2\r\nSec-Fetch-Dest: image\r\nSec-Fetch-Mode: no-cors\r\n\r\n";
+    assert_cost(picture, 1, "not_page");
+}
+
+/// No more than any other request: the event is encoded into a buffer of the worker's and copied into its ring.
+#[test]
+fn a_counted_page_costs_one_allocation() {
+    let page = "GET /a?b=c HTTP/1.1\r\nHost: example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) \
+        Gecko/20100101 Firefox/140.0\r\nAccept: text/html,application/xhtml+xml,*/*;q=0.8\r\nAccept-Language: en\r\n\
+        Referer: http://example.com/\r\nCookie: a=1; b=2\r\nSec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\n\r\n";
+    assert_cost(page, 1, "counted");
+}
+
+/// Holds the cost of a request, each with this decision, to so many allocations: what a worker that serves more of them
+/// allocates beyond one that is warm.
+#[track_caller]
+fn assert_cost(request: &'static str, each: u64, decision: &str) {
+    // The first request of a process builds tables that all workers share.
+    let [_, warm, all] = [1, WARM, WARM + COUNTED].map(|requests| {
+        let (allocations, decisions) = serve(request, requests);
+        assert_eq!(decisions, [(decision, requests)]);
+        allocations
+    });
+    let cost = all - warm;
+    let right = each * COUNTED..=each * COUNTED + STRAY;
+    assert!(
+        right.contains(&cost),
+        "{COUNTED} requests cost {cost} allocations"
+    );
+}
+
+/// A worker's life in this thread: it serves one client's requests over one connection. Its allocations, and what it
+/// decided.
+fn serve(request: &'static str, requests: u64) -> (u64, Vec<(&'static str, u64)>) {
+    let registry = prometheus::Registry::new();
+    let metrics = Metrics::register(&registry).unwrap();
+    let (delivery, mut outboxes) = deliver(&registry);
+    let (app, app_address) = answer_each();
+    let settings = settings(app_address);
+    let (mut listeners, bound) = listener::bind(&settings.listen, 1).unwrap();
+    let Bound::Tcp(address) = bound else {
+        panic!("it listens on {bound}")
+    };
+    let (tell, control) = mpsc::unbounded_channel();
+    let parts = Parts {
+        number: 0,
+        settings,
+        live: Arc::new(Live {
+            client: client::Settings::default(),
+            page: page::Rules::default(),
+            sites: Sites::every(&["example.com".to_owned()]),
+        }),
+        listener: listeners.remove(0),
+        outbox: outboxes.remove(0),
+        metrics: metrics.clone(),
+        permits: Arc::new(Semaphore::new(8)),
+        pairs: Arc::new(page::Pairs::new()),
+        control,
+    };
+    let client = thread::spawn(move || {
+        ask(address, request, requests);
+        tell.send(Control::Stop).unwrap();
+    });
+    let counted = allocation_counter::measure(|| worker::run(parts).unwrap());
+    client.join().unwrap();
+    app.join().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(delivery.stop(Instant::now()));
+    (counted.count_total, metrics.decisions().collect())
+}
+
+/// Sends each request when the response before it is there.
+fn ask(address: SocketAddr, request: &str, requests: u64) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut buffer = [0; 4096];
+    for _ in 0..requests {
+        stream.write_all(request.as_bytes()).unwrap();
+        read_until(&mut stream, &mut buffer, b"\r\n\r\nhello");
+    }
+}
+
+/// An app on one kept-alive connection.
+fn answer_each() -> (JoinHandle<()>, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut buffer = [0; 4096];
+        while read_until(&mut stream, &mut buffer, b"\r\n\r\n") {
+            stream.write_all(RESPONSE).unwrap();
+        }
+    });
+    (app, address)
+}
+
+/// Reads a message by its end; whether there was one.
+fn read_until(stream: &mut TcpStream, buffer: &mut [u8], end: &[u8]) -> bool {
+    let mut at = 0;
+    while !buffer[..at].ends_with(end) {
+        match stream.read(&mut buffer[at..]).unwrap() {
+            0 => return false,
+            n => at += n,
+        }
+    }
+    true
+}
+
+fn settings(app: SocketAddr) -> Settings {
+    let patience = Duration::from_secs(30);
+    Settings {
+        listen: Listen::Tcp("127.0.0.1:0".parse().unwrap()),
+        workers: 1,
+        proxy_protocol: false,
+        drain: patience,
+        max_connections: 8,
+        header_timeout: patience,
+        idle_timeout: patience,
+        max_head_bytes: 64 * 1024,
+        app: App {
+            upstream: Upstream::Tcp(app.ip().to_string(), app.port()),
+            connect_timeout: patience,
+            response_timeout: patience,
+            keep_alive: patience,
+        },
+    }
+}
+
+/// Delivery with a queue in memory, to a Plausible that is not there.
+fn deliver(registry: &prometheus::Registry) -> (delivery::Delivery, Vec<delivery::Outbox>) {
+    let long = Duration::from_hours(1);
+    let settings = delivery::Settings {
+        base: Base {
+            https: false,
+            host: "127.0.0.1".to_owned(),
+            port: 9,
+            path: String::new(),
+        },
+        address_headers: vec![AddressHeader::XForwardedFor],
+        timeout: Duration::from_secs(5),
+        concurrency: 1,
+        max_age: long,
+        retry_initial: long,
+        retry_max: long,
+        max_tries: 1,
+        ca_file: None,
+    };
+    let queue = queue::Settings {
+        at: queue::At::Memory,
+        max_bytes: 64 << 20,
+        max_age: long,
+    };
+    delivery::start(settings, queue, event::Rules::default(), 1, registry).unwrap()
+}
