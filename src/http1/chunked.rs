@@ -1,7 +1,8 @@
 //! The chunked transfer coding (RFC 9112 §7.1), read strictly: CRLF alone ends a line, a size is hex digits, extensions
 //! and the blanks before them are skipped under a limit, trailers are collected under a limit.
 
-/// Bytes of one chunk's extensions, blanks before them included; more are refused, for a chunk of one byte could carry any number of them.
+/// Bytes of one chunk's extensions, blanks before them included; more are refused, for a chunk of one byte could carry
+/// any number of them.
 const MAX_EXTENSION: usize = 1024;
 /// Bytes of the trailer section.
 const MAX_TRAILERS: usize = 16 * 1024;

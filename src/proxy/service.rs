@@ -264,11 +264,9 @@ pub(super) fn write_interim(head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
 }
 
 fn write_status(head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
-    let status = itoa::Buffer::new().format(head.status).to_owned();
-    line(
-        out,
-        &[b"HTTP/1.1 ", status.as_bytes(), b" ", head.reason.as_bytes()],
-    );
+    let mut digits = itoa::Buffer::new();
+    let status = digits.format(head.status).as_bytes();
+    line(out, &[b"HTTP/1.1 ", status, b" ", head.reason.as_bytes()]);
 }
 
 fn line(out: &mut Vec<u8>, parts: &[&[u8]]) {
