@@ -21,7 +21,7 @@ use crate::event::Sighting;
 /// What stands before each sighting in a ring: its length (4 bytes), its source (1), its time (8).
 pub(super) const PREFIX: usize = 13;
 /// Bytes in one ring that do not wait for the next round.
-const PLENTY: usize = 32 * 1_024;
+const PLENTY: usize = 128 * 1_024;
 
 /// Where one worker offers its events. A ring that is full drops the offer and counts it as overflow.
 #[derive(Debug)]
