@@ -215,7 +215,7 @@ fn a_plausible_that_is_gone_and_comes_back_gets_everything() {
     crowd_of_pages(&sidecar, 20);
     plausible.come_back();
     plausible.await_recorded(50);
-    let metrics = sidecar.await_metrics("nothing pending", |m| m.pending() == 0);
+    let metrics = sidecar.drained();
     metrics.assert_account();
     assert_eq!(metrics.finished("delivered"), 50);
     steady.finish();
@@ -414,7 +414,7 @@ fn the_account_holds_at_every_moment() {
         crowd_of_pages(&sidecar, 20);
         sidecar.metrics().assert_account();
     }
-    let metrics = sidecar.await_metrics("nothing pending", |m| m.pending() == 0);
+    let metrics = sidecar.drained();
     metrics.assert_account();
     assert_eq!(metrics.offered(), 200);
     steady.finish();

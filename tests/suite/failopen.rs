@@ -11,12 +11,11 @@ use std::{
 };
 
 use crate::support::{
-    DEADLINE,
     client::Client,
     full,
     process::Builder,
     receiver::{Receiver, Reply},
-    site, within,
+    site,
 };
 
 /// Clients that share the requests of a load.
@@ -85,15 +84,6 @@ fn every_answer_is_the_apps_with_plausible_dead_for_half_of_them() {
     }
     assert_eq!(metrics.metric("gatecount_app_errors_total").value(), 0);
     plausible.come_back();
-    // How long a backlog takes grows with it.
-    within(
-        DEADLINE * requests().div_ceil(5_000) as u32,
-        "the backlog is sent",
-        || match sidecar.metrics().pending() {
-            0 => Ok(()),
-            pending => Err(format!("{pending} pending")),
-        },
-    );
     let metrics = sidecar.settled(requests());
     assert_eq!(usize::try_from(metrics.finished("delivered")).unwrap(), pages);
     let mut times: BTreeMap<String, usize> = BTreeMap::new();

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use toml::Table;
 
 use super::{
-    DEADLINE,
+    DEADLINE, as_long_as_it_moves,
     client::{self, Client},
     eventually,
     message::Response,
@@ -234,23 +234,34 @@ impl Sidecar {
         Metrics::read(self.admin)
     }
 
-    /// Waits until so many requests are decided and every event of theirs has ended: after this nothing more
-    /// comes to Plausible. Gives the last reading.
+    /// Waits until so many requests are decided and every event of theirs has ended, as long as it takes while events
+    /// go on ending: after this nothing more comes to Plausible. Gives the last reading.
     #[track_caller]
     pub(crate) fn settled(&self, requests: usize) -> Metrics {
-        eventually(
+        as_long_as_it_moves(
             &format!("{requests} requests decided and no event pending"),
             || {
                 let metrics = self.metrics();
                 metrics.assert_account();
-                let (decided, pending) = (metrics.decided(), metrics.pending());
-                if decided == requests as u64 && pending == 0 {
-                    Ok(metrics)
-                } else {
-                    Err(format!("{decided} decided, {pending} pending"))
+                match (metrics.decided(), metrics.pending()) {
+                    (decided, 0) if decided == requests as u64 => Ok(metrics),
+                    (decided, pending) => Err(format!("{decided} decided, {pending} pending")),
                 }
             },
         )
+    }
+
+    /// Waits until nothing is pending, as long as it takes while events go on ending. Gives the last reading.
+    #[track_caller]
+    pub(crate) fn drained(&self) -> Metrics {
+        as_long_as_it_moves("nothing pending", || {
+            let metrics = self.metrics();
+            metrics.assert_account();
+            match metrics.pending() {
+                0 => Ok(metrics),
+                pending => Err(pending),
+            }
+        })
     }
 
     /// Waits until a reading pleases.

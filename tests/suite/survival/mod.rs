@@ -3,17 +3,24 @@
 
 mod backlog;
 mod disk;
+mod kills;
 mod stops;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::support::{
     client::{NAVIGATION, Request},
     origin::Origin,
     process::{Builder, Sidecar},
-    receiver::Receiver,
+    receiver::{Arrival, Receiver},
     site,
 };
+
+/// An event counts as accepted so long after its page's response ended; that is the promise, not a guess.
+const ACCEPTED: Duration = Duration::from_millis(50);
+
+/// Requests to Plausible at once.
+const CONCURRENCY: usize = 8;
 
 struct Stage {
     app: Origin,
@@ -22,10 +29,10 @@ struct Stage {
 }
 
 fn stage() -> Stage {
-    let (app, plausible) = (site::start(), Receiver::start());
+    let (app, plausible) = (site::start().forgetful(), Receiver::start());
     let builder = Builder::before(&app)
         .telling(&plausible)
-        .set("plausible.concurrency", 8);
+        .set("plausible.concurrency", i64::try_from(CONCURRENCY).unwrap());
     Stage {
         app,
         plausible,
@@ -34,8 +41,14 @@ fn stage() -> Stage {
 }
 
 fn page(n: usize) -> Request {
-    let visitor = format!("203.{}.{}.{}", n / 62500 % 250, n / 250 % 250, n % 250 + 1);
-    Request::get(&format!("/page/{n}")).as_(NAVIGATION).from(&visitor)
+    Request::get(&format!("/page/{n}"))
+        .as_(NAVIGATION)
+        .from(&visitor(n))
+}
+
+/// An address for each of the first fifteen million.
+fn visitor(n: usize) -> String {
+    format!("203.{}.{}.{}", n / 62500 % 250, n / 250 % 250, n % 250 + 1)
 }
 
 fn visit(sidecar: &Sidecar, numbers: std::ops::Range<usize>) {
@@ -49,8 +62,12 @@ fn visit(sidecar: &Sidecar, numbers: std::ops::Range<usize>) {
 fn recorded(plausible: &Receiver) -> BTreeMap<usize, usize> {
     let mut times = BTreeMap::new();
     for event in plausible.recorded() {
-        let number = event.text("url").rsplit('/').next().unwrap().parse().unwrap();
-        *times.entry(number).or_default() += 1;
+        *times.entry(number(&event)).or_default() += 1;
     }
     times
+}
+
+/// Which page an event is of.
+fn number(event: &Arrival) -> usize {
+    event.text("url").rsplit('/').next().unwrap().parse().unwrap()
 }
