@@ -52,7 +52,7 @@ pub struct Totals {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It is not there, or may not be read.
-    #[error("reading {}: {source}", path.display())]
+    #[error("can't read {}", path.display())]
     Read {
         /// The directory.
         path: PathBuf,
