@@ -69,12 +69,15 @@ pub fn run(config: Config, sources: &Sources) -> Result<(), Error> {
         .enable_all()
         .build()
         .map_err(Error::Runtime)?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let mut signals = Signals::listen().map_err(Error::Signals)?;
         let sidecar = Sidecar::start(config).await?;
         sidecar.serve(&mut signals, || config::load(sources)).await;
         Ok(())
-    })
+    });
+    // Delivery's thread may be stuck in a system call of the queue's disk; the process ends all the same.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// A running sidecar.

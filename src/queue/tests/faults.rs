@@ -1,8 +1,17 @@
 //! Calls that fail, a disk without room, the bound.
 
-use std::io::ErrorKind;
+use std::{
+    io::ErrorKind,
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
 
-use super::{MAX_BYTES, Owner, Record, Settings, double::Plan, settings};
+use super::{
+    MAX_BYTES, Owner, Queue, Record, Settings,
+    double::{Double, Plan},
+    settings,
+};
 
 /// What is promised of the files' length, and the header that keeps a number.
 const BOUND: usize = MAX_BYTES as usize + 24;
@@ -237,6 +246,28 @@ fn a_lowered_limit_drops_the_oldest_and_goes_on() {
     owner.append(100);
     owner.read_all();
     assert!(owner.disk.used() <= (64 << 10) + 24);
+}
+
+#[test]
+fn a_sync_that_never_returns_holds_up_no_close() {
+    let disk = Double::default();
+    let mut queue = Queue::open_on(Arc::new(disk.clone()), &settings(), 0, true);
+    let record = Record {
+        key: 1,
+        at: 0,
+        tag: 0,
+        bytes: b"written",
+    };
+    disk.stick(true);
+    queue.append(&[record], 0, &mut |_, _| {});
+    assert!(!queue.is_synced());
+    let (closed, end) = mpsc::channel();
+    thread::spawn(move || closed.send(queue.close()));
+    end.recv_timeout(Duration::from_secs(30)).unwrap();
+    // Who comes next finds all of it.
+    disk.stick(false);
+    let mut next = Queue::open_on(Arc::new(disk), &settings(), 0, true);
+    assert_eq!(next.recover(0, &mut |_| {}).pending, 1);
 }
 
 #[test]
