@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Mutex, PoisonError},
@@ -34,6 +35,8 @@ pub(crate) struct Builder {
     config: Table,
     domain: Option<String>,
     environment: Vec<(String, String)>,
+    /// A command that runs the rest.
+    runner: Vec<&'static str>,
     directory: Arc<TempDir>,
 }
 
@@ -69,6 +72,7 @@ impl Builder {
             config: Table::new(),
             domain: Some("example.com".into()),
             environment: Vec::new(),
+            runner: Vec::new(),
             directory,
         }
         .set("listen.address", "127.0.0.1:0")
@@ -133,6 +137,26 @@ impl Builder {
         self
     }
 
+    /// Files' modes hold for it though the tests may run as root; nothing where that can't be had.
+    pub(crate) fn bound_by_modes(mut self) -> Option<Builder> {
+        let plain = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"];
+        let probe = self.directory.path().join("unreadable");
+        fs::write(&probe, "").expect("write a file");
+        fs::set_permissions(&probe, fs::Permissions::from_mode(0o000)).expect("set a mode");
+        if fs::read(&probe).is_ok() {
+            let ours = Command::new(plain[0])
+                .arg(plain[1])
+                .arg("cat")
+                .arg(&probe)
+                .output();
+            if ours.is_err() || ours.is_ok_and(|o| o.status.success()) {
+                return None;
+            }
+            self.runner = plain.to_vec();
+        }
+        Some(self)
+    }
+
     /// Its own directory.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
@@ -154,7 +178,9 @@ impl Builder {
     pub(crate) fn start(self) -> Sidecar {
         self.write();
         let begun = Instant::now();
-        let mut command = Command::new(BINARY);
+        let mut command = Command::new(self.runner.first().unwrap_or(&BINARY));
+        command.args(self.runner.iter().skip(1));
+        command.args((!self.runner.is_empty()).then_some(BINARY));
         forget_the_tests_own(&mut command);
         command.arg("--config").arg(self.file());
         if let Some(domain) = &self.domain {
@@ -322,11 +348,6 @@ impl Sidecar {
     /// Its configuration, to be changed and written.
     pub(crate) fn builder(&self) -> Builder {
         self.builder.clone()
-    }
-
-    /// Its own directory.
-    pub(crate) fn directory(&self) -> &Path {
-        self.builder.directory()
     }
 
     /// Resident memory, in bytes.

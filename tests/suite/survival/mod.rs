@@ -1,15 +1,31 @@
 //! What the queue survives (RELIABILITY.md, "Queue and delivery"). Small figures by default, the table's own with
 //! `GATECOUNT_FULL=1`.
 
+mod account;
 mod backlog;
+mod clock;
+mod damage;
 mod disk;
+mod inspection;
 mod kills;
 mod stops;
+mod storage;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs::{self, OpenOptions},
+    io::Write,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use tempfile::TempDir;
 
 use crate::support::{
     client::{NAVIGATION, Request},
+    eventually,
     origin::Origin,
     process::{Builder, Sidecar},
     receiver::{Arrival, Receiver},
@@ -70,4 +86,73 @@ fn recorded(plausible: &Receiver) -> BTreeMap<usize, usize> {
 /// Which page an event is of.
 fn number(event: &Arrival) -> usize {
     event.text("url").rsplit('/').next().unwrap().parse().unwrap()
+}
+
+fn queue_of(sidecar: &Sidecar) -> PathBuf {
+    let file = fs::read_to_string(sidecar.builder().file()).unwrap();
+    let config: toml::Table = file.parse().unwrap();
+    config["queue"]["path"].as_str().unwrap().into()
+}
+
+/// Waits until the queue has an alarm, or none. It is opened beside the start, so both may take a moment.
+#[track_caller]
+fn await_alarm(sidecar: &Sidecar, wanted: bool) {
+    eventually("the queue's alarm", || {
+        let status = sidecar.status();
+        let settled = status["delivery"]["state"] != "starting";
+        if settled && status["queue"]["alarm"].is_string() == wanted {
+            Ok(())
+        } else {
+            Err(status.to_string())
+        }
+    });
+}
+
+fn files_in(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap();
+    entries
+        .filter_map(|e| Some(e.ok()?.path()))
+        .filter(|p| p.is_file())
+        .collect()
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// A file system of a few bytes, gone with this value.
+struct Small(TempDir);
+
+impl Small {
+    fn mount(options: &str) -> Option<Small> {
+        let directory = TempDir::new().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(directory.path())
+            .output();
+        mounted
+            .is_ok_and(|o| o.status.success())
+            .then_some(Small(directory))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Leaves not a byte; gives the file that takes them.
+    fn fill(&self) -> PathBuf {
+        let path = self.path().join("ballast");
+        let mut file = OpenOptions::new().append(true).create(true).open(&path).unwrap();
+        for size in [1 << 20, 4096, 1] {
+            while file.write(&vec![0; size]).is_ok_and(|written| written > 0) {}
+        }
+        path
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        // Lazily: a process of a failed test may still be in it.
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
 }

@@ -1,34 +1,29 @@
-//! Stops, and clocks that jump.
+//! Stops (RELIABILITY.md Q13).
 
-use std::{
-    fs,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
-
-use tempfile::TempDir;
+use std::time::{Duration, Instant};
 
 use super::{page, recorded, stage, visit};
-use crate::support::{full, load::Steady, receiver::Reply, skip, within};
+use crate::support::{full, within};
 
+/// Q13: a hundred stops, each with what came in the last moments and what earlier ones left.
 #[test]
 fn a_stop_while_plausible_is_down_loses_nothing_and_is_in_time() {
     let stops = if full() { 100 } else { 4 };
     let stage = stage();
     stage.plausible.die();
     let mut sidecar = stage.builder.start();
+    let mut longest = Duration::ZERO;
     for round in 0..stops {
         visit(&sidecar, round * 10..round * 10 + 10);
         let begun = Instant::now();
         sidecar.stop();
-        assert!(
-            begun.elapsed() < Duration::from_secs(5),
-            "a stop took {:?}",
-            begun.elapsed()
-        );
+        longest = longest.max(begun.elapsed());
+        // The drain of these tests.
+        assert!(longest < Duration::from_secs(5), "a stop took {longest:?}");
         sidecar = sidecar.again();
     }
     stage.plausible.come_back();
+    println!("{stops} stops, the longest {longest:?}");
     stage.plausible.await_recorded(stops * 10);
     sidecar.drained();
     assert_eq!(
@@ -52,45 +47,6 @@ fn a_stop_and_a_start_in_ordinary_weather_send_nothing_twice() {
 }
 
 #[test]
-fn clock_jumps_lose_and_stall_nothing() {
-    let Some(library) = faketime() else {
-        return skip("libfaketime is not installed");
-    };
-    let stage = stage();
-    let directory = TempDir::new().unwrap();
-    let clock = directory.path().join("clock");
-    fs::write(&clock, "+0").unwrap();
-    let sidecar = stage
-        .builder
-        .environment("LD_PRELOAD", library.to_str().unwrap())
-        .environment("FAKETIME_TIMESTAMP_FILE", clock.to_str().unwrap())
-        .environment("FAKETIME_NO_CACHE", "1")
-        .environment("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-        .start();
-    let steady = Steady::through(sidecar.address);
-    for (round, jump) in ["+30d", "-30d", "-1h", "+0"].iter().enumerate() {
-        fs::write(&clock, jump).unwrap();
-        stage.plausible.next([Reply::Status(503)]);
-        visit(&sidecar, round * 10..round * 10 + 10);
-        within(
-            Duration::from_secs(5),
-            &format!("all arrive after a jump to {jump}"),
-            || {
-                let count = stage.plausible.recorded().len();
-                if count >= round * 10 + 10 {
-                    Ok(())
-                } else {
-                    Err(format!("{count}"))
-                }
-            },
-        );
-    }
-    let metrics = sidecar.drained();
-    assert_eq!(metrics.finished("delivered"), 40);
-    steady.finish();
-}
-
-#[test]
 fn closed_connections_give_their_descriptors_back() {
     let stage = stage();
     let sidecar = stage.builder.start();
@@ -108,11 +64,4 @@ fn closed_connections_give_their_descriptors_back() {
             Err(format!("{before} before, {now} now"))
         }
     });
-}
-
-fn faketime() -> Option<PathBuf> {
-    ["x86_64-linux-gnu", "aarch64-linux-gnu"]
-        .iter()
-        .map(|arch| PathBuf::from(format!("/usr/lib/{arch}/faketime/libfaketimeMT.so.1")))
-        .find(|file| file.exists())
 }
