@@ -56,6 +56,7 @@ fn recovers(owner: &mut Owner) {
     assert!(owner.disk.peak() <= BOUND, "{} bytes", owner.disk.peak());
 }
 
+/// Q7: every call for itself, and from every fifth on for a while; ENOSPC and another error in turn.
 #[test]
 fn any_call_may_fail_once_or_for_a_while() {
     let mut whole = Owner::new(settings());
@@ -105,6 +106,7 @@ fn a_disk_that_never_worked_is_used_once_it_does() {
     recovers(&mut owner);
 }
 
+/// Q7.
 #[test]
 fn on_a_full_disk_what_ended_is_removed_and_then_the_disk_is_used_again() {
     let mut owner = Owner::new(settings());
@@ -132,6 +134,7 @@ fn on_a_full_disk_what_ended_is_removed_and_then_the_disk_is_used_again() {
     recovers(&mut owner);
 }
 
+/// Q6, Q7.
 #[test]
 fn memory_is_bounded_while_the_disk_is_out_of_use() {
     let mut owner = Owner::new(settings());
@@ -152,6 +155,7 @@ fn memory_is_bounded_while_the_disk_is_out_of_use() {
     recovers(&mut owner);
 }
 
+/// Q8.
 #[test]
 fn the_files_never_take_up_more_than_the_limit_and_one_segment() {
     for every in [1, 2, 30, 1000] {
@@ -171,6 +175,7 @@ fn the_files_never_take_up_more_than_the_limit_and_one_segment() {
     }
 }
 
+/// Q8.
 #[test]
 fn there_is_room_for_each_end_that_is_yet_to_come() {
     let mut owner = Owner::new(settings());
@@ -218,6 +223,7 @@ fn a_segment_that_was_moved_to_the_disk_in_the_second_try_stays_there() {
     }
 }
 
+/// Q12.
 #[test]
 fn a_lowered_limit_drops_the_oldest_and_goes_on() {
     let mut owner = Owner::new(Settings {
@@ -270,6 +276,7 @@ fn a_sync_that_never_returns_holds_up_no_close() {
     assert_eq!(next.recover(0, &mut |_| {}).pending, 1);
 }
 
+/// Q17.
 #[test]
 fn a_directory_in_use_is_taken_over_when_it_is_free() {
     let mut first = Owner::new(settings());

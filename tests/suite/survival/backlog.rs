@@ -172,6 +172,30 @@ fn a_lowered_limit_drops_the_oldest_and_the_rest_is_sent() {
     steady.finish();
 }
 
+/// Q11: what grew too old while no process ran is counted and never sent.
+#[test]
+fn what_is_too_old_at_a_start_expires() {
+    let stage = stage();
+    stage.plausible.die();
+    let mut sidecar = stage.builder.set("plausible.max_age", "2s").start();
+    super::visit(&sidecar, 0..5);
+    thread::sleep(ACCEPTED);
+    sidecar.kill();
+    thread::sleep(Duration::from_secs(2));
+    stage.plausible.come_back();
+    let sidecar = sidecar.again();
+    let metrics = sidecar.await_metrics("five have expired", |m| m.finished("expired") == 5);
+    metrics.assert_account();
+    super::visit(&sidecar, 5..6);
+    let came = stage.plausible.await_recorded(1);
+    assert_eq!(super::number(&came[0]), 5);
+    assert_eq!(
+        stage.plausible.arrivals().len(),
+        1,
+        "one that was too old was sent"
+    );
+}
+
 fn page(visitor: usize, hour: usize) -> Request {
     Request::get(&format!("/page/{hour}/{visitor}"))
         .as_(NAVIGATION)

@@ -13,15 +13,11 @@ mod storage;
 
 use std::{
     collections::BTreeMap,
-    fs::{self, OpenOptions},
-    io::Write,
+    fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
-
-use tempfile::TempDir;
 
 use crate::support::{
     client::{NAVIGATION, Request},
@@ -118,41 +114,4 @@ fn files_in(directory: &Path) -> Vec<PathBuf> {
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
-}
-
-/// A file system of a few bytes, gone with this value.
-struct Small(TempDir);
-
-impl Small {
-    fn mount(options: &str) -> Option<Small> {
-        let directory = TempDir::new().unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
-            .arg(directory.path())
-            .output();
-        mounted
-            .is_ok_and(|o| o.status.success())
-            .then_some(Small(directory))
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    /// Leaves not a byte; gives the file that takes them.
-    fn fill(&self) -> PathBuf {
-        let path = self.path().join("ballast");
-        let mut file = OpenOptions::new().append(true).create(true).open(&path).unwrap();
-        for size in [1 << 20, 4096, 1] {
-            while file.write(&vec![0; size]).is_ok_and(|written| written > 0) {}
-        }
-        path
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        // Lazily: a process of a failed test may still be in it.
-        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
-    }
 }

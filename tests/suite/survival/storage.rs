@@ -9,8 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{ACCEPTED, Small, Stage, await_alarm, files_in, queue_of, recorded, stage, visit};
+use super::{ACCEPTED, Stage, await_alarm, files_in, queue_of, recorded, stage, visit};
 use crate::support::{
+    disk::Small,
     faults::{CALLS, ERRORS, Faults},
     full,
     load::{Calm, Steady},
