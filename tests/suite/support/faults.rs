@@ -51,6 +51,7 @@ impl Faults {
         let under = builder.directory().to_owned();
         builder
             .environment("LD_PRELOAD", self.library().to_str().expect("a path in UTF-8"))
+            .environment("FAULTS_TRACE", self.trace().to_str().expect("a path in UTF-8"))
             .environment("FAULTS", self.plan().to_str().expect("a path in UTF-8"))
             .environment(
                 "FAULTS_UNDER",
@@ -68,6 +69,21 @@ impl Faults {
         self.write(&format!("{call} hang"));
     }
 
+    /// Kills the process at its `number`th call from its start, which is counted from 1; a write is half done then.
+    pub(crate) fn die_at(&self, number: usize) {
+        self.write(&format!("die {number}"));
+    }
+
+    /// The calls so far, each with its moment in microseconds.
+    pub(crate) fn calls(&self) -> Vec<(String, u64)> {
+        let text = fs::read_to_string(self.trace()).unwrap_or_default();
+        let call = |line: &str| {
+            let (call, at) = line.split_once(' ').expect("a call and its moment");
+            (call.to_owned(), at.parse().expect("a number"))
+        };
+        text.lines().map(call).collect()
+    }
+
     /// Lets everything work.
     pub(crate) fn mend(&self) {
         self.write("");
@@ -82,6 +98,10 @@ impl Faults {
 
     fn plan(&self) -> PathBuf {
         self.directory.path().join("plan")
+    }
+
+    fn trace(&self) -> PathBuf {
+        self.directory.path().join("trace")
     }
 
     fn library(&self) -> PathBuf {

@@ -176,6 +176,13 @@ impl Builder {
     /// Starts it and waits until it serves.
     #[track_caller]
     pub(crate) fn start(self) -> Sidecar {
+        let (sidecar, up) = self.try_start();
+        up.unwrap_or_else(|reason| panic!("it does not come up: {reason}"));
+        sidecar
+    }
+
+    /// Starts it and waits until it serves, or says why it does not.
+    pub(crate) fn try_start(self) -> (Sidecar, Result<(), String>) {
         self.write();
         let begun = Instant::now();
         let mut command = Command::new(self.runner.first().unwrap_or(&BINARY));
@@ -198,34 +205,18 @@ impl Builder {
             log.follow(child.stdout.take().expect("its standard output")),
             log.follow(child.stderr.take().expect("its standard error")),
         ];
-        let admin = log.await_field(&mut child, "admin");
-        let started_in = begun.elapsed();
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         let mut sidecar = Sidecar {
-            address: admin,
-            admin,
-            started_in,
+            address: nowhere,
+            admin: nowhere,
+            started_in: Duration::ZERO,
             builder: self,
             child,
             log,
             readers,
         };
-        sidecar.address = eventually("/status names the address", || {
-            let status = sidecar.try_admin("/status")?;
-            let listen = status.json()["listen"].as_str().unwrap_or_default().to_owned();
-            match listen.parse() {
-                Ok(address) => Ok(address),
-                // A Unix socket has no port to learn.
-                Err(_) if listen.starts_with("unix:") => Ok(admin),
-                Err(e) => Err(format!("listen {listen:?}: {e}")),
-            }
-        });
-        eventually("/readyz turns 200", || {
-            match sidecar.try_admin("/readyz")?.status() {
-                200 => Ok(()),
-                other => Err(format!("it is {other}")),
-            }
-        });
-        sidecar
+        let up = sidecar.come_up(begun);
+        (sidecar, up)
     }
 }
 
@@ -240,6 +231,48 @@ impl Sidecar {
     #[track_caller]
     pub(crate) fn admin(&self, target: &str) -> Response {
         client::get(self.admin, target)
+    }
+
+    /// Waits until it says where it is and is ready.
+    fn come_up(&mut self, begun: Instant) -> Result<(), String> {
+        self.admin =
+            self.while_it_runs(|sidecar| sidecar.log.address("admin").ok_or("no line names it".into()))?;
+        self.started_in = begun.elapsed();
+        self.address = self.while_it_runs(Sidecar::try_address)?;
+        Ok(())
+    }
+
+    /// Asks again and again; gives up at the deadline, and when the process ends.
+    fn while_it_runs<T>(&mut self, probe: impl Fn(&Sidecar) -> Result<T, String>) -> Result<T, String> {
+        let begun = Instant::now();
+        loop {
+            match probe(self) {
+                Ok(answer) => return Ok(answer),
+                Err(reason) => {
+                    let ended = self.child.try_wait().expect("wait");
+                    if ended.is_some() || begun.elapsed() > DEADLINE {
+                        return Err(format!("{reason}; ended: {ended:?}"));
+                    }
+                }
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Where it serves, once it is ready.
+    fn try_address(&self) -> Result<SocketAddr, String> {
+        let status = self.try_admin("/status")?;
+        let listen = status.json()["listen"].as_str().unwrap_or_default().to_owned();
+        let address = match listen.parse() {
+            Ok(address) => address,
+            // A Unix socket has no port to learn.
+            Err(_) if listen.starts_with("unix:") => self.admin,
+            Err(e) => return Err(format!("listen {listen:?}: {e}")),
+        };
+        match self.try_admin("/readyz")?.status() {
+            200 => Ok(address),
+            other => Err(format!("/readyz is {other}")),
+        }
     }
 
     fn try_admin(&self, target: &str) -> Result<Response, String> {
@@ -412,29 +445,12 @@ impl Log {
     }
 
     /// The address that a JSON line carries under this name, at its top or in its `fields`.
-    #[track_caller]
-    fn await_field(&self, child: &mut Child, name: &str) -> SocketAddr {
-        let start = Instant::now();
-        loop {
-            let found = self.lines().iter().find_map(|line| {
-                let line: Value = serde_json::from_str(line).ok()?;
-                let value = line.get(name).or_else(|| line["fields"].get(name))?;
-                value.as_str()?.parse().ok()
-            });
-            if let Some(address) = found {
-                return address;
-            }
-            let ended = child.try_wait().expect("wait");
-            if ended.is_some() || start.elapsed() > DEADLINE {
-                let _ = child.kill();
-                let _ = child.wait();
-                panic!(
-                    "no line names {name:?}; ended: {ended:?}; log:\n{}",
-                    self.lines().join("\n")
-                );
-            }
-            thread::sleep(Duration::from_millis(2));
-        }
+    fn address(&self, name: &str) -> Option<SocketAddr> {
+        self.lines().iter().find_map(|line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            let value = line.get(name).or_else(|| line["fields"].get(name))?;
+            value.as_str()?.parse().ok()
+        })
     }
 }
 

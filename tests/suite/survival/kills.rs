@@ -1,4 +1,4 @@
-//! SIGKILL at any moment (RELIABILITY.md Q1).
+//! SIGKILL at any moment, and what a power cut would find (RELIABILITY.md Q1 to Q3).
 
 use std::{
     collections::HashMap,
@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{ACCEPTED, CONCURRENCY, number, page, recorded, stage, visit};
-use crate::support::{client::Client, full, receiver::Receiver};
+use crate::support::{client::Client, faults::Faults, full, receiver::Receiver, skip};
 
 /// Q1, one kill at rest: all of it is there, and nothing comes twice.
 #[test]
@@ -86,6 +86,105 @@ fn kills_at_any_point_lose_nothing_and_repeat_no_more_than_was_in_flight() {
     );
     assert!(!full() || rate >= 500.0, "{rate} events/s");
     stage.plausible.assert_strict();
+}
+
+/// Q3: the process is killed at one call to the file system after the other, writes half done: in creating, appending,
+/// rotating, writing ends down, cutting back and removing.
+#[test]
+fn killed_at_any_call_to_the_file_system_it_loses_nothing() {
+    let Some(faults) = Faults::new() else {
+        return skip("there is no C compiler");
+    };
+    let calls = 250;
+    let points: Vec<usize> = if full() {
+        (1..=calls).collect()
+    } else {
+        (0..10).map(|_| fastrand::usize(1..=calls)).collect()
+    };
+    for at in &points {
+        let stage = stage();
+        // Segments of 64 KiB, the smallest there are: a few batches each.
+        let builder = faults.before(stage.builder).set("queue.max_bytes", "512KiB");
+        faults.die_at(*at);
+        let (mut sidecar, up) = builder.try_start();
+        let asked = up.map_or_else(|_| Vec::new(), |()| load(sidecar.address, 0));
+        sidecar.kill();
+        faults.mend();
+        // It was alive for the last answer's request, which came after the answer before.
+        let alive = asked.iter().rev().nth(1).map(|(_, at)| *at);
+        let accepted = asked
+            .iter()
+            .filter(|(_, at)| alive.is_some_and(|alive| *at + ACCEPTED < alive));
+        let sidecar = sidecar.again();
+        let metrics = sidecar.drained();
+        assert_eq!(metrics.finished("corrupt"), 0, "killed at call {at}");
+        assert_eq!(
+            metrics.metric("gatecount_queue_alarm").value(),
+            0,
+            "killed at call {at}"
+        );
+        let times = recorded(&stage.plausible);
+        let lost: Vec<_> = accepted.filter(|(n, _)| !times.contains_key(n)).collect();
+        assert!(
+            lost.is_empty(),
+            "killed at call {at}: {lost:?} of {}",
+            asked.len()
+        );
+        let repeated: usize = times.values().map(|times| times - 1).sum();
+        assert!(
+            repeated <= CONCURRENCY,
+            "killed at call {at}: {repeated} repeated"
+        );
+    }
+    let mut kinds: Vec<String> = faults.calls().into_iter().map(|(call, _)| call).collect();
+    kinds.sort();
+    kinds.dedup();
+    println!("killed at {} calls, of {kinds:?}", points.len());
+    for kind in ["create", "write", "sync", "truncate", "unlink"] {
+        assert!(kinds.iter().any(|k| k == kind), "no {kind} among {kinds:?}");
+    }
+}
+
+/// Q2: what was written is synced within 200 ms.
+#[test]
+fn each_write_is_synced_soon() {
+    let Some(faults) = Faults::new() else {
+        return skip("there is no C compiler");
+    };
+    let stage = stage();
+    let mut sidecar = faults.before(stage.builder).start();
+    let address = sidecar.address;
+    let asking = thread::spawn(move || load(address, 0));
+    thread::sleep(Duration::from_secs(2));
+    sidecar.stop();
+    asking.join().unwrap();
+    let calls = faults.calls();
+    let syncs: Vec<u64> = calls
+        .iter()
+        .filter(|(call, _)| call == "sync")
+        .map(|(_, at)| *at)
+        .collect();
+    let writes: Vec<u64> = calls
+        .iter()
+        .filter(|(call, _)| call == "write")
+        .map(|(_, at)| *at)
+        .collect();
+    let wait = |write: &u64| syncs.iter().find(|sync| *sync >= write).map(|sync| sync - write);
+    let longest = writes
+        .iter()
+        .map(|write| wait(write).expect("a sync after each write"))
+        .max();
+    let longest = Duration::from_micros(longest.expect("a write"));
+    println!(
+        "{} writes, {} syncs, the longest wait {longest:?}",
+        writes.len(),
+        syncs.len()
+    );
+    assert!(syncs.len() > 3 && writes.len() > syncs.len());
+    assert!(
+        !full() || longest <= Duration::from_millis(200),
+        "{longest:?} until a sync"
+    );
 }
 
 /// How many events that were recorded before each of these moments were recorded again after it.
