@@ -30,6 +30,11 @@ const LOOK: Duration = Duration::from_secs(2);
 const RECOVERY: Duration = Duration::from_millis(250);
 /// How long the last sends may take once the data path has ended.
 const LAST_SENDS: Duration = Duration::from_secs(2);
+/// How long the queue is given to write its last, be it beyond the drain. A disk that is stuck may take what is left of
+/// the drain.
+const LAST_WRITES: Duration = Duration::from_secs(1);
+/// How long the admin address is given for its last answers.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
 /// Why the sidecar can't start.
 #[derive(Debug, thiserror::Error)]
@@ -69,12 +74,15 @@ pub fn run(config: Config, sources: &Sources) -> Result<(), Error> {
         .enable_all()
         .build()
         .map_err(Error::Runtime)?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let mut signals = Signals::listen().map_err(Error::Signals)?;
         let sidecar = Sidecar::start(config).await?;
         sidecar.serve(&mut signals, || config::load(sources)).await;
         Ok(())
-    })
+    });
+    // Delivery's thread may be stuck in a system call of the queue's disk; the process ends all the same.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// A running sidecar.
@@ -229,10 +237,17 @@ impl Sidecar {
         } else {
             LAST_SENDS.min(deadline.left())
         };
-        self.delivery.stop(Instant::now() + patience).await;
+        let now = Instant::now();
+        let rest = deadline.left().saturating_sub(LAST_ANSWERS);
+        let limit = if hurried {
+            LAST_WRITES
+        } else {
+            rest.max(LAST_WRITES)
+        };
+        self.delivery.stop(now + patience, now + limit).await;
         drop(self.end_admin);
         // Whoever still reads there has had its answer, or does not matter at this point.
-        let _ = tokio::time::timeout(Duration::from_millis(500), self.admin).await;
+        let _ = tokio::time::timeout(LAST_ANSWERS, self.admin).await;
         tracing::info!("stopped");
     }
 }

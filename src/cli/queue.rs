@@ -11,7 +11,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::{Value, json, value::RawValue};
 
 use crate::{
     admin::masked,
@@ -24,6 +24,9 @@ use crate::{
 };
 
 use super::{Failure, Options, usage};
+
+/// Said in the place of a record that is no event.
+const UNREAD: &str = "no event of this version's";
 
 /// What to do with the queue.
 #[derive(Debug, Subcommand)]
@@ -138,7 +141,7 @@ fn write_status(
 fn write_listed(out: &mut impl Write, item: &Item<'_>) -> io::Result<()> {
     write!(out, "{}\t{}\t", item.position, told(item.record.at))?;
     let Some(event) = Event::decode(item.record.bytes) else {
-        return writeln!(out, "no event of this version's");
+        return writeln!(out, "{UNREAD}");
     };
     let body: Value = serde_json::from_slice(&event.body).unwrap_or_default();
     let member = |name: &str| {
@@ -155,7 +158,7 @@ fn write_listed(out: &mut impl Write, item: &Item<'_>) -> io::Result<()> {
     )
 }
 
-/// An event as it would be sent.
+/// An event as it would be sent; one that this version can't read has an `error` in place of the rest.
 #[derive(Debug, Serialize)]
 struct Exported {
     position: String,
@@ -167,7 +170,9 @@ struct Exported {
 
 fn write_exported(out: &mut impl Write, item: &Item<'_>) -> io::Result<()> {
     let Some(event) = Event::decode(item.record.bytes) else {
-        return Ok(());
+        let (position, at) = (item.position.to_string(), told(item.record.at));
+        let unread = json!({"position": position, "at": at, "error": UNREAD});
+        return writeln!(out, "{unread}");
     };
     let exported = Exported {
         position: item.position.to_string(),
@@ -248,6 +253,11 @@ mod tests {
              1:16\t2023-11-14T22:13:20Z\tno event of this version's\n"
         );
         let mut out = Vec::new();
+        write_exported(&mut out, &item(b"rubbish")).unwrap();
+        let unread: Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(unread["position"], "1:16");
+        assert_eq!(unread["error"], UNREAD);
+        out.clear();
         write_exported(&mut out, &item(&bytes)).unwrap();
         let exported: Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(exported["client"], "203.0.113.7");

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -144,6 +144,8 @@ pub(super) struct Holdings {
     pub(super) bytes: AtomicU64,
     /// When the oldest pending event happened, in milliseconds since 1970; 0 for none.
     pub(super) oldest: AtomicU64,
+    /// Whether the disk is out of use.
+    pub(super) alarm: AtomicBool,
 }
 
 impl Holdings {
@@ -180,6 +182,11 @@ const OLDEST: (&str, &str) = (
     "Age of the oldest event that has not ended, 0 if there is none",
 );
 
+const ALARM: (&str, &str) = (
+    "gatecount_queue_alarm",
+    "1 while the queue's disk is out of use and new events are in memory alone; /status says why",
+);
+
 impl AccountMetrics {
     pub(super) fn new(
         account: Arc<Account>,
@@ -200,6 +207,7 @@ impl AccountMetrics {
                 desc(EVENTS, &[])?,
                 desc(BYTES, &[])?,
                 desc(OLDEST, &[])?,
+                desc(ALARM, &[])?,
             ],
         })
     }
@@ -227,6 +235,11 @@ impl Collector for AccountMetrics {
                 OLDEST,
                 MetricType::GAUGE,
                 vec![gauge(self.holdings.oldest_seconds(&self.clock))],
+            ),
+            family(
+                ALARM,
+                MetricType::GAUGE,
+                vec![gauge(f64::from(self.holdings.alarm.load(Ordering::Relaxed)))],
             ),
         ]
     }
@@ -276,6 +289,7 @@ mod tests {
         account.finished(End::Delivered, 3);
         account.finished(End::Overflow, 1);
         holdings.bytes.store(900, Ordering::Relaxed);
+        holdings.alarm.store(true, Ordering::Relaxed);
         let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
         for line in [
             "gatecount_events_offered_total{source=\"page\"} 5",
@@ -287,6 +301,7 @@ mod tests {
             "gatecount_queue_events 3",
             "gatecount_queue_bytes 900",
             "gatecount_queue_oldest_seconds 0",
+            "gatecount_queue_alarm 1",
         ] {
             assert!(text.lines().any(|l| l == line), "no `{line}` in\n{text}");
         }

@@ -75,6 +75,14 @@ impl Breaker {
         matches!(self.state, State::Passing { .. })
     }
 
+    /// How many visitors failed since the last event that got through; none once it has tripped.
+    pub(super) fn failing(&self) -> usize {
+        match &self.state {
+            State::Passing { failing } => failing.len(),
+            State::Tripped { .. } | State::Probing { .. } => 0,
+        }
+    }
+
     /// Whether one more may be sent now.
     pub(super) fn allows(&self, now: u64) -> bool {
         match self.state {

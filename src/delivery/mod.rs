@@ -78,9 +78,6 @@ pub use tls::TlsError;
 
 use crate::{event::Rules, queue};
 
-/// How long after its deadline a stop still waits for the queue to write its last.
-const CLOSING: Duration = Duration::from_secs(2);
-
 /// Delivery cannot start as it is configured.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -202,11 +199,12 @@ impl Delivery {
     }
 
     /// Takes in everything that was offered, gives what is in flight until `deadline` (2 s at the most) to end, and
-    /// closes the queue. To be called when the workers have offered their last; what they offer later is lost.
-    pub async fn stop(self, deadline: Instant) -> Stopped {
+    /// closes the queue; waits no longer than `limit`, should the queue's disk be stuck. To be called when the workers have
+    /// offered their last; what they offer later is lost.
+    pub async fn stop(self, deadline: Instant, limit: Instant) -> Stopped {
         let _ = self.commands.send(Command::Stop { deadline });
         let thread = self.thread;
-        let joined = timeout_at((deadline + CLOSING).into(), spawn_blocking(move || thread.join())).await;
+        let joined = timeout_at(limit.into(), spawn_blocking(move || thread.join())).await;
         match joined {
             Ok(Ok(Ok(stopped))) => stopped,
             _ => Stopped {

@@ -93,6 +93,7 @@ impl Shared {
     }
 
     pub(super) fn set_alarm(&self, alarm: Option<&str>) {
+        self.holdings.alarm.store(alarm.is_some(), Ordering::Relaxed);
         self.with_view(|view| view.alarm = alarm.map(str::to_owned));
     }
 

@@ -108,7 +108,8 @@ fn serve(request: &'static str, requests: u64) -> (u64, Vec<(&'static str, u64)>
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(delivery.stop(Instant::now()));
+    let now = Instant::now();
+    runtime.block_on(delivery.stop(now, now + Duration::from_secs(2)));
     (counted.count_total, metrics.decisions().collect())
 }
 

@@ -51,14 +51,17 @@ pub struct Totals {
 /// Why a directory can't be looked into.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It is not there, or may not be read.
-    #[error("reading {}: {source}", path.display())]
+    /// It is not there, is no directory, or may not be read.
+    #[error("can't read {}", path.display())]
     Read {
         /// The directory.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
+    /// It has neither a lock nor a segment: no process has used it so far, or it is something else's.
+    #[error("{} holds no queue", .0.display())]
+    NoQueue(PathBuf),
     /// It may not be changed while a process uses it. That process has to be stopped first.
     #[error("{} is in use: stop the process that uses it first", .0.display())]
     InUse(PathBuf),
@@ -167,10 +170,14 @@ pub fn purge(dir: &Path) -> Result<u64, Error> {
 }
 
 fn list(dir: &Path) -> Result<Vec<Listed>, Error> {
-    directory::list(&Real, dir).map_err(|source| Error::Read {
+    let files = directory::list(&Real, dir).map_err(|source| Error::Read {
         path: dir.to_owned(),
         source,
-    })
+    })?;
+    if files.is_empty() && !dir.join(LOCK).exists() {
+        return Err(Error::NoQueue(dir.to_owned()));
+    }
+    Ok(files)
 }
 
 /// `None`: it can't be opened, or went since it was listed.

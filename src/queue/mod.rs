@@ -4,7 +4,7 @@
 //!
 //! One owner, on one thread, appends records, reads them back, says of each when it has ended, and learns at the next
 //! start which have not. The queue knows nothing of what the records mean. Calls block for as long as the system call
-//! takes; only `fdatasync` runs on a thread of the queue's own. The queue logs nothing: what an operator has to know
+//! takes; only `fdatasync` runs on a thread of the queue's own, and a close waits a second for it at the most. The queue logs nothing: what an operator has to know
 //! is in [`Queue::alarm`] and [`Recovered::notes`].
 //!
 //! - Opening never fails, and nothing that a file or a disk does is a panic. Where the disk can't be used, records
@@ -210,7 +210,7 @@ pub enum ReadError {
     #[error("the record is gone")]
     Gone,
     /// The disk failed. Later it may work.
-    #[error("reading {}: {source}", path.display())]
+    #[error("can't read {}", path.display())]
     Io {
         /// The file.
         path: PathBuf,

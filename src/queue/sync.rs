@@ -7,7 +7,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{self, Receiver, Sender},
     },
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -18,6 +18,10 @@ use super::{
 
 /// The least time from one sync's start to the next one's.
 pub(super) const EVERY: Duration = Duration::from_millis(150);
+
+/// How long a close waits for the last sync. What was written survives the process without it; a disk that is stuck
+/// may not keep the process from ending.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// An open segment file.
 pub(super) struct Target {
@@ -56,7 +60,8 @@ pub(super) struct Syncer {
 enum Worker {
     Thread {
         jobs: Sender<Job>,
-        thread: JoinHandle<()>,
+        /// Disconnected once the thread has ended.
+        ended: Receiver<()>,
     },
     /// Where no thread could be started, and in tests: at each tick, by the owner itself.
     Owner { jobs: Vec<Job>, files: Files },
@@ -82,11 +87,14 @@ impl Syncer {
         };
         let thread = own_thread.then(|| {
             let (jobs, taken) = mpsc::channel();
+            let (alive, ended) = mpsc::channel();
             let files = files();
             let builder = thread::Builder::new().name("gatecount-sync".into());
-            builder
-                .spawn(move || files.serve(&taken))
-                .map(|thread| Worker::Thread { jobs, thread })
+            let serve = move || {
+                files.serve(&taken);
+                drop(alive);
+            };
+            builder.spawn(serve).map(|_| Worker::Thread { jobs, ended })
         });
         let worker = match thread {
             Some(Ok(worker)) => worker,
@@ -140,13 +148,13 @@ impl Syncer {
         self.done.load(Ordering::Acquire) == self.asked
     }
 
-    /// Syncs what is left, now.
+    /// Syncs what is left, now; waits for that no longer than [`PATIENCE`].
     pub(super) fn close(self) {
         match self.worker {
-            Worker::Thread { jobs, thread } => {
+            Worker::Thread { jobs, ended } => {
                 drop(jobs);
-                // It can't have panicked; and if it had, there is nothing left to be done.
-                drop(thread.join());
+                // Nothing is ever sent: the wait ends with the thread, or with the time.
+                let _ = ended.recv_timeout(PATIENCE);
             }
             Worker::Owner { jobs, files } => files.sync(jobs),
         }

@@ -10,7 +10,7 @@ use crate::support::{
 };
 
 /// Every metric that operators rely on.
-const METRICS: [&str; 16] = [
+const METRICS: [&str; 17] = [
     "gatecount_requests_total",
     "gatecount_request_duration_seconds",
     "gatecount_app_errors_total",
@@ -23,6 +23,7 @@ const METRICS: [&str; 16] = [
     "gatecount_queue_events",
     "gatecount_queue_bytes",
     "gatecount_queue_oldest_seconds",
+    "gatecount_queue_alarm",
     "gatecount_client_address_total",
     "gatecount_forged_headers_total",
     "gatecount_build_info",

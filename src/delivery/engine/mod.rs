@@ -4,6 +4,7 @@
 //! only then starts further attempts: whatever kills the process, no more is sent twice than was in flight.
 
 mod settle;
+mod tries;
 mod upkeep;
 mod wait;
 
@@ -32,6 +33,8 @@ use super::{
     settings::Settings,
     status::Shared,
 };
+use tries::Tries;
+
 use crate::{
     event::Rules,
     queue::{Queue, ReadError},
@@ -109,17 +112,6 @@ pub(super) struct Engine {
     quiet: Kinds,
     /// Whether the log's last word on the breaker is that it tripped.
     said_tripped: bool,
-}
-
-/// How an event that failed has fared.
-#[derive(Debug, Default)]
-struct Tries {
-    /// Attempts that failed, whatever the reason.
-    failures: u32,
-    /// Of them those that count: others got through in the meantime.
-    counted: u32,
-    /// [`Engine::answered`] at the last failure.
-    answered: u64,
 }
 
 /// The lines that are held down, by kind.
@@ -250,6 +242,10 @@ impl Engine {
         let facts = self.lanes.facts(ticket)?;
         if self.is_late(facts.at, now) {
             self.end(ticket, End::Expired);
+            return None;
+        }
+        if self.has_had_its_tries(ticket) {
+            self.give_up(ticket, Instant::now());
             return None;
         }
         let mut stored = self.spare.pop().unwrap_or_default();

@@ -57,29 +57,23 @@ impl Engine {
 
     /// The event stays, and waits; or ends, if it has had its tries.
     ///
-    /// A try counts where others got through since the last one. So an outage uses none up, and an event that fails
-    /// alone is told from Plausible's own trouble: it does not count for the breaker.
+    /// One that others got through beside since its last failure is told from Plausible's own trouble: it does not count
+    /// for the breaker.
     fn failed(&mut self, ticket: Ticket, trouble: Trouble, after: Duration, instant: Instant, now: u64) {
         let Some(facts) = self.lanes.facts(ticket) else {
             debug_assert!(false, "an event that was sent is pending");
             return;
         };
         self.shared.set_error(self.endpoint.describe(trouble));
+        let passing = self.breaker.is_passing();
         let tries = self.tries.entry(ticket).or_default();
-        let first = tries.failures == 0;
-        let alone = !first && self.answered > tries.answered;
-        tries.answered = self.answered;
-        tries.failures = tries.failures.saturating_add(1);
-        tries.counted += u32::from(first || alone);
-        if alone && tries.counted >= self.settings.max_tries {
+        let alone = tries.failed(trouble, self.answered, passing);
+        let wait = self.backoff.delay(tries.failures, fastrand::f64()).max(after);
+        if self.has_had_its_tries(ticket) {
             self.breaker.untold(now, ticket);
-            self.end(ticket, End::Rejected);
-            if let Some(events) = self.quiet.broken_events.speak(instant, 1) {
-                tracing::error!(events, last = %trouble, "events were given up: they failed at every try while others got through");
-            }
+            self.give_up(ticket, instant);
             return;
         }
-        let wait = self.backoff.delay(tries.failures, fastrand::f64()).max(after);
         if alone {
             self.breaker.untold(now, ticket);
         } else {
@@ -89,12 +83,39 @@ impl Engine {
                 trouble,
                 after,
             };
-            if self.breaker.failed(now, failure, fastrand::f64()) == Some(Change::Tripped) {
+            let tripped = self.breaker.failed(now, failure, fastrand::f64()) == Some(Change::Tripped);
+            if tripped || self.breaker.failing() > 1 {
+                let answered = self.answered;
+                self.tries
+                    .values_mut()
+                    .for_each(|tries| tries.is_not_alone(answered, tripped));
+            }
+            if tripped {
                 self.tripped(trouble, instant);
             }
         }
         // At least a millisecond, so that no jitter makes a loop of it.
         self.lanes.wait(ticket, now + 1 + wait.as_millis() as u64);
+    }
+
+    /// Whether an event failed so often while others got through that it is not tried again.
+    pub(super) fn has_had_its_tries(&mut self, ticket: Ticket) -> bool {
+        let tries = self.tries.get_mut(&ticket);
+        tries.is_some_and(|tries| tries.are_over(self.answered, self.settings.max_tries))
+    }
+
+    /// Ends an event that was taken and has had its tries.
+    pub(super) fn give_up(&mut self, ticket: Ticket, instant: Instant) {
+        let last = self.tries.get(&ticket).and_then(|tries| tries.last);
+        self.end(ticket, End::Rejected);
+        if let Some(events) = self.quiet.broken_events.speak(instant, 1) {
+            let last = last.map(tracing::field::display);
+            tracing::error!(
+                events,
+                last,
+                "events were given up: they failed at every try while others got through"
+            );
+        }
     }
 
     fn tripped(&mut self, trouble: Trouble, instant: Instant) {

@@ -132,7 +132,8 @@ impl Rig {
             .enable_all()
             .build()
             .unwrap();
-        runtime.block_on(self.delivery.stop(Instant::now() + PATIENCE))
+        let deadline = Instant::now() + PATIENCE;
+        runtime.block_on(self.delivery.stop(deadline, deadline + PATIENCE))
     }
 }
 

@@ -77,6 +77,7 @@ fn records_in(name: &str, bytes: &[u8]) -> Vec<(Range<usize>, u64)> {
     records
 }
 
+/// Q4, at each length.
 #[test]
 fn a_file_cut_at_any_length_loses_only_what_was_cut() {
     let mut owner = Owner::new(settings());
@@ -161,6 +162,7 @@ fn survives(owner: &Owner, name: &str, range: &Range<usize>, damage: impl FnOnce
     after
 }
 
+/// Q5, each of a thousand for itself.
 #[test]
 fn a_flipped_bit_anywhere_loses_one_record_at_the_most() {
     let owner = left_by_another();
@@ -178,6 +180,7 @@ fn a_flipped_bit_anywhere_loses_one_record_at_the_most() {
     }
 }
 
+/// Q5, a hundred zeroed pages and as many scrambled ones, each for itself.
 #[test]
 fn a_zeroed_or_scrambled_page_loses_what_was_in_it() {
     let owner = left_by_another();
@@ -199,6 +202,7 @@ fn a_zeroed_or_scrambled_page_loses_what_was_in_it() {
     }
 }
 
+/// Q6.
 #[test]
 fn foreign_files_are_left_alone() {
     let owner = left_by_another();
@@ -231,6 +235,7 @@ fn foreign_files_are_left_alone() {
     }
 }
 
+/// Q5, Q6: whatever is in a file, the cost is linear.
 #[test]
 fn garbage_under_a_segments_name_costs_nothing_but_itself() {
     let mut owner = left_by_another();

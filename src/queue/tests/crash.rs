@@ -64,6 +64,7 @@ fn go_on_after(owner: &mut Owner) {
     assert_eq!(owner.live.len(), 0);
 }
 
+/// Q3 of the reliability table: one run for each call.
 #[test]
 fn killed_at_any_call_it_opens_and_has_lost_nothing() {
     let mut whole = Owner::new(settings());
@@ -88,6 +89,7 @@ fn killed_at_any_call_it_opens_and_has_lost_nothing() {
     }
 }
 
+/// Q2.
 #[test]
 fn after_a_power_cut_what_was_synced_is_there() {
     for (steps, keep) in (5..40).flat_map(|steps| [0, 3, 100, 255].map(|keep| (steps, keep))) {
@@ -121,6 +123,7 @@ fn after_a_power_cut_what_was_synced_is_there() {
     }
 }
 
+/// Q3, as vector 25570: what is said of a file that a power cut took.
 #[test]
 fn an_end_that_outlived_its_record_hits_no_other() {
     let mut owner = Owner::new(settings());

@@ -5,6 +5,8 @@ use std::{
     io,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
 };
 
 use super::super::disk::{Disk, Entry, Handle, Lock};
@@ -39,6 +41,8 @@ struct State {
     failures: u64,
     plan: Option<Plan>,
     dead: bool,
+    /// Syncs do not return.
+    stuck: bool,
     /// Bytes that the disk has room for.
     capacity: Option<usize>,
     peak: usize,
@@ -134,6 +138,11 @@ impl Double {
         }
         drop(state);
         self.revive();
+    }
+
+    /// From here on, syncs return only once they are let to.
+    pub(super) fn stick(&self, stuck: bool) {
+        self.state().stuck = stuck;
     }
 
     pub(super) fn limit(&self, capacity: Option<usize>) {
@@ -315,6 +324,9 @@ impl Handle for Opened {
     }
 
     fn sync(&self) -> io::Result<()> {
+        while self.disk.state().stuck {
+            thread::sleep(Duration::from_millis(1));
+        }
         let mut state = self.disk.state();
         state.all_or_nothing()?;
         let file = &mut state.files[self.index];

@@ -1,8 +1,17 @@
 //! Calls that fail, a disk without room, the bound.
 
-use std::io::ErrorKind;
+use std::{
+    io::ErrorKind,
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
 
-use super::{MAX_BYTES, Owner, Record, Settings, double::Plan, settings};
+use super::{
+    MAX_BYTES, Owner, Queue, Record, Settings,
+    double::{Double, Plan},
+    settings,
+};
 
 /// What is promised of the files' length, and the header that keeps a number.
 const BOUND: usize = MAX_BYTES as usize + 24;
@@ -47,6 +56,7 @@ fn recovers(owner: &mut Owner) {
     assert!(owner.disk.peak() <= BOUND, "{} bytes", owner.disk.peak());
 }
 
+/// Q7: every call for itself, and from every fifth on for a while; ENOSPC and another error in turn.
 #[test]
 fn any_call_may_fail_once_or_for_a_while() {
     let mut whole = Owner::new(settings());
@@ -96,6 +106,7 @@ fn a_disk_that_never_worked_is_used_once_it_does() {
     recovers(&mut owner);
 }
 
+/// Q7.
 #[test]
 fn on_a_full_disk_what_ended_is_removed_and_then_the_disk_is_used_again() {
     let mut owner = Owner::new(settings());
@@ -123,6 +134,7 @@ fn on_a_full_disk_what_ended_is_removed_and_then_the_disk_is_used_again() {
     recovers(&mut owner);
 }
 
+/// Q6, Q7.
 #[test]
 fn memory_is_bounded_while_the_disk_is_out_of_use() {
     let mut owner = Owner::new(settings());
@@ -143,6 +155,7 @@ fn memory_is_bounded_while_the_disk_is_out_of_use() {
     recovers(&mut owner);
 }
 
+/// Q8.
 #[test]
 fn the_files_never_take_up_more_than_the_limit_and_one_segment() {
     for every in [1, 2, 30, 1000] {
@@ -162,6 +175,7 @@ fn the_files_never_take_up_more_than_the_limit_and_one_segment() {
     }
 }
 
+/// Q8.
 #[test]
 fn there_is_room_for_each_end_that_is_yet_to_come() {
     let mut owner = Owner::new(settings());
@@ -209,6 +223,7 @@ fn a_segment_that_was_moved_to_the_disk_in_the_second_try_stays_there() {
     }
 }
 
+/// Q12.
 #[test]
 fn a_lowered_limit_drops_the_oldest_and_goes_on() {
     let mut owner = Owner::new(Settings {
@@ -239,6 +254,29 @@ fn a_lowered_limit_drops_the_oldest_and_goes_on() {
     assert!(owner.disk.used() <= (64 << 10) + 24);
 }
 
+#[test]
+fn a_sync_that_never_returns_holds_up_no_close() {
+    let disk = Double::default();
+    let mut queue = Queue::open_on(Arc::new(disk.clone()), &settings(), 0, true);
+    let record = Record {
+        key: 1,
+        at: 0,
+        tag: 0,
+        bytes: b"written",
+    };
+    disk.stick(true);
+    queue.append(&[record], 0, &mut |_, _| {});
+    assert!(!queue.is_synced());
+    let (closed, end) = mpsc::channel();
+    thread::spawn(move || closed.send(queue.close()));
+    end.recv_timeout(Duration::from_secs(30)).unwrap();
+    // Who comes next finds all of it.
+    disk.stick(false);
+    let mut next = Queue::open_on(Arc::new(disk), &settings(), 0, true);
+    assert_eq!(next.recover(0, &mut |_| {}).pending, 1);
+}
+
+/// Q17.
 #[test]
 fn a_directory_in_use_is_taken_over_when_it_is_free() {
     let mut first = Owner::new(settings());

@@ -374,6 +374,7 @@ fn a_record_larger_than_a_segment_is_refused_and_the_others_are_not() {
     assert_eq!(told, [(0, true), (1, false), (2, true)]);
 }
 
+/// Q11.
 #[test]
 fn nothing_is_kept_longer_than_max_age() {
     let mut owner = Owner::new(settings());

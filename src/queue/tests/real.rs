@@ -44,6 +44,7 @@ fn recovered_keys(queue: &mut Queue) -> Vec<u64> {
     keys
 }
 
+/// P14.
 #[test]
 fn files_and_directory_are_for_this_user_alone() {
     let parent = tempfile::tempdir().unwrap();
@@ -80,6 +81,7 @@ fn what_was_appended_is_there_for_the_next_process() {
     }
 }
 
+/// Q17.
 #[test]
 fn the_second_process_keeps_to_memory_until_the_first_is_gone() {
     let dir = tempfile::tempdir().unwrap();
@@ -108,6 +110,7 @@ fn the_second_process_keeps_to_memory_until_the_first_is_gone() {
     );
 }
 
+/// Q6.
 #[test]
 fn a_path_that_can_not_be_a_directory_means_memory_with_an_alarm() {
     let dir = tempfile::tempdir().unwrap();
@@ -134,6 +137,7 @@ fn a_path_that_can_not_be_a_directory_means_memory_with_an_alarm() {
     );
 }
 
+/// Q6.
 #[test]
 fn what_lies_about_in_the_directory_does_no_harm() {
     let dir = tempfile::tempdir().unwrap();
@@ -168,6 +172,7 @@ fn a_file_removed_by_hand_is_still_read_and_does_not_stop_the_queue() {
     assert_eq!(queue.alarm(), None);
 }
 
+/// Q2.
 #[test]
 fn what_is_written_is_synced_without_being_asked() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,6 +1,8 @@
 //! What the tests stand on: scripted apps, a strict Plausible, raw-byte clients, the real binary as a process.
 
 pub(crate) mod client;
+pub(crate) mod disk;
+pub(crate) mod faults;
 pub(crate) mod load;
 pub(crate) mod message;
 pub(crate) mod metrics;
@@ -14,6 +16,7 @@ pub(crate) mod tls;
 pub(crate) mod wire;
 
 use std::{
+    fmt::Debug,
     thread,
     time::{Duration, Instant},
 };
@@ -37,6 +40,29 @@ pub(crate) fn within<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> 
             Err(reason) if start.elapsed() > limit => panic!("{what}: not within {limit:?}: {reason}"),
             Err(_) => thread::sleep(Duration::from_millis(10)),
         }
+    }
+}
+
+/// Asks again and again until the answer is there, for as long as the reason why not keeps changing: fails once it has
+/// been the same for [`DEADLINE`]. For what takes as long as there is much of it.
+#[track_caller]
+pub(crate) fn as_long_as_it_moves<T, R: PartialEq + Debug>(
+    what: &str,
+    mut probe: impl FnMut() -> Result<T, R>,
+) -> T {
+    let (mut last, mut since) = (None, Instant::now());
+    loop {
+        match probe() {
+            Ok(answer) => return answer,
+            Err(reason) if last.as_ref() == Some(&reason) => {
+                assert!(
+                    since.elapsed() <= DEADLINE,
+                    "{what}: nothing has moved for {DEADLINE:?}: {reason:?}"
+                );
+            }
+            Err(reason) => (last, since) = (Some(reason), Instant::now()),
+        }
+        thread::sleep(Duration::from_millis(10));
     }
 }
 

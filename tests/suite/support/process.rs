@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Mutex, PoisonError},
@@ -16,7 +17,7 @@ use tempfile::TempDir;
 use toml::Table;
 
 use super::{
-    DEADLINE,
+    DEADLINE, as_long_as_it_moves,
     client::{self, Client},
     eventually,
     message::Response,
@@ -34,6 +35,8 @@ pub(crate) struct Builder {
     config: Table,
     domain: Option<String>,
     environment: Vec<(String, String)>,
+    /// A command that runs the rest.
+    runner: Vec<&'static str>,
     directory: Arc<TempDir>,
 }
 
@@ -69,6 +72,7 @@ impl Builder {
             config: Table::new(),
             domain: Some("example.com".into()),
             environment: Vec::new(),
+            runner: Vec::new(),
             directory,
         }
         .set("listen.address", "127.0.0.1:0")
@@ -133,6 +137,26 @@ impl Builder {
         self
     }
 
+    /// Files' modes hold for it though the tests may run as root; nothing where that can't be had.
+    pub(crate) fn bound_by_modes(mut self) -> Option<Builder> {
+        let plain = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"];
+        let probe = self.directory.path().join("unreadable");
+        fs::write(&probe, "").expect("write a file");
+        fs::set_permissions(&probe, fs::Permissions::from_mode(0o000)).expect("set a mode");
+        if fs::read(&probe).is_ok() {
+            let ours = Command::new(plain[0])
+                .arg(plain[1])
+                .arg("cat")
+                .arg(&probe)
+                .output();
+            if ours.is_err() || ours.is_ok_and(|o| o.status.success()) {
+                return None;
+            }
+            self.runner = plain.to_vec();
+        }
+        Some(self)
+    }
+
     /// Its own directory.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
@@ -152,9 +176,18 @@ impl Builder {
     /// Starts it and waits until it serves.
     #[track_caller]
     pub(crate) fn start(self) -> Sidecar {
+        let (sidecar, up) = self.try_start();
+        up.unwrap_or_else(|reason| panic!("it does not come up: {reason}"));
+        sidecar
+    }
+
+    /// Starts it and waits until it serves, or says why it does not.
+    pub(crate) fn try_start(self) -> (Sidecar, Result<(), String>) {
         self.write();
         let begun = Instant::now();
-        let mut command = Command::new(BINARY);
+        let mut command = Command::new(self.runner.first().unwrap_or(&BINARY));
+        command.args(self.runner.iter().skip(1));
+        command.args((!self.runner.is_empty()).then_some(BINARY));
         forget_the_tests_own(&mut command);
         command.arg("--config").arg(self.file());
         if let Some(domain) = &self.domain {
@@ -172,34 +205,18 @@ impl Builder {
             log.follow(child.stdout.take().expect("its standard output")),
             log.follow(child.stderr.take().expect("its standard error")),
         ];
-        let admin = log.await_field(&mut child, "admin");
-        let started_in = begun.elapsed();
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         let mut sidecar = Sidecar {
-            address: admin,
-            admin,
-            started_in,
+            address: nowhere,
+            admin: nowhere,
+            started_in: Duration::ZERO,
             builder: self,
             child,
             log,
             readers,
         };
-        sidecar.address = eventually("/status names the address", || {
-            let status = sidecar.try_admin("/status")?;
-            let listen = status.json()["listen"].as_str().unwrap_or_default().to_owned();
-            match listen.parse() {
-                Ok(address) => Ok(address),
-                // A Unix socket has no port to learn.
-                Err(_) if listen.starts_with("unix:") => Ok(admin),
-                Err(e) => Err(format!("listen {listen:?}: {e}")),
-            }
-        });
-        eventually("/readyz turns 200", || {
-            match sidecar.try_admin("/readyz")?.status() {
-                200 => Ok(()),
-                other => Err(format!("it is {other}")),
-            }
-        });
-        sidecar
+        let up = sidecar.come_up(begun);
+        (sidecar, up)
     }
 }
 
@@ -214,6 +231,48 @@ impl Sidecar {
     #[track_caller]
     pub(crate) fn admin(&self, target: &str) -> Response {
         client::get(self.admin, target)
+    }
+
+    /// Waits until it says where it is and is ready.
+    fn come_up(&mut self, begun: Instant) -> Result<(), String> {
+        self.admin =
+            self.while_it_runs(|sidecar| sidecar.log.address("admin").ok_or("no line names it".into()))?;
+        self.started_in = begun.elapsed();
+        self.address = self.while_it_runs(Sidecar::try_address)?;
+        Ok(())
+    }
+
+    /// Asks again and again; gives up at the deadline, and when the process ends.
+    fn while_it_runs<T>(&mut self, probe: impl Fn(&Sidecar) -> Result<T, String>) -> Result<T, String> {
+        let begun = Instant::now();
+        loop {
+            match probe(self) {
+                Ok(answer) => return Ok(answer),
+                Err(reason) => {
+                    let ended = self.child.try_wait().expect("wait");
+                    if ended.is_some() || begun.elapsed() > DEADLINE {
+                        return Err(format!("{reason}; ended: {ended:?}"));
+                    }
+                }
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Where it serves, once it is ready.
+    fn try_address(&self) -> Result<SocketAddr, String> {
+        let status = self.try_admin("/status")?;
+        let listen = status.json()["listen"].as_str().unwrap_or_default().to_owned();
+        let address = match listen.parse() {
+            Ok(address) => address,
+            // A Unix socket has no port to learn.
+            Err(_) if listen.starts_with("unix:") => self.admin,
+            Err(e) => return Err(format!("listen {listen:?}: {e}")),
+        };
+        match self.try_admin("/readyz")?.status() {
+            200 => Ok(address),
+            other => Err(format!("/readyz is {other}")),
+        }
     }
 
     fn try_admin(&self, target: &str) -> Result<Response, String> {
@@ -234,23 +293,34 @@ impl Sidecar {
         Metrics::read(self.admin)
     }
 
-    /// Waits until so many requests are decided and every event of theirs has ended: after this nothing more
-    /// comes to Plausible. Gives the last reading.
+    /// Waits until so many requests are decided and every event of theirs has ended, as long as it takes while events
+    /// go on ending: after this nothing more comes to Plausible. Gives the last reading.
     #[track_caller]
     pub(crate) fn settled(&self, requests: usize) -> Metrics {
-        eventually(
+        as_long_as_it_moves(
             &format!("{requests} requests decided and no event pending"),
             || {
                 let metrics = self.metrics();
                 metrics.assert_account();
-                let (decided, pending) = (metrics.decided(), metrics.pending());
-                if decided == requests as u64 && pending == 0 {
-                    Ok(metrics)
-                } else {
-                    Err(format!("{decided} decided, {pending} pending"))
+                match (metrics.decided(), metrics.pending()) {
+                    (decided, 0) if decided == requests as u64 => Ok(metrics),
+                    (decided, pending) => Err(format!("{decided} decided, {pending} pending")),
                 }
             },
         )
+    }
+
+    /// Waits until nothing is pending, as long as it takes while events go on ending. Gives the last reading.
+    #[track_caller]
+    pub(crate) fn drained(&self) -> Metrics {
+        as_long_as_it_moves("nothing pending", || {
+            let metrics = self.metrics();
+            metrics.assert_account();
+            match metrics.pending() {
+                0 => Ok(metrics),
+                pending => Err(pending),
+            }
+        })
     }
 
     /// Waits until a reading pleases.
@@ -311,11 +381,6 @@ impl Sidecar {
     /// Its configuration, to be changed and written.
     pub(crate) fn builder(&self) -> Builder {
         self.builder.clone()
-    }
-
-    /// Its own directory.
-    pub(crate) fn directory(&self) -> &Path {
-        self.builder.directory()
     }
 
     /// Resident memory, in bytes.
@@ -380,29 +445,12 @@ impl Log {
     }
 
     /// The address that a JSON line carries under this name, at its top or in its `fields`.
-    #[track_caller]
-    fn await_field(&self, child: &mut Child, name: &str) -> SocketAddr {
-        let start = Instant::now();
-        loop {
-            let found = self.lines().iter().find_map(|line| {
-                let line: Value = serde_json::from_str(line).ok()?;
-                let value = line.get(name).or_else(|| line["fields"].get(name))?;
-                value.as_str()?.parse().ok()
-            });
-            if let Some(address) = found {
-                return address;
-            }
-            let ended = child.try_wait().expect("wait");
-            if ended.is_some() || start.elapsed() > DEADLINE {
-                let _ = child.kill();
-                let _ = child.wait();
-                panic!(
-                    "no line names {name:?}; ended: {ended:?}; log:\n{}",
-                    self.lines().join("\n")
-                );
-            }
-            thread::sleep(Duration::from_millis(2));
-        }
+    fn address(&self, name: &str) -> Option<SocketAddr> {
+        self.lines().iter().find_map(|line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            let value = line.get(name).or_else(|| line["fields"].get(name))?;
+            value.as_str()?.parse().ok()
+        })
     }
 }
 

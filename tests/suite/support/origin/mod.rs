@@ -167,6 +167,8 @@ struct Shared {
     open: Mutex<Vec<Socket>>,
     serving: Mutex<Vec<JoinHandle<()>>>,
     stopping: AtomicBool,
+    /// Set where nobody will ask what was seen: a load of a million is not kept.
+    forgetful: AtomicBool,
     manner: Box<Manner>,
     greeting: Then,
 }
@@ -227,6 +229,12 @@ impl Origin {
             shared,
             accepting: Some(accepting),
         }
+    }
+
+    /// The same, but it keeps nothing of what it is asked.
+    pub(crate) fn forgetful(self) -> Origin {
+        self.shared.forgetful.store(true, Ordering::SeqCst);
+        self
     }
 
     /// Its URL, as `[app] url` takes it.
@@ -299,6 +307,7 @@ impl Shared {
             open: Mutex::default(),
             serving: Mutex::default(),
             stopping: AtomicBool::new(false),
+            forgetful: AtomicBool::new(false),
             manner: Box::new(manner),
             greeting,
         }
@@ -352,7 +361,12 @@ impl Shared {
 
     fn record(&self, connection: usize, head: Head) -> Record {
         let fault = ambiguity(&head).map(Fault::Malformed);
-        let mut seen = lock(&self.seen);
+        let list = if self.forgetful.load(Ordering::SeqCst) {
+            Arc::default()
+        } else {
+            Arc::clone(&self.seen)
+        };
+        let mut seen = lock(&list);
         seen.push(Seen {
             connection,
             head,
@@ -360,10 +374,9 @@ impl Shared {
             trailers: Vec::new(),
             fault,
         });
-        Record {
-            seen: Arc::clone(&self.seen),
-            index: seen.len() - 1,
-        }
+        let index = seen.len() - 1;
+        drop(seen);
+        Record { seen: list, index }
     }
 
     fn forget(&self, wire: &Wire) {

@@ -6,6 +6,7 @@ mod server;
 
 use std::{
     collections::{HashMap, VecDeque},
+    hash::{BuildHasher, RandomState},
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, mpsc},
     thread::{self, JoinHandle},
@@ -18,7 +19,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use self::server::Server;
-use super::{eventually, tls::Authority};
+use super::{as_long_as_it_moves, tls::Authority};
 
 /// One event as it arrived.
 #[derive(Debug, Clone)]
@@ -94,12 +95,20 @@ pub(crate) struct Receiver {
 }
 
 struct State {
+    /// Empty where only what is counted is wanted.
     arrivals: Vec<Arrival>,
+    keeps: bool,
+    attempts: usize,
+    recorded: usize,
     breaches: Vec<String>,
     queue: VecDeque<Reply>,
     script: Box<Script>,
     delay: Duration,
+    /// How often each event came, by a hash of it and its visitor: a million of them are looked up at once.
+    times: HashMap<u64, usize>,
+    hasher: RandomState,
     in_flight: HashMap<(String, String), usize>,
+    at_once: usize,
     peak: usize,
     peak_per_visitor: usize,
     connections: usize,
@@ -190,6 +199,11 @@ impl Receiver {
         self.state().delay = delay;
     }
 
+    /// Keeps no arrivals from now on, only counts them: what a million of them were is the script's to keep.
+    pub(crate) fn keep_nothing(&self) {
+        self.state().keeps = false;
+    }
+
     /// Closes port and connections. They are closed when this returns.
     pub(crate) fn die(&self) {
         self.turn(Mode::Dead);
@@ -218,27 +232,23 @@ impl Receiver {
     /// The recorded events, once there are at least so many.
     #[track_caller]
     pub(crate) fn await_recorded(&self, count: usize) -> Vec<Arrival> {
-        eventually(&format!("{count} recorded events"), || {
-            let events = self.recorded();
-            if events.len() >= count {
-                Ok(events)
-            } else {
-                Err(format!("{} so far", events.len()))
-            }
-        })
+        self.await_count(&format!("{count} recorded events"), count, |state| state.recorded);
+        self.recorded()
     }
 
     /// Every attempt, once there were at least so many.
     #[track_caller]
     pub(crate) fn await_arrivals(&self, count: usize) -> Vec<Arrival> {
-        eventually(&format!("{count} attempts"), || {
-            let events = self.arrivals();
-            if events.len() >= count {
-                Ok(events)
-            } else {
-                Err(format!("{} so far", events.len()))
-            }
-        })
+        self.await_count(&format!("{count} attempts"), count, |state| state.attempts);
+        self.arrivals()
+    }
+
+    #[track_caller]
+    fn await_count(&self, what: &str, count: usize, counted: impl Fn(&State) -> usize) {
+        as_long_as_it_moves(what, || match counted(&self.state()) {
+            enough if enough >= count => Ok(()),
+            so_far => Err(so_far),
+        });
     }
 
     /// The most requests that were in its hands at once: over all, and of one visitor.
@@ -294,25 +304,33 @@ impl State {
     fn new() -> State {
         State {
             arrivals: Vec::new(),
+            keeps: true,
+            attempts: 0,
+            recorded: 0,
             breaches: Vec::new(),
             queue: VecDeque::new(),
             script: Box::new(|_, _| Reply::Accept),
             delay: Duration::ZERO,
+            times: HashMap::new(),
+            hasher: RandomState::new(),
             in_flight: HashMap::new(),
+            at_once: 0,
             peak: 0,
             peak_per_visitor: 0,
             connections: 0,
         }
     }
 
-    /// Takes an event in: judged, recorded, answered by the script. Gives its index and the answer.
-    fn arrive(&mut self, mut arrival: Arrival, peer: IpAddr, body: &[u8]) -> (usize, Reply) {
+    /// Takes an event in: judged, recorded, answered by the script.
+    fn arrive(&mut self, mut arrival: Arrival, peer: IpAddr, body: &[u8]) -> Reply {
         let faults = judge(&arrival, peer, body);
-        let tries = self
-            .arrivals
-            .iter()
-            .filter(|a| a.body == arrival.body && a.visitor() == arrival.visitor())
-            .count();
+        let visitor = arrival.visitor();
+        let times = self
+            .times
+            .entry(self.hasher.hash_one((&visitor, body)))
+            .or_default();
+        let tries = *times;
+        *times += 1;
         let reply = self
             .queue
             .pop_front()
@@ -328,19 +346,27 @@ impl State {
             Reply::CutOff | Reply::Hang => 0,
         };
         arrival.recorded = reply == Reply::Accept;
+        self.attempts += 1;
+        self.recorded += usize::from(arrival.recorded);
         self.breaches.extend(faults);
-        let of_visitor = self.in_flight.entry(arrival.visitor()).or_default();
+        let of_visitor = self.in_flight.entry(visitor).or_default();
         *of_visitor += 1;
         self.peak_per_visitor = self.peak_per_visitor.max(*of_visitor);
-        self.peak = self.peak.max(self.in_flight.values().sum());
-        self.arrivals.push(arrival);
-        (self.arrivals.len() - 1, reply)
+        self.at_once += 1;
+        self.peak = self.peak.max(self.at_once);
+        if self.keeps {
+            self.arrivals.push(arrival);
+        }
+        reply
     }
 
-    fn leave(&mut self, index: usize) {
-        let visitor = self.arrivals[index].visitor();
-        if let Some(count) = self.in_flight.get_mut(&visitor) {
+    fn leave(&mut self, visitor: &(String, String)) {
+        self.at_once -= 1;
+        if let Some(count) = self.in_flight.get_mut(visitor) {
             *count -= 1;
+            if *count == 0 {
+                self.in_flight.remove(visitor);
+            }
         }
     }
 }

@@ -150,13 +150,13 @@ async fn take(
         status: 0,
         recorded: false,
     };
-    let (index, reply) = lock(&state).arrive(arrival, peer, &body);
-    // The guard gives the place back also where the connection dies under this future.
-    let _place = Place {
-        index,
-        state: Arc::clone(&state),
+    let visitor = arrival.visitor();
+    let (reply, delay) = {
+        let mut state = lock(&state);
+        (state.arrive(arrival, peer, &body), state.delay)
     };
-    let delay = lock(&state).delay;
+    // The guard gives the place back also where the connection dies under this future.
+    let _place = Place { visitor, state };
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
@@ -172,13 +172,13 @@ async fn take(
 
 /// An event in the receiver's hands.
 struct Place {
-    index: usize,
+    visitor: (String, String),
     state: Arc<Mutex<State>>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        lock(&self.state).leave(self.index);
+        lock(&self.state).leave(&self.visitor);
     }
 }
 
