@@ -61,7 +61,8 @@ fn assert_cost(request: &'static str, each: u64, decision: &str) {
         assert_eq!(decisions, [(decision, requests)]);
         allocations
     });
-    let cost = all - warm;
+    // Where the shorter run had a stray one more, there is nothing between them.
+    let cost = all.saturating_sub(warm);
     let right = each * COUNTED..=each * COUNTED + STRAY;
     assert!(
         right.contains(&cost),
