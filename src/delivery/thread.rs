@@ -41,6 +41,18 @@ pub(super) struct Work {
     pub(super) commands: UnboundedReceiver<Command>,
 }
 
+/// Has this thread, and those that it starts, wait for their turn where a worker serves on the same CPU, in place of
+/// taking the CPU whenever an answer of Plausible's wakes it: `SCHED_BATCH` (sched(7)). Its share stays what it was.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    {
+        use preempt_rt::sched::{Pid, Scheduler, SchedulerParams, set_scheduler};
+        // Where it is forbidden, all goes on as it would have without.
+        let normal = SchedulerParams { priority: 0 };
+        let _ = set_scheduler(Pid::current_thread(), Scheduler::SCHED_BATCH, normal);
+    }
+}
+
 /// The same, while an engine may have some of it.
 struct Thread {
     settings: Settings,
@@ -71,6 +83,7 @@ impl Work {
 
 impl Thread {
     fn run(&self) -> Stopped {
+        give_way();
         let rest = Backoff::new(REST.0, REST.1);
         let mut panics = 0;
         loop {
