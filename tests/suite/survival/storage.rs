@@ -269,6 +269,10 @@ fn any_call_may_fail_and_the_app_does_not_notice() {
             next += 25;
             sidecar.metrics().assert_account();
         }
+        // These are made all the time, so what was asked of them has failed by now, or is about to.
+        if ["write", "sync", "any"].contains(&call) {
+            await_alarm(&sidecar, true);
+        }
         faults.mend();
         within(
             DURABLE,
