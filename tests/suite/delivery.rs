@@ -321,7 +321,8 @@ fn a_poison_event_ends_as_rejected_and_delays_nobody() {
         .map(|e| e.text("url").ends_with("/poison"))
         .collect();
     let runs = poisoned.windows(2).filter(|pair| *pair == [false, true]).count();
-    assert!((3..=4).contains(&runs), "{runs} runs of tries: {poisoned:?}");
+    // Plausible may see somebody between two whose answers come in together.
+    assert!((3..=6).contains(&runs), "{runs} runs of tries: {poisoned:?}");
 }
 
 #[test]

@@ -224,9 +224,11 @@ fn a_poison_event_ends_after_its_tries_and_delays_nobody() {
     let mut settings = settings(server.address);
     settings.max_tries = 4;
     let mut rig = Rig::new(settings);
+    rig.offer(1, "/a");
+    rig.settle();
     rig.offer(66, "/poison");
     rig.wait_for("the first failure", |rig| rig.attempts("server_error") > 0);
-    let mut others = 0;
+    let mut others = 1;
     while rig.finished(End::Rejected) == 0 {
         let offered = Instant::now();
         rig.offer(1, "/a");
@@ -246,7 +248,8 @@ fn a_poison_event_ends_after_its_tries_and_delays_nobody() {
         others_between = !poisoned;
     }
     assert_eq!(rig.finished(End::Rejected), 1);
-    assert!((4..=5).contains(&counted), "{counted} tries");
+    // The server may see somebody between two whose answers come in together.
+    assert!((4..=6).contains(&counted), "{counted} tries");
     rig.settle();
 }
 
