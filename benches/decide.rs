@@ -164,7 +164,7 @@ fn event_from_the_sighting_to_its_bytes(bencher: Bencher) {
     bencher.bench_local(|| {
         out.clear();
         let seen = Sighting::decode(black_box(&ring)).expect("what was encoded");
-        Event::build(&rules, &seen).encode(&mut out);
+        Event::record(&rules, &seen, &mut out);
         out.len()
     });
 }

@@ -36,21 +36,21 @@ pub(super) struct Failed;
 impl Batch {
     /// Makes the event of an encoded sighting. A panic costs this event, and nothing else.
     pub(super) fn add(&mut self, rules: &Rules, source: Source, sighting: &[u8]) -> Result<(), Failed> {
-        self.add_with(source, sighting, |sighting| Event::build(rules, sighting))
+        self.add_with(source, sighting, |sighting, out| {
+            Event::record(rules, sighting, out)
+        })
     }
 
     fn add_with<'s>(
         &mut self,
         source: Source,
         sighting: &'s [u8],
-        build: impl FnOnce(&Sighting<'s>) -> Event<'s>,
+        record: impl FnOnce(&Sighting<'s>, &mut Vec<u8>) -> u64,
     ) -> Result<(), Failed> {
         let start = self.bytes.len();
         let made = catch_unwind(AssertUnwindSafe(|| {
             let sighting = Sighting::decode(sighting)?;
-            let event = build(&sighting);
-            event.encode(&mut self.bytes);
-            Some((event.visitor(), sighting.at_ms))
+            Some((record(&sighting, &mut self.bytes), sighting.at_ms))
         }));
         let Ok(Some((key, at))) = made else {
             self.bytes.truncate(start);
@@ -117,7 +117,10 @@ mod tests {
         let rules = Rules::default();
         let mut batch = Batch::default();
         assert_eq!(batch.add(&rules, Source::Page, &encoded("/a")), Ok(()));
-        let panicked = batch.add_with(Source::Page, &encoded("/b"), |_| panic!("a fault in the making"));
+        let panicked = batch.add_with(Source::Page, &encoded("/b"), |_, out| {
+            out.push(1);
+            panic!("a fault in the making")
+        });
         assert_eq!(panicked, Err(Failed));
         assert_eq!(batch.add(&rules, Source::Page, b"no sighting"), Err(Failed));
         assert_eq!(batch.add(&rules, Source::Tracker, &encoded("/c")), Ok(()));

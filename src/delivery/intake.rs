@@ -317,7 +317,7 @@ mod tests {
         intake.signalled().await;
         let due = intake.due().unwrap();
         assert!(due > offered && due <= Instant::now() + ROUND);
-        for at in 0..20 {
+        for at in 0..30 {
             outbox.offer(Source::Page, &sighting(at, &"x".repeat(10_000)));
         }
         intake.signalled().await;

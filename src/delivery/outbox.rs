@@ -20,8 +20,9 @@ use crate::event::Sighting;
 
 /// What stands before each sighting in a ring: its length (4 bytes), its source (1), its time (8).
 pub(super) const PREFIX: usize = 13;
-/// Bytes in one ring that do not wait for the next round.
-const PLENTY: usize = 128 * 1_024;
+/// Bytes in one ring that do not wait for the next round: a quarter of what it holds, and far more than a round brings of
+/// ordinary pages.
+const PLENTY: usize = 256 * 1_024;
 
 /// Where one worker offers its events. A ring that is full drops the offer and counts it as overflow.
 #[derive(Debug)]

@@ -44,7 +44,7 @@ impl Query {
     }
 }
 
-/// Writes the absolute url: scheme and host, the path as sent, and as many of the kept parameters, in their order, as
+/// Appends the absolute url: scheme and host, the path as sent, and as many of the kept parameters, in their order, as
 /// fit into [`LONGEST`] bytes; a path that is too long is cut at a character. Returns where the path begins and ends.
 ///
 /// `host` is as the visitor's browser named it, with its port; what no browser would show in a url (credentials, the
@@ -55,38 +55,39 @@ pub(super) fn write(
     fallback: &str,
     target: &str,
     query: &Query,
-    out: &mut String,
+    out: &mut Vec<u8>,
 ) -> std::ops::Range<usize> {
+    let url = out.len();
     let target = memchr(b'#', target.as_bytes()).map_or(target, |at| &target[..at]);
     let (path, parameters) =
         memchr(b'?', target.as_bytes()).map_or((target, None), |at| (&target[..at], Some(&target[at + 1..])));
 
-    out.push_str(if https { "https://" } else { "http://" });
+    out.extend_from_slice(if https { b"https://" } else { b"http://" });
     let host = shown(host, if https { ":443" } else { ":80" }).unwrap_or(fallback);
     let authority = out.len();
-    out.push_str(host);
+    out.extend_from_slice(host.as_bytes());
     out[authority..].make_ascii_lowercase();
-    cut(out, LONGEST - 1);
+    cut(out, url + LONGEST - 1);
     let start = out.len();
     if !path.starts_with('/') {
-        out.push('/');
+        out.push(b'/');
     }
-    out.push_str(path);
-    cut(out, LONGEST);
+    out.extend_from_slice(path.as_bytes());
+    cut(out, url + LONGEST);
     let end = out.len();
 
-    let mut between = '?';
+    let mut between = b'?';
     for parameter in parameters
         .into_iter()
         .flat_map(|q| q.split('&'))
         .filter(|p| query.keeps(p))
     {
-        if out.len() + 1 + parameter.len() > LONGEST {
+        if out.len() - url + 1 + parameter.len() > LONGEST {
             break;
         }
         out.push(between);
-        out.push_str(parameter);
-        between = '&';
+        out.extend_from_slice(parameter.as_bytes());
+        between = b'&';
     }
     start..end
 }
@@ -100,14 +101,17 @@ fn shown<'a>(host: &'a str, own_port: &str) -> Option<&'a str> {
     (!host.is_empty() && host.len() <= 300 && host.bytes().all(known)).then_some(host)
 }
 
-/// Cuts a text to at most `longest` bytes, never inside a character: neither one of several bytes, nor a `%XX`, nor
+/// Cuts a text in UTF-8 to at most `longest` bytes, never inside a character: neither one of several bytes, nor a `%XX`, nor
 /// several of these that are one character.
-fn cut(text: &mut String, longest: usize) {
+fn cut(text: &mut Vec<u8>, longest: usize) {
     if text.len() <= longest {
         return;
     }
-    let mut end = text.floor_char_boundary(longest);
-    let bytes = text.as_bytes();
+    let bytes = &text[..];
+    let mut end = longest;
+    while end > 0 && bytes[end] & 0xc0 == 0x80 {
+        end -= 1;
+    }
     end = match &bytes[..end] {
         [.., b'%'] => end - 1,
         [.., b'%', digit] if digit.is_ascii_hexdigit() => end - 2,
@@ -161,7 +165,9 @@ pub(super) fn referrer(referer: &[u8]) -> Option<Cow<'_, str>> {
     if text.len() > LONGEST
         && let Some((end, _)) = text.char_indices().nth(LONGEST)
     {
-        cut(text.to_mut(), end);
+        let mut bytes = text.into_owned().into_bytes();
+        cut(&mut bytes, end);
+        text = Cow::Owned(String::from_utf8(bytes).ok()?);
     }
     (!text.is_empty()).then_some(text)
 }
@@ -171,7 +177,7 @@ mod tests {
     use super::*;
 
     fn url(https: bool, host: &str, target: &str) -> String {
-        let mut out = String::new();
+        let mut out = Vec::new();
         write(
             https,
             host,
@@ -180,7 +186,7 @@ mod tests {
             &Query::default(),
             &mut out,
         );
-        out
+        String::from_utf8(out).unwrap()
     }
 
     #[test]
@@ -225,9 +231,9 @@ mod tests {
 
     #[test]
     fn all_keeps_the_query_as_it_is() {
-        let mut out = String::new();
+        let mut out = b"before".to_vec();
         write(true, "a.test", "", "/?b=2&&a=1&", &Query::All, &mut out);
-        assert_eq!(out, "https://a.test/?b=2&&a=1&");
+        assert_eq!(out, b"beforehttps://a.test/?b=2&&a=1&");
     }
 
     #[test]

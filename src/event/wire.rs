@@ -8,6 +8,16 @@ pub(super) fn put(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+/// As [`put`], of the bytes that `write` appends.
+pub(super) fn put_with(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let at = out.len();
+    put(out, b"");
+    let start = out.len();
+    write(out);
+    let len = (out.len() - start) as u32;
+    out[at..start].copy_from_slice(&len.to_le_bytes());
+}
+
 /// An address: its length in bytes, and these.
 pub(super) fn put_address(out: &mut Vec<u8>, address: IpAddr) {
     match address {

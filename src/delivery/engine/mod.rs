@@ -272,7 +272,10 @@ impl Engine {
             return;
         };
         self.lanes.end(ticket);
-        self.tries.remove(&ticket);
+        // Nearly always there are none, and that is quicker to see than that this one is not among them.
+        if !self.tries.is_empty() {
+            self.tries.remove(&ticket);
+        }
         self.queue.finish(facts.position);
         self.ended(end, 1);
     }

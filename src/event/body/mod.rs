@@ -1,12 +1,12 @@
 //! The event in Plausible's form, as the queue keeps it and delivery sends it.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::IpAddr;
 
 use crate::page::What;
 
-use super::wire::{Reader, put, put_address};
+use super::wire::{Reader, put, put_address, put_with};
 use super::{Rules, Sighting, url};
 
 /// One event: whose it is, and the body of the `POST {base}/api/event`.
@@ -26,42 +26,23 @@ const FORM: u8 = 1;
 impl<'a> Event<'a> {
     /// Builds the event of a sighting.
     pub fn build(rules: &Rules, seen: &Sighting<'a>) -> Self {
-        let fallback = seen.domain.split(',').next().unwrap_or_default();
-        let mut address = String::with_capacity(64 + seen.host.len() + seen.target.len().min(url::LONGEST));
-        let path = url::write(
-            seen.https,
-            seen.host,
-            fallback,
-            seen.target,
-            &rules.query,
-            &mut address,
-        );
-        let referrer = seen.referrer.and_then(url::referrer);
-
-        let mut body = String::with_capacity(address.len() + referrer.as_ref().map_or(0, |r| r.len()) + 160);
-        let name = match seen.what {
-            What::PageView | What::Bot(_) => "pageview",
-            What::NotFound => "404",
-            What::Download => "File Download",
-        };
-        member(&mut body, "{\"name\":", name);
-        member(&mut body, ",\"url\":", &address);
-        member(&mut body, ",\"domain\":", seen.domain);
-        if let Some(referrer) = &referrer {
-            member(&mut body, ",\"referrer\":", referrer);
-        }
-        match seen.what {
-            What::PageView => body.push('}'),
-            What::NotFound => prop(&mut body, "path", &address[path]),
-            // As the tracker has it: the link without its query.
-            What::Download => prop(&mut body, "url", &address[..path.end]),
-            What::Bot(name) => prop(&mut body, "bot", name),
-        }
+        let mut body = Vec::new();
+        write(rules, seen, &mut body);
         Event {
             user_agent: Cow::Borrowed(seen.user_agent),
             client: seen.client.to_canonical(),
-            body: Cow::Owned(body.into_bytes()),
+            body: Cow::Owned(body),
         }
+    }
+
+    /// Appends the binary form of a sighting's event without building it first; gives its visitor's key.
+    pub fn record(rules: &Rules, seen: &Sighting<'_>, out: &mut Vec<u8>) -> u64 {
+        let client = seen.client.to_canonical();
+        out.push(FORM);
+        put_address(out, client);
+        put(out, seen.user_agent);
+        put_with(out, |out| write(rules, seen, out));
+        visitor(client, seen.user_agent)
     }
 
     /// Appends the binary form.
@@ -91,73 +72,102 @@ impl<'a> Event<'a> {
 
     /// The visitor's key: the same address and user agent have the same one, in every version and process.
     pub fn visitor(&self) -> u64 {
-        // Eight bytes at a time are turned, added and multiplied in, with a final mix (MurmurHash3's), for the keys choose
-        // among few lanes. It needs no secret: who makes keys collide only makes his own events wait for each other.
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        let mut add = |word: u64| hash = (hash.rotate_left(29) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        match self.client {
-            IpAddr::V4(v4) => add(v4.to_bits().into()),
-            IpAddr::V6(v6) => {
-                add(v6.to_bits() as u64);
-                add((v6.to_bits() >> 64) as u64);
+        visitor(self.client, &self.user_agent)
+    }
+}
+
+fn visitor(client: IpAddr, user_agent: &[u8]) -> u64 {
+    // Eight bytes at a time are turned, added and multiplied in, with a final mix (MurmurHash3's), for the keys choose
+    // among few lanes. It needs no secret: who makes keys collide only makes his own events wait for each other.
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |word: u64| hash = (hash.rotate_left(29) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    match client {
+        IpAddr::V4(v4) => add(v4.to_bits().into()),
+        IpAddr::V6(v6) => {
+            add(v6.to_bits() as u64);
+            add((v6.to_bits() >> 64) as u64);
+        }
+    }
+    let (words, rest) = user_agent.as_chunks::<8>();
+    for word in words {
+        add(u64::from_le_bytes(*word));
+    }
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    add(u64::from_le_bytes(last));
+    add(user_agent.len() as u64);
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ hash >> 33
+}
+
+/// Appends the body.
+fn write(rules: &Rules, seen: &Sighting<'_>, out: &mut Vec<u8>) {
+    let name = match seen.what {
+        What::PageView | What::Bot(_) => "pageview",
+        What::NotFound => "404",
+        What::Download => "File Download",
+    };
+    member(out, b"{\"name\":\"", name);
+
+    out.extend_from_slice(b",\"url\":\"");
+    let start = out.len();
+    let fallback = seen.domain.split(',').next().unwrap_or_default();
+    let path = url::write(seen.https, seen.host, fallback, seen.target, &rules.query, out);
+    // The part of it that is a prop's value, taken before anything in it is escaped.
+    let prop: (&[u8], Cow<'_, [u8]>) = match seen.what {
+        What::PageView => (b"", Cow::default()),
+        What::NotFound => (b"path", Cow::Owned(out[path].to_vec())),
+        // As the tracker has it: the link without its query.
+        What::Download => (b"url", Cow::Owned(out[start..path.end].to_vec())),
+        What::Bot(name) => (b"bot", Cow::Borrowed(name.as_bytes())),
+    };
+    close(out, start);
+
+    member(out, b",\"domain\":\"", seen.domain);
+    if let Some(referrer) = seen.referrer.and_then(url::referrer) {
+        member(out, b",\"referrer\":\"", &referrer);
+    }
+    if let (name @ [_, ..], value) = prop {
+        out.extend_from_slice(b",\"props\":{\"");
+        out.extend_from_slice(name);
+        out.extend_from_slice(b"\":\"");
+        let start = out.len();
+        out.extend_from_slice(&value);
+        close(out, start);
+        out.push(b'}');
+    }
+    out.push(b'}');
+}
+
+/// A member of the object: its key comes with all that stands before the value's first character.
+fn member(out: &mut Vec<u8>, key: &[u8], value: &str) {
+    out.extend_from_slice(key);
+    let start = out.len();
+    out.extend_from_slice(value.as_bytes());
+    close(out, start);
+}
+
+/// Makes what was written since `start` the inside of a JSON string (RFC 8259 §7) without any raw control character, and
+/// ends it.
+fn close(out: &mut Vec<u8>, start: usize) {
+    // Nearly all texts are plain, and a whole text is looked through faster than one that may end at any byte.
+    if out[start..]
+        .iter()
+        .fold(false, |found, byte| found | is_escaped(*byte))
+    {
+        for byte in out.split_off(start) {
+            match byte {
+                b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+                // Writing to a vector does not fail.
+                _ if is_escaped(byte) => drop(write!(out, "\\u{byte:04x}")),
+                _ => out.push(byte),
             }
         }
-        let (words, rest) = self.user_agent.as_chunks::<8>();
-        for word in words {
-            add(u64::from_le_bytes(*word));
-        }
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        add(u64::from_le_bytes(last));
-        add(self.user_agent.len() as u64);
-        hash ^= hash >> 33;
-        hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
-        hash ^= hash >> 33;
-        hash = hash.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-        hash ^ hash >> 33
     }
-}
-
-/// The key's text comes with all that stands before its value.
-fn member(out: &mut String, key: &str, value: &str) {
-    out.push_str(key);
-    quote(out, value);
-}
-
-/// The props with one entry, and the end of the object.
-fn prop(out: &mut String, key: &str, value: &str) {
-    out.push_str(",\"props\":{\"");
-    out.push_str(key);
-    out.push_str("\":");
-    quote(out, value);
-    out.push_str("}}");
-}
-
-/// A JSON string (RFC 8259 §7), without any raw control character.
-fn quote(out: &mut String, text: &str) {
-    out.push('"');
-    // Nearly all texts are plain, and a whole text is looked through faster than one that may end at any byte.
-    if !text.bytes().fold(false, |found, byte| found | is_escaped(byte)) {
-        out.push_str(text);
-        out.push('"');
-        return;
-    }
-    let mut plain = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        if !is_escaped(byte) {
-            continue;
-        }
-        // What is escaped is ASCII, so both cuts are at characters.
-        out.push_str(&text[plain..at]);
-        plain = at + 1;
-        match byte {
-            b'"' => out.push_str("\\\""),
-            b'\\' => out.push_str("\\\\"),
-            _ => write!(out, "\\u{byte:04x}").expect("a String takes all that is written"),
-        }
-    }
-    out.push_str(&text[plain..]);
-    out.push('"');
+    out.push(b'"');
 }
 
 fn is_escaped(byte: u8) -> bool {

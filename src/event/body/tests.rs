@@ -178,7 +178,8 @@ proptest! {
             referrer: referrer.as_deref(), domain: "example.com",
         };
         let query = if all { Query::All } else { Query::default() };
-        let event = Event::build(&Rules { query, ..Rules::default() }, &seen);
+        let rules = Rules { query, ..Rules::default() };
+        let event = Event::build(&rules, &seen);
         let body: Value = serde_json::from_slice(&event.body).unwrap();
         let url = body["url"].as_str().unwrap();
         prop_assert!(url.len() <= url::LONGEST);
@@ -201,6 +202,9 @@ proptest! {
         let mut bytes = Vec::new();
         event.encode(&mut bytes);
         prop_assert_eq!(Event::decode(&bytes), Some(event.clone()));
+        let mut recorded = b"before".to_vec();
+        prop_assert_eq!(Event::record(&rules, &seen, &mut recorded), event.visitor());
+        prop_assert_eq!(&recorded[6..], &bytes[..]);
         let mut bytes = Vec::new();
         seen.encode(&mut bytes);
         prop_assert_eq!(Sighting::decode(&bytes), Some(seen));
