@@ -39,8 +39,9 @@ pub fn is_forwarding(settings: &Settings, resolved: &Resolved, name: &str) -> bo
 /// `seen` what [`visible`](super::visible()) says of it.
 ///
 /// - `rewrite`: `X-Forwarded-For` is the chain from the client to the peer, bare addresses; `X-Real-IP` the client;
-///   `X-Forwarded-Proto`, `-Host`, `-Port` and `Forwarded` are kept as a trusted peer sent them, else set from `seen`. Of a `Forwarded` that the walk was made by, only the client's element and those right of it
-///   are kept. A Unix peer has no address to add.
+///   `X-Forwarded-Proto`, `-Host`, `-Port` and `Forwarded` are kept as a trusted peer sent them, else set from `seen`. Of a
+///   `Forwarded` that the walk was made by, only the client's element and those right of it are kept. A Unix peer has no
+///   address to add.
 /// - `append`: the peer is appended to the `X-Forwarded-For` that came, and to a `Forwarded` if one came or is
 ///   configured, as a line of its own; what else came goes on, and what did not come is set.
 /// - `keep`: nothing is emitted; what came goes on by itself.

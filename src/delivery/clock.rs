@@ -29,12 +29,7 @@ impl Clock {
         (self.epoch + instant.saturating_duration_since(self.start)).as_millis() as u64
     }
 
-    /// Nanoseconds since the clock's start: what orders the events of several threads.
-    pub fn nanos(&self) -> u64 {
-        self.nanos_at(Instant::now())
-    }
-
-    /// Nanoseconds since the clock's start at a given instant.
+    /// Nanoseconds since the clock's start at a given instant: what orders the events of several threads.
     pub fn nanos_at(&self, instant: Instant) -> u64 {
         instant.saturating_duration_since(self.start).as_nanos() as u64
     }

@@ -14,10 +14,10 @@ use std::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::{
-    alarm::{Alarm, TimedOut},
     endpoint::{LONGEST_BODY, SendError},
     outcome::{Outcome, judge},
     request::Target,
+    timer::{TimedOut, Timer},
 };
 use crate::{
     event::Event,
@@ -76,7 +76,7 @@ impl Connection {
         &mut self,
         target: &Target,
         event: &Event<'_>,
-        alarm: &mut Alarm,
+        timer: &mut Timer,
         deadline: Instant,
     ) -> Result<Outcome, SendError> {
         self.write.clear();
@@ -84,12 +84,12 @@ impl Connection {
             return Ok(Outcome::Unreadable);
         }
         self.reusable = false;
-        let head = alarm
+        let head = timer
             .within(deadline, self.send_and_read_head())
             .await
             .map_err(|TimedOut| SendError::TimedOut)??;
         // The head tells all. Whatever becomes of the body, the event is not sent again for it.
-        self.reusable = head.keep_alive && alarm.within(deadline, self.drain(head.body)).await == Ok(true);
+        self.reusable = head.keep_alive && timer.within(deadline, self.drain(head.body)).await == Ok(true);
         Ok(head.outcome)
     }
 

@@ -12,11 +12,11 @@ use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use super::{
-    alarm::{Alarm, TimedOut},
     connection::Connection,
     http2::Share,
     outcome::{Outcome, Trouble},
     request::Target,
+    timer::{TimedOut, Timer},
     tls,
 };
 use crate::event::Event;
@@ -94,7 +94,7 @@ impl Endpoint {
 
     /// Sends one stored event and waits for its outcome, for as long as the settings say, connect and body included. The
     /// link stays where another request may follow.
-    pub(super) async fn attempt(&self, link: &mut Option<Link>, alarm: &mut Alarm, stored: &[u8]) -> Outcome {
+    pub(super) async fn attempt(&self, link: &mut Option<Link>, timer: &mut Timer, stored: &[u8]) -> Outcome {
         // A panic over one event's bytes is that event's end, and nobody else's.
         let Ok(Some(event)) = catch_unwind(AssertUnwindSafe(|| Event::decode(stored))) else {
             return Outcome::Unreadable;
@@ -108,7 +108,7 @@ impl Endpoint {
             };
             if !reused {
                 *link = None;
-                match alarm.within(deadline, self.connect()).await {
+                match timer.within(deadline, self.connect()).await {
                     Ok(Ok(fresh)) => *link = Some(fresh),
                     Ok(Err(error)) => {
                         self.why.replace(Some(error));
@@ -119,9 +119,9 @@ impl Endpoint {
             }
             let sent = match link {
                 Some(Link::Http1(connection)) => {
-                    connection.exchange(&self.target, &event, alarm, deadline).await
+                    connection.exchange(&self.target, &event, timer, deadline).await
                 }
-                Some(Link::Http2(share)) => share.exchange(&self.target, &event, alarm, deadline).await,
+                Some(Link::Http2(share)) => share.exchange(&self.target, &event, timer, deadline).await,
                 None => Err(SendError::Unsent),
             };
             let error = match sent {

@@ -18,10 +18,10 @@ use tokio::{
 };
 
 use super::{
-    alarm::{Alarm, TimedOut},
     endpoint::{LONGEST_BODY, SendError},
     outcome::{Outcome, judge},
     request::Target,
+    timer::{TimedOut, Timer},
 };
 use crate::event::Event;
 
@@ -60,7 +60,7 @@ impl Share {
         &mut self,
         target: &Target,
         event: &Event<'_>,
-        alarm: &mut Alarm,
+        timer: &mut Timer,
         deadline: Instant,
     ) -> Result<Outcome, SendError> {
         let Some(request) = target.request(event) else {
@@ -74,12 +74,12 @@ impl Share {
                 None => SendError::Lost,
             })
         };
-        let response = alarm.within(deadline, response).await;
+        let response = timer.within(deadline, response).await;
         let response = response.map_err(|TimedOut| SendError::TimedOut)??;
         let field = |name: &str| response.headers().get(name).map(http::HeaderValue::as_bytes);
         let outcome = judge(response.status().as_u16(), field, SystemTime::now());
         // The head tells all. A body that goes on is cut off: that ends its stream, and no other.
-        let _ = alarm.within(deadline, drain(response.into_body())).await;
+        let _ = timer.within(deadline, drain(response.into_body())).await;
         Ok(outcome)
     }
 }

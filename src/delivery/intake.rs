@@ -1,7 +1,8 @@
 //! From the workers' threads to the delivery thread.
 //!
-//! The delivery thread is woken by the first offer after a rest, collects all rings at most [`ROUND`] later, and goes on
-//! in rounds for as long as anything comes. So an offer makes a system call only where the site was quiet before, or
+//! The delivery thread is woken by the first offer after a rest, collects all rings soon after, and goes on in rounds for
+//! as long as anything comes: one each [`ROUND`], however late the thread got to the one before. So what is offered is on
+//! its way to the disk `ROUND` and [`MARGIN`] later, with 30 ms to spare of the 50 that it may take. So an offer makes a system call only where the site was quiet before, or
 //! where plenty has come.
 //!
 //! The rounds of one visitor's events on two workers must not swap them: what is collected is sorted by time, and what
@@ -20,10 +21,10 @@ use super::{
     outbox::{Outbox, PREFIX, Signal},
 };
 
-/// What one worker's ring holds, in bytes: a second and more of the heaviest traffic.
+/// What one worker's ring holds, in bytes: the ordinary pages of several rounds at more than a worker can serve.
 const RING: usize = 1 << 20;
-/// How long offers wait for company.
-const ROUND: Duration = Duration::from_millis(20);
+/// How long offers wait for company; the first after a rest half as long, for the thread may have been woken late.
+const ROUND: Duration = Duration::from_millis(15);
 /// How late an offer may reach its ring after its time was taken.
 const MARGIN: Duration = Duration::from_millis(5);
 /// What is kept of the buffer between rounds.
@@ -99,7 +100,7 @@ impl Intake {
             biased;
             () = self.signal.plenty() => self.due = Some(Instant::now()),
             () = self.signal.first() => {
-                self.due.get_or_insert_with(|| Instant::now() + ROUND);
+                self.due.get_or_insert_with(|| Instant::now() + ROUND / 2);
             }
         }
     }
@@ -107,16 +108,16 @@ impl Intake {
     /// If a round is due, takes everything out of the rings, and gives out, in the order of their time, those that are
     /// old enough.
     pub(super) fn round(&mut self, now: Instant, give: &mut dyn FnMut(Source, &[u8])) {
-        if self.due.is_none_or(|due| due > now) {
+        let Some(due) = self.due.filter(|due| *due <= now) else {
             return;
-        }
+        };
         let taken = self.collect();
         let margin = MARGIN.as_nanos() as u64;
         self.give_until(self.clock.nanos_at(now).saturating_sub(margin), give);
         if taken == 0 && self.held.is_empty() {
             self.rest();
         } else {
-            self.due = Some(now + ROUND);
+            self.due = Some((due + ROUND).max(now));
         }
     }
 
@@ -240,10 +241,10 @@ mod tests {
     fn two_workers_events_come_out_in_the_order_of_their_times() {
         let (mut first, mut second, mut intake, _) = two_rings();
         for at in [1_000, 3_000, 5_000] {
-            first.offer(Source::Page, &sighting(at, &format!("/{at}")));
+            first.offer_sighting(Source::Page, &sighting(at, &format!("/{at}")));
         }
         for at in [2_000, 4_000] {
-            second.offer(Source::Page, &sighting(at, &format!("/{at}")));
+            second.offer_sighting(Source::Page, &sighting(at, &format!("/{at}")));
         }
         assert_eq!(
             round(&mut intake, Duration::from_secs(1)),
@@ -256,11 +257,11 @@ mod tests {
     fn the_youngest_wait_for_what_another_worker_may_still_bring() {
         let (mut first, mut second, mut intake, _) = two_rings();
         let millis = |n: u64| n * 1_000_000;
-        first.offer(Source::Page, &sighting(millis(10), "/old"));
-        first.offer(Source::Page, &sighting(millis(18), "/young"));
+        first.offer_sighting(Source::Page, &sighting(millis(10), "/old"));
+        first.offer_sighting(Source::Page, &sighting(millis(18), "/young"));
         assert_eq!(round(&mut intake, Duration::from_millis(20)), ["/old"]);
         assert_eq!(intake.held(), 1);
-        second.offer(Source::Page, &sighting(millis(17), "/between"));
+        second.offer_sighting(Source::Page, &sighting(millis(17), "/between"));
         assert_eq!(
             round(&mut intake, Duration::from_millis(40)),
             ["/between", "/young"]
@@ -271,7 +272,7 @@ mod tests {
     #[test]
     fn a_last_round_takes_everything() {
         let (mut first, _second, mut intake, _) = two_rings();
-        first.offer(Source::Rule, &sighting(u64::MAX, "/a"));
+        first.offer_sighting(Source::Rule, &sighting(u64::MAX, "/a"));
         let mut given = Vec::new();
         intake.last_round(&mut |source, _| given.push(source));
         assert_eq!(given, [Source::Rule]);
@@ -282,7 +283,7 @@ mod tests {
         let (mut outbox, _second, mut intake, account) = two_rings();
         let target = format!("/{}", "x".repeat(10_000));
         for at in 0..150 {
-            outbox.offer(Source::Page, &sighting(at, &target));
+            outbox.offer_sighting(Source::Page, &sighting(at, &target));
         }
         let balance = account.balance();
         let lost = balance.finished[End::Overflow as usize];
@@ -295,7 +296,7 @@ mod tests {
             round(&mut intake, Duration::from_secs(1)).len() as u64,
             150 - lost
         );
-        outbox.offer(Source::Page, &sighting(0, "/a"));
+        outbox.offer_sighting(Source::Page, &sighting(0, "/a"));
         assert_eq!(round(&mut intake, Duration::from_secs(1)), ["/a"]);
     }
 
@@ -303,7 +304,7 @@ mod tests {
     fn offers_after_the_reader_is_gone_are_overflow() {
         let (mut outbox, _second, intake, account) = two_rings();
         drop(intake);
-        outbox.offer(Source::Page, &sighting(0, "/a"));
+        outbox.offer_sighting(Source::Page, &sighting(0, "/a"));
         assert_eq!(account.balance().finished[End::Overflow as usize], 1);
     }
 
@@ -313,12 +314,12 @@ mod tests {
         assert!(round(&mut intake, Duration::from_secs(1)).is_empty());
         assert_eq!(intake.due(), None, "nothing came: it rests");
         let offered = Instant::now();
-        outbox.offer(Source::Page, &sighting(0, "/a"));
+        outbox.offer_sighting(Source::Page, &sighting(0, "/a"));
         intake.signalled().await;
         let due = intake.due().unwrap();
         assert!(due > offered && due <= Instant::now() + ROUND);
         for at in 0..30 {
-            outbox.offer(Source::Page, &sighting(at, &"x".repeat(10_000)));
+            outbox.offer_sighting(Source::Page, &sighting(at, &"x".repeat(10_000)));
         }
         intake.signalled().await;
         assert!(intake.due().unwrap() <= Instant::now());

@@ -4,7 +4,7 @@
 //!
 //! 1. A worker [offers](Outbox::offer) a sighting: it is copied into the worker's ring, and the worker goes on
 //!    (`outbox`).
-//! 2. The delivery thread collects the rings in rounds of 20 ms, in the order of the sightings' times (`intake`), makes an
+//! 2. The delivery thread collects the rings in rounds of 15 ms, in the order of the sightings' times (`intake`), makes an
 //!    event of each (`compose`), and appends them to the [queue](crate::queue): from then on they survive the process.
 //! 3. Each takes its place in its visitor's lane (`lanes`). Of a visitor one event is in flight at a time, in order;
 //!    visitors overtake each other freely; the oldest event that may go goes first, `concurrency` at once.
@@ -19,8 +19,8 @@
 //!
 //! # What is promised
 //!
-//! - An event is sent once, unless an attempt's answer did not arrive: the connection broke, the time was up, or the
-//!   process was killed. Then it is sent again: at least once. Ends are written down before further attempts start, so
+//! - An event is sent once, unless an attempt's answer did not arrive: the connection broke, the time was up, the process
+//!   was killed, or this thread panicked. Then it is sent again: at least once. Ends are written down before further attempts start, so
 //!   after a kill no more events come twice than were in flight.
 //! - An event older than `max_age` is never sent.
 //! - Where Plausible's address is wrong (3xx, 401, 404, 405, 407), events wait, and the log and the status say why.
@@ -28,7 +28,6 @@
 //!   and any other panic on this thread starts delivery afresh from what the queue has.
 
 mod account;
-mod alarm;
 mod backoff;
 mod breaker;
 mod clock;
@@ -51,6 +50,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod timer;
 mod tls;
 
 use std::{

@@ -20,7 +20,7 @@ use crate::event::Sighting;
 
 /// What stands before each sighting in a ring: its length (4 bytes), its source (1), its time (8).
 pub(super) const PREFIX: usize = 13;
-/// Bytes in one ring that do not wait for the next round: a quarter of what it holds, and far more than a round brings of
+/// Bytes offered on one ring that do not wait for the next round: a quarter of what it holds, and far more than a round brings of
 /// ordinary pages.
 const PLENTY: usize = 256 * 1_024;
 
@@ -28,7 +28,6 @@ const PLENTY: usize = 256 * 1_024;
 #[derive(Debug)]
 pub struct Outbox {
     ring: Producer<u8>,
-    scratch: Draft,
     /// Bytes offered since the delivery thread was last told of plenty.
     since_woken: usize,
     signal: Arc<Signal>,
@@ -40,7 +39,6 @@ impl Outbox {
     pub(super) fn new(ring: Producer<u8>, signal: Arc<Signal>, account: Arc<Account>, clock: Clock) -> Self {
         Outbox {
             ring,
-            scratch: Draft::default(),
             since_woken: 0,
             signal,
             account,
@@ -53,17 +51,9 @@ impl Outbox {
         self.clock
     }
 
-    /// Hands an event on. Never blocks, never fails and never panics: an event that has no room is counted as overflow,
-    /// one whose encoding panics as rejected.
-    pub fn offer(&mut self, source: Source, sighting: &Sighting<'_>) {
-        let mut draft = std::mem::take(&mut self.scratch);
-        draft.write(sighting);
-        self.offer_draft(source, &mut draft, sighting.at_ns, sighting.at_ms);
-        self.scratch = draft;
-    }
-
-    /// Hands a drafted event on, as [`Outbox::offer`] does: `order` and `time` are its `at_ns` and `at_ms`.
-    pub fn offer_draft(&mut self, source: Source, draft: &mut Draft, order: u64, time: u64) {
+    /// Hands a drafted event on, as of these times: its `at_ns` and `at_ms`. Never blocks, never fails and never panics: an
+    /// event that has no room is counted as overflow, one whose drafting panicked as rejected.
+    pub fn offer(&mut self, source: Source, draft: &mut Draft, order: u64, time: u64) {
         self.account.offered(source, 1);
         let Some((prefix, sighting)) = draft.0.split_first_chunk_mut::<PREFIX>() else {
             self.account.finished(End::Rejected, 1);
@@ -85,6 +75,16 @@ impl Outbox {
         } else {
             self.signal.tell_first();
         }
+    }
+}
+
+#[cfg(test)]
+impl Outbox {
+    /// Drafts a sighting and hands it on.
+    pub(super) fn offer_sighting(&mut self, source: Source, sighting: &Sighting<'_>) {
+        let mut draft = Draft::default();
+        draft.write(sighting);
+        self.offer(source, &mut draft, sighting.at_ns, sighting.at_ms);
     }
 }
 

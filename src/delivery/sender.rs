@@ -13,10 +13,10 @@ use slab::Slab;
 use tokio::task::spawn_local;
 
 use super::{
-    alarm::Alarm,
     endpoint::Endpoint,
     lanes::Ticket,
     outcome::{Outcome, Trouble},
+    timer::Timer,
 };
 
 /// How long a sender without work keeps its connection: less than servers and what stands before them usually do.
@@ -171,7 +171,7 @@ impl Senders {
 
 /// One sender's whole life.
 async fn run(sender: usize, slot: Rc<Slot>, endpoint: Rc<Endpoint>, letterbox: Rc<Letterbox>) {
-    let (mut link, mut alarm) = (None, Alarm::new());
+    let (mut link, mut timer) = (None, Timer::new());
     while let Work::Send(job) = slot.take().await {
         let mut report = Report {
             letterbox: &letterbox,
@@ -181,7 +181,7 @@ async fn run(sender: usize, slot: Rc<Slot>, endpoint: Rc<Endpoint>, letterbox: R
             outcome: Outcome::Retry(Trouble::Broken, None),
             alive: false,
         };
-        report.outcome = endpoint.attempt(&mut link, &mut alarm, &report.job.stored).await;
+        report.outcome = endpoint.attempt(&mut link, &mut timer, &report.job.stored).await;
         report.alive = true;
     }
 }

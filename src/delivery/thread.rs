@@ -2,7 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -39,18 +39,6 @@ pub(super) struct Work {
     pub(super) shared: Arc<Shared>,
     pub(super) metrics: Metrics,
     pub(super) commands: UnboundedReceiver<Command>,
-}
-
-/// Has this thread, and those that it starts, wait for their turn where a worker serves on the same CPU, in place of
-/// taking the CPU whenever an answer of Plausible's wakes it: `SCHED_BATCH` (sched(7)). Its share stays what it was.
-fn give_way() {
-    #[cfg(target_os = "linux")]
-    {
-        use preempt_rt::sched::{Pid, Scheduler, SchedulerParams, set_scheduler};
-        // Where it is forbidden, all goes on as it would have without.
-        let normal = SchedulerParams { priority: 0 };
-        let _ = set_scheduler(Pid::current_thread(), Scheduler::SCHED_BATCH, normal);
-    }
 }
 
 /// The same, while an engine may have some of it.
@@ -96,6 +84,7 @@ impl Thread {
                 kept.intake.forget();
             }
             self.shared.set_state("restarting");
+            self.shared.in_flight.store(0, Ordering::Relaxed);
             tracing::error!(
                 panics,
                 "delivery failed, by a fault of gatecount's own; it starts again"
@@ -118,7 +107,11 @@ impl Thread {
         else {
             return false;
         };
-        let queue = Home::of(Queue::open(&self.queue, self.shared.clock.millis()));
+        let now = self.shared.clock.millis();
+        let Ok(queue) = catch_unwind(AssertUnwindSafe(|| Queue::open(&self.queue, now))) else {
+            return false;
+        };
+        let queue = Home::of(queue);
         let ran = match (self.kept.lend(), queue.lend(), self.commands.lend()) {
             (Some(kept), Some(queue), Some(commands)) => {
                 runtime.block_on(self.drive(kept, queue, commands, again))
@@ -173,5 +166,17 @@ impl Thread {
                 Ok(None | Some(_)) => return true,
             }
         }
+    }
+}
+
+/// Has this thread, and those that it starts, wait for their turn where a worker serves on the same CPU, in place of
+/// taking the CPU whenever an answer of Plausible's wakes it: `SCHED_BATCH` (sched(7)). Its share stays what it was.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    {
+        use preempt_rt::sched::{Pid, Scheduler, SchedulerParams, set_scheduler};
+        // Where it is forbidden, all goes on as it would have without.
+        let normal = SchedulerParams { priority: 0 };
+        let _ = set_scheduler(Pid::current_thread(), Scheduler::SCHED_BATCH, normal);
     }
 }

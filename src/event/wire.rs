@@ -1,4 +1,4 @@
-//! The plain binary form of what passes between threads and into the queue: little-endian numbers, texts behind their
+//! The plain binary form of what passes between threads and into the queue: little-endian numbers, bytes behind their
 //! length. Reading never panics and never reads past the end.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -20,6 +20,7 @@ pub(super) struct Metrics {
     pub(super) forged: IntCounter,
     pub(super) malformed_addresses: IntCounter,
     pub(super) accept_errors: IntCounter,
+    pub(super) faults: IntCounter,
 }
 
 impl Metrics {
@@ -98,6 +99,10 @@ impl Metrics {
             accept_errors: counter(
                 "gatecount_accept_errors_total",
                 "Connections that could not be accepted, as when descriptors run out.",
+            )?,
+            faults: counter(
+                "gatecount_faults_total",
+                "Requests whose statistics failed by a fault of gatecount's own; the requests went on.",
             )?,
         })
     }

@@ -9,6 +9,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
+    Live,
     errors::Fault,
     worker::{Phase, Worker},
 };
@@ -62,29 +63,8 @@ pub(super) fn plan(worker: &Worker, peer: Peer, bytes: &[u8], now: Instant) -> R
     let resolved = client::resolve(&live.client, peer, head.fields);
     worker.note_client(&resolved, peer);
     let visible = client::visible(&live.client, &resolved, head.fields, head.host);
-    let facts = exchange::Request::read(head.method, head.target, head.fields);
-    let domain = live.sites.find(visible.host);
-    let has_client = resolved.client.is_some();
-    let ahead = unharmed(|| page::ahead(&live.page, &facts, domain.is_some(), has_client))
-        .unwrap_or(Ahead::Settled(page::failed()));
-
-    let mut draft = Draft::default();
-    if let (Ahead::Open(_), Some(client), Some(domain)) = (&ahead, resolved.client, domain) {
-        draft = Draft::over(worker.buffer());
-        draft.write(&Sighting {
-            at_ns: 0,
-            at_ms: 0,
-            what: What::PageView,
-            client,
-            user_agent: facts.user_agent.unwrap_or_default(),
-            https: visible.https,
-            host: visible.host.unwrap_or_default(),
-            target: head.target,
-            referrer: facts.referer,
-            domain,
-        });
-    }
-
+    let (ahead, draft) = unharmed(worker, || look(worker, &live, &head, &resolved, &visible))
+        .unwrap_or((Ahead::Settled(page::failed()), Draft::default()));
     let connection = Connection::read(head.fields);
     let mut request = worker.buffer();
     let asker = Asker {
@@ -111,6 +91,38 @@ pub(super) fn plan(worker: &Worker, peer: Peer, bytes: &[u8], now: Instant) -> R
         client: resolved.client,
         from: resolved.from,
     }))
+}
+
+/// What the request alone says of being a page, and what its event would need.
+fn look(
+    worker: &Worker,
+    live: &Live,
+    head: &RequestHead<'_, '_>,
+    resolved: &client::Resolved,
+    visible: &client::Visible<'_>,
+) -> (Ahead, Draft) {
+    #[cfg(test)]
+    assert!(!head.target.starts_with(FAULT_AHEAD), "a fault in the statistics");
+    let facts = exchange::Request::read(head.method, head.target, head.fields);
+    let domain = live.sites.find(visible.host);
+    let ahead = page::ahead(&live.page, &facts, domain.is_some(), resolved.client.is_some());
+    let (Ahead::Open(_), Some(client), Some(domain)) = (&ahead, resolved.client, domain) else {
+        return (ahead, Draft::default());
+    };
+    let mut draft = Draft::over(worker.buffer());
+    draft.write(&Sighting {
+        at_ns: 0,
+        at_ms: 0,
+        what: What::PageView,
+        client,
+        user_agent: facts.user_agent.unwrap_or_default(),
+        https: visible.https,
+        host: visible.host.unwrap_or_default(),
+        target: head.target,
+        referrer: facts.referer,
+        domain,
+    });
+    (ahead, draft)
 }
 
 /// Who asks, as far as that is known.
@@ -276,36 +288,52 @@ fn line(out: &mut Vec<u8>, parts: &[&[u8]]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Does what only the statistics need: a panic in it is not the request's.
-fn unharmed<T>(work: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(work)).ok()
+/// Does what only the statistics need: a panic in it is counted, and is not the request's.
+fn unharmed<T>(worker: &Worker, work: impl FnOnce() -> T) -> Option<T> {
+    let done = catch_unwind(AssertUnwindSafe(work));
+    if done.is_err() {
+        worker.metrics.faults.inc();
+    }
+    done.ok()
 }
+
+/// Paths over which the statistics panic, so that a test sees what becomes of the request.
+#[cfg(test)]
+pub(super) const FAULT_AHEAD: &str = "/a-fault-ahead";
+#[cfg(test)]
+pub(super) const FAULT_AT_THE_END: &str = "/a-fault-at-the-end";
 
 impl Plan {
     /// The response's head has reached the client: what the request was, and its event if it has one.
     pub(super) fn settle(&mut self, worker: &Worker, response: &exchange::Response<'_>) {
-        let mut verdict = match &self.ahead {
+        let verdict = unharmed(worker, || self.tell(worker, response)).unwrap_or(page::failed());
+        unharmed(worker, || self.record(worker, verdict, response.status));
+    }
+
+    /// The verdict, its event offered.
+    fn tell(&mut self, worker: &Worker, response: &exchange::Response<'_>) -> Verdict {
+        #[cfg(test)]
+        assert!(
+            memchr::memmem::find(&self.request, FAULT_AT_THE_END.as_bytes()).is_none_or(|at| at >= 10),
+            "a fault in the statistics"
+        );
+        let verdict = match &self.ahead {
             Ahead::Settled(verdict) => *verdict,
-            Ahead::Open(candidate) => {
-                unharmed(|| page::verdict(&worker.live.borrow().page, candidate, response))
-                    .unwrap_or(page::failed())
-            }
+            Ahead::Open(candidate) => page::verdict(&worker.live.borrow().page, candidate, response),
         };
-        if let Some(what) = verdict.event {
-            let now = Instant::now().into_std();
-            let time = worker.clock.millis_at(now);
-            if self.is_repeated(worker, time) {
-                verdict = page::repeated();
-            } else {
-                let order = worker.clock.nanos_at(now);
-                self.take_down(worker, what);
-                worker
-                    .outbox
-                    .borrow_mut()
-                    .offer_draft(Source::Page, &mut self.draft, order, time);
-            }
+        let Some(what) = verdict.event else { return verdict };
+        let now = Instant::now().into_std();
+        let time = worker.clock.millis_at(now);
+        if self.is_repeated(worker, time) {
+            return page::repeated();
         }
-        self.record(worker, verdict, response.status);
+        let order = worker.clock.nanos_at(now);
+        self.take_down(worker, what);
+        worker
+            .outbox
+            .borrow_mut()
+            .offer(Source::Page, &mut self.draft, order, time);
+        verdict
     }
 
     /// Drafts the event anew where it is other than a page view, which it was drafted as.
@@ -347,7 +375,7 @@ impl Plan {
             Ahead::Settled(verdict) => *verdict,
             Ahead::Open(_) => page::aborted(),
         };
-        self.record(worker, verdict, 0);
+        unharmed(worker, || self.record(worker, verdict, 0));
     }
 
     fn record(&self, worker: &Worker, verdict: Verdict, status: u16) {
@@ -367,23 +395,5 @@ impl Plan {
             .observe(self.started.elapsed().as_secs_f64());
         worker.give_back(self.request);
         worker.give_back(self.draft.into_buffer());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fault_of_the_statistics_leaves_the_request_alone() {
-        assert_eq!(unharmed(|| 7), Some(7));
-        let ahead = unharmed(|| -> Ahead { panic!("a rule that fails") });
-        let Ahead::Settled(verdict) = ahead.unwrap_or(Ahead::Settled(page::failed())) else {
-            panic!("it is settled");
-        };
-        assert_eq!(
-            (verdict.decision, verdict.event),
-            (page::Decision::Excluded, None)
-        );
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::{
     App, Bound, Listen, Live, Settings, Upstream, listener,
     metrics::Metrics,
+    service::{FAULT_AHEAD, FAULT_AT_THE_END},
     worker::{self, Control, Parts},
 };
 use crate::{
@@ -51,13 +52,27 @@ fn a_counted_page_costs_no_allocation() {
     assert_cost(page, 0, "counted");
 }
 
+/// P1: event code panics. Each request is answered all the same, over the one connection, and a counter tells.
+#[test]
+fn a_fault_of_the_statistics_leaves_the_request_alone() {
+    for fault in [FAULT_AHEAD, FAULT_AT_THE_END] {
+        let page = format!(
+            "GET {fault} HTTP/1.1\r\nHost: example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) \
+             Gecko/20100101 Firefox/140.0\r\nAccept: text/html\r\nSec-Fetch-Dest: document\r\n\
+             Sec-Fetch-Mode: navigate\r\n\r\n"
+        );
+        let (_, decisions, faults) = serve(page.leak(), 50);
+        assert_eq!((decisions, faults), (vec![("excluded", 50)], 50), "{fault}");
+    }
+}
+
 /// Holds the cost of a request, each with this decision, to so many allocations: what a worker that serves more of them
 /// allocates beyond one that is warm.
 #[track_caller]
 fn assert_cost(request: &'static str, each: u64, decision: &str) {
     // The first request of a process builds tables that all workers share.
     let [_, warm, all] = [1, WARM, WARM + COUNTED].map(|requests| {
-        let (allocations, decisions) = serve(request, requests);
+        let (allocations, decisions, _) = serve(request, requests);
         assert_eq!(decisions, [(decision, requests)]);
         allocations
     });
@@ -70,9 +85,9 @@ fn assert_cost(request: &'static str, each: u64, decision: &str) {
     );
 }
 
-/// A worker's life in this thread: it serves one client's requests over one connection. Its allocations, and what it
-/// decided.
-fn serve(request: &'static str, requests: u64) -> (u64, Vec<(&'static str, u64)>) {
+/// A worker's life in this thread: it serves one client's requests over one connection. Its allocations, what it decided,
+/// and how often its statistics failed.
+fn serve(request: &'static str, requests: u64) -> (u64, Vec<(&'static str, u64)>, u64) {
     let registry = prometheus::Registry::new();
     let metrics = Metrics::register(&registry).unwrap();
     let (delivery, mut outboxes) = deliver(&registry);
@@ -111,7 +126,11 @@ fn serve(request: &'static str, requests: u64) -> (u64, Vec<(&'static str, u64)>
         .unwrap();
     let now = Instant::now();
     runtime.block_on(delivery.stop(now, now + Duration::from_secs(2)));
-    (counted.count_total, metrics.decisions().collect())
+    (
+        counted.count_total,
+        metrics.decisions().collect(),
+        metrics.faults.get(),
+    )
 }
 
 /// Sends each request when the response before it is there.

@@ -4,8 +4,8 @@
 //!
 //! One owner, on one thread, appends records, reads them back, says of each when it has ended, and learns at the next
 //! start which have not. The queue knows nothing of what the records mean. Calls block for as long as the system call
-//! takes; only `fdatasync` runs on a thread of the queue's own, and a close waits a second for it at the most. The queue logs nothing: what an operator has to know
-//! is in [`Queue::alarm`] and [`Recovered::notes`].
+//! takes; only `fdatasync` runs on a thread of the queue's own, and a close waits a second for it at the most. The queue
+//! logs nothing: what an operator has to know is in [`Queue::alarm`] and [`Recovered::notes`].
 //!
 //! - Opening never fails, and nothing that a file or a disk does is a panic. Where the disk can't be used, records
 //!   are kept in memory, with an alarm, and the disk is tried again every second.

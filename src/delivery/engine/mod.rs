@@ -19,7 +19,6 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
     account::End,
-    alarm::Alarm,
     backoff::Backoff,
     breaker::Breaker,
     compose::Batch,
@@ -32,6 +31,7 @@ use super::{
     sender::{Done, Job, Letterbox, Senders},
     settings::Settings,
     status::Shared,
+    timer::Timer,
 };
 use tries::Tries;
 
@@ -105,9 +105,9 @@ pub(super) struct Engine {
     /// Whether a pass left work that nothing will wake it for.
     hurry: bool,
     timing: upkeep::Timing,
-    alarm: Alarm,
+    timer: Timer,
     /// For the moment that an end waits for others.
-    moment: Alarm,
+    moment: Timer,
     state: &'static str,
     quiet: Kinds,
     /// Whether the log's last word on the breaker is that it tripped.
@@ -161,8 +161,8 @@ impl Engine {
             ends: false,
             hurry: false,
             timing: upkeep::Timing::new(Instant::now()),
-            alarm: Alarm::new(),
-            moment: Alarm::new(),
+            timer: Timer::new(),
+            moment: Timer::new(),
             state: "",
             quiet: Kinds::default(),
             said_tripped: false,

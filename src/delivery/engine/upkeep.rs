@@ -52,6 +52,9 @@ impl Engine {
     /// Takes what earlier processes left, or an engine before this one. `anew`: those events are not in the account.
     pub(super) fn recover(&mut self, anew: bool) {
         let now = self.shared.clock.millis();
+        if !anew {
+            self.look_back();
+        }
         let mut by_source = [0; Source::ALL.len()];
         let mut too_many = Vec::new();
         let lanes = &mut self.lanes;
@@ -81,6 +84,13 @@ impl Engine {
             self.queue.finish(position);
         }
         report(&recovered);
+    }
+
+    /// Takes up what was told by the engine that panicked, so that nothing of it stands for ever or is told again.
+    fn look_back(&mut self) {
+        self.shared.set_alarm(self.queue.alarm());
+        self.timing.alarm = self.queue.alarm().map(str::to_owned);
+        self.timing.overflow = self.shared.account.balance().finished[End::Overflow as usize];
     }
 
     fn adopt(&mut self, by_source: [u64; Source::ALL.len()]) {

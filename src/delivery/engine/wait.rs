@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::{sync::mpsc::UnboundedReceiver, task::yield_now};
 
 use super::{Command, Engine};
 
@@ -15,6 +15,10 @@ const GATHER: Duration = Duration::from_millis(1);
 impl Engine {
     /// Waits until there is something to do, or a command.
     pub(super) async fn wait(&mut self, commands: &mut UnboundedReceiver<Command>) -> Option<Command> {
+        if self.hurry {
+            // The senders' turn, between two of many passes.
+            yield_now().await;
+        }
         let until = self.next_time();
         tokio::select! {
             biased;
@@ -24,7 +28,7 @@ impl Engine {
             }
             () = self.kept.intake.signalled() => {}
             () = self.letterbox.holds(1) => {}
-            () = self.alarm.at(until) => {}
+            () = self.timer.at(until) => {}
         }
         self.gather().await;
         None
@@ -88,7 +92,7 @@ impl Engine {
             if !busy || now >= deadline {
                 break;
             }
-            let next = if send {
+            let next = if send || self.hurry {
                 self.next_time().min(deadline)
             } else {
                 deadline
@@ -96,7 +100,7 @@ impl Engine {
             tokio::select! {
                 biased;
                 () = self.letterbox.holds(1) => self.gather().await,
-                () = self.alarm.at(next) => {}
+                () = self.timer.at(next) => {}
             }
         }
         self.queue.flush();

@@ -120,6 +120,21 @@ fn a_panic_of_the_thread_starts_it_afresh_and_loses_nothing_that_was_stored() {
 }
 
 #[test]
+fn an_alarm_does_not_outlive_what_it_tells_of_by_a_panic() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("queue");
+    std::fs::write(&path, "no directory").unwrap();
+    let mut rig = Rig::with_queue(settings(nobody()), on_disk(&path));
+    rig.wait_for("the alarm", |rig| rig.delivery.status().queue.alarm.is_some());
+    std::fs::remove_file(&path).unwrap();
+    rig.delivery.commands.send(Command::Panic).unwrap();
+    rig.wait_for("the alarm's end", |rig| {
+        rig.delivery.status().queue.alarm.is_none()
+    });
+    assert_eq!(rig.stop(), Stopped { pending: 0 });
+}
+
+#[test]
 fn what_a_panic_loses_is_counted() {
     let mut rig = Rig::new(settings(nobody()));
     for visitor in 0..20 {

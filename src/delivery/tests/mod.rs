@@ -77,7 +77,7 @@ impl Rig {
     fn offer(&mut self, visitor: u8, path: &str) {
         let clock = self.delivery.clock();
         let worker = usize::from(visitor) % self.outboxes.len();
-        self.outboxes[worker].offer(Source::Page, &sighting(&clock, visitor, path));
+        self.outboxes[worker].offer_sighting(Source::Page, &sighting(&clock, visitor, path));
     }
 
     fn balance(&self) -> Balance {
@@ -143,7 +143,7 @@ fn address(visitor: u8) -> IpAddr {
 
 fn sighting<'a>(clock: &Clock, visitor: u8, path: &'a str) -> Sighting<'a> {
     Sighting {
-        at_ns: clock.nanos(),
+        at_ns: clock.nanos_at(Instant::now()),
         at_ms: clock.millis(),
         what: What::PageView,
         client: address(visitor),

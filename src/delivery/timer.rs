@@ -14,7 +14,7 @@ use tokio::time::{Sleep, sleep_until};
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Alarm {
+pub(super) struct Timer {
     sleep: Pin<Box<Sleep>>,
 }
 
@@ -22,10 +22,10 @@ pub(super) struct Alarm {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TimedOut;
 
-impl Alarm {
+impl Timer {
     /// To be made on the runtime that it is used on.
     pub(super) fn new() -> Self {
-        Alarm {
+        Timer {
             sleep: Box::pin(sleep_until(Instant::now().into())),
         }
     }
@@ -72,27 +72,27 @@ mod tests {
 
     #[tokio::test]
     async fn a_limit_that_moves_is_met_and_never_early() {
-        let mut alarm = Alarm::new();
+        let mut timer = Timer::new();
         for wait in [SHORT * 2, SHORT, SHORT * 3] {
             let begun = Instant::now();
-            alarm.at(begun + wait).await;
+            timer.at(begun + wait).await;
             assert!(begun.elapsed() >= wait, "{wait:?}");
         }
     }
 
     #[tokio::test]
     async fn a_limit_nearer_than_the_one_before_it_is_met() {
-        let mut alarm = Alarm::new();
+        let mut timer = Timer::new();
         let begun = Instant::now();
-        assert_eq!(alarm.within(begun + LONG, async { 7 }).await, Ok(7));
+        assert_eq!(timer.within(begun + LONG, async { 7 }).await, Ok(7));
         assert_eq!(
-            alarm
+            timer
                 .within(begun + LONG, async { tokio::task::yield_now().await })
                 .await,
             Ok(()),
             "the timer is armed for later now"
         );
-        assert_eq!(alarm.within(begun + SHORT, pending::<()>()).await, Err(TimedOut));
+        assert_eq!(timer.within(begun + SHORT, pending::<()>()).await, Err(TimedOut));
         let took = begun.elapsed();
         assert!(took >= SHORT && took < LONG / 2, "{took:?}");
     }
