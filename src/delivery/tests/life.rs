@@ -124,7 +124,7 @@ fn an_alarm_does_not_outlive_what_it_tells_of_by_a_panic() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("queue");
     std::fs::write(&path, "no directory").unwrap();
-    let mut rig = Rig::with_queue(settings(nobody()), on_disk(&path));
+    let rig = Rig::with_queue(settings(nobody()), on_disk(&path));
     rig.wait_for("the alarm", |rig| rig.delivery.status().queue.alarm.is_some());
     std::fs::remove_file(&path).unwrap();
     rig.delivery.commands.send(Command::Panic).unwrap();
