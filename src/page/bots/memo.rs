@@ -9,6 +9,8 @@ const LONGEST: usize = 512;
 #[derive(Debug)]
 pub(super) struct Memo {
     slots: Vec<Slot>,
+    /// The place that was last looked into: a page's requests come in a row.
+    last: usize,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -21,6 +23,7 @@ impl Default for Memo {
     fn default() -> Self {
         Memo {
             slots: vec![Slot::default(); SLOTS],
+            last: 0,
         }
     }
 }
@@ -35,7 +38,11 @@ impl Memo {
         if agent.len() > LONGEST {
             return read(agent);
         }
-        let slot = &mut self.slots[crc32c::crc32c(agent) as usize % SLOTS];
+        if self.slots[self.last].agent == agent {
+            return self.slots[self.last].name;
+        }
+        self.last = crc32c::crc32c(agent) as usize % SLOTS;
+        let slot = &mut self.slots[self.last];
         if slot.agent != agent {
             slot.name = read(agent);
             slot.agent.clear();
