@@ -41,13 +41,18 @@ impl Server {
     /// Serves until the end is asked for.
     pub(super) async fn run(mut self, first: net::TcpListener) {
         let mut listener = Some(watched(first));
+        let mut held = None;
         loop {
             let mode = *self.mode.borrow_and_update();
             let mut connections = tokio::task::JoinSet::new();
-            if mode == Mode::Dead || mode == Mode::Ended {
+            if mode == Mode::Dead {
+                // Closed before the port is bound anew.
+                drop(listener.take());
+                held = held.or_else(|| Some(hold(self.address)));
+            } else if mode == Mode::Ended {
                 listener = None;
-            } else if listener.is_none() {
-                listener = Some(watched(bind(self.address)));
+            } else if let Some(socket) = held.take() {
+                listener = Some(watched(listen(socket)));
             }
             // Nobody waits for the first mode.
             let _ = self.tell.send(mode);
@@ -204,14 +209,27 @@ fn watched(listener: net::TcpListener) -> TcpListener {
     TcpListener::from_std(listener).expect("a listener in the runtime")
 }
 
-/// Binds with `SO_REUSEADDR`, so that the port can be had back while old connections linger.
 pub(super) fn bind(address: SocketAddr) -> net::TcpListener {
+    listen(hold(address))
+}
+
+/// Binds and does not listen: whoever connects is refused, and nobody else gets the port in the meantime, who would take
+/// the events for itself.
+fn hold(address: SocketAddr) -> Socket {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    // With SO_REUSEADDR the port can be had back while old connections linger; without it, it can't be had too.
     socket.set_reuse_address(true).expect("set SO_REUSEADDR");
     socket.set_nonblocking(true).expect("set nonblocking");
     socket
         .bind(&address.into())
         .unwrap_or_else(|e| panic!("bind {address}: {e}"));
+    socket.set_reuse_address(false).expect("unset SO_REUSEADDR");
+    socket
+}
+
+fn listen(socket: Socket) -> net::TcpListener {
+    // A listener's port can be bound again after a death.
+    socket.set_reuse_address(true).expect("set SO_REUSEADDR");
     socket.listen(1024).expect("listen");
     socket.into()
 }
