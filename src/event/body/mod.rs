@@ -158,8 +158,12 @@ fn close(out: &mut Vec<u8>, start: usize) {
     out.push(b'"');
 }
 
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "without branches, several bytes are looked at in one step"
+)]
 fn is_escaped(byte: u8) -> bool {
-    byte < b' ' || byte == b'"' || byte == b'\\' || byte == 0x7f
+    (byte < b' ') | (byte == b'"') | (byte == b'\\') | (byte == 0x7f)
 }
 
 #[cfg(test)]
