@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::support::{
     DEADLINE,
     client::{FETCH, NAVIGATION, Request},
+    full,
     load::Steady,
     origin::{self, Origin},
     process::{Builder, Sidecar},
@@ -179,8 +180,9 @@ fn throughput_is_concurrency_by_the_time_of_an_answer() {
     let (first, last) = (&events[100], &events[300]);
     let rate = 200.0 / (last.at - first.at).as_secs_f64();
     println!("throughput: {rate:.0} events/s of {} possible", 8.0 / 0.05);
-    // A tenth below what is possible is the aim (printed); tests beside this one may take the CPU.
-    assert!(rate > 8.0 / 0.05 * 0.7, "{rate:.0} events/s");
+    // Within a tenth; tests beside this one may take the CPU.
+    let least = if full() { 0.9 } else { 0.7 };
+    assert!(rate > 8.0 / 0.05 * least, "{rate:.0} events/s");
 }
 
 /// Q15: the breaker, and backoff.
