@@ -181,8 +181,8 @@ fn throughput_is_concurrency_by_the_time_of_an_answer() {
     let rate = 200.0 / (last.at - first.at).as_secs_f64();
     println!("throughput: {rate:.0} events/s of {} possible", 8.0 / 0.05);
     // Within a tenth; tests beside this one may take the CPU.
-    let least = if full() { 0.9 } else { 0.7 };
-    assert!(rate > 8.0 / 0.05 * least, "{rate:.0} events/s");
+    let share = if full() { 0.9 } else { 0.7 };
+    assert!(rate > 8.0 / 0.05 * share, "{rate:.0} events/s");
 }
 
 /// Q15: the breaker, and backoff.

@@ -1,7 +1,6 @@
 //! The event in Plausible's form, as the queue keeps it and delivery sends it.
 
 use std::borrow::Cow;
-use std::hash::Hasher as _;
 use std::io::Write as _;
 use std::net::IpAddr;
 
@@ -42,18 +41,18 @@ impl<'a> Event<'a> {
     pub fn record(rules: &Rules, seen: &Sighting<'_>, out: &mut Vec<u8>) -> u64 {
         let client = seen.client.to_canonical();
         out.push(FORM);
-        put_address(out, client);
-        put(out, seen.user_agent);
+        let start = out.len();
+        put_visitor(out, client, seen.user_agent);
+        let key = key(&out[start..]);
         put_with(out, |out| write(rules, seen, out));
-        visitor(client, seen.user_agent)
+        key
     }
 
     /// Appends the binary form.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.reserve(32 + self.user_agent.len() + self.body.len());
         out.push(FORM);
-        put_address(out, self.client);
-        put(out, &self.user_agent);
+        put_visitor(out, self.client, &self.user_agent);
         put(out, &self.body);
     }
 
@@ -75,20 +74,22 @@ impl<'a> Event<'a> {
 
     /// The visitor's key: the same address and user agent have the same one in every process, for queues on disk hold it.
     pub fn visitor(&self) -> u64 {
-        visitor(self.client, &self.user_agent)
+        let mut visitor = Vec::new();
+        put_visitor(&mut visitor, self.client, &self.user_agent);
+        key(&visitor)
     }
 }
 
-fn visitor(client: IpAddr, user_agent: &[u8]) -> u64 {
+/// Appends what the visitor is known by.
+fn put_visitor(out: &mut Vec<u8>, client: IpAddr, user_agent: &[u8]) {
+    put_address(out, client);
+    put(out, user_agent);
+}
+
+/// The key of what [`put_visitor`] wrote.
+fn key(visitor: &[u8]) -> u64 {
     // SipHash, though its key is known to all: nobody finds a second user agent for the visitor that he wants to hold up.
-    let mut hasher = SipHasher13::new_with_keys(0, 0);
-    match client {
-        IpAddr::V4(v4) => hasher.write(&v4.octets()),
-        IpAddr::V6(v6) => hasher.write(&v6.octets()),
-    }
-    hasher.write(&[u8::from(client.is_ipv6())]);
-    hasher.write(user_agent);
-    hasher.finish()
+    SipHasher13::new_with_keys(0, 0).hash(visitor)
 }
 
 /// Appends the body.
