@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use super::{accepted_after, page, queue_of, stage};
+use super::{ACCEPTED, page, queue_of, stage};
 use crate::support::{
     client::Client,
     eventually, full,
@@ -166,7 +166,7 @@ fn what_is_told_is_true_at_every_moment() {
             metrics.finished("overflow") + metrics.finished("expired") + metrics.finished("corrupt"),
             0
         );
-        thread::sleep(accepted_after());
+        thread::sleep(ACCEPTED);
         if round % 2 == 0 {
             sidecar.kill();
         } else {

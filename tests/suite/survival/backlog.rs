@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{accepted_after, stage, visitor};
+use super::{ACCEPTED, stage, visitor};
 use crate::support::{
     DEADLINE,
     client::{Client, NAVIGATION, Request},
@@ -143,7 +143,7 @@ fn a_lowered_limit_drops_the_oldest_and_the_rest_is_sent() {
         assert_eq!(client.ask(&request).status(), 200);
     }
     sidecar.await_metrics("a thousand are pending", |m| m.pending() == 1000);
-    thread::sleep(accepted_after());
+    thread::sleep(ACCEPTED);
     // A kill, so that the file is not even sealed.
     sidecar.kill();
     let lowered = sidecar.builder().set("queue.max_bytes", "1MiB");
@@ -179,7 +179,7 @@ fn what_is_too_old_at_a_start_expires() {
     stage.plausible.die();
     let mut sidecar = stage.builder.set("plausible.max_age", "2s").start();
     super::visit(&sidecar, 0..5);
-    thread::sleep(accepted_after());
+    thread::sleep(ACCEPTED);
     sidecar.kill();
     thread::sleep(Duration::from_secs(2));
     stage.plausible.come_back();

@@ -13,7 +13,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Stage, accepted_after, files_in, queue_of, recorded, stage, visit};
+use super::{ACCEPTED, Stage, files_in, queue_of, recorded, stage, visit};
 use crate::support::{
     full,
     load::Steady,
@@ -221,7 +221,7 @@ fn lost_after(left: &Left, damage: impl FnOnce(&Path)) -> (BTreeSet<usize>, Metr
     let times = recorded(&plausible);
     assert!(times.values().all(|n| *n == 1), "some came twice: {times:?}");
     // Its ends are written.
-    thread::sleep(accepted_after());
+    thread::sleep(ACCEPTED);
     sidecar.kill();
     let sidecar = sidecar.again();
     assert_eq!(sidecar.drained().offered(), 0, "counted again");

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{CONCURRENCY, accepted_after, number, page, recorded, stage, visit};
+use super::{ACCEPTED, CONCURRENCY, number, page, recorded, stage, visit};
 use crate::support::{client::Client, faults::Faults, full, receiver::Receiver, skip};
 
 /// Q1, one kill at rest: all of it is there, and nothing comes twice.
@@ -17,7 +17,7 @@ fn accepted_events_survive_a_kill() {
     stage.plausible.die();
     let mut sidecar = stage.builder.start();
     visit(&sidecar, 0..50);
-    thread::sleep(accepted_after());
+    thread::sleep(ACCEPTED);
     sidecar.kill();
     stage.plausible.come_back();
     let sidecar = sidecar.again();
@@ -51,7 +51,7 @@ fn kills_at_any_point_lose_nothing_and_repeat_no_more_than_was_in_flight() {
         loaded += killed - begun;
         // One more may have been under way.
         next += asked.len() + 1;
-        let safe = asked.iter().filter(|(_, at)| *at + accepted_after() < killed);
+        let safe = asked.iter().filter(|(_, at)| *at + ACCEPTED < killed);
         accepted.extend(safe.map(|(n, _)| *n));
         // What is still on its way to the receiver is this process's.
         thread::sleep(Duration::from_millis(20));
@@ -114,7 +114,7 @@ fn killed_at_any_call_to_the_file_system_it_loses_nothing() {
         let alive = asked.iter().rev().nth(1).map(|(_, at)| *at);
         let accepted = asked
             .iter()
-            .filter(|(_, at)| alive.is_some_and(|alive| *at + accepted_after() < alive));
+            .filter(|(_, at)| alive.is_some_and(|alive| *at + ACCEPTED < alive));
         let sidecar = sidecar.again();
         let metrics = sidecar.drained();
         assert_eq!(metrics.finished("corrupt"), 0, "killed at call {at}");

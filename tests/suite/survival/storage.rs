@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Stage, accepted_after, await_alarm, files_in, queue_of, recorded, stage, visit};
+use super::{ACCEPTED, Stage, await_alarm, files_in, queue_of, recorded, stage, visit};
 use crate::support::{
     disk::Small,
     faults::{CALLS, ERRORS, Faults},
@@ -53,7 +53,7 @@ fn is_durable_again(mut sidecar: Sidecar, plausible: &Receiver, what: &str) {
     );
     plausible.die();
     visit(&sidecar, 20..30);
-    thread::sleep(accepted_after());
+    thread::sleep(ACCEPTED);
     sidecar.kill();
     plausible.come_back();
     let sidecar = sidecar.again();
@@ -321,7 +321,7 @@ fn any_call_may_fail_at_a_start() {
         stage.plausible.die();
         let mut sidecar = faults.before(stage.builder).start();
         visit(&sidecar, 0..20);
-        thread::sleep(accepted_after());
+        thread::sleep(ACCEPTED);
         sidecar.kill();
         faults.fail(call, ERRORS[0]);
         let mut sidecar = sidecar.again();
@@ -341,7 +341,7 @@ fn any_call_may_fail_at_a_start() {
         });
         steady.finish();
         // Its ends are written.
-        thread::sleep(accepted_after());
+        thread::sleep(ACCEPTED);
         sidecar.kill();
         // What could not be read then is there for this one.
         let sidecar = sidecar.again();
@@ -364,7 +364,7 @@ fn a_stuck_disk_holds_up_neither_the_app_nor_a_stop() {
         let mut sidecar = faults.before(stage.builder).start();
         visit(&sidecar, 0..10);
         sidecar.await_metrics("ten pending", |m| m.pending() == 10);
-        thread::sleep(accepted_after());
+        thread::sleep(ACCEPTED);
         faults.hang(call);
         let steady = Steady::through(sidecar.address);
         visit(&sidecar, 10..20);
