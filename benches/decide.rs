@@ -127,10 +127,10 @@ fn sighting() -> Sighting<'static> {
         client: [203, 0, 113, 7].into(),
         user_agent: CHROME.as_bytes(),
         https: true,
-        host: "www.example.com",
-        target: "/blog/a-page?utm_source=news&token=1",
+        host: b"www.example.com",
+        target: b"/blog/a-page?utm_source=news&token=1",
         referrer: Some(b"https://example.com/before?x=1"),
-        domain: "example.com",
+        domain: b"example.com",
     }
 }
 

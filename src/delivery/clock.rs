@@ -34,6 +34,12 @@ impl Clock {
         instant.saturating_duration_since(self.start).as_nanos() as u64
     }
 
+    /// What [`Clock::nanos_at`] and [`Clock::millis_at`] say.
+    pub fn both_at(&self, instant: Instant) -> (u64, u64) {
+        let since = instant.saturating_duration_since(self.start);
+        (since.as_nanos() as u64, (self.epoch + since).as_millis() as u64)
+    }
+
     /// The instant at which [`Clock::millis`] reaches `millis`; never before the clock's start.
     pub fn instant(&self, millis: u64) -> Instant {
         self.start + Duration::from_millis(millis).saturating_sub(self.epoch)
@@ -52,6 +58,7 @@ mod tests {
         assert!(clock.instant(millis) <= later);
         assert!(clock.instant(millis + 1) > later);
         assert_eq!(clock.nanos_at(later), 1_500_000_000);
+        assert_eq!(clock.both_at(later), (1_500_000_000, millis));
         assert_eq!(
             clock.instant(0),
             clock.start,

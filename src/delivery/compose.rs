@@ -103,10 +103,10 @@ mod tests {
             client: Ipv4Addr::new(203, 0, 113, 7).into(),
             user_agent: b"tester",
             https: true,
-            host: "example.com",
-            target,
+            host: b"example.com",
+            target: target.as_bytes(),
             referrer: None,
-            domain: "example.com",
+            domain: b"example.com",
         }
         .encode(&mut bytes);
         bytes

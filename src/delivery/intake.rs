@@ -212,10 +212,10 @@ mod tests {
             client: Ipv4Addr::new(203, 0, 113, 7).into(),
             user_agent: b"tester",
             https: true,
-            host: "example.com",
-            target,
+            host: b"example.com",
+            target: target.as_bytes(),
             referrer: None,
-            domain: "example.com",
+            domain: b"example.com",
         }
     }
 
@@ -232,7 +232,8 @@ mod tests {
         let now = intake.clock.instant(0) + at;
         intake.due = Some(now);
         intake.round(now, &mut |_, bytes| {
-            given.push(Sighting::decode(bytes).unwrap().target.to_owned());
+            let seen = Sighting::decode(bytes).unwrap();
+            given.push(String::from_utf8(seen.target.to_vec()).unwrap());
         });
         given
     }

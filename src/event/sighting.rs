@@ -1,10 +1,10 @@
 //! What a worker thread saw: borrowed values, written into its ring without an allocation.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::page::What;
 
-use super::wire::{Reader, put, put_address};
+use super::wire::Reader;
 
 /// What an event is made of, as it was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,15 +21,15 @@ pub struct Sighting<'a> {
     pub user_agent: &'a [u8],
     /// The visitor used https.
     pub https: bool,
-    /// The host the visitor used, with its port; empty where it is unknown.
-    pub host: &'a str,
+    /// The host the visitor used, with its port, raw; empty where it is unknown.
+    pub host: &'a [u8],
     /// Path and query as the visitor's client sent them.
-    pub target: &'a str,
+    pub target: &'a [u8],
     /// `Referer`, raw.
     pub referrer: Option<&'a [u8]>,
     /// The Plausible domains, joined by commas; for a bot those that [`page::Rules::domain`](crate::page::Rules::domain)
     /// gives.
-    pub domain: &'a str,
+    pub domain: &'a [u8],
 }
 
 const PAGE_VIEW: u8 = 0;
@@ -39,6 +39,12 @@ const BOT: u8 = 3;
 
 const HTTPS: u8 = 1;
 const REFERRER: u8 = 2;
+const IPV6: u8 = 4;
+
+/// The texts of variable length: user agent, referrer, the bot's name, host, target, domain.
+const TEXTS: usize = 6;
+/// What stands before them: both times, what was seen, the flags, the address, and the length of each text.
+const HEAD: usize = 8 + 8 + 1 + 1 + 16 + 4 * TEXTS;
 
 impl<'a> Sighting<'a> {
     /// Appends the binary form.
@@ -49,20 +55,37 @@ impl<'a> Sighting<'a> {
             What::Download => (DOWNLOAD, ""),
             What::Bot(name) => (BOT, name),
         };
-        let flags = if self.https { HTTPS } else { 0 } | if self.referrer.is_some() { REFERRER } else { 0 };
-        out.extend_from_slice(&self.at_ns.to_le_bytes());
-        out.extend_from_slice(&self.at_ms.to_le_bytes());
-        out.extend_from_slice(&[what, flags]);
-        put_address(out, self.client);
-        put(out, self.user_agent);
-        put(out, self.referrer.unwrap_or_default());
-        // The texts stand together, so that they are checked to be texts in one go.
-        let texts = [bot, self.host, self.target, self.domain];
-        for text in texts {
-            out.extend_from_slice(&(text.len() as u32).to_le_bytes());
+        let (family, address) = match self.client {
+            IpAddr::V4(v4) => {
+                let [a, b, c, d] = v4.octets();
+                (0, [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+            }
+            IpAddr::V6(v6) => (IPV6, v6.octets()),
+        };
+        let flags =
+            if self.https { HTTPS } else { 0 } | if self.referrer.is_some() { REFERRER } else { 0 } | family;
+        let texts = [
+            self.user_agent,
+            self.referrer.unwrap_or_default(),
+            bot.as_bytes(),
+            self.host,
+            self.target,
+            self.domain,
+        ];
+        let mut head = [0; HEAD];
+        let (fixed, lengths) = head.split_at_mut(HEAD - 4 * TEXTS);
+        fixed[..8].copy_from_slice(&self.at_ns.to_le_bytes());
+        fixed[8..16].copy_from_slice(&self.at_ms.to_le_bytes());
+        fixed[16] = what;
+        fixed[17] = flags;
+        fixed[18..].copy_from_slice(&address);
+        for (length, text) in lengths.chunks_exact_mut(4).zip(texts) {
+            length.copy_from_slice(&(text.len() as u32).to_le_bytes());
         }
+        out.reserve(HEAD + texts.iter().map(|text| text.len()).sum::<usize>());
+        out.extend_from_slice(&head);
         for text in texts {
-            out.extend_from_slice(text.as_bytes());
+            out.extend_from_slice(text);
         }
     }
 
@@ -78,33 +101,29 @@ impl<'a> Sighting<'a> {
 
     /// Reads what [`encode`](Self::encode) wrote, and nothing else: `None` for any other bytes.
     pub fn decode(bytes: &'a [u8]) -> Option<Self> {
-        let mut from = Reader(bytes);
-        let order = from.number()?;
-        let time = from.number()?;
-        let [what, flags] = from.array()?;
-        let client = from.address()?;
-        let user_agent = from.bytes()?;
-        let referrer = from.bytes()?;
-        let mut lengths = [0; 4];
-        for length in &mut lengths {
-            *length = u32::from_le_bytes(from.array()?) as usize;
-        }
-        let mut texts = std::str::from_utf8(from.rest()).ok()?;
-        let [bot, host, target, domain] = lengths.map(|length| {
-            let (text, rest) = texts.split_at_checked(length)?;
-            texts = rest;
-            Some(text)
-        });
-        let what = match (what, bot?) {
-            (PAGE_VIEW, "") => What::PageView,
-            (NOT_FOUND, "") => What::NotFound,
-            (DOWNLOAD, "") => What::Download,
-            (BOT, name) => What::Bot(name),
+        let mut head = Reader(bytes.get(..HEAD)?);
+        let mut texts = Reader(&bytes[HEAD..]);
+        let (order, time) = (head.number()?, head.number()?);
+        let [what, flags] = head.array()?;
+        let address: [u8; 16] = head.array()?;
+        let mut text = || texts.take(u32::from_le_bytes(head.array()?) as usize);
+        let (user_agent, referrer, bot) = (text()?, text()?, text()?);
+        let (host, target, domain) = (text()?, text()?, text()?);
+        let what = match (what, bot) {
+            (PAGE_VIEW, b"") => What::PageView,
+            (NOT_FOUND, b"") => What::NotFound,
+            (DOWNLOAD, b"") => What::Download,
+            (BOT, name) => What::Bot(std::str::from_utf8(name).ok()?),
             _ => return None,
         };
-        let (host, target, domain) = (host?, target?, domain?);
-        let plain = flags & !(HTTPS | REFERRER) == 0 && texts.is_empty();
-        (plain && (flags & REFERRER != 0 || referrer.is_empty())).then_some(Sighting {
+        let client: IpAddr = match (flags & IPV6, address) {
+            (0, [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]) => Ipv4Addr::new(a, b, c, d).into(),
+            (0, _) => return None,
+            (_, octets) => Ipv6Addr::from(octets).into(),
+        };
+        let has_referrer = flags & REFERRER != 0;
+        let plain = flags & !(HTTPS | REFERRER | IPV6) == 0 && texts.0.is_empty();
+        (plain && (has_referrer || referrer.is_empty())).then_some(Sighting {
             at_ns: order,
             at_ms: time,
             what,
@@ -113,7 +132,7 @@ impl<'a> Sighting<'a> {
             https: flags & HTTPS != 0,
             host,
             target,
-            referrer: (flags & REFERRER != 0).then_some(referrer),
+            referrer: has_referrer.then_some(referrer),
             domain,
         })
     }

@@ -59,10 +59,6 @@ impl<'a> Reader<'a> {
         self.take(len as usize)
     }
 
-    pub(super) fn rest(&mut self) -> &'a [u8] {
-        std::mem::take(&mut self.0)
-    }
-
     pub(super) fn address(&mut self) -> Option<IpAddr> {
         match self.byte()? {
             4 => self.array().map(|o: [u8; 4]| Ipv4Addr::from(o).into()),

@@ -36,8 +36,8 @@ impl Pairs {
         &self,
         visitor: IpAddr,
         agent: &[u8],
-        host: &str,
-        target: &str,
+        host: &[u8],
+        target: &[u8],
         worker: Worker,
         now: u64,
     ) -> bool {
@@ -78,20 +78,20 @@ mod tests {
     fn a_preload_and_the_workers_own_fetch_are_one_page_in_either_order() {
         for (one, two) in [(Worker::Preload, Worker::Fetch), (Worker::Fetch, Worker::Preload)] {
             let pairs = Pairs::new();
-            let ask = |target, worker, now| {
-                pairs.first([203, 0, 113, 7].into(), b"UA", "a.test", target, worker, now)
+            let ask = |target: &[u8], worker, now| {
+                pairs.first([203, 0, 113, 7].into(), b"UA", b"a.test", target, worker, now)
             };
-            assert!(ask("/", one, 1_000));
-            assert!(!ask("/", two, 1_200), "the second of the pair");
-            assert!(ask("/", two, 1_300), "the mark is used up");
-            assert!(ask("/b", two, 1_400), "another page");
+            assert!(ask(b"/", one, 1_000));
+            assert!(!ask(b"/", two, 1_200), "the second of the pair");
+            assert!(ask(b"/", two, 1_300), "the mark is used up");
+            assert!(ask(b"/b", two, 1_400), "another page");
         }
     }
 
     #[test]
     fn the_same_kind_again_or_the_other_much_later_is_another_view() {
         let pairs = Pairs::new();
-        let ask = |worker, now| pairs.first([203, 0, 113, 7].into(), b"UA", "a.test", "/", worker, now);
+        let ask = |worker, now| pairs.first([203, 0, 113, 7].into(), b"UA", b"a.test", b"/", worker, now);
         assert!(ask(Worker::Fetch, 1_000));
         assert!(ask(Worker::Fetch, 1_500));
         assert!(ask(Worker::Preload, 1_500 + Pairs::WINDOW_MS));

@@ -52,9 +52,9 @@ impl Default for Rules {
 
 impl Rules {
     /// The Plausible domain of an event: the site's, or the bots' own.
-    pub fn domain<'a>(&'a self, what: What<'_>, site: &'a str) -> &'a str {
+    pub fn domain<'a>(&'a self, what: What<'_>, site: &'a [u8]) -> &'a [u8] {
         match (what, &self.bots) {
-            (What::Bot(_), Bots::Domain(domain)) => domain,
+            (What::Bot(_), Bots::Domain(domain)) => domain.as_bytes(),
             _ => site,
         }
     }

@@ -117,10 +117,10 @@ fn look(
         client,
         user_agent: facts.user_agent.unwrap_or_default(),
         https: visible.https,
-        host: visible.host.unwrap_or_default(),
-        target: head.target,
+        host: visible.host.unwrap_or_default().as_bytes(),
+        target: head.target.as_bytes(),
         referrer: facts.referer,
-        domain,
+        domain: domain.as_bytes(),
     });
     (ahead, draft)
 }
@@ -322,12 +322,10 @@ impl Plan {
             Ahead::Open(candidate) => page::verdict(&worker.live.borrow().page, candidate, response),
         };
         let Some(what) = verdict.event else { return verdict };
-        let now = Instant::now().into_std();
-        let time = worker.clock.millis_at(now);
+        let (order, time) = worker.clock.both_at(Instant::now().into_std());
         if self.is_repeated(worker, time) {
             return page::repeated();
         }
-        let order = worker.clock.nanos_at(now);
         self.take_down(worker, what);
         worker
             .outbox

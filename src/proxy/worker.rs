@@ -34,8 +34,8 @@ use crate::{
 /// Bytes read from a socket at once. A response's piece that a slow client does not take is kept, so this bounds what
 /// one connection can hold.
 const SCRATCH: usize = 64 * 1024;
-/// Spare buffers kept, and the largest that is worth keeping, in bytes.
-const SPARE_BUFFERS: usize = 64;
+/// Spare buffers kept, which are two for each of 128 requests under way, and the largest that is worth keeping, in bytes.
+const SPARE_BUFFERS: usize = 256;
 const SPARE_BYTES: usize = 16 * 1024;
 
 /// What a worker is told from outside.

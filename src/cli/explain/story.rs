@@ -81,10 +81,10 @@ impl Story {
                 client,
                 user_agent: facts.user_agent.unwrap_or_default(),
                 https: visible.https,
-                host: visible.host.unwrap_or_default(),
-                target: head.target,
+                host: visible.host.unwrap_or_default().as_bytes(),
+                target: head.target.as_bytes(),
                 referrer: facts.referer,
-                domain: rules.page.domain(what, domain),
+                domain: rules.page.domain(what, domain.as_bytes()),
             };
             events.push(sent(rules, &Event::build(&rules.event, &sighting))?);
         }

@@ -149,9 +149,9 @@ fn sighting<'a>(clock: &Clock, visitor: u8, path: &'a str) -> Sighting<'a> {
         client: address(visitor),
         user_agent: b"Mozilla/5.0 (tester)",
         https: true,
-        host: "example.com",
-        target: path,
+        host: b"example.com",
+        target: path.as_bytes(),
         referrer: None,
-        domain: "example.com",
+        domain: b"example.com",
     }
 }

@@ -12,10 +12,10 @@ fn seen() -> Sighting<'static> {
         client: [203, 0, 113, 7].into(),
         user_agent: b"Mozilla/5.0 (X11)",
         https: true,
-        host: "example.com",
-        target: "/a?ref=x&token=1",
+        host: b"example.com",
+        target: b"/a?ref=x&token=1",
         referrer: Some(b"https://news.example/b?c"),
-        domain: "example.com,all.example",
+        domain: b"example.com,all.example",
     }
 }
 
@@ -74,7 +74,7 @@ fn each_kind_has_plausibles_name_and_props() {
 #[test]
 fn a_host_nobody_sent_is_the_first_domain() {
     assert_eq!(
-        body(&Sighting { host: "", ..seen() })["url"],
+        body(&Sighting { host: b"", ..seen() })["url"],
         "https://example.com/a?ref=x"
     );
 }
@@ -82,14 +82,36 @@ fn a_host_nobody_sent_is_the_first_domain() {
 #[test]
 fn a_body_holds_no_raw_control_character() {
     let odd = Sighting {
-        target: "/\u{1}\"\\\u{7f}\u{1f}é",
-        referrer: Some(b"https://a.test/\r\n\0"),
+        target: "/\u{1}\"\\\u{7f}\u{1f}é".as_bytes(),
+        referrer: Some(b"https://a.test/\r\n\0\xff"),
         ..seen()
     };
     let event = Event::build(&Rules::default(), &odd);
     assert!(event.body.iter().all(|b| *b >= b' ' && *b != 0x7f));
     assert_eq!(body(&odd)["url"], "https://example.com/\u{1}\"\\\u{7f}\u{1f}é");
-    assert_eq!(body(&odd)["referrer"], "https://a.test/\r\n\0");
+    assert_eq!(body(&odd)["referrer"], "https://a.test/\r\n\0\u{fffd}");
+}
+
+#[test]
+fn what_is_escaped_is_found_wherever_it_stands() {
+    for length in 1..50 {
+        for at in 0..length {
+            for odd in ['"', '\\', '\u{1f}', '\u{7f}', 'é'] {
+                let mut name = vec!['x'; length];
+                name[at] = odd;
+                let name: String = name.into_iter().collect();
+                let bot = Sighting {
+                    what: What::Bot(&name),
+                    ..seen()
+                };
+                assert_eq!(
+                    body(&bot)["props"],
+                    json!({ "bot": name }),
+                    "{odd:?} at {at} of {length}"
+                );
+            }
+        }
+    }
 }
 
 #[test]
@@ -99,9 +121,9 @@ fn a_visitor_is_address_and_user_agent() {
     assert_eq!(
         key(seen()),
         key(Sighting {
-            target: "/other",
+            target: b"/other",
             at_ms: 9,
-            domain: "b",
+            domain: b"b",
             ..seen()
         })
     );
@@ -174,8 +196,8 @@ proptest! {
         all: bool,
     ) {
         let seen = Sighting {
-            at_ns: 0, at_ms: 0, what, client, user_agent: &agent, https, host: &host, target: &target,
-            referrer: referrer.as_deref(), domain: "example.com",
+            at_ns: 0, at_ms: 0, what, client, user_agent: &agent, https, host: host.as_bytes(), target: target.as_bytes(),
+            referrer: referrer.as_deref(), domain: b"example.com",
         };
         let query = if all { Query::All } else { Query::default() };
         let rules = Rules { query, ..Rules::default() };
