@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gatecount::queue::{At, Position, Queue, Record, Settings};
+use gatecount::queue::{At, Batch, Position, Queue, Settings};
 
 const BATCH: usize = 32;
 const BYTES: usize = 300;
@@ -47,10 +47,10 @@ fn bare_write(path: &Path, events: usize) {
 fn append_and_finish(dir: &Path, events: usize) {
     let mut queue = open(dir);
     queue.recover(0, &mut |_| {});
-    let mut positions = Vec::new();
+    let (mut records, mut positions) = (Batch::default(), Vec::new());
     measure("append, finish, flush", events, || {
         for batch in 0..events / BATCH {
-            append(&mut queue, batch, &mut positions);
+            append(&mut queue, &mut records, batch, &mut positions);
             for position in positions.drain(..) {
                 queue.finish(position);
             }
@@ -60,7 +60,7 @@ fn append_and_finish(dir: &Path, events: usize) {
     let mut bytes = Vec::new();
     measure("append, read, finish, flush", events, || {
         for batch in 0..events / BATCH {
-            append(&mut queue, batch, &mut positions);
+            append(&mut queue, &mut records, batch, &mut positions);
             for position in positions.drain(..) {
                 queue
                     .read(position, &mut bytes)
@@ -84,9 +84,9 @@ fn append_and_finish(dir: &Path, events: usize) {
 fn recover(dir: &Path, events: usize) {
     let mut queue = open(dir);
     queue.recover(0, &mut |_| {});
-    let mut positions = Vec::new();
+    let (mut records, mut positions) = (Batch::default(), Vec::new());
     for batch in 0..events / BATCH {
-        append(&mut queue, batch, &mut positions);
+        append(&mut queue, &mut records, batch, &mut positions);
         positions.clear();
     }
     queue.close();
@@ -133,18 +133,17 @@ fn open(dir: &Path) -> Queue {
     queue
 }
 
-fn append(queue: &mut Queue, batch: usize, positions: &mut Vec<Position>) {
+fn append(queue: &mut Queue, records: &mut Batch, batch: usize, positions: &mut Vec<Position>) {
     let bytes = [7; BYTES];
     let key = |index: usize| (batch * BATCH + index) as u64;
-    let records: [Record<'_>; BATCH] = std::array::from_fn(|index| Record {
-        key: key(index),
-        at: 0,
-        tag: 0,
-        bytes: &bytes,
-    });
-    queue.append(&records, batch as u64 / 100, &mut |_, position| {
-        positions.extend(position);
-    });
+    let now = batch as u64 / 100;
+    for index in 0..BATCH {
+        records.add(0, |out| {
+            out.extend_from_slice(&bytes);
+            Some((key(index), 0))
+        });
+    }
+    queue.append(records, now, &mut |stored| positions.extend(stored.position));
     if batch.is_multiple_of(100) {
         queue.tick(batch as u64 / 100);
     }

@@ -1,90 +1,38 @@
 //! From sightings to records of the queue.
 
-use std::{
-    ops::Range,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::account::Source;
 use crate::{
     event::{Event, Rules, Sighting},
-    queue::Record,
+    queue::Batch,
 };
-
-/// Encoded events on their way into the queue, in one buffer that is used again.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    bytes: Vec<u8>,
-    parts: Vec<Part>,
-}
-
-#[derive(Debug)]
-struct Part {
-    key: u64,
-    at: u64,
-    tag: u8,
-    bytes: Range<usize>,
-}
-
-/// What is kept of the buffers between batches, in bytes and in events.
-const KEPT: (usize, usize) = (256 * 1_024, 1_024);
 
 /// An event could not be made of a sighting: it is no sighting, or the making panicked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Failed;
 
-impl Batch {
-    /// Makes the event of an encoded sighting. A panic costs this event, and nothing else.
-    pub(super) fn add(&mut self, rules: &Rules, source: Source, sighting: &[u8]) -> Result<(), Failed> {
-        self.add_with(source, sighting, |sighting, out| {
-            Event::record(rules, sighting, out)
-        })
-    }
+/// Makes the event of an encoded sighting. A panic costs this event, and nothing else.
+pub(super) fn add(batch: &mut Batch, rules: &Rules, source: Source, sighting: &[u8]) -> Result<(), Failed> {
+    add_with(batch, source, sighting, |sighting, out| {
+        Event::record(rules, sighting, out)
+    })
+}
 
-    fn add_with<'s>(
-        &mut self,
-        source: Source,
-        sighting: &'s [u8],
-        record: impl FnOnce(&Sighting<'s>, &mut Vec<u8>) -> u64,
-    ) -> Result<(), Failed> {
-        let start = self.bytes.len();
+fn add_with<'s>(
+    batch: &mut Batch,
+    source: Source,
+    sighting: &'s [u8],
+    record: impl FnOnce(&Sighting<'s>, &mut Vec<u8>) -> u64,
+) -> Result<(), Failed> {
+    let made = batch.add(source.tag(), |out| {
         let made = catch_unwind(AssertUnwindSafe(|| {
             let sighting = Sighting::decode(sighting)?;
-            Some((record(&sighting, &mut self.bytes), sighting.at_ms))
+            Some((record(&sighting, out), sighting.at_ms))
         }));
-        let Ok(Some((key, at))) = made else {
-            self.bytes.truncate(start);
-            return Err(Failed);
-        };
-        self.parts.push(Part {
-            key,
-            at,
-            tag: source.tag(),
-            bytes: start..self.bytes.len(),
-        });
-        Ok(())
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.parts.is_empty()
-    }
-
-    pub(super) fn records(&self) -> Vec<Record<'_>> {
-        let record = |part: &Part| Record {
-            key: part.key,
-            at: part.at,
-            tag: part.tag,
-            bytes: &self.bytes[part.bytes.clone()],
-        };
-        self.parts.iter().map(record).collect()
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.bytes.clear();
-        self.bytes.shrink_to(KEPT.0);
-        self.parts.clear();
-        self.parts.shrink_to(KEPT.1);
-    }
+        made.ok().flatten()
+    });
+    if made { Ok(()) } else { Err(Failed) }
 }
 
 #[cfg(test)]
@@ -116,15 +64,15 @@ mod tests {
     fn a_panic_costs_its_event_alone() {
         let rules = Rules::default();
         let mut batch = Batch::default();
-        assert_eq!(batch.add(&rules, Source::Page, &encoded("/a")), Ok(()));
-        let panicked = batch.add_with(Source::Page, &encoded("/b"), |_, out| {
+        assert_eq!(add(&mut batch, &rules, Source::Page, &encoded("/a")), Ok(()));
+        let panicked = add_with(&mut batch, Source::Page, &encoded("/b"), |_, out| {
             out.push(1);
             panic!("a fault in the making")
         });
         assert_eq!(panicked, Err(Failed));
-        assert_eq!(batch.add(&rules, Source::Page, b"no sighting"), Err(Failed));
-        assert_eq!(batch.add(&rules, Source::Tracker, &encoded("/c")), Ok(()));
-        let records = batch.records();
+        assert_eq!(add(&mut batch, &rules, Source::Page, b"no sighting"), Err(Failed));
+        assert_eq!(add(&mut batch, &rules, Source::Tracker, &encoded("/c")), Ok(()));
+        let records: Vec<_> = batch.records().collect();
         let events: Vec<Event<'_>> = records
             .iter()
             .map(|record| Event::decode(record.bytes).unwrap())

@@ -20,28 +20,28 @@ pub(super) struct Recent {
 struct Chunk {
     segment: u32,
     offset: u32,
+    /// What was written there starts after so many bytes.
+    skip: usize,
     bytes: Vec<u8>,
 }
 
 impl Recent {
-    /// An empty buffer to build the next chunk in.
-    pub(super) fn buffer(&mut self) -> Vec<u8> {
-        let mut buffer = std::mem::take(&mut self.spare);
-        buffer.clear();
-        buffer
+    /// A buffer to build the next chunk in, which may be about as long as the last one.
+    pub(super) fn buffer(&mut self, last: usize) -> Vec<u8> {
+        let spare = std::mem::take(&mut self.spare);
+        if spare.capacity() == 0 {
+            return Vec::with_capacity(last);
+        }
+        spare
     }
 
-    /// Gives an unused buffer back.
-    pub(super) fn give_back(&mut self, buffer: Vec<u8>) {
-        self.spare = buffer;
-    }
-
-    /// Remembers what was written there. Places grow from call to call.
-    pub(super) fn push(&mut self, segment: u32, offset: u32, bytes: Vec<u8>) {
+    /// Remembers what was written there: the bytes but for the first `skip`. Places grow from call to call.
+    pub(super) fn push(&mut self, segment: u32, offset: u32, bytes: Vec<u8>, skip: usize) {
         self.bytes += bytes.capacity();
         self.chunks.push_back(Chunk {
             segment,
             offset,
+            skip,
             bytes,
         });
         while self.bytes > RECENT
@@ -63,7 +63,7 @@ impl Recent {
             .filter(|chunk| chunk.segment == segment)?;
         chunk
             .bytes
-            .get((offset - chunk.offset) as usize..)
+            .get(chunk.skip + (offset - chunk.offset) as usize..)
             .filter(|bytes| !bytes.is_empty())
     }
 }

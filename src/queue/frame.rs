@@ -76,13 +76,14 @@ pub(super) enum Header {
     Damaged,
 }
 
-pub(super) fn write_header(out: &mut Vec<u8>, seed: u32, created: Millis) {
-    let start = out.len();
-    out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&VERSION.to_le_bytes());
-    out.extend_from_slice(&created.to_le_bytes());
-    let check = crc32c::crc32c_append(seed, &out[start..]);
-    out.extend_from_slice(&check.to_le_bytes());
+pub(super) fn header(seed: u32, created: Millis) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    header[..8].copy_from_slice(&MAGIC);
+    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    header[12..20].copy_from_slice(&created.to_le_bytes());
+    let check = crc32c::crc32c_append(seed, &header[..20]);
+    header[20..].copy_from_slice(&check.to_le_bytes());
+    header
 }
 
 pub(super) fn read_header(bytes: &[u8], seed: u32) -> Header {
@@ -148,28 +149,37 @@ pub(super) fn write(
     let start = out.len();
     out.extend_from_slice(&[0; HEAD]);
     body(out);
-    let length = out.len() - start - HEAD;
-    debug_assert!(length <= MAX_BODY, "callers keep bodies within the limit");
-    let body_check = crc32c::crc32c_append(seed, &out[start + HEAD..]);
-    out[start + 4..start + 8].copy_from_slice(&body_check.to_le_bytes());
-    out[start + 8..start + 12].copy_from_slice(&((kind as u32) << 24 | length as u32).to_le_bytes());
-    out[start + 12..start + 16].copy_from_slice(&sequence.to_le_bytes());
-    let head_check = crc32c::crc32c_append(seed, &out[start + 4..start + HEAD]);
-    out[start..start + 4].copy_from_slice(&head_check.to_le_bytes());
+    seal(&mut out[start..], seed, kind, sequence);
 }
 
-pub(super) fn write_record(out: &mut Vec<u8>, seed: u32, sequence: u32, record: &Record<'_>) {
-    write(out, seed, Kind::Record, sequence, |out| {
-        out.extend_from_slice(&record.at.to_le_bytes());
-        out.extend_from_slice(&record.key.to_le_bytes());
-        out.push(record.tag);
-        out.extend_from_slice(record.bytes);
-    });
+/// Writes the head of a frame whose body is there.
+fn seal(frame: &mut [u8], seed: u32, kind: Kind, sequence: u32) {
+    let (head, body) = frame.split_at_mut(HEAD);
+    debug_assert!(body.len() <= MAX_BODY, "callers keep bodies within the limit");
+    let body_check = crc32c::crc32c_append(seed, body);
+    head[4..8].copy_from_slice(&body_check.to_le_bytes());
+    head[8..12].copy_from_slice(&((kind as u32) << 24 | body.len() as u32).to_le_bytes());
+    head[12..].copy_from_slice(&sequence.to_le_bytes());
+    let head_check = crc32c::crc32c_append(seed, &head[4..]);
+    head[..4].copy_from_slice(&head_check.to_le_bytes());
 }
 
-/// How much the record takes up as a frame.
-pub(super) fn record_size(record: &Record<'_>) -> usize {
-    RECORD + record.bytes.len()
+/// Appends a record's frame with room for all that [`set_key`] and [`seal_record`] write. The record's bytes follow.
+pub(super) fn open_record(out: &mut Vec<u8>, tag: u8) {
+    let mut room = [0; RECORD];
+    room[RECORD - 1] = tag;
+    out.extend_from_slice(&room);
+}
+
+/// Says in a record's frame whose it is, and of when.
+pub(super) fn set_key(frame: &mut [u8], key: u64, at: Millis) {
+    frame[HEAD..HEAD + 8].copy_from_slice(&at.to_le_bytes());
+    frame[HEAD + 8..HEAD + 16].copy_from_slice(&key.to_le_bytes());
+}
+
+/// Makes a record's frame one of a segment. May be done again for another one.
+pub(super) fn seal_record(frame: &mut [u8], seed: u32, sequence: u32) {
+    seal(frame, seed, Kind::Record, sequence);
 }
 
 /// The head at the start of `bytes`, if there is one whose check holds.
@@ -236,6 +246,14 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 mod tests {
     use super::*;
 
+    fn record(bytes: &[u8]) -> Vec<u8> {
+        let mut frame = Vec::new();
+        open_record(&mut frame, 5);
+        frame.extend_from_slice(bytes);
+        set_key(&mut frame, 3, 4);
+        frame
+    }
+
     #[test]
     fn a_name_reads_back_and_nothing_else_passes_for_one() {
         let name = Name {
@@ -263,15 +281,11 @@ mod tests {
             Name { number: 1, salt: 7 }.seed(),
             Name { number: 1, salt: 8 }.seed(),
         );
-        let record = Record {
-            key: 3,
-            at: 4,
-            tag: 5,
-            bytes: b"six",
-        };
-        let mut bytes = Vec::new();
-        write_record(&mut bytes, one, 0, &record);
-        assert_eq!(bytes.len(), record_size(&record));
+        let mut bytes = record(b"six");
+        for seed in [other, one] {
+            seal_record(&mut bytes, seed, 0);
+        }
+        assert_eq!(bytes.len(), RECORD + 3);
         let read = read_whole_record(&bytes, one).unwrap();
         assert_eq!((read.key, read.at, read.tag, read.bytes), (3, 4, 5, &b"six"[..]));
         assert!(read_whole_record(&bytes, other).is_none());
@@ -280,18 +294,8 @@ mod tests {
     #[test]
     fn every_flipped_bit_of_a_frame_is_noticed() {
         let seed = Name { number: 1, salt: 7 }.seed();
-        let mut bytes = Vec::new();
-        write_record(
-            &mut bytes,
-            seed,
-            9,
-            &Record {
-                key: 3,
-                at: 4,
-                tag: 5,
-                bytes: b"some bytes",
-            },
-        );
+        let mut bytes = record(b"some bytes");
+        seal_record(&mut bytes, seed, 9);
         for bit in 0..bytes.len() * 8 {
             bytes[bit / 8] ^= 1 << (bit % 8);
             assert!(read_whole_record(&bytes, seed).is_none(), "bit {bit}");
@@ -302,9 +306,7 @@ mod tests {
     #[test]
     fn a_header_tells_another_version_from_damage() {
         let seed = Name { number: 1, salt: 7 }.seed();
-        let mut bytes = Vec::new();
-        write_header(&mut bytes, seed, 1234);
-        assert_eq!(bytes.len(), HEADER);
+        let mut bytes = header(seed, 1234);
         assert_eq!(read_header(&bytes, seed), Header::Ours(1234));
         bytes[8] = 2;
         assert_eq!(read_header(&bytes, seed), Header::Damaged);

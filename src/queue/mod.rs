@@ -46,7 +46,8 @@
 //! until it has its size (an eighth of `max_bytes`, 64 KiB to 8 MiB; a 128th where that is more) or its age (a 64th of
 //! `max_age`, 100 ms to 15 min); a batch that does not fit is split. No segment of an earlier process is appended to.
 //!
-//! **Read.** From what was appended last, 2 MiB of it; else from blocks read ahead. The checks are made each time.
+//! **Read.** From what was appended last, 2 MiB of it, batches that were split excepted; else from blocks read ahead. The
+//! checks are made each time.
 //!
 //! **End.** [`finish`](Queue::finish) notes the end, [`flush`](Queue::flush) writes all that was noted as one frame
 //! into the record's own file. So an end can't outlive its record nor hit another one, and a segment with all that is
@@ -95,6 +96,7 @@
 
 use std::{fmt, io, path::PathBuf, time::Duration};
 
+mod batch;
 mod cache;
 mod directory;
 mod disk;
@@ -109,6 +111,7 @@ mod sync;
 mod tests;
 mod upkeep;
 
+pub use batch::{Batch, Stored};
 pub use store::Queue;
 
 /// Milliseconds since 1970. The owner's clock: it should not jump while the process runs.
@@ -162,13 +165,13 @@ impl fmt::Display for Position {
 /// What is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Comes back with the [`Pending`] record.
+    /// The owner's.
     pub key: u64,
-    /// Comes back with the [`Pending`] record; the queue itself goes by the time of the append.
+    /// The owner's; the queue itself goes by the time of the append.
     pub at: Millis,
-    /// Comes back with the [`Pending`] record.
+    /// The owner's.
     pub tag: u8,
-    /// Up to a MiB, less 17 bytes; less where `max_bytes` is under 8 MiB.
+    /// The owner's.
     pub bytes: &'a [u8],
 }
 

@@ -209,9 +209,7 @@ impl Segment {
 
     /// Writes the header alone.
     pub(super) fn begin(&mut self, directory: &mut Directory) -> Result<(), Failure> {
-        let mut header = Vec::new();
-        frame::write_header(&mut header, self.seed, self.created);
-        self.write(&header, Some(directory))
+        self.write(&frame::header(self.seed, self.created), Some(directory))
     }
 
     /// Becomes that file, which is empty. If writing fails it stays in memory as it was.

@@ -7,7 +7,8 @@ use std::{
 };
 
 use super::{
-    At, Gone, Millis, Position, ReadError, Record, Settings, Why,
+    At, Gone, Millis, Position, ReadError, Settings, Why,
+    batch::{Batch, Entry, Room, Stored},
     cache::{Ahead, Recent},
     directory::{self, Directory, Failure, Listed},
     disk::{Disk, Real},
@@ -47,8 +48,6 @@ pub struct Queue {
     pub(super) gone: VecDeque<Gone>,
     recent: Recent,
     pub(super) ahead: Ahead,
-    /// Where the records of a batch start; empty between calls.
-    offsets: Vec<u32>,
     /// A buffer for frames that are no records; empty between calls.
     pub(super) news: Vec<u8>,
 }
@@ -111,7 +110,6 @@ impl Queue {
             gone: VecDeque::new(),
             recent: Recent::default(),
             ahead: Ahead::default(),
-            offsets: Vec::new(),
             news: Vec::new(),
         };
         if let Some(home) = queue.home.clone()
@@ -144,96 +142,84 @@ impl Queue {
         Ok(())
     }
 
-    /// Stores records, in their order, with one write a segment. `each` is told of each, by its index, the position, or
-    /// `None` where it is larger than a segment may be.
+    /// Stores the records of a batch, in their order, with one write a segment, and empties it. `each` is told what became
+    /// of each.
     ///
     /// When this returns, the records survive the process, unless there is an [`alarm`](Self::alarm).
-    pub fn append(
-        &mut self,
-        records: &[Record<'_>],
-        now: Millis,
-        each: &mut dyn FnMut(usize, Option<Position>),
-    ) {
+    pub fn append(&mut self, batch: &mut Batch, now: Millis, each: &mut dyn FnMut(Stored)) {
         self.now = self.now.max(now);
         let mut next = 0;
-        while let Some(record) = records.get(next) {
-            if self.has_room_for_one(record) {
-                next += self.append_some(next, &records[next..], each);
+        while let Some(entry) = batch.entries().get(next) {
+            if self.has_room_for_one(entry) {
+                next += self.append_some(batch, next, each);
             } else {
-                each(next, None);
+                each(entry.stored(None));
                 next += 1;
             }
         }
+        batch.clear();
     }
 
-    fn has_room_for_one(&self, record: &Record<'_>) -> bool {
-        let size = frame::record_size(record);
+    fn has_room_for_one(&self, entry: &Entry) -> bool {
+        let size = entry.size();
         let segment = self.disk_limit.segment.min(self.memory_limit.segment);
         size - HEAD <= MAX_BODY && (HEADER + size + ENDED + HEAD) as u64 <= segment
     }
 
-    /// Stores as many as one segment has room for, one at the least; says how many.
-    fn append_some(
-        &mut self,
-        first: usize,
-        records: &[Record<'_>],
-        each: &mut dyn FnMut(usize, Option<Position>),
-    ) -> usize {
+    /// Stores as many as one segment has room for, from `first` on, one at the least; says how many.
+    fn append_some(&mut self, batch: &mut Batch, first: usize, each: &mut dyn FnMut(Stored)) -> usize {
         // Twice at the most: where the disk fails, the second time is memory's, which can't.
         loop {
-            self.open_segment(frame::record_size(&records[0]));
+            self.open_segment(batch.entries()[first].size());
             let last = self.segments.len() - 1;
             let segment = &self.segments[last];
-            let limit = if segment.in_memory() {
-                self.memory_limit
-            } else {
-                self.disk_limit
-            };
             let (number, start) = (segment.number(), segment.end);
-            let mut bytes = self.recent.buffer();
-            if start == 0 {
-                frame::write_header(&mut bytes, segment.seed, segment.created);
-            }
-            let before = segment.weight();
-            let mut weight = before + bytes.len() as u64;
-            self.offsets.clear();
-            for record in records {
-                weight += (frame::record_size(record) + ENDED) as u64;
-                if weight > limit.segment || !self.has_room_for_one(record) {
-                    break;
-                }
-                let sequence = segment.sequence + self.offsets.len() as u32;
-                self.offsets.push(start + bytes.len() as u32);
-                frame::write_record(&mut bytes, segment.seed, sequence, record);
-            }
-            let count = self.offsets.len();
-            let added = (bytes.len() + count * ENDED) as u64;
+            let header = if start == 0 { HEADER } else { 0 };
+            let count = self.count_fitting(&batch.entries()[first..], segment, header);
+            let room = Room {
+                sequence: segment.sequence,
+                created: (start == 0).then_some(segment.created),
+            };
+            let range = batch.seal(first, count, segment.seed, room);
+            let added = (range.len() + count * ENDED) as u64;
             let written = self.make_room(segment.in_memory(), added, number).and_then(|()| {
                 let last = self.segments.len() - 1;
-                self.segments[last].write(&bytes, self.directory.as_mut())
+                self.segments[last].write(batch.bytes(range.clone()), self.directory.as_mut())
             });
+            if let Err(failure) = written {
+                self.fail(&failure);
+                continue;
+            }
             let last = self.segments.len() - 1;
             let segment = &mut self.segments[last];
-            match written {
-                Ok(()) => {
-                    segment.sequence += count as u32;
-                    segment.pending += count as u32;
-                    if segment.in_memory() {
-                        self.recent.give_back(bytes);
-                    } else {
-                        self.recent.push(number, start, bytes);
-                    }
-                    for (index, &offset) in self.offsets.iter().enumerate() {
-                        each(first + index, Some(Position::new(number, offset)));
-                    }
-                    return count;
-                }
-                Err(failure) => {
-                    self.recent.give_back(bytes);
-                    self.fail(&failure);
-                }
+            segment.sequence += count as u32;
+            segment.pending += count as u32;
+            if !segment.in_memory() && count == batch.entries().len() {
+                let bytes = batch.swap(self.recent.buffer(range.end));
+                self.recent.push(number, start, bytes, range.start);
             }
+            let stored = &batch.entries()[first..first + count];
+            for entry in stored {
+                let offset = start + (header + entry.after(&stored[0])) as u32;
+                each(entry.stored(Some(Position::new(number, offset))));
+            }
+            return count;
         }
+    }
+
+    /// How many of these have room in a segment, behind a header of so many bytes.
+    fn count_fitting(&self, entries: &[Entry], segment: &Segment, header: usize) -> usize {
+        let limit = if segment.in_memory() {
+            self.memory_limit
+        } else {
+            self.disk_limit
+        };
+        let mut weight = segment.weight() + header as u64;
+        let fitting = entries.iter().take_while(|entry| {
+            weight += (entry.size() + ENDED) as u64;
+            weight <= limit.segment && self.has_room_for_one(entry)
+        });
+        fitting.count()
     }
 
     /// Sees to it that the last segment is open, in the right place, and has room for a record of that size.

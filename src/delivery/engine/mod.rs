@@ -21,7 +21,6 @@ use super::{
     account::End,
     backoff::Backoff,
     breaker::Breaker,
-    compose::Batch,
     endpoint::Endpoint,
     intake::Intake,
     lanes::{Lanes, Ticket},
@@ -37,7 +36,7 @@ use tries::Tries;
 
 use crate::{
     event::Rules,
-    queue::{Queue, ReadError},
+    queue::{Batch, Queue, ReadError},
 };
 
 /// Events that may end unsent in one pass, so that a long row of late ones does not hold up the rest.

@@ -6,6 +6,7 @@ use super::{ENDS_PER_PASS, Engine};
 use crate::{
     delivery::{
         account::{End, Source},
+        compose,
         lanes::Facts,
     },
     queue::{Recovered, Why},
@@ -119,7 +120,7 @@ impl Engine {
         let (intake, rules) = (&mut kept.intake, &kept.rules);
         let mut failed = 0;
         intake.round(instant, &mut |source, sighting| {
-            failed += u64::from(batch.add(rules, source, sighting).is_err());
+            failed += u64::from(compose::add(batch, rules, source, sighting).is_err());
         });
         self.store(failed, instant, now);
     }
@@ -130,7 +131,7 @@ impl Engine {
         let (intake, rules) = (&mut kept.intake, &kept.rules);
         let mut failed = 0;
         intake.last_round(&mut |source, sighting| {
-            failed += u64::from(batch.add(rules, source, sighting).is_err());
+            failed += u64::from(compose::add(batch, rules, source, sighting).is_err());
         });
         let instant = Instant::now();
         self.store(failed, instant, self.shared.clock.millis_at(instant));
@@ -148,26 +149,23 @@ impl Engine {
             return;
         }
         self.timing.busy_until = instant + AFTERMATH;
-        let records = self.batch.records();
         let lanes = &mut self.lanes;
         let mut no_room = 0;
         let mut too_many = Vec::new();
-        self.queue.append(&records, now, &mut |index, position| {
-            let Some(position) = position else {
+        self.queue.append(&mut self.batch, now, &mut |stored| {
+            let Some(position) = stored.position else {
                 no_room += 1;
                 return;
             };
             let facts = Facts {
                 position,
-                visitor: records[index].key,
-                at: records[index].at,
+                visitor: stored.key,
+                at: stored.at,
             };
             if !lanes.push(facts) {
                 too_many.push(position);
             }
         });
-        drop(records);
-        self.batch.clear();
         if no_room + too_many.len() > 0 {
             self.ended(End::Overflow, (no_room + too_many.len()) as u64);
         }

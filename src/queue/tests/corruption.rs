@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use super::{Owner, Recovered, bytes_of, double::Double, settings};
+use super::{Owner, Recovered, append, bytes_of, double::Double, frame_of, settings};
 use crate::queue::{
     Record,
     frame::{self, HEAD, HEADER, Kind, Name, RECORD},
@@ -207,8 +207,7 @@ fn a_zeroed_or_scrambled_page_loses_what_was_in_it() {
 fn foreign_files_are_left_alone() {
     let owner = left_by_another();
     let other_version = Name { number: 9, salt: 5 };
-    let mut header = Vec::new();
-    frame::write_header(&mut header, other_version.seed(), 77);
+    let mut header = frame::header(other_version.seed(), 77).to_vec();
     header[8] = 2;
     let check = crc32c::crc32c_append(other_version.seed(), &header[..HEADER - 4]);
     header[HEADER - 4..].copy_from_slice(&check.to_le_bytes());
@@ -245,19 +244,8 @@ fn garbage_under_a_segments_name_costs_nothing_but_itself() {
     let teasing: Vec<u8> = [5, 0, 0, b'R'].repeat(1 << 20);
     // Heads whose checks hold, by one who knew how, each with a long body that is damaged.
     let mut forged = Vec::new();
-    let mut long = Vec::new();
     let seed = Name { number: 12, salt: 5 }.seed();
-    frame::write_record(
-        &mut long,
-        seed,
-        0,
-        &Record {
-            key: 0,
-            at: 0,
-            tag: 0,
-            bytes: &vec![7; 1_000_000],
-        },
-    );
+    let long = frame_of(&vec![7; 1_000_000], seed, 0);
     (0..4 << 16).for_each(|_| forged.extend_from_slice(&long[..HEAD]));
     let mut after = opened_after(&owner, |disk| {
         disk.write(&name(10), Vec::new());
@@ -282,20 +270,10 @@ fn garbage_under_a_segments_name_costs_nothing_but_itself() {
 fn a_frame_that_a_visitor_put_into_a_record_is_not_taken_for_one() {
     let mut owner = Owner::new(settings());
     // With all but the salt, which nobody knows.
-    let mut inner = Vec::new();
-    frame::write_record(
-        &mut inner,
-        0,
-        1,
-        &Record {
-            key: 666,
-            at: 0,
-            tag: 0,
-            bytes: b"forged",
-        },
-    );
+    let inner = frame_of(b"forged", 0, 1);
     let now = owner.now;
-    owner.queue().append(
+    append(
+        owner.queue(),
         &[Record {
             key: 1,
             at: 0,

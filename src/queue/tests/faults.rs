@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    MAX_BYTES, Owner, Queue, Record, Settings,
+    MAX_BYTES, Owner, Queue, Record, Settings, append,
     double::{Double, Plan},
     settings,
 };
@@ -188,7 +188,7 @@ fn there_is_room_for_each_end_that_is_yet_to_come() {
     let mut positions = Vec::new();
     let now = owner.now;
     for _ in 0..400 {
-        owner.queue().append(&[record; 50], now, &mut |_, position| {
+        append(owner.queue(), &[record; 50], now, &mut |_, position| {
             positions.push(position.unwrap());
         });
     }
@@ -265,7 +265,7 @@ fn a_sync_that_never_returns_holds_up_no_close() {
         bytes: b"written",
     };
     disk.stick(true);
-    queue.append(&[record], 0, &mut |_, _| {});
+    append(&mut queue, &[record], 0, &mut |_, _| {});
     assert!(!queue.is_synced());
     let (closed, end) = mpsc::channel();
     thread::spawn(move || closed.send(queue.close()));

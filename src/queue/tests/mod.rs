@@ -35,6 +35,39 @@ fn bytes_of(key: u64) -> Vec<u8> {
     bytes
 }
 
+/// Appends records; `each` is told the index of each, and where it is.
+fn append(
+    queue: &mut Queue,
+    records: &[Record<'_>],
+    now: Millis,
+    each: &mut dyn FnMut(usize, Option<Position>),
+) {
+    let mut batch = Batch::default();
+    for record in records {
+        assert!(batch.add(record.tag, |out| {
+            out.extend_from_slice(record.bytes);
+            Some((record.key, record.at))
+        }));
+    }
+    let mut index = 0;
+    queue.append(&mut batch, now, &mut |stored| {
+        assert_eq!((stored.key, stored.at), (records[index].key, records[index].at));
+        each(index, stored.position);
+        index += 1;
+    });
+    assert!(batch.is_empty() && index == records.len());
+}
+
+/// A record's frame, as one who knows the segment's seed would write it.
+fn frame_of(bytes: &[u8], seed: u32, sequence: u32) -> Vec<u8> {
+    let mut out = Vec::new();
+    frame::write(&mut out, seed, frame::Kind::Record, sequence, |out| {
+        out.extend_from_slice(&[0; 17]);
+        out.extend_from_slice(bytes);
+    });
+    out
+}
+
 struct Owner {
     disk: Double,
     settings: Settings,
@@ -159,7 +192,7 @@ impl Owner {
             .collect();
         let mut told = Vec::new();
         let now = self.now;
-        self.queue().append(&records, now, &mut |index, position| {
+        append(self.queue(), &records, now, &mut |index, position| {
             told.push((index, position.unwrap()));
         });
         assert!(
@@ -364,7 +397,8 @@ fn a_record_larger_than_a_segment_is_refused_and_the_others_are_not() {
         bytes,
     };
     let mut told = Vec::new();
-    owner.queue().append(
+    append(
+        owner.queue(),
         &[record(&small), record(&large), record(&small)],
         1_000_000,
         &mut |index, at| {

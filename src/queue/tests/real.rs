@@ -32,7 +32,7 @@ fn append(queue: &mut Queue, keys: std::ops::Range<u64>) -> Vec<Position> {
         })
         .collect();
     let mut positions = Vec::new();
-    queue.append(&records, NOW, &mut |_, position| {
+    super::append(queue, &records, NOW, &mut |_, position| {
         positions.push(position.unwrap());
     });
     positions
