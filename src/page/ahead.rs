@@ -81,7 +81,8 @@ pub fn ahead(rules: &Rules, request: &Request<'_>, known_site: bool, has_client:
     if rules.count == Count::Never {
         return settled(Decision::Excluded, "Pages are not counted: count is \"never\".");
     }
-    if !rules.takes(request.path()) {
+    let path = request.path();
+    if !rules.takes(path) {
         return settled(Decision::Excluded, "The path is not included, or is excluded.");
     }
     if rules.respect_gpc && request.opt_out {
@@ -118,7 +119,7 @@ pub fn ahead(rules: &Rules, request: &Request<'_>, known_site: bool, has_client:
         bot,
         post: request.method == "POST",
         saved: kind == Kind::Saved,
-        file: file(rules, request.path()),
+        file: file(rules, path),
         worker: match kind {
             Kind::Preload => Some(Worker::Preload),
             Kind::WorkerFetch => Some(Worker::Fetch),

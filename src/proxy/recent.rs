@@ -72,7 +72,7 @@ impl Recent {
     /// Keeps one. `head` is the request's as it goes to the app: request line, then `Host`.
     pub(super) fn push(
         &mut self,
-        verdict: Verdict,
+        verdict: &Verdict,
         status: u16,
         client: Option<IpAddr>,
         from: &'static str,
@@ -94,7 +94,7 @@ impl Recent {
         self.records.push_back(Record {
             seq,
             at,
-            verdict,
+            verdict: *verdict,
             status,
             client,
             from,

@@ -306,8 +306,15 @@ pub(super) const FAULT_AT_THE_END: &str = "/a-fault-at-the-end";
 impl Plan {
     /// The response's head has reached the client: what the request was, and its event if it has one.
     pub(super) fn settle(&mut self, worker: &Worker, response: &exchange::Response<'_>) {
-        let verdict = unharmed(worker, || self.tell(worker, response)).unwrap_or(page::failed());
-        unharmed(worker, || self.record(worker, verdict, response.status));
+        let mut told = false;
+        unharmed(worker, || {
+            let verdict = self.tell(worker, response);
+            told = true;
+            self.record(worker, &verdict, response.status);
+        });
+        if !told {
+            unharmed(worker, || self.record(worker, &page::failed(), response.status));
+        }
     }
 
     /// The verdict, its event offered.
@@ -373,10 +380,10 @@ impl Plan {
             Ahead::Settled(verdict) => *verdict,
             Ahead::Open(_) => page::aborted(),
         };
-        unharmed(worker, || self.record(worker, verdict, 0));
+        unharmed(worker, || self.record(worker, &verdict, 0));
     }
 
-    fn record(&self, worker: &Worker, verdict: Verdict, status: u16) {
+    fn record(&self, worker: &Worker, verdict: &Verdict, status: u16) {
         worker.metrics.decision(verdict.decision);
         let client = self.client.filter(|_| verdict.event.is_some());
         worker
