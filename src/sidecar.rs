@@ -323,7 +323,7 @@ fn decision(record: &proxy::Record) -> Value {
     let (method, host, path) = record.request();
     json!({
         "seq": record.seq,
-        "at": humantime::format_rfc3339_millis(record.at).to_string(),
+        "at": humantime::format_rfc3339_millis(record.at()).to_string(),
         "decision": record.verdict.decision.label(),
         "why": record.verdict.why,
         "method": method,

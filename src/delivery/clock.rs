@@ -34,15 +34,34 @@ impl Clock {
         instant.saturating_duration_since(self.start).as_nanos() as u64
     }
 
-    /// What [`Clock::nanos_at`] and [`Clock::millis_at`] say.
-    pub fn both_at(&self, instant: Instant) -> (u64, u64) {
+    /// The moment of a given instant.
+    pub fn moment(&self, instant: Instant) -> Moment {
         let since = instant.saturating_duration_since(self.start);
-        (since.as_nanos() as u64, (self.epoch + since).as_millis() as u64)
+        Moment {
+            nanos: since.as_nanos() as u64,
+            micros: (self.epoch + since).as_micros() as u64,
+        }
     }
 
     /// The instant at which [`Clock::millis`] reaches `millis`; never before the clock's start.
     pub fn instant(&self, millis: u64) -> Instant {
         self.start + Duration::from_millis(millis).saturating_sub(self.epoch)
+    }
+}
+
+/// A moment in both of a [`Clock`]'s counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Nanoseconds since the clock's start.
+    pub nanos: u64,
+    /// Microseconds since 1970.
+    pub micros: u64,
+}
+
+impl Moment {
+    /// Milliseconds since 1970.
+    pub fn millis(self) -> u64 {
+        self.micros / 1_000
     }
 }
 
@@ -58,7 +77,8 @@ mod tests {
         assert!(clock.instant(millis) <= later);
         assert!(clock.instant(millis + 1) > later);
         assert_eq!(clock.nanos_at(later), 1_500_000_000);
-        assert_eq!(clock.both_at(later), (1_500_000_000, millis));
+        let moment = clock.moment(later);
+        assert_eq!((moment.nanos, moment.millis()), (1_500_000_000, millis));
         assert_eq!(
             clock.instant(0),
             clock.start,

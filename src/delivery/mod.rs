@@ -69,7 +69,7 @@ use request::Target;
 use status::Shared;
 
 pub use account::Source;
-pub use clock::Clock;
+pub use clock::{Clock, Moment};
 pub use outbox::{Draft, Outbox};
 pub use request::AddressError;
 pub use settings::{AddressHeader, Base, Settings};

@@ -63,12 +63,16 @@ impl Glob {
         if self.pieces == [Piece::MayEnd, Piece::Across] {
             return true;
         }
-        // Most patterns begin with the name of a directory, and most paths with another.
-        let Some(rest) = path.strip_prefix(&self.text[..self.literal]) else {
+        // Most patterns begin with the name of a directory, and most paths with another that differs in its first letters.
+        let literal = &self.text.as_bytes()[..self.literal];
+        let Some((start, rest)) = path.as_bytes().split_at_checked(literal.len()) else {
             return false;
         };
+        if std::iter::zip(start, literal).any(|(a, b)| a != b) {
+            return false;
+        }
         let mut states = self.enter(self.literal);
-        for byte in rest.bytes() {
+        for &byte in rest {
             let mut next = 0;
             let mut left = states & !self.accepting();
             while left != 0 {

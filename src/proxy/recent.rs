@@ -1,9 +1,13 @@
 //! The newest decisions, for operators who wonder why a request was or wasn't counted. Of a request that was not
 //! counted no address is kept; nothing of a query is kept of any.
 
-use std::{collections::VecDeque, net::IpAddr, time::SystemTime};
+use std::{
+    collections::VecDeque,
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
 
-use crate::page::Verdict;
+use crate::{delivery::Moment, page::Verdict};
 
 /// Decisions kept, per worker.
 const KEPT: usize = 128;
@@ -15,8 +19,8 @@ const HEAD: usize = 224;
 pub struct Record {
     /// Grows with time, over all workers.
     pub seq: u64,
-    /// When.
-    pub at: SystemTime,
+    /// When, in microseconds since 1970.
+    micros: u64,
     /// What and why.
     pub verdict: Verdict,
     /// The status that the client got; 0 where it left before.
@@ -30,6 +34,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// When.
+    pub fn at(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_micros(self.micros)
+    }
+
     /// Method, host and path (without query), as far as they were kept.
     pub fn request(&self) -> (String, String, String) {
         let head = String::from_utf8_lossy(&self.head[..usize::from(self.len)]);
@@ -72,6 +81,7 @@ impl Recent {
     /// Keeps one. `head` is the request's as it goes to the app: request line, then `Host`.
     pub(super) fn push(
         &mut self,
+        now: Moment,
         verdict: &Verdict,
         status: u16,
         client: Option<IpAddr>,
@@ -81,19 +91,15 @@ impl Recent {
         if self.records.len() == KEPT {
             self.records.pop_front();
         }
-        let at = SystemTime::now();
-        let micros = at
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(0, |d| d.as_micros() as u64);
-        // A number that JavaScript holds exactly for two centuries, and that grows though the clock may step back.
-        let seq = (micros & !63 | self.worker).max(self.last + 64);
+        // A number that JavaScript holds exactly for two centuries, and that grows from one decision to the next.
+        let seq = (now.micros & !63 | self.worker).max(self.last + 64);
         self.last = seq;
         let len = head.len().min(HEAD);
         let mut kept = [0; HEAD];
         kept[..len].copy_from_slice(&head[..len]);
         self.records.push_back(Record {
             seq,
-            at,
+            micros: now.micros,
             verdict: *verdict,
             status,
             client,

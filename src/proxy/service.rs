@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     client::{self, Peer},
-    delivery::{Draft, Source},
+    delivery::{Draft, Moment, Source},
     event::Sighting,
     exchange,
     headers::{self, Connection},
@@ -306,19 +306,22 @@ pub(super) const FAULT_AT_THE_END: &str = "/a-fault-at-the-end";
 impl Plan {
     /// The response's head has reached the client: what the request was, and its event if it has one.
     pub(super) fn settle(&mut self, worker: &Worker, response: &exchange::Response<'_>) {
+        let now = worker.clock.moment(Instant::now().into_std());
         let mut told = false;
         unharmed(worker, || {
-            let verdict = self.tell(worker, response);
+            let verdict = self.tell(worker, response, now);
             told = true;
-            self.record(worker, &verdict, response.status);
+            self.record(worker, &verdict, response.status, now);
         });
         if !told {
-            unharmed(worker, || self.record(worker, &page::failed(), response.status));
+            unharmed(worker, || {
+                self.record(worker, &page::failed(), response.status, now);
+            });
         }
     }
 
     /// The verdict, its event offered.
-    fn tell(&mut self, worker: &Worker, response: &exchange::Response<'_>) -> Verdict {
+    fn tell(&mut self, worker: &Worker, response: &exchange::Response<'_>, now: Moment) -> Verdict {
         #[cfg(test)]
         assert!(
             memchr::memmem::find(&self.request, FAULT_AT_THE_END.as_bytes()).is_none_or(|at| at >= 10),
@@ -329,15 +332,14 @@ impl Plan {
             Ahead::Open(candidate) => page::verdict(&worker.live.borrow().page, candidate, response),
         };
         let Some(what) = verdict.event else { return verdict };
-        let (order, time) = worker.clock.both_at(Instant::now().into_std());
-        if self.is_repeated(worker, time) {
+        if self.is_repeated(worker, now.millis()) {
             return page::repeated();
         }
         self.take_down(worker, what);
         worker
             .outbox
             .borrow_mut()
-            .offer(Source::Page, &mut self.draft, order, time);
+            .offer(Source::Page, &mut self.draft, now.nanos, now.millis());
         verdict
     }
 
@@ -380,16 +382,17 @@ impl Plan {
             Ahead::Settled(verdict) => *verdict,
             Ahead::Open(_) => page::aborted(),
         };
-        unharmed(worker, || self.record(worker, &verdict, 0));
+        let now = worker.clock.moment(Instant::now().into_std());
+        unharmed(worker, || self.record(worker, &verdict, 0, now));
     }
 
-    fn record(&self, worker: &Worker, verdict: &Verdict, status: u16) {
+    fn record(&self, worker: &Worker, verdict: &Verdict, status: u16, now: Moment) {
         worker.metrics.decision(verdict.decision);
         let client = self.client.filter(|_| verdict.event.is_some());
         worker
             .recent
             .borrow_mut()
-            .push(verdict, status, client, self.from.label(), &self.request);
+            .push(now, verdict, status, client, self.from.label(), &self.request);
     }
 
     /// Gives the buffers back.
