@@ -72,8 +72,10 @@ impl<'a> Sighting<'a> {
             self.target,
             self.domain,
         ];
-        let mut head = [0; HEAD];
-        let (fixed, lengths) = head.split_at_mut(HEAD - 4 * TEXTS);
+        out.reserve(HEAD + texts.iter().map(|text| text.len()).sum::<usize>());
+        let start = out.len();
+        out.extend_from_slice(&[0; HEAD]);
+        let (fixed, lengths) = out[start..].split_at_mut(HEAD - 4 * TEXTS);
         fixed[..8].copy_from_slice(&self.at_ns.to_le_bytes());
         fixed[8..16].copy_from_slice(&self.at_ms.to_le_bytes());
         fixed[16] = what;
@@ -82,8 +84,6 @@ impl<'a> Sighting<'a> {
         for (length, text) in lengths.chunks_exact_mut(4).zip(texts) {
             length.copy_from_slice(&(text.len() as u32).to_le_bytes());
         }
-        out.reserve(HEAD + texts.iter().map(|text| text.len()).sum::<usize>());
-        out.extend_from_slice(&head);
         for text in texts {
             out.extend_from_slice(text);
         }

@@ -43,9 +43,10 @@ impl<'a> Event<'a> {
         out.push(FORM);
         let start = out.len();
         put_visitor(out, client, seen.user_agent);
-        let key = key(&out[start..]);
+        let end = out.len();
         put_with(out, |out| write(rules, seen, out));
-        key
+        // Last, for a CPU waits where it reads in one piece what it has just written in several.
+        key(&out[start..end])
     }
 
     /// Appends the binary form.
@@ -127,27 +128,34 @@ fn write(rules: &Rules, seen: &Sighting<'_>, out: &mut Vec<u8>) {
 /// A member of the object: its key comes with all that stands before the value's first character.
 fn member(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     out.extend_from_slice(key);
-    let start = out.len();
-    out.extend_from_slice(value);
-    close(out, start);
-}
-
-/// Makes what was written since `start` the inside of a JSON string (RFC 8259 §7) without any raw control character, and
-/// ends it. What is no UTF-8 becomes U+FFFD.
-fn close(out: &mut Vec<u8>, start: usize) {
-    // Nearly all texts are plain.
-    if !is_plain(&out[start..]) {
-        let raw = out.split_off(start);
-        for byte in String::from_utf8_lossy(&raw).bytes() {
-            match byte {
-                b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-                // Writing to a vector does not fail.
-                ..b' ' | 0x7f => drop(write!(out, "\\u{byte:04x}")),
-                _ => out.push(byte),
-            }
-        }
+    if is_plain(value) {
+        out.extend_from_slice(value);
+    } else {
+        escape(value, out);
     }
     out.push(b'"');
+}
+
+/// Makes what was written since `start` the inside of a JSON string, and ends it.
+fn close(out: &mut Vec<u8>, start: usize) {
+    if !is_plain(&out[start..]) {
+        let raw = out.split_off(start);
+        escape(&raw, out);
+    }
+    out.push(b'"');
+}
+
+/// Appends a text as the inside of a JSON string (RFC 8259 §7) without any raw control character. What is no UTF-8 becomes
+/// U+FFFD.
+fn escape(text: &[u8], out: &mut Vec<u8>) {
+    for byte in String::from_utf8_lossy(text).bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            // Writing to a vector does not fail.
+            ..b' ' | 0x7f => drop(write!(out, "\\u{byte:04x}")),
+            _ => out.push(byte),
+        }
+    }
 }
 
 /// Whether the text is ASCII without anything that is escaped. Looked at in blocks, the last of which overlaps the one
