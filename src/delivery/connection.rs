@@ -135,7 +135,7 @@ impl Connection {
                 && head.body != Body::UntilClose
                 && !headers::Connection::read(head.fields).close();
             let head = Head {
-                outcome: judge(head.status, field, SystemTime::now()),
+                outcome: judge(head.status, field, SystemTime::now),
                 body: head.body,
                 keep_alive,
             };

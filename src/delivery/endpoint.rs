@@ -92,14 +92,20 @@ impl Endpoint {
         self.shared.borrow_mut().take();
     }
 
-    /// Sends one stored event and waits for its outcome, for as long as the settings say, connect and body included. The
-    /// link stays where another request may follow.
-    pub(super) async fn attempt(&self, link: &mut Option<Link>, timer: &mut Timer, stored: &[u8]) -> Outcome {
+    /// Sends one stored event and waits for its outcome, for as long after `begun` as the settings say, connect and body
+    /// included. The link stays where another request may follow.
+    pub(super) async fn attempt(
+        &self,
+        link: &mut Option<Link>,
+        timer: &mut Timer,
+        stored: &[u8],
+        begun: Instant,
+    ) -> Outcome {
         // A panic over one event's bytes is that event's end, and nobody else's.
         let Ok(Some(event)) = catch_unwind(AssertUnwindSafe(|| Event::decode(stored))) else {
             return Outcome::Unreadable;
         };
-        let deadline = Instant::now() + self.timeout;
+        let deadline = begun + self.timeout;
         loop {
             let reused = match link {
                 Some(Link::Http1(connection)) => connection.is_open().await,

@@ -77,7 +77,7 @@ impl Share {
         let response = timer.within(deadline, response).await;
         let response = response.map_err(|TimedOut| SendError::TimedOut)??;
         let field = |name: &str| response.headers().get(name).map(http::HeaderValue::as_bytes);
-        let outcome = judge(response.status().as_u16(), field, SystemTime::now());
+        let outcome = judge(response.status().as_u16(), field, SystemTime::now);
         // The head tells all. A body that goes on is cut off: that ends its stream, and no other.
         let _ = timer.within(deadline, drain(response.into_body())).await;
         Ok(outcome)

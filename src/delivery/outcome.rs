@@ -98,8 +98,13 @@ impl std::fmt::Display for Trouble {
 /// An answer that fits one event only (403 of a firewall, 413 of a proxy) is [`Trouble::Refused`]: the event ends when
 /// its tries are used up while others get through, and nothing is lost where all of them are refused.
 ///
-/// `field` finds a field's value by its name in lower case.
-pub(super) fn judge<'a>(status: u16, field: impl Fn(&str) -> Option<&'a [u8]>, now: SystemTime) -> Outcome {
+/// `field` finds a field's value by its name in lower case. `now` is asked where only the clock can tell how long a date is
+/// away.
+pub(super) fn judge<'a>(
+    status: u16,
+    field: impl Fn(&str) -> Option<&'a [u8]>,
+    now: impl FnOnce() -> SystemTime,
+) -> Outcome {
     match status {
         200..=299 => match field("x-plausible-dropped") {
             None | Some(b"0") => Outcome::Delivered,
@@ -116,14 +121,17 @@ pub(super) fn judge<'a>(status: u16, field: impl Fn(&str) -> Option<&'a [u8]>, n
 
 /// `Retry-After` in seconds or as a date (RFC 9110 §10.2.3), at most [`LONGEST_RETRY_AFTER`]; nothing if it is neither.
 /// A date is measured against the response's own `Date`, so that a wrong clock on either side does no harm.
-fn retry_after<'a>(field: impl Fn(&str) -> Option<&'a [u8]>, now: SystemTime) -> Option<Duration> {
+fn retry_after<'a>(
+    field: impl Fn(&str) -> Option<&'a [u8]>,
+    now: impl FnOnce() -> SystemTime,
+) -> Option<Duration> {
     let text = |name: &str| std::str::from_utf8(field(name)?).ok();
     let date = |value: &str| httpdate::parse_http_date(value).ok();
     let value = text("retry-after")?.trim();
     let wait = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
         Duration::from_secs(value.parse().unwrap_or(u64::MAX))
     } else {
-        let now = text("date").and_then(date).unwrap_or(now);
+        let now = text("date").and_then(date).unwrap_or_else(now);
         date(value)?.duration_since(now).unwrap_or_default()
     };
     Some(wait.min(LONGEST_RETRY_AFTER))
@@ -139,7 +147,7 @@ mod tests {
             found.map(|(_, value)| value.as_bytes())
         };
         let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
-        judge(status, field, now)
+        judge(status, field, || now)
     }
 
     #[test]

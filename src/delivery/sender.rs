@@ -32,6 +32,8 @@ pub(super) struct Job {
     pub(super) ticket: Ticket,
     /// The event as the queue has it.
     pub(super) stored: Vec<u8>,
+    /// From when on its time counts.
+    pub(super) begun: Instant,
 }
 
 /// One attempt made.
@@ -177,11 +179,11 @@ async fn run(sender: usize, slot: Rc<Slot>, endpoint: Rc<Endpoint>, letterbox: R
             letterbox: &letterbox,
             sender,
             job,
-            begun: Instant::now(),
             outcome: Outcome::Retry(Trouble::Broken, None),
             alive: false,
         };
-        report.outcome = endpoint.attempt(&mut link, &mut timer, &report.job.stored).await;
+        let Job { stored, begun, .. } = &report.job;
+        report.outcome = endpoint.attempt(&mut link, &mut timer, stored, *begun).await;
         report.alive = true;
     }
 }
@@ -191,7 +193,6 @@ struct Report<'a> {
     letterbox: &'a Letterbox,
     sender: usize,
     job: Job,
-    begun: Instant,
     outcome: Outcome,
     alive: bool,
 }
@@ -202,7 +203,7 @@ impl Drop for Report<'_> {
             ticket: self.job.ticket,
             stored: std::mem::take(&mut self.job.stored),
             outcome: self.outcome,
-            took: self.begun.elapsed(),
+            took: self.job.begun.elapsed(),
             sender: self.sender,
             alive: self.alive,
         });

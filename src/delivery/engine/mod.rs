@@ -225,7 +225,11 @@ impl Engine {
             let Some(ticket) = self.lanes.take() else { break };
             if let Some(stored) = self.load(ticket, now) {
                 self.breaker.sent(ticket);
-                self.senders.send(Job { ticket, stored });
+                self.senders.send(Job {
+                    ticket,
+                    stored,
+                    begun: instant,
+                });
                 continue;
             }
             ends_left -= 1;
