@@ -4,7 +4,7 @@ use std::{collections::VecDeque, io};
 
 use super::disk::{Handle, read_full_at};
 
-const RECENT: usize = 2 << 20;
+const RECENT: usize = 512 << 10;
 const BLOCK: usize = 128 << 10;
 const BLOCKS: usize = 4;
 
