@@ -32,8 +32,6 @@ pub(super) struct Job {
     pub(super) ticket: Ticket,
     /// The event as the queue has it.
     pub(super) stored: Vec<u8>,
-    /// From when on its time counts.
-    pub(super) begun: Instant,
 }
 
 /// One attempt made.
@@ -179,11 +177,12 @@ async fn run(sender: usize, slot: Rc<Slot>, endpoint: Rc<Endpoint>, letterbox: R
             letterbox: &letterbox,
             sender,
             job,
+            begun: Instant::now(),
             outcome: Outcome::Retry(Trouble::Broken, None),
             alive: false,
         };
-        let Job { stored, begun, .. } = &report.job;
-        report.outcome = endpoint.attempt(&mut link, &mut timer, stored, *begun).await;
+        let (stored, begun) = (&report.job.stored, report.begun);
+        report.outcome = endpoint.attempt(&mut link, &mut timer, stored, begun).await;
         report.alive = true;
     }
 }
@@ -193,6 +192,8 @@ struct Report<'a> {
     letterbox: &'a Letterbox,
     sender: usize,
     job: Job,
+    /// Read here and not where the job was given: in between a slow disk may have held up everything.
+    begun: Instant,
     outcome: Outcome,
     alive: bool,
 }
@@ -203,7 +204,7 @@ impl Drop for Report<'_> {
             ticket: self.job.ticket,
             stored: std::mem::take(&mut self.job.stored),
             outcome: self.outcome,
-            took: self.job.begun.elapsed(),
+            took: self.begun.elapsed(),
             sender: self.sender,
             alive: self.alive,
         });

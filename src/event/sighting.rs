@@ -21,9 +21,9 @@ pub struct Sighting<'a> {
     pub user_agent: &'a [u8],
     /// The visitor used https.
     pub https: bool,
-    /// The host the visitor used, with its port, raw; empty where it is unknown.
+    /// The host the visitor used, with its port, UTF-8; empty where it is unknown.
     pub host: &'a [u8],
-    /// Path and query as the visitor's client sent them.
+    /// Path and query as the visitor's client sent them, UTF-8.
     pub target: &'a [u8],
     /// `Referer`, raw.
     pub referrer: Option<&'a [u8]>,

@@ -170,7 +170,7 @@ fn escaped(text: &[u8]) -> Option<u8> {
 }
 
 /// The referrer: the `Referer` without query, fragment and credentials, at most [`LONGEST`] characters; `None` for an
-/// empty one. Bytes that are no UTF-8 are left as they are, but in one that is too long, where they are U+FFFD.
+/// empty one. Where it has to be cut, bytes that are no UTF-8 become U+FFFD, as they do in the body.
 pub(super) fn referrer(sent: &[u8]) -> Option<Cow<'_, [u8]>> {
     let end = memchr2(b'?', b'#', sent).unwrap_or(sent.len());
     let mut referrer = Cow::Borrowed(sent[..end].trim_ascii());

@@ -1,5 +1,5 @@
-//! The plain binary form of what passes between threads and into the queue: little-endian numbers, bytes behind their
-//! length. Reading never panics and never reads past the end.
+//! The plain binary form of what passes between threads and into the queue: little-endian numbers, and bytes whose length
+//! stands before them. Reading never panics and never reads past the end.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

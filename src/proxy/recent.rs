@@ -19,7 +19,7 @@ const HEAD: usize = 224;
 pub struct Record {
     /// Grows with time, over all workers.
     pub seq: u64,
-    /// When, in microseconds since 1970.
+    /// When, in microseconds since 1970 by the process's clock, which stands still where the machine is suspended.
     micros: u64,
     /// What and why.
     pub verdict: Verdict,
@@ -109,8 +109,45 @@ impl Recent {
         });
     }
 
-    /// Those after a sequence number, oldest first.
-    pub(super) fn since(&self, seq: u64) -> Vec<Record> {
-        self.records.iter().filter(|r| r.seq > seq).cloned().collect()
+    /// Those after a sequence number, oldest first, with their times as the system's clock has them: it says `wall` where
+    /// the process's says `now`.
+    pub(super) fn since(&self, seq: u64, now: Moment, wall: SystemTime) -> Vec<Record> {
+        let wall = wall
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(now.micros, |wall| wall.as_micros() as u64);
+        let by_wall = |record: &Record| Record {
+            micros: wall.saturating_sub(now.micros.saturating_sub(record.micros)),
+            ..record.clone()
+        };
+        self.records.iter().filter(|r| r.seq > seq).map(by_wall).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page;
+
+    #[test]
+    fn times_are_the_systems_though_the_process_was_suspended_meanwhile() {
+        let mut recent = Recent::new(0);
+        let moment = |micros| Moment { nanos: 0, micros };
+        recent.push(
+            moment(5_000_000),
+            &page::aborted(),
+            0,
+            None,
+            "peer",
+            b"GET / HTTP/1.1",
+        );
+        let wall = |micros| SystemTime::UNIX_EPOCH + Duration::from_micros(micros);
+        let told = |now, by_wall| recent.since(0, moment(now), wall(by_wall))[0].at();
+        assert_eq!(told(7_000_000, 7_000_000), wall(5_000_000));
+        assert_eq!(
+            told(7_000_000, 3_600_000_000),
+            wall(3_598_000_000),
+            "an hour's sleep"
+        );
+        assert_eq!(told(7_000_000, 1_000_000), wall(0), "a clock set back too far");
     }
 }

@@ -306,7 +306,8 @@ pub(super) const FAULT_AT_THE_END: &str = "/a-fault-at-the-end";
 impl Plan {
     /// The response's head has reached the client: what the request was, and its event if it has one.
     pub(super) fn settle(&mut self, worker: &Worker, response: &exchange::Response<'_>) {
-        let now = worker.clock.moment(Instant::now().into_std());
+        let now = worker.now();
+        // Where recording panics, what was told is told all the same, and not once more.
         let mut told = false;
         unharmed(worker, || {
             let verdict = self.tell(worker, response, now);
@@ -382,7 +383,7 @@ impl Plan {
             Ahead::Settled(verdict) => *verdict,
             Ahead::Open(_) => page::aborted(),
         };
-        let now = worker.clock.moment(Instant::now().into_std());
+        let now = worker.now();
         unharmed(worker, || self.record(worker, &verdict, 0, now));
     }
 

@@ -6,7 +6,7 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::Waker,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use slab::Slab;
@@ -27,14 +27,15 @@ use super::{
 };
 use crate::{
     client,
-    delivery::{Clock, Outbox},
+    delivery::{Clock, Moment, Outbox},
     page::Pairs,
 };
 
 /// Bytes read from a socket at once. A response's piece that a slow client does not take is kept, so this bounds what
 /// one connection can hold.
 const SCRATCH: usize = 64 * 1024;
-/// Spare buffers kept, which are two for each of 128 requests under way, and the largest that is worth keeping, in bytes.
+/// Spare buffers kept, and the largest that is worth keeping, in bytes: two for each of 128 requests under way, so that a busy
+/// worker asks the allocator for none.
 const SPARE_BUFFERS: usize = 256;
 const SPARE_BYTES: usize = 16 * 1024;
 
@@ -164,7 +165,8 @@ async fn obey(worker: Rc<Worker>, listener: Listener, mut control: mpsc::Unbound
             Control::Reload(live) => *worker.live.borrow_mut() = live,
             Control::Decisions(since, answer) => {
                 // Whoever asked may have stopped waiting.
-                let _ = answer.send(worker.recent.borrow().since(since));
+                let recent = worker.recent.borrow();
+                let _ = answer.send(recent.since(since, worker.now(), SystemTime::now()));
             }
             Control::Drain => worker.phase.set(Phase::Draining),
             Control::Close(answer) => {
@@ -181,6 +183,11 @@ async fn obey(worker: Rc<Worker>, listener: Listener, mut control: mpsc::Unbound
 }
 
 impl Worker {
+    /// The moment that events and decisions of now are told with.
+    pub(super) fn now(&self) -> Moment {
+        self.clock.moment(Instant::now().into_std())
+    }
+
     /// An empty buffer.
     pub(super) fn buffer(&self) -> Vec<u8> {
         self.spare

@@ -44,13 +44,11 @@ impl Batch {
     /// 8 MiB. It gives the record's key and time, which come back with the [`Pending`](super::Pending) record; or nothing,
     /// and there is no record: then this is false.
     pub fn add(&mut self, tag: u8, write: impl FnOnce(&mut Vec<u8>) -> Option<(u64, Millis)>) -> bool {
-        if self.bytes.is_empty() {
-            self.bytes.resize(HEADER, 0);
-        }
-        let start = self.bytes.len();
+        // Behind the last record, or behind the header's room; what a panic in `write` left there goes.
+        let start = self.entries.last().map_or(HEADER, |last| last.frame.end);
+        self.bytes.resize(start, 0);
         frame::open_record(&mut self.bytes, tag);
         let Some((key, at)) = write(&mut self.bytes) else {
-            self.bytes.truncate(start);
             return false;
         };
         frame::set_key(&mut self.bytes[start..], key, at);
@@ -68,18 +66,14 @@ impl Batch {
         &self.entries
     }
 
-    /// Makes `count` records from `first` on ready for a segment, and says where their bytes are: behind the header of the
-    /// file, if they are the first ones there. What was before them has been appended, and may be written over.
+    /// Makes `count` records, one at the least, from `first` on ready for a segment, and says where their bytes are: behind the header of the
+    /// file, if they are the first ones there. What was before them has been appended or refused, and may be written over.
     pub(super) fn seal(&mut self, first: usize, count: usize, seed: u32, room: Room) -> Range<usize> {
         let entries = &self.entries[first..first + count];
         for (sequence, entry) in (room.sequence..).zip(entries) {
             frame::seal_record(&mut self.bytes[entry.frame.clone()], seed, sequence);
         }
-        let frames = match entries {
-            [first, .., last] => first.frame.start..last.frame.end,
-            [only] => only.frame.clone(),
-            [] => return 0..0,
-        };
+        let frames = entries[0].frame.start..entries[count - 1].frame.end;
         match room.created {
             None => frames,
             Some(created) => {
@@ -142,5 +136,33 @@ impl Entry {
             key: self.key,
             at: self.at,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    #[test]
+    fn what_was_not_made_leaves_nothing() {
+        let mut batch = Batch::default();
+        let add = |batch: &mut Batch, text: &[u8], key: Option<u64>| {
+            batch.add(7, |out| {
+                out.extend_from_slice(text);
+                assert!(text != b"panics", "a fault in the making");
+                key.map(|key| (key, 2))
+            })
+        };
+        assert!(add(&mut batch, b"one", Some(1)));
+        assert!(!add(&mut batch, b"none", None));
+        assert!(catch_unwind(AssertUnwindSafe(|| add(&mut batch, b"panics", Some(2)))).is_err());
+        assert!(add(&mut batch, b"three", Some(3)));
+        let read: Vec<_> = batch.records().map(|r| (r.key, r.at, r.tag, r.bytes)).collect();
+        assert_eq!(read, [(1, 2, 7, &b"one"[..]), (3, 2, 7, &b"three"[..])]);
+        let created = Some(5);
+        let range = batch.seal(0, 2, 9, Room { sequence: 0, created });
+        assert_eq!((range.start, range.end), (0, HEADER + 2 * frame::RECORD + 8));
     }
 }

@@ -36,7 +36,11 @@ impl Recent {
     }
 
     /// Remembers what was written there: the bytes but for the first `skip`. Places grow from call to call.
-    pub(super) fn push(&mut self, segment: u32, offset: u32, bytes: Vec<u8>, skip: usize) {
+    pub(super) fn push(&mut self, segment: u32, offset: u32, mut bytes: Vec<u8>, skip: usize) {
+        // A buffer that has held more is not remembered at its former size.
+        if bytes.capacity() > bytes.len() + bytes.len() / 4 {
+            bytes.shrink_to_fit();
+        }
         self.bytes += bytes.capacity();
         self.chunks.push_back(Chunk {
             segment,
@@ -48,7 +52,9 @@ impl Recent {
             && let Some(oldest) = self.chunks.pop_front()
         {
             self.bytes -= oldest.bytes.capacity();
-            self.spare = oldest.bytes;
+            if oldest.bytes.capacity() <= RECENT / 2 {
+                self.spare = oldest.bytes;
+            }
         }
     }
 

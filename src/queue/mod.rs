@@ -15,7 +15,7 @@
 //!   memory take up at most 16 MiB, or `max_bytes` if that is less, beside what the files hold.
 //! - Nothing stays longer than `max_age` after its append.
 //! - Memory does not grow with the number of records, but for one bit for each 32 bytes of file, four bytes for each
-//!   end that is not in a file yet, and 1 MiB of caches; recovery takes 2 MiB and what it knows of one segment's
+//!   end that is not in a file yet, and 1.5 MiB of caches; recovery takes 2 MiB and what it knows of one segment's
 //!   records, while it runs. The owner holds positions.
 //!
 //! # The bytes
@@ -46,8 +46,8 @@
 //! until it has its size (an eighth of `max_bytes`, 64 KiB to 8 MiB; a 128th where that is more) or its age (a 64th of
 //! `max_age`, 100 ms to 15 min); a batch that does not fit is split. No segment of an earlier process is appended to.
 //!
-//! **Read.** From what was appended last, 512 KiB of it, batches that were split excepted; else from blocks read ahead. The
-//! checks are made each time.
+//! **Read.** From what was appended last, 512 KiB of it, batches excepted that were larger or did not go into one segment as a
+//! whole; else from blocks read ahead. The checks are made each time.
 //!
 //! **End.** [`finish`](Queue::finish) notes the end, [`flush`](Queue::flush) writes all that was noted as one frame
 //! into the record's own file. So an end can't outlive its record nor hit another one, and a segment with all that is
@@ -165,13 +165,13 @@ impl fmt::Display for Position {
 /// What is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// The owner's.
+    /// What [`Batch::add`] was given.
     pub key: u64,
-    /// The owner's; the queue itself goes by the time of the append.
+    /// What [`Batch::add`] was given; the queue itself goes by the time of the append.
     pub at: Millis,
-    /// The owner's.
+    /// What [`Batch::add`] was given.
     pub tag: u8,
-    /// The owner's.
+    /// What was appended in [`Batch::add`].
     pub bytes: &'a [u8],
 }
 

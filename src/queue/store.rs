@@ -194,6 +194,7 @@ impl Queue {
             let segment = &mut self.segments[last];
             segment.sequence += count as u32;
             segment.pending += count as u32;
+            // The buffer goes as a whole or not at all; the entries still say where in it the records are.
             if !segment.in_memory() && count == batch.entries().len() {
                 let bytes = batch.swap(self.recent.buffer(range.end));
                 self.recent.push(number, start, bytes, range.start);

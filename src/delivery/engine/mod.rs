@@ -225,11 +225,7 @@ impl Engine {
             let Some(ticket) = self.lanes.take() else { break };
             if let Some(stored) = self.load(ticket, now) {
                 self.breaker.sent(ticket);
-                self.senders.send(Job {
-                    ticket,
-                    stored,
-                    begun: instant,
-                });
+                self.senders.send(Job { ticket, stored });
                 continue;
             }
             ends_left -= 1;
