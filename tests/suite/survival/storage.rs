@@ -390,6 +390,30 @@ fn a_stuck_disk_holds_up_neither_the_app_nor_a_stop() {
     }
 }
 
+/// Q7: however long the disk holds an event up, Plausible has its time to answer, and gets no event twice.
+#[test]
+fn a_slow_disk_is_not_held_against_plausible() {
+    let Some(faults) = Faults::new() else {
+        return skip("there is no C compiler");
+    };
+    let stage = stage();
+    let builder = stage.builder.set("plausible.timeout", "300ms");
+    let sidecar = faults.before(builder).start();
+    // The connections are there and will be used again.
+    visit(&sidecar, 0..10);
+    sidecar.drained();
+    faults.hang("write");
+    visit(&sidecar, 10..20);
+    thread::sleep(Duration::from_secs(1));
+    faults.mend();
+    sidecar.drained();
+    let metrics = sidecar.metrics();
+    let attempts = metrics.metric("gatecount_delivery_attempts_total").value();
+    let came = recorded(&stage.plausible);
+    assert!((0..20).all(|n| came.get(&n) == Some(&1)), "{came:?}");
+    assert_eq!(attempts, 20, "one for each event");
+}
+
 /// What steady traffic sees for a while with nothing wrong.
 fn calm(sidecar: &Sidecar) -> Calm {
     let steady = Steady::through(sidecar.address);
