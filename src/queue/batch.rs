@@ -66,8 +66,9 @@ impl Batch {
         &self.entries
     }
 
-    /// Makes `count` records, one at the least, from `first` on ready for a segment, and says where their bytes are: behind the header of the
-    /// file, if they are the first ones there. What was before them has been appended or refused, and may be written over.
+    /// Makes `count` records from `first` on, one at the least, ready for a segment, and says where their bytes are: behind
+    /// the header of the file, if they are the first ones there. What was before them has been appended or refused, and may
+    /// be written over.
     pub(super) fn seal(&mut self, first: usize, count: usize, seed: u32, room: Room) -> Range<usize> {
         let entries = &self.entries[first..first + count];
         for (sequence, entry) in (room.sequence..).zip(entries) {
