@@ -3,7 +3,7 @@
 
 use divan::{Bencher, black_box};
 use gatecount::event::{Event, Rules as EventRules, Sighting, Site, Sites};
-use gatecount::exchange::{Request, Response};
+use gatecount::facts::{Request, Response};
 use gatecount::page::{Ahead, Rules, Verdict, What, ahead, bots, verdict};
 use httparse::Header;
 

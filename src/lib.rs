@@ -10,7 +10,7 @@
 //! | command | [`cli`], one file a command |
 //! | composition | [`sidecar`] builds the parts and starts them in order, [`lifecycle`] has signals and the drain, [`telemetry`] logs and metrics, [`config`] alone knows the file format |
 //! | services | [`proxy`] the data path, [`delivery`] from the offer to Plausible's answer, [`queue`] what survives, [`admin`] what operators read, [`demo`] a site and a receiver |
-//! | pure | [`http1`] the codec, [`exchange`] what the heads told, [`headers`] what goes on, [`client`] who it is, [`page`] whether it counts, [`event`] what Plausible is told |
+//! | pure | [`http1`] the codec, [`facts`] what the heads told, [`headers`] what goes on, [`client`] who it is, [`page`] whether it counts, [`event`] what Plausible is told |
 //!
 //! # A request, straight down
 //!
@@ -31,16 +31,19 @@
 pub mod admin;
 pub mod cli;
 pub mod client;
+pub mod clock;
 pub mod config;
 pub mod delivery;
 pub mod demo;
 pub mod event;
-pub mod exchange;
+pub mod facts;
 pub mod headers;
 pub mod http1;
 pub mod lifecycle;
 pub mod page;
+pub mod plausible;
 pub mod proxy;
 pub mod queue;
 pub mod sidecar;
 pub mod telemetry;
+pub mod timer;

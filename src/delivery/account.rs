@@ -13,7 +13,7 @@ use prometheus::{
     proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType},
 };
 
-use super::clock::Clock;
+use crate::clock::Clock;
 
 /// Who offered an event: the label of `gatecount_events_offered_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

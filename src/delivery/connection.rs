@@ -17,12 +17,12 @@ use super::{
     endpoint::{LONGEST_BODY, SendError},
     outcome::{Outcome, judge},
     request::Target,
-    timer::{TimedOut, Timer},
 };
 use crate::{
     event::Event,
     headers,
     http1::{Body, Version, field_slots, parse_response},
+    timer::{TimedOut, Timer},
 };
 
 /// The most of a response's head that is read, in bytes.

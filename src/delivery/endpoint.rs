@@ -16,10 +16,12 @@ use super::{
     http2::Share,
     outcome::{Outcome, Trouble},
     request::Target,
-    timer::{TimedOut, Timer},
     tls,
 };
-use crate::event::Event;
+use crate::{
+    event::Event,
+    timer::{TimedOut, Timer},
+};
 
 /// The most of a response's body that is read to keep its connection, in bytes; Plausible's has two.
 pub(super) const LONGEST_BODY: usize = 64 * 1_024;

@@ -21,9 +21,11 @@ use super::{
     endpoint::{LONGEST_BODY, SendError},
     outcome::{Outcome, judge},
     request::Target,
+};
+use crate::{
+    event::Event,
     timer::{TimedOut, Timer},
 };
-use crate::event::Event;
 
 /// What all responses together may have under way, in bytes.
 const WINDOW: u32 = 1 << 20;

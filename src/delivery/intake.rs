@@ -17,9 +17,9 @@ use rtrb::{Consumer, RingBuffer};
 
 use super::{
     account::{Account, Source},
-    clock::Clock,
     outbox::{Outbox, PREFIX, Signal},
 };
+use crate::clock::Clock;
 
 /// What one worker's ring holds, in bytes: the ordinary pages of several rounds at more than a worker can serve.
 const RING: usize = 1 << 20;
@@ -202,7 +202,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::{super::account::End, *};
-    use crate::{event::Sighting, page::What};
+    use crate::{clock::Clock, event::Sighting, page::What};
 
     fn sighting(at_ns: u64, target: &str) -> Sighting<'_> {
         Sighting {

@@ -6,9 +6,9 @@ use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Regi
 
 use super::{
     account::{Account, AccountMetrics, Holdings},
-    clock::Clock,
     outcome::Outcome,
 };
+use crate::clock::Clock;
 
 /// From a few milliseconds beside us to the longest timeouts.
 const BUCKETS: [f64; 12] = [

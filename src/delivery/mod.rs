@@ -30,7 +30,6 @@
 mod account;
 mod backoff;
 mod breaker;
-mod clock;
 mod compose;
 mod connection;
 mod endpoint;
@@ -42,7 +41,6 @@ mod lent;
 mod metrics;
 mod outbox;
 mod outcome;
-mod quiet;
 mod request;
 mod sender;
 mod settings;
@@ -50,7 +48,6 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod thread;
-mod timer;
 mod tls;
 
 use std::{
@@ -69,14 +66,13 @@ use request::Target;
 use status::Shared;
 
 pub use account::Source;
-pub use clock::{Clock, Moment};
 pub use outbox::{Draft, Outbox};
 pub use request::AddressError;
 pub use settings::{AddressHeader, Base, Settings};
 pub use status::{DeliveryStatus, QueueStatus, Status};
 pub use tls::TlsError;
 
-use crate::{event::Rules, queue};
+use crate::{clock::Clock, event::Rules, queue};
 
 /// Delivery cannot start as it is configured.
 #[derive(Debug, thiserror::Error)]

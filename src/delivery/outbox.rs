@@ -12,11 +12,8 @@ use std::{
 use rtrb::Producer;
 use tokio::sync::Notify;
 
-use super::{
-    account::{Account, End, Source},
-    clock::Clock,
-};
-use crate::event::Sighting;
+use super::account::{Account, End, Source};
+use crate::{clock::Clock, event::Sighting};
 
 /// What stands before each sighting in a ring: its length (4 bytes), its source (1), its time (8).
 pub(super) const PREFIX: usize = 13;

@@ -16,8 +16,8 @@ use super::{
     endpoint::Endpoint,
     lanes::Ticket,
     outcome::{Outcome, Trouble},
-    timer::Timer,
 };
+use crate::timer::Timer;
 
 /// How long a sender without work keeps its connection: less than servers and what stands before them usually do.
 const IDLE: Duration = Duration::from_secs(30);

@@ -7,10 +7,8 @@ use std::sync::{
 
 use serde::Serialize;
 
-use super::{
-    account::{Account, Holdings},
-    clock::Clock,
-};
+use super::account::{Account, Holdings};
+use crate::clock::Clock;
 
 /// The state until the queue is recovered.
 pub(super) const STARTING: &str = "starting";

@@ -3,7 +3,6 @@
 //! A worker thread notes a [`Sighting`], which is what it saw and no more; the delivery thread builds the [`Event`] from
 //! it, which is what the queue keeps and what is sent.
 
-pub mod accept;
 mod body;
 mod sighting;
 mod sites;

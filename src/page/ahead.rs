@@ -2,7 +2,7 @@
 
 use memchr::memrchr2;
 
-use crate::exchange::{Request, names_document};
+use crate::facts::{Request, names_document};
 
 use super::bots;
 use super::decision::Decision;

@@ -12,12 +12,12 @@ use super::{
     relay,
     service::{self, Plan},
     stream::{Stream, Unsent},
-    timer::Timer,
     worker::{Phase, Worker},
 };
 use crate::{
     client::{self, Peer, proxy_protocol},
     http1,
+    timer::Timer,
 };
 
 /// How long a PROXY protocol header may take to arrive.
@@ -60,14 +60,13 @@ enum Next {
 pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, peer: Peer, _permit: OwnedSemaphorePermit) {
     let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
     let _entered = worker.enter(waker);
-    let timer = Timer::new(worker.tick, Instant::now());
     let mut c = Connection {
         worker,
         stream,
         peer,
         inbuf: Vec::new(),
         unsent: Unsent::default(),
-        timer,
+        timer: Timer::new(),
     };
     if let Err(fault) = c.preamble().await {
         c.worker.reporter.report(&fault, None, &c.worker.metrics);
@@ -148,7 +147,7 @@ impl Connection {
         } else {
             header_timeout
         };
-        self.timer.set(Instant::now(), wait);
+        self.timer.set(Instant::now() + wait);
         loop {
             let event = {
                 let (stream, worker, timer) = (&mut self.stream, &self.worker, &mut self.timer);
@@ -171,7 +170,7 @@ impl Connection {
                         return next;
                     }
                     if idle && scanned == self.inbuf.len() && scanned == n {
-                        self.timer.set(Instant::now(), header_timeout);
+                        self.timer.set(Instant::now() + header_timeout);
                     }
                 }
                 None if self.inbuf.is_empty() => return Next::Close,

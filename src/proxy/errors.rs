@@ -1,12 +1,17 @@
 //! What can go wrong between client and app; the one place that turns an error into a response, names whose fault it
 //! was, and counts it.
 
-use std::{cell::Cell, io, time::Duration};
-
-use tokio::time::Instant;
+use std::{
+    cell::RefCell,
+    io,
+    time::{Duration, Instant},
+};
 
 use super::metrics::Metrics;
-use crate::http1::{BadResponse, ChunkedError, Refusal};
+use crate::{
+    http1::{BadResponse, ChunkedError, Refusal},
+    telemetry::LogThrottle,
+};
 
 /// Who has to mend it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,24 +164,13 @@ impl Reason {
     }
 }
 
-/// Lines of a kind logged in one second by one worker; more are counted and told of with the next.
-const LINES_A_SECOND: u32 = 5;
-
-/// Logs faults, under a limit: a dead app must not fill the disk.
+/// Logs and counts faults. A dead app must not fill the disk: five lines a second, by worker.
 #[derive(Debug)]
-pub(super) struct Reporter {
-    second: Cell<Option<Instant>>,
-    lines: Cell<u32>,
-    held_back: Cell<u64>,
-}
+pub(super) struct Reporter(RefCell<LogThrottle>);
 
 impl Reporter {
     pub(super) fn new() -> Self {
-        Reporter {
-            second: Cell::new(None),
-            lines: Cell::new(0),
-            held_back: Cell::new(0),
-        }
+        Reporter(RefCell::new(LogThrottle::new(5, Duration::from_secs(1))))
     }
 
     /// Logs and counts one fault. `sent`: the status that the client got, if any.
@@ -184,24 +178,12 @@ impl Reporter {
         if let Some(reason) = fault.reason() {
             metrics.app_error(reason);
         }
-        let now = Instant::now();
-        if self
-            .second
-            .get()
-            .is_none_or(|s| now.duration_since(s) >= Duration::from_secs(1))
-        {
-            self.second.set(Some(now));
-            self.lines.set(0);
-        }
-        if self.lines.get() >= LINES_A_SECOND {
-            self.held_back.set(self.held_back.get() + 1);
+        let Some(occurrences) = self.0.borrow_mut().pass(Instant::now(), 1) else {
             return;
-        }
-        self.lines.set(self.lines.get() + 1);
-        let held_back = self.held_back.replace(0);
+        };
         match fault.whose() {
-            Whose::App => tracing::warn!(fault = "app", status = sent, held_back, "{fault}"),
-            Whose::Client => tracing::info!(fault = "client", status = sent, held_back, "{fault}"),
+            Whose::App => tracing::warn!(fault = "app", status = sent, occurrences, "{fault}"),
+            Whose::Client => tracing::info!(fault = "client", status = sent, occurrences, "{fault}"),
         }
     }
 }

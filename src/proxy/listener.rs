@@ -7,18 +7,18 @@ use std::{
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::{
     net::{TcpListener, UnixListener},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep},
+    time::sleep,
 };
 
 use super::{connection, settings::Listen, stream::Stream, worker::Worker};
-use crate::client::Peer;
+use crate::{client::Peer, telemetry::LogThrottle};
 
 /// Connections that the kernel holds for a worker which can't take them at the moment.
 const BACKLOG: i32 = 4096;
@@ -158,7 +158,7 @@ impl Accepting {
 /// Accepts for as long as the worker runs, and starts a task for each connection. At the limit it waits, and the rest
 /// wait in the kernel's queue.
 pub(super) async fn accept(worker: Rc<Worker>, listener: Accepting) {
-    let mut complained: Option<Instant> = None;
+    let mut throttle = LogThrottle::new(1, Duration::from_mins(1));
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
@@ -170,14 +170,13 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: Accepting) {
             }
             Err(error) => {
                 worker.metrics.accept_errors.inc();
-                if complained.is_none_or(|c| c.elapsed() > Duration::from_mins(1)) && !is_peers_doing(&error)
-                {
-                    complained = Some(Instant::now());
-                    tracing::error!(%error, "connections can't be accepted; trying on");
+                if is_peers_doing(&error) {
+                    continue;
                 }
-                if !is_peers_doing(&error) {
-                    sleep(BACK_OFF).await;
+                if let Some(occurrences) = throttle.pass(Instant::now(), 1) {
+                    tracing::error!(%error, occurrences, "connections can't be accepted; trying on");
                 }
+                sleep(BACK_OFF).await;
             }
         }
     }

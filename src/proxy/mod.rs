@@ -11,7 +11,6 @@ mod relay;
 mod service;
 mod settings;
 mod stream;
-mod timer;
 mod upgrade;
 mod worker;
 

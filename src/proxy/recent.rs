@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::{delivery::Moment, page::Verdict};
+use crate::{clock::Moment, page::Verdict};
 
 /// Decisions kept, per worker.
 const KEPT: usize = 128;

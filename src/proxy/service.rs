@@ -15,9 +15,10 @@ use super::{
 };
 use crate::{
     client::{self, Peer},
-    delivery::{Draft, Moment, Source},
+    clock::Moment,
+    delivery::{Draft, Source},
     event::Sighting,
-    exchange,
+    facts,
     headers::{self, Connection},
     http1::{self, Body, RequestHead, ResponseHead, Version, field_slots},
     page::{self, Ahead, Verdict, What},
@@ -103,7 +104,7 @@ fn look(
 ) -> (Ahead, Draft) {
     #[cfg(test)]
     assert!(!head.target.starts_with(FAULT_AHEAD), "a fault in the statistics");
-    let facts = exchange::Request::read(head.method, head.target, head.fields);
+    let facts = facts::Request::read(head.method, head.target, head.fields);
     let domain = live.sites.find(visible.host);
     let ahead = page::ahead(&live.page, &facts, domain.is_some(), resolved.client.is_some());
     let (Ahead::Open(_), Some(client), Some(domain)) = (&ahead, resolved.client, domain) else {
@@ -305,7 +306,7 @@ pub(super) const FAULT_AT_THE_END: &str = "/a-fault-at-the-end";
 
 impl Plan {
     /// The response's head has reached the client: what the request was, and its event if it has one.
-    pub(super) fn settle(&mut self, worker: &Worker, response: &exchange::Response<'_>) {
+    pub(super) fn settle(&mut self, worker: &Worker, response: &facts::Response<'_>) {
         let now = worker.now();
         // Where recording panics, what was told is told all the same, and not once more.
         let mut told = false;
@@ -322,7 +323,7 @@ impl Plan {
     }
 
     /// The verdict, its event offered.
-    fn tell(&mut self, worker: &Worker, response: &exchange::Response<'_>, now: Moment) -> Verdict {
+    fn tell(&mut self, worker: &Worker, response: &facts::Response<'_>, now: Moment) -> Verdict {
         #[cfg(test)]
         assert!(
             memchr::memmem::find(&self.request, FAULT_AT_THE_END.as_bytes()).is_none_or(|at| at >= 10),

@@ -27,8 +27,10 @@ use super::{
 };
 use crate::{
     client,
-    delivery::{Clock, Moment, Outbox},
+    clock::{Clock, Moment},
+    delivery::Outbox,
     page::Pairs,
+    telemetry::LogThrottle,
 };
 
 /// Bytes read from a socket at once. A response's piece that a slow client does not take is kept, so this bounds what
@@ -78,14 +80,12 @@ pub(super) struct Worker {
     pub(super) reporter: Reporter,
     pub(super) phase: Cell<Phase>,
     pub(super) permits: Arc<Semaphore>,
-    /// The shortest of the time-outs a connection waits for: see [`super::timer::Timer`].
-    pub(super) tick: Duration,
     spare: RefCell<Vec<Vec<u8>>>,
     connections: RefCell<Slab<Waker>>,
     /// How many these are, for operators.
     gauge: prometheus::IntGauge,
     empty: Notify,
-    warned: Cell<Option<Instant>>,
+    forged: RefCell<LogThrottle>,
 }
 
 /// What a worker's thread is started with.
@@ -117,12 +117,7 @@ pub(super) fn run(parts: Parts) -> std::io::Result<()> {
         pairs,
         control,
     } = parts;
-    let tick = settings
-        .header_timeout
-        .min(settings.idle_timeout)
-        .min(settings.app.response_timeout);
     let worker = Rc::new(Worker {
-        tick,
         live: RefCell::new(live),
         scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
         assembly: RefCell::new(Vec::with_capacity(SCRATCH)),
@@ -139,7 +134,7 @@ pub(super) fn run(parts: Parts) -> std::io::Result<()> {
             .worker_connections
             .with_label_values(&[&number.to_string()]),
         empty: Notify::new(),
-        warned: Cell::new(None),
+        forged: RefCell::new(LogThrottle::new(1, Duration::from_mins(1))),
         settings,
         metrics,
         permits,
@@ -237,14 +232,12 @@ impl Worker {
 
     #[cold]
     fn warn_of_forged(&self, peer: client::Peer) {
-        let now = Instant::now();
-        let recently = self
-            .warned
-            .get()
-            .is_some_and(|w| now.duration_since(w) < Duration::from_mins(1));
-        if let Some(range) = peer.ip().and_then(client::named_range_of).filter(|_| !recently) {
-            self.warned.set(Some(now));
+        let Some(range) = peer.ip().and_then(client::named_range_of) else {
+            return;
+        };
+        if let Some(occurrences) = self.forged.borrow_mut().pass(Instant::now().into_std(), 1) {
             tracing::warn!(
+                occurrences,
                 "an untrusted peer in the private range {range} sends forwarding headers, which are not read; if it is a \
                  proxy of yours, trust it with [client] trusted_proxies = [\"{range}\"]"
             );

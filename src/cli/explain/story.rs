@@ -8,7 +8,7 @@ use crate::{
     config::Rules,
     delivery::AddressHeader,
     event::{Event, Sighting},
-    exchange,
+    facts,
     headers::{self, Connection},
     http1,
     page::{self, Ahead},
@@ -63,11 +63,11 @@ impl Story {
 
         let resolved = client::resolve(&rules.client, case.peer, fields);
         let visible = client::visible(&rules.client, &resolved, fields, head.host);
-        let facts = exchange::Request::read(head.method, head.target, fields);
+        let facts = facts::Request::read(head.method, head.target, fields);
         let domain = rules.event.sites.find(visible.host);
         let ahead = page::ahead(&rules.page, &facts, domain.is_some(), resolved.client.is_some());
         let answer: Vec<httparse::Header<'_>> = case.response.headers.iter().map(field).collect();
-        let response = exchange::Response::read(case.response.status, &answer);
+        let response = facts::Response::read(case.response.status, &answer);
         let verdict = match &ahead {
             Ahead::Settled(verdict) => *verdict,
             Ahead::Open(candidate) => page::verdict(&rules.page, candidate, &response),

@@ -12,7 +12,7 @@ use std::{
     collections::HashMap,
     rc::Rc,
     sync::{Arc, atomic::Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -26,17 +26,17 @@ use super::{
     lanes::{Lanes, Ticket},
     lent::Lent,
     metrics::Metrics,
-    quiet::Quiet,
     sender::{Done, Job, Letterbox, Senders},
     settings::Settings,
     status::Shared,
-    timer::Timer,
 };
 use tries::Tries;
 
 use crate::{
     event::Rules,
     queue::{Batch, Queue, ReadError},
+    telemetry::LogThrottle,
+    timer::Timer,
 };
 
 /// Events that may end unsent in one pass, so that a long row of late ones does not hold up the rest.
@@ -108,19 +108,32 @@ pub(super) struct Engine {
     /// For the moment that an end waits for others.
     moment: Timer,
     state: &'static str,
-    quiet: Kinds,
+    log: Throttles,
     /// Whether the log's last word on the breaker is that it tripped.
     said_tripped: bool,
 }
 
-/// The lines that are held down, by kind.
-#[derive(Debug, Default)]
-struct Kinds {
-    breaker: Quiet,
-    rejected: Quiet,
-    gone: Quiet,
-    overflow: Quiet,
-    broken_events: Quiet,
+/// The throttles of what may be logged over and over, by kind.
+#[derive(Debug)]
+struct Throttles {
+    breaker: LogThrottle,
+    rejected: LogThrottle,
+    gone: LogThrottle,
+    overflow: LogThrottle,
+    broken_events: LogThrottle,
+}
+
+impl Default for Throttles {
+    fn default() -> Self {
+        let one_in_ten_seconds = || LogThrottle::new(1, Duration::from_secs(10));
+        Throttles {
+            breaker: one_in_ten_seconds(),
+            rejected: one_in_ten_seconds(),
+            gone: one_in_ten_seconds(),
+            overflow: one_in_ten_seconds(),
+            broken_events: one_in_ten_seconds(),
+        }
+    }
 }
 
 /// What an engine works with.
@@ -163,7 +176,7 @@ impl Engine {
             timer: Timer::new(),
             moment: Timer::new(),
             state: "",
-            quiet: Kinds::default(),
+            log: Throttles::default(),
             said_tripped: false,
         }
     }

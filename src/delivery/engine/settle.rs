@@ -32,7 +32,7 @@ impl Engine {
             Outcome::DroppedByPlausible => self.answered(ticket, End::DroppedByPlausible),
             Outcome::Rejected => {
                 self.answered(ticket, End::Rejected);
-                if let Some(events) = self.quiet.rejected.speak(instant, 1) {
+                if let Some(events) = self.log.rejected.pass(instant, 1) {
                     tracing::error!(events, "Plausible rejected events as invalid");
                 }
             }
@@ -108,7 +108,7 @@ impl Engine {
     pub(super) fn give_up(&mut self, ticket: Ticket, instant: Instant) {
         let last = self.tries.get(&ticket).and_then(|tries| tries.last);
         self.end(ticket, End::Rejected);
-        if let Some(events) = self.quiet.broken_events.speak(instant, 1) {
+        if let Some(events) = self.log.broken_events.pass(instant, 1) {
             let last = last.map(tracing::field::display);
             tracing::error!(
                 events,
@@ -119,7 +119,7 @@ impl Engine {
     }
 
     fn tripped(&mut self, trouble: Trouble, instant: Instant) {
-        if self.quiet.breaker.speak(instant, 1).is_none() {
+        if self.log.breaker.pass(instant, 1).is_none() {
             return;
         }
         self.said_tripped = true;

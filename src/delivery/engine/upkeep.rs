@@ -141,7 +141,7 @@ impl Engine {
     fn store(&mut self, failed: u64, instant: Instant, now: u64) {
         if failed > 0 {
             self.ended(End::Rejected, failed);
-            if let Some(events) = self.quiet.broken_events.speak(instant, failed) {
+            if let Some(events) = self.log.broken_events.pass(instant, failed) {
                 tracing::error!(events, "events could not be made: a fault of gatecount's own");
             }
         }
@@ -240,7 +240,7 @@ impl Engine {
             };
             self.ended(end, events);
             if gone.why == Why::Evicted
-                && let Some(events) = self.quiet.gone.speak(instant, events)
+                && let Some(events) = self.log.gone.pass(instant, events)
             {
                 tracing::error!(events, "queue: full, the oldest events went");
             }
@@ -265,7 +265,7 @@ impl Engine {
         let overflow = self.shared.account.balance().finished[End::Overflow as usize];
         let more = overflow - self.timing.overflow;
         self.timing.overflow = overflow;
-        if let Some(events) = self.quiet.overflow.speak(instant, more) {
+        if let Some(events) = self.log.overflow.pass(instant, more) {
             tracing::error!(
                 events,
                 "events were offered faster than they could be taken in, and are lost"

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, SystemTime};
 
-use crate::event::accept::{Accepted, Errors, Source};
+use crate::plausible::{Accepted, Errors, Source};
 
 /// A visit ends when nothing came for this long, as with Plausible.
 const VISIT: Duration = Duration::from_mins(30);
@@ -295,7 +295,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::event::accept::accept;
+    use crate::plausible::accept;
 
     fn at(seconds: u64) -> Moment {
         Moment {

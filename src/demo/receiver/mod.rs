@@ -1,4 +1,4 @@
-//! A Plausible-compatible receiver: takes events as strictly as [`crate::event::accept`] reads them, keeps a bounded
+//! A Plausible-compatible receiver: takes events as strictly as [`crate::plausible`] reads them, keeps a bounded
 //! board of what came in memory, and shows it on a page that follows along.
 
 mod board;
@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::admin::answer::{self, Body};
 use crate::admin::server::{self, Connection};
-use crate::event::accept::{Accepted, Errors, MAX_BODY, accept};
+use crate::plausible::{Accepted, Errors, MAX_BODY, accept};
 
 use board::{Board, Moment};
 

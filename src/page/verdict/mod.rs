@@ -1,6 +1,6 @@
 //! What the response says, and what comes of it all.
 
-use crate::exchange::Response;
+use crate::facts::Response;
 
 use super::ahead::{Candidate, File};
 use super::decision::Decision;

@@ -2,7 +2,7 @@
 
 use httparse::Header;
 
-use crate::exchange::{Request, Response};
+use crate::facts::{Request, Response};
 use crate::page::{Ahead, Bots, Count, DOWNLOADS, Decision, Rules, Verdict, What, Worker, ahead, verdict};
 
 const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \

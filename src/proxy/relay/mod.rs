@@ -19,7 +19,7 @@ use crate::proxy::{
     worker::Phase,
 };
 use crate::{
-    exchange, headers,
+    facts, headers,
     http1::{self, Body, Version},
 };
 
@@ -245,7 +245,7 @@ impl Relay {
             None if self.waits_for_client() => settings.idle_timeout,
             None => settings.app.response_timeout,
         };
-        c.timer.set(Instant::now(), wait);
+        c.timer.set(Instant::now() + wait);
     }
 
     fn waits_for_client(&self) -> bool {
@@ -342,9 +342,9 @@ impl Relay {
         let response = fault.response(self.plan.to_head, close);
         let sent = c.unsent.send(&c.stream, &[&response]).is_ok();
         if sent {
-            let told = exchange::Response {
+            let told = facts::Response {
                 status: fault.status(),
-                ..exchange::Response::default()
+                ..facts::Response::default()
             };
             self.plan.settle(&c.worker, &told);
             c.worker.metrics.response(fault.status());

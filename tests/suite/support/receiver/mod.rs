@@ -1,6 +1,6 @@
 //! Stands in for Plausible: strict about what it is sent, scripted in what it answers, dead when told to be.
 //!
-//! HTTP/1.1 over TCP, or HTTP/1.1 and HTTP/2 over TLS. What it accepts is judged by [`gatecount::event::accept`].
+//! HTTP/1.1 over TCP, or HTTP/1.1 and HTTP/2 over TLS. What it accepts is judged by [`gatecount::plausible`].
 
 mod server;
 
@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gatecount::event::accept::{accept, breaches};
+use gatecount::plausible::{accept, breaches};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
