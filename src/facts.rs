@@ -153,8 +153,16 @@ pub struct Response<'a> {
 }
 
 impl<'a> Response<'a> {
+    /// The facts of a head with no field that tells anything, as of an answer of gatecount's own.
+    pub fn of_status(status: u16) -> Self {
+        Response {
+            status,
+            ..Response::default()
+        }
+    }
+
     /// Reads the facts out of a head's fields.
-    pub fn read(status: u16, fields: &'a [Header<'a>]) -> Self {
+    pub fn read(status: u16, fields: &[Header<'a>]) -> Self {
         let mut r = Response {
             status,
             ..Response::default()

@@ -35,8 +35,8 @@ pub fn is_forwarding(settings: &Settings, resolved: &Resolved, name: &str) -> bo
     }
 }
 
-/// Emits the forwarding lines for the app, name in lower case and value, one call a line. `host` is the request's own,
-/// `seen` what [`visible`](super::visible()) says of it.
+/// Emits the forwarding lines for the app, name in lower case and value, one call a line. `arrived` is what this connection
+/// shows of scheme and host, `seen` what [`visible`](super::visible()) says of them.
 ///
 /// - `rewrite`: `X-Forwarded-For` is the chain from the client to the peer, bare addresses; `X-Real-IP` the client;
 ///   `X-Forwarded-Proto`, `-Host`, `-Port` and `Forwarded` are kept as a trusted peer sent them, else set from `seen`. Of a
@@ -50,13 +50,13 @@ pub fn forward(
     resolved: &Resolved,
     peer: Peer,
     fields: &[Header<'_>],
-    host: Option<&str>,
+    arrived: &Visible<'_>,
     seen: &Visible<'_>,
     emit: &mut impl FnMut(&str, &[u8]),
 ) {
     match settings.to_app {
         ToApp::Rewrite => rewrite(settings, resolved, peer, fields, seen, emit),
-        ToApp::Append => append(settings, resolved, peer, fields, host, seen, emit),
+        ToApp::Append => append(settings, resolved, peer, fields, arrived, seen, emit),
         ToApp::Keep => {}
     }
 }
@@ -101,7 +101,7 @@ fn append(
     resolved: &Resolved,
     peer: Peer,
     fields: &[Header<'_>],
-    host: Option<&str>,
+    arrived: &Visible<'_>,
     seen: &Visible<'_>,
     emit: &mut impl FnMut(&str, &[u8]),
 ) {
@@ -131,8 +131,8 @@ fn append(
     if came || settings.header == AddressSource::Forwarded {
         // What arrived here, by our own eyes.
         let arrived = Visible {
-            https: false,
-            host: host.filter(|h| is_host(h)),
+            https: arrived.https,
+            host: arrived.host.filter(|h| is_host(h)),
         };
         let mut element = Text::new(0);
         write_elements(&mut element, hops(&own), &arrived);

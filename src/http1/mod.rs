@@ -12,7 +12,7 @@ mod response;
 
 pub use body::{Body, Step, write_chunk, write_last_chunk};
 pub use chunked::{Chunked, ChunkedError, Piece};
-pub use request::{Refusal, RequestHead, head_end, is_idempotent, parse_request};
+pub use request::{Refusal, RequestHead, head_end, is_idempotent, not_offered, parse_request};
 pub use response::{BadResponse, ResponseHead, parse_response};
 
 /// Field lines in one head; more are refused. Bounds the parser's array, as `max_head_bytes` bounds the bytes.

@@ -88,6 +88,22 @@ pub fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
     None
 }
 
+/// What a request asks for that is understood and not offered, in any version of HTTP.
+pub fn not_offered(method: &str, fields: &[Header<'_>]) -> Option<Refusal> {
+    if method == "CONNECT" {
+        return Some(Refusal::Connect);
+    }
+    fields
+        .iter()
+        .any(|f| f.name.len() == 6 && f.name.eq_ignore_ascii_case("expect") && !is_continue(f.value))
+        .then_some(Refusal::Expectation)
+}
+
+/// The one expectation there is (RFC 9110 §10.1.1).
+fn is_continue(value: &[u8]) -> bool {
+    value.trim_ascii().eq_ignore_ascii_case(b"100-continue")
+}
+
 /// Whether a method is idempotent (RFC 9110 §9.2.2), so that a request may be sent again when nothing came back.
 pub fn is_idempotent(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
@@ -122,9 +138,6 @@ pub fn parse_request<'h, 'b>(
         Version::Http11
     };
     let fields: &'h [Header<'b>] = parsed.headers;
-    if method == "CONNECT" {
-        return Err(Refusal::Connect);
-    }
     let seen = Seen::read(fields)?;
     let (authority, target) = split_target(method, target)?;
     let host = match (seen.hosts, seen.host) {
@@ -190,10 +203,7 @@ impl<'b> Seen<'b> {
                     seen.host = Some(value.ok_or(Refusal::Host)?);
                 }
                 6 if f.name.eq_ignore_ascii_case("expect") => {
-                    if !f.value.trim_ascii().eq_ignore_ascii_case(b"100-continue") {
-                        return Err(Refusal::Expectation);
-                    }
-                    seen.expects_continue = true;
+                    seen.expects_continue |= is_continue(f.value);
                 }
                 14 if is_spelled(f.name, "content-length") => {
                     // A second line, a list or another spelling: one reader takes the first, one the last.
@@ -242,6 +252,10 @@ fn ends_in_chunked(value: &[u8]) -> bool {
 
 /// The authority (of absolute-form) and the path and query of a target (RFC 9112 §3.2).
 fn split_target<'b>(method: &str, target: &'b str) -> Result<(Option<&'b str>, &'b str), Refusal> {
+    if method == "CONNECT" {
+        let authority = Some(target).filter(|t| !t.is_empty() && is_authority(t));
+        return Ok((authority, authority.ok_or(Refusal::Target)?));
+    }
     if target.starts_with('/') {
         return Ok((None, target));
     }
@@ -340,7 +354,6 @@ mod tests {
             ("X: a\r\n b\r\n", Refusal::Malformed),
             ("X: a\n", Refusal::Malformed),
             ("Host: b\r\n", Refusal::Host),
-            ("Expect: 200-maybe\r\n", Refusal::Expectation),
         ] {
             let text = format!("POST / HTTP/1.1\r\n{host}{lines}\r\n");
             assert_eq!(parse(&text).err(), Some(refusal), "{lines}");
@@ -364,8 +377,8 @@ mod tests {
             Some(Refusal::Version)
         );
         assert_eq!(
-            parse("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n").err(),
-            Some(Refusal::Connect)
+            parse("CONNECT /a HTTP/1.1\r\nHost: a\r\n\r\n").err(),
+            Some(Refusal::Target)
         );
         assert_eq!(
             parse("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n").err(),
@@ -400,6 +413,25 @@ mod tests {
                 Some(Refusal::Target),
                 "{line}"
             );
+        }
+    }
+
+    #[test]
+    fn a_tunnel_and_a_strange_expectation_are_understood_and_not_offered() {
+        for (text, refusal) in [
+            (
+                "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n",
+                Some(Refusal::Connect),
+            ),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nExpect: 200-maybe\r\n\r\n",
+                Some(Refusal::Expectation),
+            ),
+            ("GET / HTTP/1.1\r\nHost: a\r\nEXPECT: 100-Continue\r\n\r\n", None),
+        ] {
+            let mut slots = field_slots();
+            let head = parse_request(text.as_bytes(), &mut slots).unwrap().unwrap();
+            assert_eq!(not_offered(head.method, head.fields), refusal, "{text}");
         }
     }
 

@@ -2,6 +2,19 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use crate::{client, event, page};
+
+/// The rules that a reload can change.
+#[derive(Debug)]
+pub struct Live {
+    /// Whom to believe about addresses, and what the app is told.
+    pub client: client::Settings,
+    /// What counts.
+    pub page: page::Rules,
+    /// Whose hosts they are.
+    pub sites: event::Sites,
+}
+
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listen {

@@ -12,9 +12,12 @@ use std::{
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{
-    App, Bound, Listen, Live, Settings, Upstream, listener,
+    App, Bound, Listen, Live, Settings, Upstream,
+    context::Shared,
+    listener,
     metrics::Metrics,
-    service::{FAULT_AHEAD, FAULT_AT_THE_END},
+    plan::FAULT_AHEAD,
+    record::FAULT_AT_THE_END,
     worker::{self, Control, Parts},
 };
 use crate::{
@@ -99,18 +102,20 @@ fn serve(request: &'static str, requests: u64) -> (u64, Vec<(&'static str, u64)>
     };
     let (tell, control) = mpsc::unbounded_channel();
     let parts = Parts {
-        number: 0,
-        settings,
-        live: Arc::new(Live {
-            client: client::Settings::default(),
-            page: page::Rules::default(),
-            sites: Sites::every(&["example.com".to_owned()]),
-        }),
+        shared: Shared {
+            worker: 0,
+            settings,
+            live: Arc::new(Live {
+                client: client::Settings::default(),
+                page: page::Rules::default(),
+                sites: Sites::every(&["example.com".to_owned()]),
+            }),
+            outbox: outboxes.remove(0),
+            metrics: metrics.clone(),
+            permits: Arc::new(Semaphore::new(8)),
+            pairs: Arc::new(page::Pairs::new()),
+        },
         listener: listeners.remove(0),
-        outbox: outboxes.remove(0),
-        metrics: metrics.clone(),
-        permits: Arc::new(Semaphore::new(8)),
-        pairs: Arc::new(page::Pairs::new()),
         control,
     };
     let client = thread::spawn(move || {

@@ -3,7 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context as TaskContext, Poll},
     time::Duration,
 };
 
@@ -13,14 +13,18 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{errors::Fault, settings::App, settings::Upstream, stream::Stream};
+use crate::proxy::{
+    errors::Fault,
+    settings::{App, Upstream},
+    stream::Stream,
+};
 
 /// Idle connections kept at most, per worker.
 const MAX_IDLE: usize = 1024;
 
 /// Connections on which a response has ended cleanly. The newest is taken first: it is the least likely to be closing.
 #[derive(Debug, Default)]
-pub(super) struct Pool {
+pub(in crate::proxy) struct Pool {
     idle: RefCell<Vec<Idle>>,
     sweeping: Cell<bool>,
     wake: Notify,
@@ -34,7 +38,7 @@ struct Idle {
 
 impl Pool {
     /// An idle connection that is not known to be dead.
-    pub(super) fn take(&self, cx: &mut Context<'_>, now: Instant) -> Option<Stream> {
+    pub(in crate::proxy) fn take(&self, cx: &mut TaskContext<'_>, now: Instant) -> Option<Stream> {
         let mut idle = self.idle.borrow_mut();
         while let Some(mut one) = idle.pop() {
             // Bytes or an end on an idle connection: the app has closed it, or speaks out of turn.
@@ -46,7 +50,7 @@ impl Pool {
     }
 
     /// Keeps a connection for the next request.
-    pub(super) fn give(&self, stream: Stream, now: Instant, keep: Duration) {
+    pub(in crate::proxy) fn give(&self, stream: Stream, now: Instant, keep: Duration) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < MAX_IDLE && !keep.is_zero() {
             idle.push(Idle {
@@ -60,7 +64,7 @@ impl Pool {
     }
 
     /// Closes what has been idle for too long, for as long as the worker runs; sleeps while there is nothing.
-    pub(super) async fn sweep(self: Rc<Self>) {
+    pub(in crate::proxy) async fn sweep(self: Rc<Self>) {
         loop {
             sleep(Duration::from_millis(500)).await;
             let now = Instant::now();
@@ -77,7 +81,7 @@ impl Pool {
 ///
 /// # Errors
 /// [`Fault::Connect`] and [`Fault::ConnectTimeout`].
-pub(super) async fn connect(app: &App) -> Result<Stream, Fault> {
+pub(in crate::proxy) async fn connect(app: &App) -> Result<Stream, Fault> {
     let connecting = async {
         match &app.upstream {
             Upstream::Tcp(host, port) => {
@@ -96,7 +100,7 @@ pub(super) async fn connect(app: &App) -> Result<Stream, Fault> {
 }
 
 /// How long the app says it keeps the connection: `Keep-Alive: timeout=N` (seconds), less a second for the way there.
-pub(super) fn keep_alive_hint(value: &[u8]) -> Option<Duration> {
+pub(in crate::proxy) fn keep_alive_hint(value: &[u8]) -> Option<Duration> {
     let text = std::str::from_utf8(value).ok()?;
     let seconds = text.split(',').find_map(|p| {
         let (name, value) = p.split_once('=')?;
@@ -108,7 +112,7 @@ pub(super) fn keep_alive_hint(value: &[u8]) -> Option<Duration> {
 }
 
 /// Polls a pool without a task's context at hand.
-pub(super) async fn take(pool: &Pool, now: Instant) -> Option<Stream> {
+pub(in crate::proxy) async fn take(pool: &Pool, now: Instant) -> Option<Stream> {
     // With the task's budget spent, every read would seem to have nothing, and a dead connection alive.
     tokio::task::unconstrained(std::future::poll_fn(|cx| Poll::Ready(pool.take(cx, now)))).await
 }
