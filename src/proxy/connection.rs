@@ -110,11 +110,11 @@ impl Connection {
     async fn read_preamble(&mut self) -> Result<Option<std::net::SocketAddr>, Fault> {
         loop {
             match proxy_protocol::parse(&self.inbuf) {
-                Ok(proxy_protocol::Parsed::Header { source, len }) => {
+                Ok(proxy_protocol::ProxyHeader::Complete { source, len }) => {
                     self.inbuf.drain(..len);
                     return Ok(source);
                 }
-                Ok(proxy_protocol::Parsed::Incomplete) => {}
+                Ok(proxy_protocol::ProxyHeader::Incomplete) => {}
                 Err(_) => return Err(Fault::Preamble),
             }
             match self.read().await {

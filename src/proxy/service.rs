@@ -19,7 +19,7 @@ use crate::{
     delivery::{Draft, Source},
     event::Sighting,
     facts,
-    headers::{self, Connection},
+    headers::{self, ConnectionOptions},
     http1::{self, Body, RequestHead, ResponseHead, Version, field_slots},
     page::{self, Ahead, Verdict, What},
 };
@@ -45,7 +45,7 @@ pub(super) struct Plan {
     /// What the event would need; empty where there will be none.
     draft: Draft,
     client: Option<IpAddr>,
-    from: client::From,
+    from: client::ClientFrom,
 }
 
 /// Reads a request head and writes the one for the app. `Ok(None)`: more bytes are needed.
@@ -66,7 +66,7 @@ pub(super) fn plan(worker: &Worker, peer: Peer, bytes: &[u8], now: Instant) -> R
     let visible = client::visible(&live.client, &resolved, head.fields, head.host);
     let (ahead, draft) = unharmed(worker, || look(worker, &live, &head, &resolved, &visible))
         .unwrap_or((Ahead::Settled(page::failed()), Draft::default()));
-    let connection = Connection::read(head.fields);
+    let connection = ConnectionOptions::read(head.fields);
     let mut request = worker.buffer();
     let asker = Asker {
         peer,
@@ -99,7 +99,7 @@ fn look(
     worker: &Worker,
     live: &Live,
     head: &RequestHead<'_, '_>,
-    resolved: &client::Resolved,
+    resolved: &client::ResolvedClient,
     visible: &client::Visible<'_>,
 ) -> (Ahead, Draft) {
     #[cfg(test)]
@@ -129,7 +129,7 @@ fn look(
 /// Who asks, as far as that is known.
 struct Asker<'a> {
     peer: Peer,
-    resolved: &'a client::Resolved,
+    resolved: &'a client::ResolvedClient,
     seen: &'a client::Visible<'a>,
 }
 
@@ -139,7 +139,7 @@ fn write_request(
     settings: &client::Settings,
     asker: &Asker<'_>,
     head: &RequestHead<'_, '_>,
-    connection: &Connection<'_>,
+    connection: &ConnectionOptions<'_>,
     out: &mut Vec<u8>,
 ) -> bool {
     line(
@@ -233,7 +233,7 @@ pub(super) fn write_response(
     upload_open: bool,
     out: &mut Vec<u8>,
 ) -> Down {
-    let connection = Connection::read(head.fields);
+    let connection = ConnectionOptions::read(head.fields);
     write_status(head, out);
     headers::to_client(head.fields, &connection, out);
     let unknown_length = matches!(head.body, Body::Chunked(_) | Body::UntilClose);
@@ -262,7 +262,7 @@ pub(super) fn write_response(
 /// Writes a 1xx for the client: interim ones have fields and no framing; 101 says to which protocol.
 pub(super) fn write_interim(head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
     write_status(head, out);
-    headers::to_client(head.fields, &Connection::read(head.fields), out);
+    headers::to_client(head.fields, &ConnectionOptions::read(head.fields), out);
     if head.status == 101 {
         line(out, &[b"Connection: upgrade"]);
         for f in head
