@@ -3,7 +3,7 @@
 use divan::{AllocProfiler, Bencher, black_box};
 use gatecount::{
     client::{Peer, Settings, Visible, forward, is_forwarding, proxy_protocol, resolve, visible},
-    headers::{Connection, to_app},
+    headers::{ConnectionOptions, to_app},
 };
 use httparse::Header;
 
@@ -103,7 +103,7 @@ fn head_to_app(bencher: Bencher<'_, '_>, walk: usize) {
         out.clear();
         let fields = black_box(&fields[..]);
         let resolved = resolve(&settings, peer, fields);
-        let connection = Connection::read(fields);
+        let connection = ConnectionOptions::read(fields);
         let arrived = Visible::plain(Some("www.example.com"));
         to_app(
             fields,
@@ -130,7 +130,7 @@ fn head_to_app(bencher: Bencher<'_, '_>, walk: usize) {
 }
 
 #[divan::bench]
-fn proxy_protocol_v1() -> Result<proxy_protocol::Parsed, proxy_protocol::Error> {
+fn proxy_protocol_v1() -> Result<proxy_protocol::ProxyHeader, proxy_protocol::ProxyHeaderError> {
     proxy_protocol::parse(black_box(
         b"PROXY TCP4 203.0.113.7 10.0.0.1 56324 443\r\nGET / HTTP/1.1\r\n",
     ))

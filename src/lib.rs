@@ -38,6 +38,7 @@ pub mod delivery;
 pub mod demo;
 pub mod event;
 pub mod facts;
+pub mod field;
 pub mod headers;
 pub mod http1;
 pub mod lifecycle;

@@ -1,26 +1,26 @@
-//! The walk in words.
+//! How the client was found, in words for people.
 
 use std::{fmt::Write, net::IpAddr};
 
 use httparse::Header;
 
 use super::{
-    entries::Entry,
+    hops::Hop,
     peer::Peer,
-    resolve::{End, Resolved, walk},
+    resolve::{ResolvedClient, WalkEnd, walk},
     settings::{AddressSource, Settings},
     trust::named_range_of,
 };
 
-/// How much of an entry that is no address is shown, in bytes.
-const SHOWN: usize = 60;
+/// The most bytes of an entry that are shown.
+const MAX_SHOWN: usize = 60;
 
-/// Tells how [`resolve`](super::resolve) finds the client, a sentence or two a line: each hop from the nearest one on,
-/// whether it is trusted and by which range, where the walk ended and why. Text that came from outside is escaped.
+/// Explains how [`resolve`](super::resolve) finds the client, a line per step: each hop from the nearest on, whether it
+/// is trusted and by which range, where the walk ends and why. Text from the request is escaped.
 pub fn explain(settings: &Settings, peer: Peer, fields: &[Header<'_>]) -> Vec<String> {
     let mut hops = Vec::new();
-    let resolved = walk(settings, peer, fields, |entry| {
-        hops.push(hop_in_words(settings, hops.len() + 1, entry));
+    let resolved = walk(settings, peer, fields, |hop| {
+        hops.push(hop_in_words(settings, hops.len() + 1, hop));
     });
     let mut lines = vec![peer_in_words(settings, &resolved, peer)];
     lines.extend(hops);
@@ -31,7 +31,7 @@ pub fn explain(settings: &Settings, peer: Peer, fields: &[Header<'_>]) -> Vec<St
     lines
 }
 
-fn peer_in_words(settings: &Settings, resolved: &Resolved, peer: Peer) -> String {
+fn peer_in_words(settings: &Settings, resolved: &ResolvedClient, peer: Peer) -> String {
     let (address, how) = match (peer, peer.address()) {
         (Peer::Unix, _) => {
             return "The peer is on a Unix socket: trusted, as whoever may open its file is.".to_owned();
@@ -72,19 +72,19 @@ fn trust_in_words(settings: &Settings, ip: IpAddr) -> String {
     }
 }
 
-fn hop_in_words(settings: &Settings, place: usize, entry: &Entry<'_>) -> String {
+fn hop_in_words(settings: &Settings, place: usize, hop: &Hop<'_>) -> String {
     let header = settings.header.name();
     let place = match &settings.header {
         AddressSource::Single(_) => header.to_owned(),
         _ => format!("Entry {place} from the right of {header}"),
     };
-    let Some(address) = entry.address else {
-        return format!("{place} is {}: no address.", shown(entry.text));
+    let Some(address) = hop.address else {
+        return format!("{place} is {}: no address.", shown(hop.text));
     };
     let mut line = format!("{place} is {address}");
-    if entry.text != address.to_string().as_bytes() {
-        // Writing to a String cannot fail.
-        let _ = write!(line, " (written {})", shown(entry.text));
+    if hop.text != address.to_string().as_bytes() {
+        // Writing to a String does not fail.
+        let _ = write!(line, " (written {})", shown(hop.text));
     }
     if settings.trusted_hops == 0 && !matches!(settings.header, AddressSource::Single(_)) {
         let _ = write!(line, ": {}", trust_in_words(settings, address.ip()));
@@ -93,36 +93,36 @@ fn hop_in_words(settings: &Settings, place: usize, entry: &Entry<'_>) -> String 
     line
 }
 
-fn end_in_words(settings: &Settings, resolved: &Resolved, peer: Peer) -> String {
+fn end_in_words(settings: &Settings, resolved: &ResolvedClient, peer: Peer) -> String {
     let header = settings.header.name();
     let why = match resolved.end {
-        End::UntrustedPeer => {
+        WalkEnd::UntrustedPeer => {
             "The peer is not one of our proxies, so its forwarding headers were not read".to_owned()
         }
-        End::NoHeader => "client.header is \"none\", so no header is read".to_owned(),
-        End::NoEntry => format!("The request has no entry in {header}"),
-        End::Client if settings.trusted_hops > 0 && resolved.position > 0 => format!(
+        WalkEnd::NoHeader => "client.header is \"none\", so no header is read".to_owned(),
+        WalkEnd::NoEntry => format!("The request has no entry in {header}"),
+        WalkEnd::Client if settings.trusted_hops > 0 && resolved.position > 0 => format!(
             "The walk ended at entry {} from the right, as client.trusted_hops = {}; anything left of it is the \
              client's own word and was not read",
             resolved.position, settings.trusted_hops
         ),
-        End::Client if resolved.position > 0 => {
+        WalkEnd::Client if resolved.position > 0 => {
             "The walk ended at the first entry that is not trusted; anything \
                                                  left of it is that client's own word and was not read"
                 .to_owned()
         }
-        End::Client => format!("The trusted peer gave it in {header}"),
-        End::AllTrusted => "Every entry is trusted, so it is the leftmost".to_owned(),
-        End::NotAnAddress if resolved.position > 0 => {
+        WalkEnd::Client => format!("The trusted peer gave it in {header}"),
+        WalkEnd::AllTrusted => "Every entry is trusted, so it is the leftmost".to_owned(),
+        WalkEnd::NotAnAddress if resolved.position > 0 => {
             "The walk ended at an entry that is no address, so it is the last good hop before that".to_owned()
         }
-        End::NotAnAddress => "The walk ended at once, at what is no address".to_owned(),
-        End::TooFew => format!(
+        WalkEnd::NotAnAddress => "The walk ended at once, at what is no address".to_owned(),
+        WalkEnd::TooFew => format!(
             "{header} has fewer entries than client.trusted_hops = {}, so the request did not come through our \
              proxies and its headers are not believed",
             settings.trusted_hops
         ),
-        End::Repeated => format!("{header} came more than once, so it says nothing"),
+        WalkEnd::Repeated => format!("{header} came more than once, so it says nothing"),
     };
     match (resolved.address(), resolved.from.name(settings)) {
         (Some(client), "peer" | "proxy-protocol") => format!("{why}. The client is the peer, {client}."),
@@ -134,10 +134,10 @@ fn end_in_words(settings: &Settings, resolved: &Resolved, peer: Peer) -> String 
     }
 }
 
-fn forged_in_words(resolved: &Resolved, peer: Peer) -> String {
+fn forged_in_words(resolved: &ResolvedClient, peer: Peer) -> String {
     let mut line = "The peer sent forwarding headers all the same. They decided nothing.".to_owned();
-    // Where the peer is no client of the open internet, it may be a proxy that nobody told us of.
-    if let (Some(ip), End::UntrustedPeer) = (peer.ip(), resolved.end)
+    // A peer in a private range is probably a proxy that is missing from the configuration.
+    if let (Some(ip), WalkEnd::UntrustedPeer) = (peer.ip(), resolved.end)
         && let Some(name) = named_range_of(ip)
     {
         let _ = write!(
@@ -148,9 +148,9 @@ fn forged_in_words(resolved: &Resolved, peer: Peer) -> String {
     line
 }
 
-/// Foreign bytes, escaped and cut.
+/// Bytes of the request, escaped and cut.
 fn shown(text: &[u8]) -> String {
-    let cut = &text[..text.len().min(SHOWN)];
+    let cut = &text[..text.len().min(MAX_SHOWN)];
     let more = if cut.len() < text.len() { "…" } else { "" };
     format!("\"{}{more}\"", cut.escape_ascii())
 }

@@ -1,88 +1,87 @@
-//! `Forwarded` (RFC 7239), read strictly.
+//! `Forwarded` (RFC 7239), parsed strictly.
 //!
-//! An element is pairs of a token and a token or quoted string, joined with `;` and no white space (RFC 7239 §4). A
-//! parameter given twice, an empty pair, a character that is not allowed: the element is broken. RFC 7239's list rule
-//! would let `a=b;` pass; a broken element only ever costs an address, so the stricter reading is taken.
+//! An element is a list of pairs `token=value`, joined with `;` without white space; a value is a token or a quoted
+//! string (RFC 7239 §4). An element is broken if a parameter is given twice, a pair is empty or a character is not
+//! allowed. RFC 7239's list rule would accept `a=b;`. Refusing it costs at most an address, so the strict reading is
+//! the safe one.
 //!
-//! A broken element ends at the first comma after its start, even one in quotes: a quote that a client left open
-//! cannot swallow what our own proxies wrote behind it. For the same reason each line is read by itself.
+//! A broken element ends at the first comma after its start, even if that comma is inside quotes. So a client cannot
+//! hide what our own proxies appended by leaving a quote open. For the same reason each line is parsed by itself.
 
 use httparse::Header;
 
-use super::{
-    addr::{Address, trim},
-    entries::last_line,
-    few::Few,
-    names,
-    settings::is_tchar,
-};
+use smallvec::SmallVec;
 
-/// The longest `for` node that is looked at, in bytes without quotes and backslashes. An address with a zone and a
-/// port takes 69; what a name that hides one may be is not bounded, and it is no address either way.
-const LONGEST_NODE: usize = 128;
+use crate::field;
+
+use super::{address::Address, names};
+
+/// The longest `for` node that is parsed, in bytes without quotes and backslashes. An address with a zone and a port
+/// takes at most 69; a longer node is an obfuscated name.
+const MAX_NODE: usize = 128;
 
 /// One element of the list.
 #[derive(Clone, Copy, Debug)]
 pub struct Element<'a> {
     text: &'a [u8],
-    /// None: the element is broken.
-    pairs: Option<Pairs<'a>>,
+    /// None if the element is broken.
+    parameters: Option<Parameters<'a>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Pairs<'a> {
-    r#for: Option<Value<'a>>,
-    by: Option<Value<'a>>,
-    host: Option<Value<'a>>,
-    proto: Option<Value<'a>>,
+struct Parameters<'a> {
+    r#for: Option<ParameterValue<'a>>,
+    by: Option<ParameterValue<'a>>,
+    host: Option<ParameterValue<'a>>,
+    proto: Option<ParameterValue<'a>>,
 }
 
-/// A token, or what stands between the quotes of a quoted string, its backslashes still in it.
+/// A token, or the inside of a quoted string with its backslashes.
 #[derive(Clone, Copy, Debug)]
-struct Value<'a>(&'a [u8]);
+struct ParameterValue<'a>(&'a [u8]);
 
 impl<'a> Element<'a> {
-    /// The element as it came, white space around it cut off.
+    /// The element as sent, without the white space around it.
     pub fn text(&self) -> &'a [u8] {
         self.text
     }
 
     /// Whether it breaks the grammar.
     pub fn is_broken(&self) -> bool {
-        self.pairs.is_none()
+        self.parameters.is_none()
     }
 
-    /// The address of `for`; none where it is missing, `unknown`, hidden or no node at all (RFC 7239 §6).
+    /// The address of `for`; none if it is missing, `unknown`, obfuscated or no node at all (RFC 7239 §6).
     pub fn address(&self) -> Option<Address> {
-        let value = self.pairs?.r#for?;
-        let mut node = [0; LONGEST_NODE];
+        let value = self.parameters?.r#for?;
+        let mut node = [0; MAX_NODE];
         node_address(value.unescape(&mut node)?)
     }
 
-    /// `proto`, where it is written plainly.
+    /// `proto`, if it has no backslash.
     pub fn proto(&self) -> Option<&'a [u8]> {
-        self.pairs?.proto?.plain()
+        self.parameters?.proto?.plain()
     }
 
-    /// `host`, where it is written plainly. Not checked any further.
+    /// `host`, if it has no backslash; whether it is a host is not checked.
     pub fn host(&self) -> Option<&'a [u8]> {
-        self.pairs?.host?.plain()
+        self.parameters?.host?.plain()
     }
 
-    /// `by`, where it is written plainly.
+    /// `by`, if it has no backslash.
     pub fn by(&self) -> Option<&'a [u8]> {
-        self.pairs?.by?.plain()
+        self.parameters?.by?.plain()
     }
 }
 
-impl<'a> Value<'a> {
-    /// The value if no backslash has to be taken out of it: nobody has a reason to write one.
+impl<'a> ParameterValue<'a> {
+    /// The value if it has no backslash. No proxy has a reason to write one.
     fn plain(self) -> Option<&'a [u8]> {
         (!self.0.contains(&b'\\')).then_some(self.0)
     }
 
-    /// The value without the backslashes; none if it is too long to be an address.
-    fn unescape(self, buffer: &mut [u8; LONGEST_NODE]) -> Option<&[u8]> {
+    /// The value without its backslashes; none if it is too long to be an address.
+    fn unescape(self, buffer: &mut [u8; MAX_NODE]) -> Option<&[u8]> {
         let mut len = 0;
         let mut bytes = self.0.iter();
         while let Some(mut byte) = bytes.next() {
@@ -96,55 +95,43 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The addresses of one line's `for=` nodes, from the left. Nodes without one and broken elements are left out; the
-/// unspecified address, being an address by the grammar, is not.
+/// The addresses of one line's `for=` nodes, from the left. Nodes without an address and broken elements are left out.
+/// The unspecified address is an address by the grammar and stays.
 pub fn addresses(line: &[u8]) -> impl Iterator<Item = Address> {
-    Elements { line, at: Some(0) }.filter_map(|(_, element)| element.address())
+    Elements::of(line).filter_map(|(_, element)| element.address())
 }
 
 /// The elements of all `Forwarded` lines, from the right.
-pub(super) struct FromRight<'a> {
-    fields: &'a [Header<'a>],
-    line: &'a [u8],
-    /// Where the elements of `line` that are still to come begin.
-    starts: Few<u32, 8>,
-}
-
-impl<'a> FromRight<'a> {
-    pub(super) fn of(fields: &'a [Header<'a>]) -> Self {
-        FromRight {
-            fields,
-            line: &[],
-            starts: Few::new(0),
-        }
-    }
-}
-
-impl<'a> Iterator for FromRight<'a> {
-    type Item = Element<'a>;
-
-    fn next(&mut self) -> Option<Element<'a>> {
-        loop {
-            if let Some(start) = self.starts.pop() {
-                let rest = Elements {
-                    line: self.line,
-                    at: Some(start as usize),
-                };
-                return rest.map(|(_, element)| element).next();
+pub(super) fn from_right<'a>(fields: &'a [Header<'a>]) -> impl Iterator<Item = Element<'a>> {
+    field::lines(fields, names::FORWARDED).rev().flat_map(|line| {
+        // Elements are found from the left only. Parsing one again is cheaper than keeping all of them.
+        let starts: SmallVec<[usize; 8]> = Elements::of(line).map(|(start, _)| start).collect();
+        let element_at = move |start| {
+            Elements {
+                line,
+                at: Some(start),
             }
-            let (line, before) = last_line(names::FORWARDED, self.fields)?;
-            (self.line, self.fields) = (line, before);
-            for (start, _) in (Elements { line, at: Some(0) }) {
-                self.starts.push(start as u32);
-            }
-        }
-    }
+            .next()
+        };
+        starts
+            .into_iter()
+            .rev()
+            .filter_map(element_at)
+            .map(|(_, element)| element)
+    })
 }
 
-/// The elements of one line from the left, each with the place where it begins; blank ones are left out.
+/// The elements of one line from the left, each with the place where it starts; blank ones are left out.
 struct Elements<'a> {
     line: &'a [u8],
+    /// Where the next element starts; none at the end of the line.
     at: Option<usize>,
+}
+
+impl<'a> Elements<'a> {
+    fn of(line: &'a [u8]) -> Self {
+        Elements { line, at: Some(0) }
+    }
 }
 
 impl<'a> Iterator for Elements<'a> {
@@ -154,26 +141,27 @@ impl<'a> Iterator for Elements<'a> {
         loop {
             let start = self.at?;
             let rest = &self.line[start..];
-            let (len, pairs) = element(rest);
+            let (len, parameters) = element(rest);
             self.at = (len < rest.len()).then_some(start + len + 1);
-            let text = trim(&rest[..len]);
+            let text = field::trim(&rest[..len]);
             if !text.is_empty() {
-                return Some((start, Element { text, pairs }));
+                return Some((start, Element { text, parameters }));
             }
         }
     }
 }
 
-/// Reads one element from the start of `rest`: its length up to the comma or the end, and its pairs if it is whole.
-fn element(rest: &[u8]) -> (usize, Option<Pairs<'_>>) {
-    match whole_element(rest) {
-        Some((len, pairs)) => (len, Some(pairs)),
+/// Parses one element from the start of `rest`: its length up to the comma or the end, and its parameters unless it is
+/// broken.
+fn element(rest: &[u8]) -> (usize, Option<Parameters<'_>>) {
+    match valid_element(rest) {
+        Some((len, parameters)) => (len, Some(parameters)),
         None => (memchr::memchr(b',', rest).unwrap_or(rest.len()), None),
     }
 }
 
-fn whole_element(rest: &[u8]) -> Option<(usize, Pairs<'_>)> {
-    let mut pairs = Pairs::default();
+fn valid_element(rest: &[u8]) -> Option<(usize, Parameters<'_>)> {
+    let mut parameters = Parameters::default();
     let mut at = skip_space(rest, 0);
     loop {
         let name = token(rest, at)?;
@@ -184,10 +172,10 @@ fn whole_element(rest: &[u8]) -> Option<(usize, Pairs<'_>)> {
         let (value, end) = value(rest, at + 1)?;
         at = end;
         let slot = match name.len() {
-            3 if name.eq_ignore_ascii_case(b"for") => Some(&mut pairs.r#for),
-            2 if name.eq_ignore_ascii_case(b"by") => Some(&mut pairs.by),
-            4 if name.eq_ignore_ascii_case(b"host") => Some(&mut pairs.host),
-            5 if name.eq_ignore_ascii_case(b"proto") => Some(&mut pairs.proto),
+            3 if name.eq_ignore_ascii_case(b"for") => Some(&mut parameters.r#for),
+            2 if name.eq_ignore_ascii_case(b"by") => Some(&mut parameters.by),
+            4 if name.eq_ignore_ascii_case(b"host") => Some(&mut parameters.host),
+            5 if name.eq_ignore_ascii_case(b"proto") => Some(&mut parameters.proto),
             _ => None,
         };
         if slot.is_some_and(|slot| slot.replace(value).is_some()) {
@@ -198,7 +186,7 @@ fn whole_element(rest: &[u8]) -> Option<(usize, Pairs<'_>)> {
             continue;
         }
         let end = skip_space(rest, at);
-        return matches!(rest.get(end), None | Some(b',')).then_some((end, pairs));
+        return matches!(rest.get(end), None | Some(b',')).then_some((end, parameters));
     }
 }
 
@@ -210,36 +198,34 @@ fn skip_space(rest: &[u8], at: usize) -> usize {
 }
 
 fn token(rest: &[u8], at: usize) -> Option<&[u8]> {
-    let len = rest[at..].iter().take_while(|b| is_tchar(**b)).count();
+    let len = rest[at..]
+        .iter()
+        .take_while(|b| field::is_token_byte(**b))
+        .count();
     (len > 0).then(|| &rest[at..at + len])
 }
 
 /// A token or a quoted string (RFC 9110 §5.6.4), and where it ends.
-fn value(rest: &[u8], at: usize) -> Option<(Value<'_>, usize)> {
+fn value(rest: &[u8], at: usize) -> Option<(ParameterValue<'_>, usize)> {
     if rest.get(at) != Some(&b'"') {
         let token = token(rest, at)?;
-        return Some((Value(token), at + token.len()));
+        return Some((ParameterValue(token), at + token.len()));
     }
     let start = at + 1;
     let mut end = start;
     loop {
         match rest.get(end)? {
-            b'"' => return Some((Value(&rest[start..end]), end + 1)),
-            b'\\' if rest.get(end + 1).is_some_and(|b| is_text(*b)) => end += 2,
+            b'"' => return Some((ParameterValue(&rest[start..end]), end + 1)),
+            b'\\' if rest.get(end + 1).is_some_and(|b| field::is_value_byte(*b)) => end += 2,
             b'\\' => return None,
-            b if is_text(*b) => end += 1,
+            b if field::is_value_byte(*b) => end += 1,
             _ => return None,
         }
     }
 }
 
-/// What may stand in a quoted string: a tab, a space, anything that is printed, and bytes beyond ASCII.
-fn is_text(b: u8) -> bool {
-    b == b'\t' || (b >= b' ' && b != 0x7f)
-}
-
-/// A node's address (RFC 7239 §6): IPv4 as it is, IPv6 in brackets, either with a port or a name that hides one. A
-/// zone may stand in the brackets.
+/// A node's address (RFC 7239 §6): bare IPv4 or IPv6 in brackets, perhaps with a zone; then perhaps a port or an
+/// obfuscated port.
 fn node_address(node: &[u8]) -> Option<Address> {
     let (literal, port, is_v6) = if let [b'[', rest @ ..] = node {
         let close = rest.iter().position(|b| *b == b']')?;
@@ -248,7 +234,7 @@ fn node_address(node: &[u8]) -> Option<Address> {
         let colon = node.iter().position(|b| *b == b':').unwrap_or(node.len());
         (&node[..colon], &node[colon..], false)
     };
-    // Only IPv6 has colons, also where it stands for an IPv4 address.
+    // Brackets and colons belong together, also in an IPv4-mapped address.
     if literal.contains(&b':') != is_v6 {
         return None;
     }
@@ -260,7 +246,7 @@ fn node_address(node: &[u8]) -> Option<Address> {
     Address::parse(literal)
 }
 
-/// One to five digits, or a hidden port: `_` and at least one letter, digit, `.`, `_` or `-`.
+/// One to five digits, or an obfuscated port: `_` and at least one letter, digit, `.`, `_` or `-`.
 fn is_node_port(port: &[u8]) -> bool {
     match port {
         [b'_', name @ ..] => {
@@ -287,7 +273,7 @@ mod tests {
                 value: l.as_bytes(),
             })
             .collect();
-        FromRight::of(&fields)
+        super::from_right(&fields)
             .map(|e| {
                 let text = String::from_utf8_lossy(e.text()).into_owned();
                 (text, e.address().map(|a| a.to_string()))
@@ -375,12 +361,7 @@ mod tests {
     #[test]
     fn the_other_parameters_are_read_too() {
         let line = "proto=HTTPS;host=\"example.com:8443\";by=_me;for=unknown";
-        let (_, e) = Elements {
-            line: line.as_bytes(),
-            at: Some(0),
-        }
-        .next()
-        .unwrap();
+        let (_, e) = Elements::of(line.as_bytes()).next().unwrap();
         assert!(!e.is_broken());
         assert_eq!(e.proto(), Some(&b"HTTPS"[..]));
         assert_eq!(e.host(), Some(&b"example.com:8443"[..]));
@@ -405,7 +386,7 @@ mod tests {
                 name: "forwarded",
                 value: line.as_bytes(),
             }];
-            assert!(FromRight::of(&lines).all(|e| e.address().is_none()), "{unit}");
+            assert!(super::from_right(&lines).all(|e| e.address().is_none()), "{unit}");
         }
     }
 }

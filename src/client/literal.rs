@@ -1,5 +1,5 @@
-//! Address literals from bytes. What the standard library reads, byte for byte, in a third of the time: one is read
-//! for every request.
+//! Parses address literals from bytes. It accepts exactly what the standard library accepts, in a third of the time:
+//! every request has at least one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -48,7 +48,7 @@ fn v6(text: &[u8]) -> Option<Ipv6Addr> {
         let rest = &text[at..];
         let (value, digits) = hex(rest);
         if rest.get(digits) == Some(&b'.') {
-            // The last two groups may be written as an IPv4 address.
+            // The last two groups may be written as an IPv4 address (RFC 4291 §2.2).
             let [a, b, c, d] = v4(rest)?.octets();
             groups
                 .get_mut(count..count + 2)?
@@ -73,7 +73,7 @@ fn v6(text: &[u8]) -> Option<Ipv6Addr> {
     }
     match gap {
         None => (count == 8).then(|| groups.into()),
-        // A gap stands for one group of zeros at least.
+        // A gap stands for at least one group of zeros.
         Some(gap) => (count < 8).then(|| {
             groups.copy_within(gap..count, 8 - (count - gap));
             groups[gap..8 - (count - gap)].fill(0);

@@ -1,6 +1,6 @@
-//! Who the client is, what it saw as scheme and host, and what the app is told of it.
+//! Who the client is, which scheme and host it used, and the forwarding headers that the app gets.
 //!
-//! Pure: bytes in, answers out; no I/O, and no allocation for the requests of an ordinary day.
+//! Pure: no I/O, and no allocation for an ordinary request.
 //!
 //! # The rule
 //!
@@ -8,27 +8,26 @@
 //! 2. From a trusted peer, all lines of the configured header are joined in order and walked from the right. Trusted
 //!    entries are skipped; the first that is not trusted is the client.
 //! 3. Blank entries are skipped. An entry that is no address ends the walk: the client is the last good hop, the peer
-//!    if there is none, and [`Resolved::malformed`] says so.
-//! 4. Every entry trusted: the leftmost is the client. No entry: the peer.
+//!    if there is none, and [`ResolvedClient::malformed`] is set.
+//! 4. If every entry is trusted, the leftmost is the client. If there is no entry, the peer is.
 //! 5. An entry may carry a port, brackets, quotes, a zone; an IPv4-mapped IPv6 address is that IPv4 address; the
 //!    unspecified address is no address.
-//! 6. A Unix peer is trusted and is no address: with no entry left there is no client.
-//! 7. `trusted_hops = N` takes the place of the ranges: the client is the Nth entry from the right. Fewer entries mean
-//!    that the request did not come through our proxies: the peer is the client, and is not trusted.
-//! 8. A single-address header is read only from a trusted peer; several lines, or a value that is not one address:
-//!    the peer.
+//! 6. A Unix peer is trusted and has no address: without an entry there is no client.
+//! 7. `trusted_hops = N` replaces the ranges: the client is the Nth entry from the right. With fewer entries the
+//!    request did not come through our proxies: the peer is the client, and is not trusted.
+//! 8. A single-address header is read only from a trusted peer. If it has several lines or does not hold one address,
+//!    the peer is the client.
 //!
-//! # The rooms
+//! # The files
 //!
-//! [`Address`] and its spellings · [`Trust`], the ranges · [`Peer`], who is connected · [`forwarded`], RFC 7239 ·
-//! [`proxy_protocol`], the preamble's bytes · [`resolve`], the rule above · [`explain`], the same walk in words ·
-//! [`visible`], scheme and host · [`forward`] and [`is_forwarding`], the lines for the app.
+//! [`Address`] and how it is written · [`Trust`], the ranges · [`Peer`], who is connected · [`forwarded`], RFC 7239 ·
+//! [`proxy_protocol`], its bytes · [`resolve`], the rule above · [`explain`], the same in words · [`visible`], scheme
+//! and host · [`forward`] and [`is_forwarding`], the forwarding headers for the app.
 
-mod addr;
-mod entries;
+mod address;
 mod explain;
-mod few;
 pub mod forwarded;
+mod hops;
 mod literal;
 mod names;
 mod peer;
@@ -42,10 +41,10 @@ mod visible;
 #[cfg(test)]
 mod tests;
 
-pub use addr::{Address, Zone};
+pub use address::{Address, Zone};
 pub use explain::explain;
 pub use peer::{NotAPeer, Peer};
-pub use resolve::{From, Resolved, resolve};
+pub use resolve::{ClientFrom, ResolvedClient, resolve};
 pub use settings::{AddressSource, NotASetting, Settings, ToApp};
 pub use to_app::{forward, is_forwarding};
 pub use trust::{Trust, TrustError, named_range_of};

@@ -5,17 +5,16 @@ use std::{
     str::FromStr,
 };
 
-use super::addr::{Address, Zone};
+use super::address::{Address, Zone};
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
     /// A TCP connection from this address.
     Ip(Address),
-    /// The address that the connection's PROXY protocol header gave: the peer for every rule, but known by another's
-    /// word.
+    /// The source address of the connection's PROXY protocol header. Every rule treats it as the peer's address.
     Proxied(Address),
-    /// A Unix socket: whoever may open its file. Trusted, and no address.
+    /// A Unix socket. It is trusted, because its file's mode decides who may connect, and it has no address.
     Unix,
 }
 
@@ -25,7 +24,7 @@ impl Peer {
         Peer::Proxied(address_of(source))
     }
 
-    /// Its address; none for a Unix peer and for the unspecified address.
+    /// The peer's address; none for a Unix socket and for the unspecified address.
     pub fn address(&self) -> Option<Address> {
         match self {
             Peer::Ip(address) | Peer::Proxied(address) => Some(*address).filter(|a| !a.ip().is_unspecified()),
@@ -33,7 +32,7 @@ impl Peer {
         }
     }
 
-    /// Its address without the zone.
+    /// The peer's address without its zone.
     pub fn ip(&self) -> Option<IpAddr> {
         self.address().map(|a| a.ip())
     }
@@ -45,8 +44,8 @@ impl std::convert::From<SocketAddr> for Peer {
     }
 }
 
-/// Reads a peer as people write it: an address with or without a port, brackets and zone, or `unix`, `unix:PATH` and
-/// the `@` of an unnamed socket.
+/// Reads a peer as people write it: an address with or without port, brackets and zone, or `unix`, `unix:PATH` or the
+/// `@` of an unnamed socket.
 impl FromStr for Peer {
     type Err = NotAPeer;
 
@@ -54,13 +53,13 @@ impl FromStr for Peer {
         if matches!(text, "unix" | "@") || text.starts_with("unix:") {
             return Ok(Peer::Unix);
         }
-        Address::in_any_spelling(text.as_bytes())
+        Address::in_any_form(text.as_bytes())
             .map(Peer::Ip)
             .ok_or(NotAPeer)
     }
 }
 
-/// The text names no peer.
+/// The text is no peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a peer is ADDRESS, ADDRESS:PORT, [IPv6]:PORT or unix:PATH")]
 pub struct NotAPeer;

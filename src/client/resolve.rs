@@ -4,36 +4,39 @@ use std::net::IpAddr;
 
 use httparse::Header;
 
+use crate::field;
+
 use super::{
-    addr::{Address, Zone, trim},
-    entries::Entry,
+    address::{Address, Zone},
+    hops::Hop,
     names,
     peer::Peer,
     settings::{AddressSource, Settings},
 };
 
-/// Who the client is, and what the rest of the module needs to know of how that was found.
+/// Who the client is, and how that was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Resolved {
-    /// The client's address; none if there is no address at all.
+pub struct ResolvedClient {
+    /// The client's address; none if no address is known at all.
     pub client: Option<IpAddr>,
-    /// The zone it came with, for showing the address as it was given.
+    /// The address's zone, to show the address as it was sent.
     pub zone: Zone,
     /// Where the address was found.
-    pub from: From,
-    /// Whether the peer's forwarding headers are believed.
+    pub from: ClientFrom,
+    /// Whether the peer's forwarding headers are trusted.
     pub peer_trusted: bool,
-    /// An entry on the way was no address, or a single-address header had more or less than one.
+    /// An entry that was read is no address, or a single-address header does not hold exactly one.
     pub malformed: bool,
-    /// A peer that is not trusted sent forwarding headers.
+    /// An untrusted peer sent forwarding headers.
     pub forged: bool,
-    /// The client's entry in the list header, counted from the right from 1; 0 if it is not from there.
+    /// The place of the client's entry in the list header, counted from the right, from 1; 0 if it is not from one.
     pub(super) position: usize,
-    pub(super) end: End,
+    /// Where the walk over the hops ended.
+    pub(super) end: WalkEnd,
 }
 
-impl Resolved {
-    /// The client as it was given, its zone with it.
+impl ResolvedClient {
+    /// The client's address with its zone.
     pub fn address(&self) -> Option<Address> {
         self.client.map(|ip| Address::new(ip, self.zone))
     }
@@ -41,10 +44,10 @@ impl Resolved {
 
 /// Where the client's address was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum From {
-    /// It is the peer's.
+pub enum ClientFrom {
+    /// It is the peer's address.
     Peer,
-    /// It is the peer's, as the PROXY protocol gave it.
+    /// It is the peer's address, from the PROXY protocol.
     ProxyProtocol,
     /// An entry of `X-Forwarded-For`.
     XForwardedFor,
@@ -52,37 +55,37 @@ pub enum From {
     Forwarded,
     /// The configured single-address header.
     Single,
-    /// There is none.
+    /// No address is known.
     None,
 }
 
-impl From {
-    /// All of them.
-    pub const ALL: [From; 6] = [
-        From::Peer,
-        From::ProxyProtocol,
-        From::XForwardedFor,
-        From::Forwarded,
-        From::Single,
-        From::None,
+impl ClientFrom {
+    /// Every variant, in the order of their declaration.
+    pub const ALL: [ClientFrom; 6] = [
+        ClientFrom::Peer,
+        ClientFrom::ProxyProtocol,
+        ClientFrom::XForwardedFor,
+        ClientFrom::Forwarded,
+        ClientFrom::Single,
+        ClientFrom::None,
     ];
 
-    /// The label of a metric, of a closed list.
+    /// The label in metrics.
     pub fn label(self) -> &'static str {
         match self {
-            From::Peer => "peer",
-            From::ProxyProtocol => "proxy-protocol",
-            From::XForwardedFor => names::FOR,
-            From::Forwarded => names::FORWARDED,
-            From::Single => "single-address",
-            From::None => "none",
+            ClientFrom::Peer => "peer",
+            ClientFrom::ProxyProtocol => "proxy-protocol",
+            ClientFrom::XForwardedFor => names::FOR,
+            ClientFrom::Forwarded => names::FORWARDED,
+            ClientFrom::Single => "single-address",
+            ClientFrom::None => "none",
         }
     }
 
-    /// As the label, but a single-address header by its own name.
+    /// As [`label`](ClientFrom::label), but a single-address header by its own name.
     pub fn name(self, settings: &Settings) -> &str {
         match self {
-            From::Single => settings.header.name(),
+            ClientFrom::Single => settings.header.name(),
             other => other.label(),
         }
     }
@@ -90,55 +93,55 @@ impl From {
 
 /// Where the walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// At the peer, which is not trusted.
+pub(super) enum WalkEnd {
+    /// At the peer: it is not trusted.
     UntrustedPeer,
-    /// At the peer, as no header is configured.
+    /// At the peer: no header is configured.
     NoHeader,
-    /// At the peer, as the header has no entry.
+    /// At the peer: the header has no entry.
     NoEntry,
     /// At the first entry that is not trusted, or at the hop that `trusted_hops` names.
     Client,
-    /// At the left end, every entry being trusted.
+    /// At the left end: every entry is trusted.
     AllTrusted,
     /// At an entry that is no address.
     NotAnAddress,
-    /// At the peer, as there are fewer entries than hops of ours.
+    /// At the peer: there are fewer entries than `trusted_hops`.
     TooFew,
-    /// At the peer, as the single-address header came more than once.
+    /// At the peer: the single-address header was sent more than once.
     Repeated,
 }
 
-/// Finds the client. Allocates nothing, but for `Forwarded` with more than eight elements in a line.
-pub fn resolve(settings: &Settings, peer: Peer, fields: &[Header<'_>]) -> Resolved {
+/// Finds the client. Allocates only for a `Forwarded` line with more than eight elements.
+pub fn resolve(settings: &Settings, peer: Peer, fields: &[Header<'_>]) -> ResolvedClient {
     walk(settings, peer, fields, |_| {})
 }
 
-/// As [`resolve`], and shows every entry that is looked at.
+/// As [`resolve`], and shows `see` each hop that is read.
 pub(super) fn walk<'a>(
     settings: &Settings,
     peer: Peer,
     fields: &'a [Header<'a>],
-    see: impl FnMut(&Entry<'a>),
-) -> Resolved {
+    see: impl FnMut(&Hop<'a>),
+) -> ResolvedClient {
     if !is_trusted(settings, peer) {
-        return at_peer(settings, peer, fields, false, End::UntrustedPeer);
+        return at_peer(settings, peer, fields, false, WalkEnd::UntrustedPeer);
     }
     match &settings.header {
-        AddressSource::None => at_peer(settings, peer, fields, true, End::NoHeader),
+        AddressSource::None => at_peer(settings, peer, fields, true, WalkEnd::NoHeader),
         AddressSource::Single(name) => single(settings, peer, fields, name, see),
         AddressSource::XForwardedFor => {
-            let stop = by_rule(settings, Entry::all_of_for(fields).inspect(see));
-            at_stop(settings, peer, fields, From::XForwardedFor, &stop)
+            let stop = by_rule(settings, Hop::in_x_forwarded_for(fields).inspect(see));
+            at_stop(settings, peer, fields, ClientFrom::XForwardedFor, &stop)
         }
         AddressSource::Forwarded => {
-            let stop = by_rule(settings, Entry::all_of_forwarded(fields).inspect(see));
-            at_stop(settings, peer, fields, From::Forwarded, &stop)
+            let stop = by_rule(settings, Hop::in_forwarded(fields).inspect(see));
+            at_stop(settings, peer, fields, ClientFrom::Forwarded, &stop)
         }
     }
 }
 
-/// Whether the peer is one of our proxies, as far as can be said before its headers are read.
+/// Whether the peer is one of our proxies, as far as that is known before its headers are read.
 fn is_trusted(settings: &Settings, peer: Peer) -> bool {
     match peer {
         Peer::Unix => true,
@@ -147,37 +150,49 @@ fn is_trusted(settings: &Settings, peer: Peer) -> bool {
     }
 }
 
-/// The answer that is the peer, or nobody where the peer has no address.
-fn at_peer(settings: &Settings, peer: Peer, fields: &[Header<'_>], trusted: bool, end: End) -> Resolved {
+/// The peer as the client; no client where the peer has no address.
+fn at_peer(
+    settings: &Settings,
+    peer: Peer,
+    fields: &[Header<'_>],
+    trusted: bool,
+    end: WalkEnd,
+) -> ResolvedClient {
     let address = peer.address();
-    Resolved {
+    ResolvedClient {
         client: address.map(|a| a.ip()),
         zone: address.map_or(Zone::NONE, |a| a.zone()),
         from: match (address, peer) {
-            (None, _) => From::None,
-            (Some(_), Peer::Proxied(_)) => From::ProxyProtocol,
-            (Some(_), _) => From::Peer,
+            (None, _) => ClientFrom::None,
+            (Some(_), Peer::Proxied(_)) => ClientFrom::ProxyProtocol,
+            (Some(_), _) => ClientFrom::Peer,
         },
         peer_trusted: trusted,
         malformed: false,
-        forged: !trusted && fields.iter().any(|f| tells_an_address(settings, f.name)),
+        forged: !trusted && fields.iter().any(|f| may_name_a_client(settings, f.name)),
         position: 0,
         end,
     }
 }
 
-/// Whether a field is one that tells a client's address, here or to an app that folds names.
-fn tells_an_address(settings: &Settings, name: &str) -> bool {
-    names::folds_to(name, names::FOR)
-        || names::folds_to(name, names::FORWARDED)
-        || names::folds_to(name, names::REAL_IP)
-        || matches!(&settings.header, AddressSource::Single(single) if names::folds_to(name, single))
+/// Whether a field names a client's address, to us or to an app that reads `_` as `-`.
+fn may_name_a_client(settings: &Settings, name: &str) -> bool {
+    field::folds_to(name, names::FOR)
+        || field::folds_to(name, names::FORWARDED)
+        || field::folds_to(name, names::REAL_IP)
+        || matches!(&settings.header, AddressSource::Single(single) if field::folds_to(name, single))
 }
 
-/// The answer of a walk: the last good hop, or the peer.
-fn at_stop(settings: &Settings, peer: Peer, fields: &[Header<'_>], from: From, stop: &Stop) -> Resolved {
+/// The result of a walk: the last good hop, or the peer.
+fn at_stop(
+    settings: &Settings,
+    peer: Peer,
+    fields: &[Header<'_>],
+    from: ClientFrom,
+    stop: &Stop,
+) -> ResolvedClient {
     if let Some((client, position)) = stop.hop {
-        return Resolved {
+        return ResolvedClient {
             client: Some(client.ip()),
             zone: client.zone(),
             from,
@@ -188,73 +203,73 @@ fn at_stop(settings: &Settings, peer: Peer, fields: &[Header<'_>], from: From, s
             end: stop.end,
         };
     }
-    Resolved {
+    ResolvedClient {
         malformed: stop.malformed,
-        ..at_peer(settings, peer, fields, stop.end != End::TooFew, stop.end)
+        ..at_peer(settings, peer, fields, stop.end != WalkEnd::TooFew, stop.end)
     }
 }
 
-/// How far a walk came.
+/// How far a walk went.
 struct Stop {
-    /// The last good hop and its place from the right; none if there was none before the end.
+    /// The last good hop and its place from the right; none if the walk ended before one.
     hop: Option<(Address, usize)>,
     malformed: bool,
-    end: End,
+    end: WalkEnd,
 }
 
-fn by_rule<'a>(settings: &Settings, entries: impl Iterator<Item = Entry<'a>>) -> Stop {
+fn by_rule<'a>(settings: &Settings, hops: impl Iterator<Item = Hop<'a>>) -> Stop {
     match settings.trusted_hops {
-        0 => by_ranges(settings, entries),
-        hops => by_hops(hops, entries),
+        0 => by_ranges(settings, hops),
+        count => by_count(count, hops),
     }
 }
 
 /// Rules 2 to 4: trusted entries are skipped.
-fn by_ranges<'a>(settings: &Settings, entries: impl Iterator<Item = Entry<'a>>) -> Stop {
+fn by_ranges<'a>(settings: &Settings, hops: impl Iterator<Item = Hop<'a>>) -> Stop {
     let mut stop = Stop {
         hop: None,
         malformed: false,
-        end: End::NoEntry,
+        end: WalkEnd::NoEntry,
     };
-    for (before, entry) in entries.enumerate() {
-        let Some(address) = entry.address else {
+    for (before, hop) in hops.enumerate() {
+        let Some(address) = hop.address else {
             stop.malformed = true;
-            stop.end = End::NotAnAddress;
+            stop.end = WalkEnd::NotAnAddress;
             break;
         };
         stop.hop = Some((address, before + 1));
-        stop.end = End::AllTrusted;
+        stop.end = WalkEnd::AllTrusted;
         if !settings.trust.trusts(address.ip()) {
-            stop.end = End::Client;
+            stop.end = WalkEnd::Client;
             break;
         }
     }
     stop
 }
 
-/// Rule 7: the Nth entry from the right. An entry that is no address ends the walk here too, but it still counts as
-/// the entry of a hop.
-fn by_hops<'a>(hops: usize, entries: impl Iterator<Item = Entry<'a>>) -> Stop {
+/// Rule 7: the Nth entry from the right. An entry that is no address ends the walk here too, but it is counted as a
+/// hop.
+fn by_count<'a>(trusted_hops: usize, hops: impl Iterator<Item = Hop<'a>>) -> Stop {
     let mut stop = Stop {
         hop: None,
         malformed: false,
-        end: End::Client,
+        end: WalkEnd::Client,
     };
     let mut count = 0;
-    for entry in entries.take(hops) {
+    for hop in hops.take(trusted_hops) {
         count += 1;
-        match entry.address {
+        match hop.address {
             Some(address) if !stop.malformed => stop.hop = Some((address, count)),
             Some(_) => {}
             None => {
                 stop.malformed = true;
-                stop.end = End::NotAnAddress;
+                stop.end = WalkEnd::NotAnAddress;
             }
         }
     }
-    if count < hops {
+    if count < trusted_hops {
         stop.hop = None;
-        stop.end = End::TooFew;
+        stop.end = WalkEnd::TooFew;
     }
     stop
 }
@@ -265,29 +280,29 @@ fn single<'a>(
     peer: Peer,
     fields: &'a [Header<'a>],
     name: &str,
-    mut see: impl FnMut(&Entry<'a>),
-) -> Resolved {
-    let mut lines = fields.iter().filter(|f| f.name.eq_ignore_ascii_case(name));
-    let text = lines.next().map(|f| trim(f.value)).unwrap_or_default();
-    let malformed = |end| Resolved {
+    mut see: impl FnMut(&Hop<'a>),
+) -> ResolvedClient {
+    let mut lines = field::lines(fields, name);
+    let text = lines.next().map(field::trim).unwrap_or_default();
+    let malformed = |end| ResolvedClient {
         malformed: true,
         ..at_peer(settings, peer, fields, true, end)
     };
     if lines.next().is_some() {
-        return malformed(End::Repeated);
+        return malformed(WalkEnd::Repeated);
     }
     if text.is_empty() {
-        return at_peer(settings, peer, fields, true, End::NoEntry);
+        return at_peer(settings, peer, fields, true, WalkEnd::NoEntry);
     }
-    let entry = Entry::of_address(text);
-    see(&entry);
-    let Some(client) = entry.address else {
-        return malformed(End::NotAnAddress);
+    let hop = Hop::read(text);
+    see(&hop);
+    let Some(client) = hop.address else {
+        return malformed(WalkEnd::NotAnAddress);
     };
-    Resolved {
+    ResolvedClient {
         client: Some(client.ip()),
         zone: client.zone(),
-        from: From::Single,
-        ..at_peer(settings, peer, fields, true, End::Client)
+        from: ClientFrom::Single,
+        ..at_peer(settings, peer, fields, true, WalkEnd::Client)
     }
 }

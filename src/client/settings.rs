@@ -2,18 +2,20 @@
 
 use std::str::FromStr;
 
+use crate::field;
+
 use super::{names, trust::Trust};
 
-/// Whom to believe about the client, where to look, and what to tell the app.
+/// Which proxies are trusted, which header gives the client's address, and what the app gets.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The proxies whose forwarding headers are read.
     pub trust: Trust,
-    /// The header that tells the client's address.
+    /// The header that gives the client's address.
     pub header: AddressSource,
-    /// Above 0 it takes the place of `trust`: so many nearest hops are ours.
+    /// How many of the nearest hops are our proxies. If above 0, it replaces `trust`.
     pub trusted_hops: usize,
-    /// What becomes of the forwarding headers on the way to the app.
+    /// What happens to forwarding headers on the way to the app.
     pub to_app: ToApp,
 }
 
@@ -28,12 +30,12 @@ impl Default for Settings {
     }
 }
 
-/// Where the client's address stands.
+/// Which header gives the client's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AddressSource {
-    /// `X-Forwarded-For`, one entry a hop.
+    /// `X-Forwarded-For`, one entry per hop.
     XForwardedFor,
-    /// `Forwarded` (RFC 7239), one element a hop.
+    /// `Forwarded` (RFC 7239), one element per hop.
     Forwarded,
     /// A header with one address, such as `cf-connecting-ip`; its name in lower case.
     Single(String),
@@ -42,7 +44,7 @@ pub enum AddressSource {
 }
 
 impl AddressSource {
-    /// The header's name in lower case, `none` where none is read.
+    /// The header's name in lower case; `none` where no header is read.
     pub fn name(&self) -> &str {
         match self {
             AddressSource::XForwardedFor => names::FOR,
@@ -58,7 +60,7 @@ impl FromStr for AddressSource {
 
     fn from_str(text: &str) -> Result<Self, NotASetting> {
         let name = text.to_ascii_lowercase();
-        // No header of a name that already means something else can hold the client's address.
+        // These headers exist and hold something else than the client's address.
         let taken = [
             names::PROTO,
             names::HOST,
@@ -72,7 +74,7 @@ impl FromStr for AddressSource {
             names::FOR => Ok(AddressSource::XForwardedFor),
             names::FORWARDED => Ok(AddressSource::Forwarded),
             "none" => Ok(AddressSource::None),
-            other if !other.is_empty() && other.bytes().all(is_tchar) && !taken.contains(&other) => {
+            other if field::is_token(other.as_bytes()) && !taken.contains(&other) => {
                 Ok(AddressSource::Single(name))
             }
             _ => Err(NotASetting(
@@ -86,11 +88,11 @@ impl FromStr for AddressSource {
 /// What becomes of the forwarding headers on the way to the app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToApp {
-    /// They say what trust established, and nothing that a client made up.
+    /// They are written anew from what trust established; nothing that a client invented passes.
     Rewrite,
-    /// The peer is appended to what came.
+    /// The peer is appended to what the client sent.
     Append,
-    /// They go on as they came.
+    /// They pass unchanged.
     Keep,
 }
 
@@ -107,15 +109,10 @@ impl FromStr for ToApp {
     }
 }
 
-/// The text is none of a setting's values; it names what would be accepted.
+/// The text is not a value of this setting; the error lists what is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected {0}")]
 pub struct NotASetting(&'static str);
-
-/// A character of a `token` (RFC 9110 §5.6.2).
-pub(super) fn is_tchar(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
-}
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@ use httparse::Header;
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::Value;
 
-use super::{proxy_protocol::Parsed, *};
+use super::{proxy_protocol::ProxyHeader, *};
 
 /// The cases of a vector file; none, and a line that says so, where the files are not there.
 fn vectors(file: &str) -> Vec<Value> {
@@ -149,10 +149,10 @@ fn the_vectors_of_the_proxy_protocol_hold_at_every_split() {
             .map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap())
             .collect();
         // Byte by byte, as a slow peer sends them; the whole is the last split.
-        let mut answer = Ok(Parsed::Incomplete);
+        let mut answer = Ok(ProxyHeader::Incomplete);
         for end in 0..=bytes.len() {
             let parsed = proxy_protocol::parse(&bytes[..end]);
-            if answer == Ok(Parsed::Incomplete) {
+            if answer == Ok(ProxyHeader::Incomplete) {
                 answer = parsed;
             } else {
                 assert_eq!(parsed, answer, "{id} at {end}");
@@ -163,8 +163,8 @@ fn the_vectors_of_the_proxy_protocol_hold_at_every_split() {
             .or((id == JUDGED_WRONG).then_some("reject"));
         match (error, answer) {
             (Some("reject" | "reject-or-incomplete"), Err(_))
-            | (Some("incomplete" | "reject-or-incomplete"), Ok(Parsed::Incomplete)) => {}
-            (None, Ok(Parsed::Header { source, len })) => {
+            | (Some("incomplete" | "reject-or-incomplete"), Ok(ProxyHeader::Incomplete)) => {}
+            (None, Ok(ProxyHeader::Complete { source, len })) => {
                 let ip = source.map(|s| s.ip().to_string());
                 assert_eq!(ip.as_deref(), expect["src_ip"].as_str(), "{id}");
                 let port = source.map(|s| u64::from(s.port()));
@@ -182,13 +182,13 @@ fn the_address_of_the_proxy_protocol_is_the_peer() {
     let untrusted = Peer::proxied("203.0.113.7:4711".parse().unwrap());
     let resolved = resolve(&settings, untrusted, &[]);
     assert_eq!(resolved.client, Some("203.0.113.7".parse().unwrap()));
-    assert_eq!(resolved.from, From::ProxyProtocol);
+    assert_eq!(resolved.from, ClientFrom::ProxyProtocol);
     let trusted = Peer::proxied("[::ffff:10.0.0.9]:4711".parse().unwrap());
     let xff = [Header {
         name: "X-Forwarded-For",
         value: b"203.0.113.7",
     }];
-    assert_eq!(resolve(&settings, trusted, &xff).from, From::XForwardedFor);
+    assert_eq!(resolve(&settings, trusted, &xff).from, ClientFrom::XForwardedFor);
     assert_eq!(told(&settings, trusted, &xff, None)[0].1, "203.0.113.7, 10.0.0.9");
 }
 
@@ -319,12 +319,12 @@ proptest! {
         let lines = xff(&entries);
         let fields = fields(&lines);
         let resolved = resolve(&settings, peer, &fields);
-        let read: Vec<_> = entries.iter().map(|e| Address::from_entry(addr::trim(e.as_bytes())).map(|a| a.ip())).collect();
+        let read: Vec<_> = entries.iter().map(|e| Address::from_entry(crate::field::trim(e.as_bytes())).map(|a| a.ip())).collect();
         if let Some(client) = resolved.client {
             prop_assert!(Some(client) == peer.ip() || read.contains(&Some(client)));
             if settings.trust.trusts(client) {
-                let blank = |e: &&String| !addr::trim(e.as_bytes()).is_empty();
-                let walked = entries.iter().rev().filter(blank).map(|e| Address::from_entry(addr::trim(e.as_bytes())).map(|a| a.ip()));
+                let blank = |e: &&String| !crate::field::trim(e.as_bytes()).is_empty();
+                let walked = entries.iter().rev().filter(blank).map(|e| Address::from_entry(crate::field::trim(e.as_bytes())).map(|a| a.ip()));
                 prop_assert!(walked.take_while(Option::is_some).flatten().all(|ip| settings.trust.trusts(ip)));
             }
         } else {
@@ -358,7 +358,7 @@ proptest! {
         lines.rotate_left(hops);
         let fields = fields(&lines);
         let bare = resolve(&settings, peer, &[]);
-        prop_assert_eq!(resolve(&settings, peer, &fields), Resolved { forged: true, ..bare });
+        prop_assert_eq!(resolve(&settings, peer, &fields), ResolvedClient { forged: true, ..bare });
         prop_assert_eq!(told(&settings, peer, &fields, Some("a")), told(&settings, peer, &[], Some("a")));
     }
 }

@@ -1,11 +1,13 @@
 //! Which addresses are our own proxies.
 
-use std::{net::IpAddr, ops::RangeInclusive};
+use std::net::IpAddr;
 
-/// The names that stand for ranges, each for both families.
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+/// The names that stand for ranges, each with the ranges of both families.
 ///
-/// `private` is what RFC 1918 and RFC 4193 set aside. The shared space of RFC 6598 (`100.64.0.0/10`) is not in it:
-/// behind it stand a provider's customers; who runs proxies there names the range.
+/// `private` is RFC 1918 and RFC 4193. The shared space of RFC 6598 (`100.64.0.0/10`) is not in it, because a
+/// provider's customers have addresses there; whoever runs proxies in it lists the range.
 const NAMED: [(&str, &[&str]); 3] = [
     ("loopback", &["127.0.0.0/8", "::1/128"]),
     (
@@ -18,17 +20,17 @@ const NAMED: [(&str, &[&str]); 3] = [
 /// The trusted ranges.
 #[derive(Clone, Debug)]
 pub struct Trust {
-    /// Sorted, without overlap: a look-up is a binary search.
-    v4: Vec<(u32, u32)>,
-    v6: Vec<(u128, u128)>,
-    /// As configured, with the ranges each text stands for: to say which one it was.
-    written: Vec<(String, Vec<Range>)>,
+    /// Aggregated, so they are sorted and do not overlap: a lookup is a binary search.
+    v4: Vec<Ipv4Net>,
+    v6: Vec<Ipv6Net>,
+    /// Each entry as configured, with its ranges: `explain` names the one that matched.
+    entries: Vec<(String, Vec<IpNet>)>,
 }
 
 impl Trust {
     /// Reads ranges: CIDRs (also with a dotted netmask), single addresses and the names `loopback`, `private` and
     /// `link-local`. Bits beyond the prefix are ignored. An IPv4-mapped IPv6 range is that IPv4 range; any other IPv6
-    /// range holds no IPv4 address, not even `::/0`.
+    /// range contains no IPv4 address, not even `::/0`.
     ///
     /// # Errors
     /// Every entry that is none of these, each with its index and the reason.
@@ -36,7 +38,7 @@ impl Trust {
         Self::read(entries.iter().copied().enumerate())
     }
 
-    /// Reads a list as files have it: one range a line, blank lines and `#` comments skipped.
+    /// Reads a list as files have it: one range a line; blank lines and `#` comments are skipped.
     ///
     /// # Errors
     /// As [`parse`](Trust::parse); the index is the line's number, counted from 1.
@@ -48,12 +50,12 @@ impl Trust {
         Self::read(lines.filter(|(_, entry)| !entry.is_empty()))
     }
 
-    fn read<'a>(entries: impl Iterator<Item = (usize, &'a str)>) -> Result<Trust, Vec<TrustError>> {
-        let mut written = Vec::new();
+    fn read<'a>(texts: impl Iterator<Item = (usize, &'a str)>) -> Result<Trust, Vec<TrustError>> {
+        let mut entries = Vec::new();
         let mut errors = Vec::new();
-        for (index, text) in entries {
+        for (index, text) in texts {
             match ranges(text.trim()) {
-                Ok(ranges) => written.push((text.trim().to_owned(), ranges)),
+                Ok(ranges) => entries.push((text.trim().to_owned(), ranges)),
                 Err(reason) => errors.push(TrustError {
                     index,
                     text: text.to_owned(),
@@ -62,56 +64,63 @@ impl Trust {
             }
         }
         if errors.is_empty() {
-            Ok(Self::of(written))
+            Ok(Self::of(entries))
         } else {
             Err(errors)
         }
     }
 
-    /// What either trusts.
+    /// The ranges of both.
     #[must_use]
     pub fn and(self, other: Trust) -> Trust {
-        let mut written = self.written;
-        written.extend(other.written);
-        Self::of(written)
+        let mut entries = self.entries;
+        entries.extend(other.entries);
+        Self::of(entries)
     }
 
-    fn of(written: Vec<(String, Vec<Range>)>) -> Trust {
+    fn of(entries: Vec<(String, Vec<IpNet>)>) -> Trust {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        for range in written.iter().flat_map(|(_, ranges)| ranges) {
+        for range in entries.iter().flat_map(|(_, ranges)| ranges) {
             match range {
-                Range::V4(r) => v4.push((*r.start(), *r.end())),
-                Range::V6(r) => v6.push((*r.start(), *r.end())),
+                IpNet::V4(range) => v4.push(*range),
+                IpNet::V6(range) => v6.push(*range),
             }
         }
         Trust {
-            v4: merged(v4),
-            v6: merged(v6),
-            written,
+            v4: Ipv4Net::aggregate(&v4),
+            v6: Ipv6Net::aggregate(&v6),
+            entries,
         }
     }
 
-    /// Whether the address lies in a range. A zone plays no part.
+    /// Whether the address is in one of the ranges.
     #[inline]
     pub fn trusts(&self, ip: IpAddr) -> bool {
+        // An aggregated range begins at its own address.
         match ip.to_canonical() {
-            IpAddr::V4(ip) => holds(&self.v4, ip.to_bits()),
-            IpAddr::V6(ip) => holds(&self.v6, ip.to_bits()),
+            IpAddr::V4(ip) => {
+                let after = self.v4.partition_point(|range| range.addr() <= ip);
+                after > 0 && self.v4[after - 1].contains(&ip)
+            }
+            IpAddr::V6(ip) => {
+                let after = self.v6.partition_point(|range| range.addr() <= ip);
+                after > 0 && self.v6[after - 1].contains(&ip)
+            }
         }
     }
 
-    /// The first configured range that holds the address, as it was written. A linear search, for people's eyes.
+    /// The first configured entry whose ranges contain the address, as it was written. A linear search, for messages.
     pub fn range_of(&self, ip: IpAddr) -> Option<&str> {
         let ip = ip.to_canonical();
-        self.written
+        self.entries
             .iter()
-            .find(|(_, ranges)| ranges.iter().any(|r| r.holds(ip)))
+            .find(|(_, ranges)| ranges.iter().any(|range| range.contains(&ip)))
             .map(|(text, _)| text.as_str())
     }
 
-    /// The ranges as they were written, in order.
+    /// The entries as they were written, in order.
     pub fn ranges(&self) -> impl Iterator<Item = &str> {
-        self.written.iter().map(|(text, _)| text.as_str())
+        self.entries.iter().map(|(text, _)| text.as_str())
     }
 }
 
@@ -125,11 +134,12 @@ impl Default for Trust {
     }
 }
 
-/// The name that would put this address among the trusted ones, for a hint to the operator.
+/// The name whose ranges contain this address, for a hint to the operator.
 pub fn named_range_of(ip: IpAddr) -> Option<&'static str> {
     let ip = ip.to_canonical();
-    let holds = |name: &str| named(name).is_some_and(|ranges| ranges.iter().any(|r| r.holds(ip)));
-    NAMED.iter().map(|(name, _)| *name).find(|name| holds(name))
+    let contains =
+        |name: &str| named(name).is_some_and(|ranges| ranges.iter().any(|range| range.contains(&ip)));
+    NAMED.iter().map(|(name, _)| *name).find(|name| contains(name))
 }
 
 /// An entry that is no range.
@@ -140,28 +150,12 @@ pub struct TrustError {
     pub index: usize,
     /// The entry as written.
     pub text: String,
-    /// Why it is none, and what would be accepted.
+    /// What is wrong with it, and what would be accepted.
     pub reason: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Range {
-    V4(RangeInclusive<u32>),
-    V6(RangeInclusive<u128>),
-}
-
-impl Range {
-    fn holds(&self, ip: IpAddr) -> bool {
-        match (self, ip) {
-            (Range::V4(r), IpAddr::V4(ip)) => r.contains(&ip.to_bits()),
-            (Range::V6(r), IpAddr::V6(ip)) => r.contains(&ip.to_bits()),
-            _ => false,
-        }
-    }
-}
-
 /// The ranges that one entry stands for.
-fn ranges(text: &str) -> Result<Vec<Range>, String> {
+fn ranges(text: &str) -> Result<Vec<IpNet>, String> {
     if let Some(named) = named(text) {
         return Ok(named);
     }
@@ -170,35 +164,45 @@ fn ranges(text: &str) -> Result<Vec<Range>, String> {
         None => (text, None),
     };
     let ip: IpAddr = address.parse().map_err(|_| no_range(text))?;
-    let bits = if ip.is_ipv4() { 32 } else { 128 };
-    let prefix = match prefix {
+    let range = match prefix {
         None if ip.to_canonical().is_unspecified() => {
             return Err(
                 "is the address of no proxy; to trust every peer write \"0.0.0.0/0\" and \"::/0\"".to_owned(),
             );
         }
-        None => bits,
-        Some(prefix) => prefix_len(prefix, ip)
-            .ok_or_else(|| format!("has no prefix length of 0 to {bits} after the slash"))?,
+        None => IpNet::from(ip),
+        Some(prefix) => range_of_prefix(ip, prefix).ok_or_else(|| {
+            let bits = IpNet::from(ip).max_prefix_len();
+            format!("has no prefix length of 0 to {bits} after the slash")
+        })?,
     };
-    match (ip, ip.to_canonical()) {
-        (IpAddr::V6(_), IpAddr::V4(_)) if prefix < 96 => Err(
-            "is an IPv4-mapped range that holds more than the IPv4 addresses; its prefix is at least 96"
-                .to_owned(),
-        ),
-        (IpAddr::V6(_), IpAddr::V4(v4)) => Ok(vec![v4_range(v4.to_bits(), prefix - 96)]),
-        (IpAddr::V4(v4), _) => Ok(vec![v4_range(v4.to_bits(), prefix)]),
-        (IpAddr::V6(v6), _) => Ok(vec![v6_range(v6.to_bits(), prefix)]),
-    }
+    let (IpNet::V6(v6), IpAddr::V4(v4)) = (range, ip.to_canonical()) else {
+        return Ok(vec![range]);
+    };
+    let mapped = v6
+        .prefix_len()
+        .checked_sub(96)
+        .and_then(|len| Ipv4Net::new(v4, len).ok());
+    mapped.map(|range| vec![IpNet::V4(range)]).ok_or_else(|| {
+        "is an IPv4-mapped range that contains more than the IPv4 addresses; its prefix is at least 96"
+            .to_owned()
+    })
 }
 
-/// What a name stands for, by the table above.
-fn named(text: &str) -> Option<Vec<Range>> {
-    let (_, list) = NAMED.iter().find(|(name, _)| *name == text)?;
-    list.iter()
-        .map(|cidr| ranges(cidr).ok())
-        .collect::<Option<Vec<_>>>()
-        .map(|r| r.concat())
+/// The range of an address and what follows its slash: a length in digits, or a netmask of the same family.
+fn range_of_prefix(ip: IpAddr, prefix: &str) -> Option<IpNet> {
+    if let Ok(netmask) = prefix.parse() {
+        return IpNet::with_netmask(ip, netmask).ok();
+    }
+    // `u8` would read "+8" too.
+    let digits = prefix.bytes().all(|b| b.is_ascii_digit());
+    IpNet::new(ip, prefix.parse().ok().filter(|_| digits)?).ok()
+}
+
+/// The ranges that a name of [`NAMED`] stands for.
+fn named(text: &str) -> Option<Vec<IpNet>> {
+    let (_, ranges) = NAMED.iter().find(|(name, _)| *name == text)?;
+    ranges.iter().map(|range| range.parse().ok()).collect()
 }
 
 fn no_range(text: &str) -> String {
@@ -213,58 +217,6 @@ fn no_range(text: &str) -> String {
         "is no range{close}; accepted are CIDRs such as \"10.0.0.0/8\", single addresses, \"loopback\", \"private\", \
          \"link-local\", and \"@FILE\" for a list with one of these a line"
     )
-}
-
-/// `/24`, or a netmask of the address's family whose ones all stand first.
-fn prefix_len(text: &str, ip: IpAddr) -> Option<u32> {
-    let (ones, zeros, bits) = match (ip, text.parse()) {
-        (IpAddr::V4(_), Ok(IpAddr::V4(mask))) => {
-            (mask.to_bits().leading_ones(), mask.to_bits().trailing_zeros(), 32)
-        }
-        (IpAddr::V6(_), Ok(IpAddr::V6(mask))) => (
-            mask.to_bits().leading_ones(),
-            mask.to_bits().trailing_zeros(),
-            128,
-        ),
-        (_, Ok(_)) => return None,
-        (ip, Err(_)) => {
-            let bits = if ip.is_ipv4() { 32 } else { 128 };
-            let ones = text
-                .bytes()
-                .all(|b| b.is_ascii_digit())
-                .then(|| text.parse().ok())??;
-            return (ones <= bits).then_some(ones);
-        }
-    };
-    (ones + zeros == bits).then_some(ones)
-}
-
-fn v4_range(address: u32, prefix: u32) -> Range {
-    let host = u32::MAX.checked_shr(prefix).unwrap_or(0);
-    Range::V4(address & !host..=address | host)
-}
-
-fn v6_range(address: u128, prefix: u32) -> Range {
-    let host = u128::MAX.checked_shr(prefix).unwrap_or(0);
-    Range::V6(address & !host..=address | host)
-}
-
-/// Sorts intervals and joins those that overlap.
-fn merged<T: Copy + Ord>(mut intervals: Vec<(T, T)>) -> Vec<(T, T)> {
-    intervals.sort_unstable();
-    let mut merged: Vec<(T, T)> = Vec::with_capacity(intervals.len());
-    for (start, end) in intervals {
-        match merged.last_mut() {
-            Some(last) if start <= last.1 => last.1 = last.1.max(end),
-            _ => merged.push((start, end)),
-        }
-    }
-    merged
-}
-
-fn holds<T: Copy + Ord>(intervals: &[(T, T)], value: T) -> bool {
-    let after = intervals.partition_point(|(start, _)| *start <= value);
-    after > 0 && value <= intervals[after - 1].1
 }
 
 #[cfg(test)]

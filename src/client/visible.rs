@@ -4,20 +4,20 @@ use std::str;
 
 use httparse::Header;
 
+use crate::field;
+
 use super::{
-    entries::List,
-    forwarded::FromRight,
-    names,
-    resolve::{From, Resolved},
+    forwarded, names,
+    resolve::{ClientFrom, ResolvedClient},
     settings::{AddressSource, Settings},
 };
 
-/// What stood in the client's address bar, as far as trust tells.
+/// Scheme and host of the url in the client's address bar, as far as they are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Visible<'a> {
     /// Whether the scheme was `https`.
     pub https: bool,
-    /// The host, with the port if one was given; none where nobody gave one that may be a host.
+    /// The host, with its port if it has one; none if no valid host was sent.
     pub host: Option<&'a str>,
 }
 
@@ -28,22 +28,22 @@ impl<'a> Visible<'a> {
     }
 }
 
-/// Reads scheme and host from the forwarding headers of a trusted peer, else takes what `arrived` on this connection: the
-/// scheme is `https` where it is over TLS, the host is the request's `Host` or the authority of its target.
+/// Takes scheme and host from the forwarding headers of a trusted peer, else what `arrived` on this connection: the scheme is
+/// `https` over TLS, the host is the request's `Host` or the authority of its target.
 ///
-/// The same trust as for the address decides, and the same hop: with `Forwarded` the client's element alone is read,
-/// and no other header; with every other source the entry of `X-Forwarded-Proto` and `X-Forwarded-Host` at the
-/// client's place if there is one for each hop, the rightmost one if not. A host that cannot be one is passed over.
+/// Trust and hop are those of the client's address. If the address comes from `Forwarded`, only the client's element
+/// is read, and no other header. In all other cases it is the entry of `X-Forwarded-Proto` and of `X-Forwarded-Host`
+/// at the client's place if there is one entry per hop, else the rightmost one. An invalid host is skipped.
 pub fn visible<'a>(
     settings: &Settings,
-    resolved: &Resolved,
+    resolved: &ResolvedClient,
     fields: &'a [Header<'a>],
     arrived: Visible<'a>,
 ) -> Visible<'a> {
     let (mut proto, mut forwarded_host) = (None, None);
     if resolved.peer_trusted {
         if settings.header == AddressSource::Forwarded {
-            let hop = FromRight::of(fields).nth(resolved.position.saturating_sub(1));
+            let hop = forwarded::from_right(fields).nth(resolved.position.saturating_sub(1));
             proto = hop.and_then(|element| element.proto());
             forwarded_host = hop.and_then(|element| element.host());
         } else {
@@ -62,21 +62,25 @@ pub fn visible<'a>(
     }
 }
 
-/// The member of a list header that was written by the proxy that saw the client.
-fn at_client<'a>(name: &'static str, resolved: &Resolved, fields: &'a [Header<'a>]) -> Option<&'a [u8]> {
-    let mut members = List::of(name, fields);
+/// The entry of a list header by the proxy that the client was connected to.
+fn at_client<'a>(
+    name: &'static str,
+    resolved: &ResolvedClient,
+    fields: &'a [Header<'a>],
+) -> Option<&'a [u8]> {
+    let mut members = field::list(fields, name).rev();
     let rightmost = members.next()?;
-    // Only a hop further away can have a member further left.
-    if resolved.position < 2 || resolved.from != From::XForwardedFor {
+    // The rightmost entry belongs to the first hop.
+    if resolved.position < 2 || resolved.from != ClientFrom::XForwardedFor {
         return Some(rightmost);
     }
     let at_place = members.nth(resolved.position - 2);
-    let one_each = || List::of(name, fields).count() == List::of(names::FOR, fields).count();
+    let one_each = || field::list(fields, name).count() == field::list(fields, names::FOR).count();
     at_place.filter(|_| one_each()).or(Some(rightmost))
 }
 
-/// Whether a text can be a host with or without a port (RFC 9110 §7.2): nothing that ends a host in a URL or in a
-/// list, nothing that is not printed.
+/// Whether a text can be a host with or without a port (RFC 9110 §7.2): visible ASCII, without the characters that end
+/// a host in a URL or a list.
 pub(super) fn is_host(text: &str) -> bool {
     !text.is_empty()
         && text

@@ -133,7 +133,7 @@ impl Connection {
                 && !head.last
                 && head.status != 101
                 && head.body != Body::UntilClose
-                && !headers::Connection::read(head.fields).close();
+                && !headers::ConnectionOptions::read(head.fields).close();
             let head = Head {
                 outcome: judge(head.status, field, SystemTime::now),
                 body: head.body,

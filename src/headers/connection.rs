@@ -1,30 +1,32 @@
-//! What the `Connection` lines of a message say (RFC 9110 §7.6.1).
+//! The options of a message's `Connection` lines (RFC 9110 §7.6.1).
 
 use httparse::Header;
 
+use crate::field;
+
 use super::names;
 
-/// The options of all `Connection` lines, in any order and case. Nothing is copied: the lines are looked at again
-/// only when they name more than `close`, `keep-alive` and `upgrade`.
+/// The options of all `Connection` lines, in any order and case. Nothing is copied. The lines are searched again only
+/// if they have options beside `close`, `keep-alive` and `upgrade`.
 #[derive(Clone, Copy, Debug)]
-pub struct Connection<'a> {
+pub struct ConnectionOptions<'a> {
     close: bool,
     keep_alive: bool,
     upgrade: bool,
-    /// Empty unless something else is named too.
+    /// All fields if there are other options, else empty.
     others: &'a [Header<'a>],
 }
 
-impl<'a> Connection<'a> {
+impl<'a> ConnectionOptions<'a> {
     /// Reads every `Connection` line among the fields.
     pub fn read(fields: &'a [Header<'a>]) -> Self {
-        let mut connection = Connection {
+        let mut connection = ConnectionOptions {
             close: false,
             keep_alive: false,
             upgrade: false,
             others: &[],
         };
-        for option in options(fields) {
+        for option in field::list(fields, "connection") {
             if option.eq_ignore_ascii_case(b"close") {
                 connection.close = true;
             } else if option.eq_ignore_ascii_case(b"keep-alive") {
@@ -38,48 +40,39 @@ impl<'a> Connection<'a> {
         connection
     }
 
-    /// `close`: the connection ends after this message. It wins over `keep-alive` (RFC 9112 §9.3).
+    /// `close`: the connection ends after this message. It overrides `keep-alive` (RFC 9112 §9.3).
     pub fn close(&self) -> bool {
         self.close
     }
 
-    /// `keep-alive`: an HTTP/1.0 peer would like the connection to go on.
+    /// `keep-alive`: an HTTP/1.0 peer asks to keep the connection open.
     pub fn keep_alive(&self) -> bool {
         self.keep_alive
     }
 
-    /// `upgrade`: the `Upgrade` field is meant for this hop.
+    /// `upgrade`: the `Upgrade` field is for this hop.
     pub fn upgrade(&self) -> bool {
         self.upgrade
     }
 
-    /// Whether a field's name was named, in any case.
+    /// Whether a field's name is among the options.
     pub fn names(&self, field: &str) -> bool {
         (self.close && field.eq_ignore_ascii_case("close"))
             || (self.keep_alive && field.eq_ignore_ascii_case("keep-alive"))
             || (self.upgrade && field.eq_ignore_ascii_case("upgrade"))
-            || options(self.others).any(|option| option.eq_ignore_ascii_case(field.as_bytes()))
+            || field::list(self.others, "connection")
+                .any(|option| option.eq_ignore_ascii_case(field.as_bytes()))
     }
 
-    /// Whether a field ends at this hop because it was named.
+    /// Whether a field must be removed because it is among the options.
     ///
-    /// A field that the message means something else without cannot be taken out: `Host`, what describes the content,
-    /// and what is for every recipient, such as `Cache-Control`. The standard forbids to name these, and a request
-    /// that does is trying to make the app see another message than we did.
+    /// Some fields can't be removed this way: `Host`, those that describe the content, and those for every recipient,
+    /// such as `Cache-Control`. Without them the message has another meaning. RFC 9110 §7.6.1 forbids to list them; a
+    /// request that does so wants the app to see another message than we saw.
     #[inline]
     pub fn removes(&self, field: &str) -> bool {
-        !self.others.is_empty() && self.names(field) && !names::is_for_all(field)
+        !self.others.is_empty() && self.names(field) && !names::is_for_every_recipient(field)
     }
-}
-
-/// The members of all `Connection` lines, blank ones left out.
-fn options<'a>(fields: &'a [Header<'a>]) -> impl Iterator<Item = &'a [u8]> {
-    fields
-        .iter()
-        .filter(|f| f.name.eq_ignore_ascii_case("connection"))
-        .flat_map(|f| f.value.split(|b| *b == b','))
-        .map(<[u8]>::trim_ascii)
-        .filter(|option| !option.is_empty())
 }
 
 #[cfg(test)]
@@ -97,7 +90,7 @@ mod tests {
             name,
             value: value.as_bytes(),
         });
-        let connection = Connection::read(&fields);
+        let connection = ConnectionOptions::read(&fields);
         assert!(connection.keep_alive() && connection.upgrade() && !connection.close());
         assert!(connection.names("X-A") && connection.names("keep-alive"));
         assert!(!connection.names("close") && !connection.names("x_a") && !connection.names(""));
@@ -110,9 +103,9 @@ mod tests {
             name: "Connection",
             value: b"close, upgrade",
         }];
-        let connection = Connection::read(&fields);
+        let connection = ConnectionOptions::read(&fields);
         assert!(connection.names("Close") && connection.names("upgrade") && !connection.names("keep-alive"));
         assert!(!connection.removes("x-a"));
-        assert!(!Connection::read(&[]).names("close"));
+        assert!(!ConnectionOptions::read(&[]).names("close"));
     }
 }

@@ -1,37 +1,39 @@
-//! Fields by name.
+//! What a field is, by its name.
 
-/// Whether a field is for one connection and never goes on: those of RFC 9110 §7.6.1, `HTTP2-Settings` (RFC 7540
-/// §3.2.1), and the proxy authentication of the next hop (RFC 9110 §11.7). `Trailer` is not among them: it speaks of
-/// trailers, and these go on.
+use crate::field::{folds_to, folds_to_prefix};
+
+/// Whether a field is for one connection and never passed on: those of RFC 9110 §7.6.1, `HTTP2-Settings` (RFC 7540
+/// §3.2.1), and the proxy authentication of the next hop (RFC 9110 §11.7). `Trailer` is passed on, because trailers
+/// are.
 pub fn is_hop_by_hop(name: &str) -> bool {
     match name.len() {
-        2 => is(name, "te"),
-        7 => is(name, "upgrade"),
-        10 => is(name, "connection") || is(name, "keep-alive"),
-        14 => is(name, "http2-settings"),
-        16 => is(name, "proxy-connection"),
-        17 => is(name, "transfer-encoding"),
-        18 => is(name, "proxy-authenticate"),
-        19 => is(name, "proxy-authorization"),
+        2 => folds_to(name, "te"),
+        7 => folds_to(name, "upgrade"),
+        10 => folds_to(name, "connection") || folds_to(name, "keep-alive"),
+        14 => folds_to(name, "http2-settings"),
+        16 => folds_to(name, "proxy-connection"),
+        17 => folds_to(name, "transfer-encoding"),
+        18 => folds_to(name, "proxy-authenticate"),
+        19 => folds_to(name, "proxy-authorization"),
         _ => false,
     }
 }
 
-/// Whether a field never goes on in either direction: hop-by-hop, framing, or a word between gatecount and the app.
+/// Whether a field is never passed on in either direction: hop-by-hop, framing, or meant for gatecount itself.
 #[inline]
 pub(super) fn ends_here(name: &str) -> bool {
-    is_hop_by_hop(name) || is(name, "content-length") || begins(name, "gatecount-")
+    is_hop_by_hop(name) || folds_to(name, "content-length") || folds_to_prefix(name, "gatecount-")
 }
 
-/// `Expect` (RFC 9110 §10.1.1): the codec answers it.
+/// `Expect` (RFC 9110 §10.1.1): the proxy writes its own.
 #[inline]
 pub(super) fn is_expect(name: &str) -> bool {
-    is(name, "expect")
+    folds_to(name, "expect")
 }
 
 /// Whether a field is for every recipient of a message, so that `Connection` must not name it (RFC 9110 §7.6.1).
-pub(super) fn is_for_all(name: &str) -> bool {
-    const FOR_ALL: [&str; 10] = [
+pub(super) fn is_for_every_recipient(name: &str) -> bool {
+    const FOR_EVERY_RECIPIENT: [&str; 10] = [
         "host",
         "cache-control",
         "pragma",
@@ -43,12 +45,12 @@ pub(super) fn is_for_all(name: &str) -> bool {
         "last-modified",
         "location",
     ];
-    begins(name, "content-") || FOR_ALL.iter().any(|n| is(name, n))
+    folds_to_prefix(name, "content-") || FOR_EVERY_RECIPIENT.iter().any(|n| folds_to(name, n))
 }
 
-/// Whether a field may come in a trailer section (RFC 9110 §6.5.1): none that frames or routes the message, modifies
-/// the request, authenticates, or says how to read the content; none that a forwarding header or gatecount's own word
-/// could be smuggled in as; nothing hop-by-hop. A name that nobody set aside may.
+/// Whether a field may be passed on in a trailer section (RFC 9110 §6.5.1). Refused are hop-by-hop fields and those
+/// that frame or route the message, modify the request, authenticate, or describe the content. Forwarding headers and
+/// gatecount's own are refused too, so that nobody can smuggle them in as trailers. Every other name may pass.
 pub fn may_be_trailer(name: &str) -> bool {
     const NEVER: [&str; 30] = [
         // Framing and routing.
@@ -81,28 +83,16 @@ pub fn may_be_trailer(name: &str) -> bool {
         "vary",
         "warning",
         "accept-ranges",
-        // What the app is told of the client.
+        // What the app is told about the client.
         "forwarded",
         "x-real-ip",
         "origin",
         "referer",
     ];
     !(ends_here(name)
-        || begins(name, "content-")
-        || begins(name, "x-forwarded-")
-        || NEVER.iter().any(|n| is(name, n)))
-}
-
-/// Whether a name is `lower`, without case and with `_` for `-`.
-#[inline]
-fn is(name: &str, lower: &str) -> bool {
-    name.len() == lower.len() && begins(name, lower)
-}
-
-#[inline]
-fn begins(name: &str, lower: &str) -> bool {
-    let fold = |b: u8| if b == b'_' { b'-' } else { b.to_ascii_lowercase() };
-    name.len() >= lower.len() && name.bytes().zip(lower.bytes()).all(|(n, l)| fold(n) == l)
+        || folds_to_prefix(name, "content-")
+        || folds_to_prefix(name, "x-forwarded-")
+        || NEVER.iter().any(|n| folds_to(name, n)))
 }
 
 #[cfg(test)]

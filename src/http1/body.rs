@@ -1,44 +1,48 @@
-//! How a body is framed (RFC 9112 §6), and reading it piece by piece.
+//! How a body is framed (RFC 9112 §6), and how it is read and written.
 
-use super::{Chunked, ChunkedError, Piece};
+use super::chunked::{Chunked, ChunkedError, Piece};
 
-/// What is left of a body to read.
+/// What is left to read of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
-    /// Nothing: there was no body, or all of it was read.
+    /// Nothing: there is no body, or it has been read to its end.
     Done,
-    /// So many bytes.
+    /// This many bytes.
     Length(u64),
-    /// Chunks to the last one.
+    /// Chunks up to the last one and its trailers.
     Chunked(Chunked),
-    /// All bytes until the connection closes; responses alone can have it.
+    /// All bytes until the connection closes. Only responses have it.
     UntilClose,
 }
 
 /// One step over the input.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Step<'a> {
-    /// Bytes of the input that were used.
+pub struct BodyStep<'a> {
+    /// How many bytes of the input were used.
     pub used: usize,
-    /// Data among them, maybe empty.
+    /// The body's data among them, perhaps empty.
     pub data: &'a [u8],
 }
 
 impl Body {
-    /// Whether no byte of it is to come.
+    /// Whether the body has been read to its end.
     pub fn is_done(&self) -> bool {
         matches!(self, Body::Done)
     }
 
-    /// Reads on. The body is done when it says so; what follows the used bytes belongs to the next message. A chunked
-    /// body's trailers are appended to `trailers`, as lines, when it ends.
+    /// Reads on. Once [`is_done`](Self::is_done), the bytes after the used ones belong to the next message. At the end
+    /// of a chunked body its trailer lines are appended to `trailers`.
     ///
     /// # Errors
     /// [`ChunkedError`] where chunks are malformed.
-    pub fn step<'a>(&mut self, input: &'a [u8], trailers: &mut Vec<u8>) -> Result<Step<'a>, ChunkedError> {
+    pub fn step<'a>(
+        &mut self,
+        input: &'a [u8],
+        trailers: &mut Vec<u8>,
+    ) -> Result<BodyStep<'a>, ChunkedError> {
         match self {
-            Body::Done => Ok(Step { used: 0, data: &[] }),
-            Body::UntilClose => Ok(Step {
+            Body::Done => Ok(BodyStep { used: 0, data: &[] }),
+            Body::UntilClose => Ok(BodyStep {
                 used: input.len(),
                 data: input,
             }),
@@ -48,7 +52,7 @@ impl Body {
                 if *left == 0 {
                     *self = Body::Done;
                 }
-                Ok(Step {
+                Ok(BodyStep {
                     used: take,
                     data: &input[..take],
                 })
@@ -60,13 +64,13 @@ impl Body {
                     trailers.extend_from_slice(chunked.trailers());
                     *self = Body::Done;
                 }
-                Ok(Step { used, data })
+                Ok(BodyStep { used, data })
             }
         }
     }
 }
 
-/// Writes `data` as one chunk; nothing for no data, as an empty chunk would end the body.
+/// Writes `data` as one chunk. Empty data writes nothing, because an empty chunk would end the body.
 pub fn write_chunk(data: &[u8], out: &mut Vec<u8>) {
     if data.is_empty() {
         return;
@@ -84,7 +88,8 @@ fn write_chunk_size(size: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes the last chunk and the trailer lines that `may_pass` lets through. Lines that are no fields are dropped.
+/// Writes the last chunk and those trailer lines whose names `may_pass`. A trailer section that is malformed, or has
+/// more than 64 lines, is dropped.
 pub fn write_last_chunk(trailers: &[u8], may_pass: impl Fn(&str) -> bool, out: &mut Vec<u8>) {
     out.extend_from_slice(b"0\r\n");
     if !trailers.is_empty() {
@@ -132,11 +137,11 @@ mod tests {
         let mut body = Body::Length(3);
         assert_eq!(
             body.step(b"ab", &mut vec![]).unwrap(),
-            Step { used: 2, data: b"ab" }
+            BodyStep { used: 2, data: b"ab" }
         );
         assert_eq!(
             body.step(b"cGET", &mut vec![]).unwrap(),
-            Step { used: 1, data: b"c" }
+            BodyStep { used: 1, data: b"c" }
         );
         assert!(body.is_done());
     }

@@ -1,28 +1,28 @@
-//! The chunked transfer coding (RFC 9112 §7.1), read strictly: CRLF alone ends a line, a size is hex digits, extensions
-//! and the blanks before them are skipped under a limit, trailers are collected under a limit.
+//! The chunked transfer coding (RFC 9112 §7.1), parsed strictly: only CRLF ends a line, a size is hex digits. Extensions
+//! and the white space before them are skipped, trailers are collected, both up to a limit.
 
-/// Bytes of one chunk's extensions, blanks before them included; more are refused, for a chunk of one byte could carry
-/// any number of them.
+/// The most bytes of one chunk's extensions and the white space before them. Without a limit, a chunk with one byte of
+/// data could have extensions without end.
 const MAX_EXTENSION: usize = 1024;
-/// Bytes of the trailer section.
+/// The most bytes of the trailer section.
 const MAX_TRAILERS: usize = 16 * 1024;
 
-/// A reader of one chunked body; feed it with [`Chunked::next`].
+/// The decoder of one chunked body; feed it with [`Chunked::next`].
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Chunked {
-    state: State,
-    /// Data bytes left in the chunk, or the size as far as it was read.
+    state: ChunkState,
+    /// Data bytes left in the chunk, or the size as far as it has been read.
     size: u64,
-    /// Digits of the size, then bytes of the extension, that were read.
+    /// How many digits of the size, then how many bytes of the extension, have been read.
     read: usize,
     trailers: Vec<u8>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ChunkState {
     #[default]
     Size,
-    /// Blanks behind the size, which an extension alone may follow (RFC 9112 §7.1.1).
+    /// White space after the size. Only an extension may follow it (RFC 9112 §7.1.1).
     Blank,
     Extension,
     SizeLf,
@@ -33,21 +33,21 @@ enum State {
     Done,
 }
 
-/// What one step over the input gave.
+/// What one call of [`Chunked::next`] found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
-    /// All input was read; more is needed.
+    /// The input is used up; more is needed.
     More,
     /// Data of the body.
     Data(&'a [u8]),
-    /// The body has ended, its trailers with it.
+    /// The body has ended, including its trailers.
     End,
 }
 
-/// The bytes are no chunked body.
+/// The bytes are not a chunked body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ChunkedError {
-    /// Not hex digits, or more than 64 bits.
+    /// A size that is not hex digits, or has more than 15 of them.
     #[error("a chunk's size is malformed")]
     Size,
     /// A line or a chunk does not end in CRLF.
@@ -62,30 +62,30 @@ pub enum ChunkedError {
 }
 
 impl Chunked {
-    /// Whether the last chunk and the trailers were read.
+    /// Whether the last chunk and the trailers have been read.
     pub fn is_done(&self) -> bool {
-        self.state == State::Done
+        self.state == ChunkState::Done
     }
 
-    /// The trailer section as it came, each line ended by CRLF, without the empty line. Empty before the end.
+    /// The trailer section as sent: each line with its CRLF, without the final empty line. Empty before the end.
     pub fn trailers(&self) -> &[u8] {
         if self.is_done() { &self.trailers } else { &[] }
     }
 
-    /// Reads on: how many bytes of `input` were used, and what they gave.
+    /// Reads on: how many bytes of `input` were used, and what was in them.
     ///
     /// # Errors
-    /// [`ChunkedError`]; the body can't be read on after one.
+    /// [`ChunkedError`]; after one, the body can't be read any further.
     pub fn next<'a>(&mut self, input: &'a [u8]) -> Result<(usize, Piece<'a>), ChunkedError> {
         let mut at = 0;
-        while at < input.len() && self.state != State::Done {
-            if self.state == State::Data {
+        while at < input.len() && self.state != ChunkState::Done {
+            if self.state == ChunkState::Data {
                 let take = usize::try_from(self.size)
                     .unwrap_or(usize::MAX)
                     .min(input.len() - at);
                 self.size -= take as u64;
                 if self.size == 0 {
-                    self.state = State::DataCr;
+                    self.state = ChunkState::DataCr;
                 }
                 return Ok((at + take, Piece::Data(&input[at..at + take])));
             }
@@ -97,7 +97,7 @@ impl Chunked {
 
     fn byte(&mut self, b: u8) -> Result<(), ChunkedError> {
         match self.state {
-            State::Size => match b {
+            ChunkState::Size => match b {
                 b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F' => {
                     self.read += 1;
                     if self.read > 15 {
@@ -112,41 +112,41 @@ impl Chunked {
                 b'\r' | b';' if self.read > 0 => {
                     self.read = 0;
                     self.state = if b == b'\r' {
-                        State::SizeLf
+                        ChunkState::SizeLf
                     } else {
-                        State::Extension
+                        ChunkState::Extension
                     };
                 }
                 b' ' | b'\t' if self.read > 0 => {
                     self.read = 1;
-                    self.state = State::Blank;
+                    self.state = ChunkState::Blank;
                 }
                 _ => return Err(ChunkedError::Size),
             },
-            State::Blank => match b {
+            ChunkState::Blank => match b {
                 b' ' | b'\t' if self.read < MAX_EXTENSION => self.read += 1,
-                b';' => self.state = State::Extension,
+                b';' => self.state = ChunkState::Extension,
                 _ => return Err(ChunkedError::Size),
             },
-            State::Extension => match b {
-                b'\r' => self.state = State::SizeLf,
+            ChunkState::Extension => match b {
+                b'\r' => self.state = ChunkState::SizeLf,
                 b'\t' | b' '..=b'~' | 0x80.. if self.read < MAX_EXTENSION => self.read += 1,
                 _ => return Err(ChunkedError::Extension),
             },
-            State::SizeLf if b == b'\n' => {
+            ChunkState::SizeLf if b == b'\n' => {
                 self.read = 0;
                 self.state = if self.size == 0 {
-                    State::Trailers
+                    ChunkState::Trailers
                 } else {
-                    State::Data
+                    ChunkState::Data
                 };
             }
-            State::DataCr if b == b'\r' => self.state = State::DataLf,
-            State::DataLf if b == b'\n' => self.state = State::Size,
-            State::SizeLf | State::DataCr | State::DataLf => return Err(ChunkedError::Ending),
-            State::Trailers => self.trailer_byte(b)?,
-            // `next` reads data by the slice and stops when done.
-            State::Data | State::Done => {}
+            ChunkState::DataCr if b == b'\r' => self.state = ChunkState::DataLf,
+            ChunkState::DataLf if b == b'\n' => self.state = ChunkState::Size,
+            ChunkState::SizeLf | ChunkState::DataCr | ChunkState::DataLf => return Err(ChunkedError::Ending),
+            ChunkState::Trailers => self.trailer_byte(b)?,
+            // `next` takes data as whole slices and stops when done.
+            ChunkState::Data | ChunkState::Done => {}
         }
         Ok(())
     }
@@ -159,7 +159,7 @@ impl Chunked {
         self.trailers.push(b);
         if self.trailers == b"\r\n" || self.trailers.ends_with(b"\r\n\r\n") {
             self.trailers.truncate(self.trailers.len() - 2);
-            self.state = State::Done;
+            self.state = ChunkState::Done;
         } else if self.trailers.len() > MAX_TRAILERS {
             return Err(ChunkedError::Trailers);
         }

@@ -2,17 +2,23 @@
 
 use httparse::{Header, Status};
 
-use super::{Body, Chunked, FieldSlots, Version, content_length, is_spelled};
+use crate::field;
 
-/// A request head that one reading is possible of.
+use super::{
+    body::Body,
+    chunked::Chunked,
+    head::{FieldSlots, Version, content_length},
+};
+
+/// A request head with exactly one possible interpretation.
 #[derive(Debug)]
 pub struct RequestHead<'h, 'b> {
-    /// The method as sent.
+    /// The method, as sent.
     pub method: &'b str,
-    /// Path and query as sent; `*` for the server-wide `OPTIONS`.
+    /// Path and query, as sent; `*` for an `OPTIONS` of the whole server.
     pub target: &'b str,
-    /// The authority the request is for: of an absolute-form target its own, else the `Host` line's value
-    /// (RFC 9112 §3.2.2). Absent in HTTP/1.0 without `Host`.
+    /// The authority of an absolute-form target, else the value of `Host` (RFC 9112 §3.2.2). None in HTTP/1.0 without
+    /// `Host`.
     pub host: Option<&'b str>,
     /// The version.
     pub version: Version,
@@ -20,37 +26,37 @@ pub struct RequestHead<'h, 'b> {
     pub fields: &'h [Header<'b>],
     /// How the body is framed.
     pub body: Body,
-    /// `Expect: 100-continue` (RFC 9110 §10.1.1); never in HTTP/1.0.
+    /// The client sent `Expect: 100-continue` (RFC 9110 §10.1.1); always false in HTTP/1.0.
     pub expects_continue: bool,
-    /// Bytes of the head, the empty line included.
+    /// The head's length in bytes, including the empty line.
     pub len: usize,
 }
 
-/// Why a request is refused, each with its status.
+/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The head is not HTTP/1.
     #[error("the request head is malformed")]
     Malformed,
-    /// More field lines or bytes than the limits allow.
+    /// More field lines than [`MAX_FIELDS`](super::MAX_FIELDS), or more bytes than `max_head_bytes`.
     #[error("the request head is too large")]
     TooLarge,
     /// A version other than 1.0 and 1.1.
     #[error("only HTTP/1.0 and HTTP/1.1 are spoken here")]
     Version,
-    /// No `Host`, several, or one that is no authority (RFC 9112 §3.2).
+    /// No `Host`, several of them, or one that is no authority (RFC 9112 §3.2).
     #[error("the request needs exactly one valid Host")]
     Host,
     /// The target has none of the forms of RFC 9112 §3.2.
     #[error("the request target is malformed")]
     Target,
-    /// Two readings of where the body ends are possible (RFC 9112 §6.3).
+    /// Parsers could disagree about where the body ends (RFC 9112 §6.3).
     #[error("the request's length is ambiguous or malformed")]
     Framing,
     /// A transfer coding other than `chunked` (RFC 9112 §6.1).
     #[error("the transfer coding is not supported")]
     Coding,
-    /// `CONNECT`: this is a gateway, no tunnel to anywhere.
+    /// `CONNECT`: this is a gateway and offers no tunnels.
     #[error("CONNECT is not offered here")]
     Connect,
     /// An expectation other than `100-continue` (RFC 9110 §10.1.1).
@@ -59,7 +65,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The status that tells the client.
+    /// The status of the response.
     pub fn status(self) -> u16 {
         match self {
             Refusal::Malformed | Refusal::Host | Refusal::Target | Refusal::Framing => 400,
@@ -72,8 +78,8 @@ impl Refusal {
     }
 }
 
-/// Where the head in `bytes` ends, looking from `from` on: past the first empty line. A look, not a parse, so that a
-/// head that drips in byte by byte costs no more than its length.
+/// Where the head in `bytes` ends: just after the first empty line. The search starts at `from`, so a head that arrives
+/// byte by byte is searched only once.
 pub fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
     let from = from.saturating_sub(3);
     for at in memchr::memchr_iter(b'\n', bytes.get(from..)?) {
@@ -101,18 +107,18 @@ pub fn not_offered(method: &str, fields: &[Header<'_>]) -> Option<Refusal> {
 
 /// The one expectation there is (RFC 9110 §10.1.1).
 fn is_continue(value: &[u8]) -> bool {
-    value.trim_ascii().eq_ignore_ascii_case(b"100-continue")
+    field::trim(value).eq_ignore_ascii_case(b"100-continue")
 }
 
-/// Whether a method is idempotent (RFC 9110 §9.2.2), so that a request may be sent again when nothing came back.
+/// Whether a method is idempotent (RFC 9110 §9.2.2), so that a request may be sent again if it got no response.
 pub fn is_idempotent(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
 }
 
-/// Reads a head. `Ok(None)`: more bytes are needed.
+/// Parses a head. `Ok(None)`: more bytes are needed.
 ///
 /// # Errors
-/// A [`Refusal`] where the bytes are no request, or one that two readers could understand differently.
+/// A [`Refusal`] where the bytes are no request, or one that two parsers could understand differently.
 pub fn parse_request<'h, 'b>(
     bytes: &'b [u8],
     slots: &'h mut FieldSlots<'b>,
@@ -122,13 +128,13 @@ pub fn parse_request<'h, 'b>(
         Ok(Status::Complete(len)) => len,
         Ok(Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooLarge),
-        Err(httparse::Error::Version) => return strange_version(bytes).map_or(Ok(None), Err),
+        Err(httparse::Error::Version) => return other_version(bytes).map_or(Ok(None), Err),
         Err(_) => return Err(Refusal::Malformed),
     };
     let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
         return Err(Refusal::Malformed);
     };
-    // httparse takes a bare LF for a line's end; another reader may not (RFC 9112 §2.2).
+    // httparse accepts a bare LF as a line's end; other parsers do not (RFC 9112 §2.2).
     if memchr::memchr_iter(b'\n', &bytes[..len]).any(|at| at == 0 || bytes[at - 1] != b'\r') {
         return Err(Refusal::Malformed);
     }
@@ -138,14 +144,14 @@ pub fn parse_request<'h, 'b>(
         Version::Http11
     };
     let fields: &'h [Header<'b>] = parsed.headers;
-    let seen = Seen::read(fields)?;
+    let framing = FramingFields::read(fields)?;
     let (authority, target) = split_target(method, target)?;
-    let host = match (seen.hosts, seen.host) {
+    let host = match (framing.hosts, framing.host) {
         (0, _) if version == Version::Http10 => None,
         (1, Some(host)) => Some(host),
         _ => return Err(Refusal::Host),
     };
-    let body = seen.body(version)?;
+    let body = framing.body(version)?;
     Ok(Some(RequestHead {
         method,
         target,
@@ -153,15 +159,15 @@ pub fn parse_request<'h, 'b>(
         version,
         fields,
         body,
-        expects_continue: seen.expects_continue && version == Version::Http11,
+        expects_continue: framing.expects_continue && version == Version::Http11,
         len,
     }))
 }
 
-/// What a version that the parser does not take makes of the request: another version of HTTP where the line has three
-/// parts with one as its last, otherwise no request. `None` until all of the line is there, so that the answer does not
-/// depend on how it came.
-fn strange_version(bytes: &[u8]) -> Option<Refusal> {
+/// The refusal of a request line whose version the parser does not know: [`Refusal::Version`] if its third and last
+/// part is another version of HTTP, else [`Refusal::Malformed`]. `None` until the line is complete, so that the answer
+/// does not depend on how the bytes were split.
+fn other_version(bytes: &[u8]) -> Option<Refusal> {
     let is_end = |b: &u8| matches!(b, b'\r' | b'\n');
     let start = bytes.iter().position(|b| !is_end(b))?;
     let line = &bytes[start..];
@@ -178,9 +184,9 @@ fn strange_version(bytes: &[u8]) -> Option<Refusal> {
     })
 }
 
-/// The fields that decide how the message is read.
+/// The fields that decide how the message is parsed.
 #[derive(Default)]
-struct Seen<'b> {
+struct FramingFields<'b> {
     hosts: usize,
     host: Option<&'b str>,
     length: Option<u64>,
@@ -188,36 +194,36 @@ struct Seen<'b> {
     expects_continue: bool,
 }
 
-impl<'b> Seen<'b> {
+impl<'b> FramingFields<'b> {
     fn read(fields: &[Header<'b>]) -> Result<Self, Refusal> {
-        let mut seen = Seen::default();
+        let mut found = FramingFields::default();
         let mut coded = false;
         for f in fields {
             match f.name.len() {
                 4 if f.name.eq_ignore_ascii_case("host") => {
-                    seen.hosts += 1;
+                    found.hosts += 1;
                     let value = std::str::from_utf8(f.value)
                         .ok()
                         .map(|v| v.trim_matches([' ', '\t']))
                         .filter(|v| is_authority(v));
-                    seen.host = Some(value.ok_or(Refusal::Host)?);
+                    found.host = Some(value.ok_or(Refusal::Host)?);
                 }
                 6 if f.name.eq_ignore_ascii_case("expect") => {
-                    seen.expects_continue |= is_continue(f.value);
+                    found.expects_continue |= is_continue(f.value);
                 }
-                14 if is_spelled(f.name, "content-length") => {
-                    // A second line, a list or another spelling: one reader takes the first, one the last.
-                    let length = content_length(f.value.trim_ascii()).ok_or(Refusal::Framing)?;
-                    if seen.length.replace(length).is_some() || f.name.contains('_') {
+                14 if field::folds_to(f.name, "content-length") => {
+                    // Of two lines, a list or another spelling, one parser takes the first value and one the last.
+                    let length = content_length(field::trim(f.value)).ok_or(Refusal::Framing)?;
+                    if found.length.replace(length).is_some() || f.name.contains('_') {
                         return Err(Refusal::Framing);
                     }
                 }
-                17 if is_spelled(f.name, "transfer-encoding") => {
+                17 if field::folds_to(f.name, "transfer-encoding") => {
                     if coded || f.name.contains('_') {
                         return Err(Refusal::Framing);
                     }
                     coded = true;
-                    seen.chunked = match f.value.trim_ascii() {
+                    found.chunked = match field::trim(f.value) {
                         v if v.eq_ignore_ascii_case(b"chunked") => true,
                         v if ends_in_chunked(v) => return Err(Refusal::Coding),
                         _ => return Err(Refusal::Framing),
@@ -226,10 +232,10 @@ impl<'b> Seen<'b> {
                 _ => {}
             }
         }
-        Ok(seen)
+        Ok(found)
     }
 
-    /// RFC 9112 §6.3, refusing all that it calls ambiguous.
+    /// The framing by RFC 9112 §6.3; whatever that section calls ambiguous is refused.
     fn body(&self, version: Version) -> Result<Body, Refusal> {
         match (self.chunked, self.length) {
             (true, Some(_)) => Err(Refusal::Framing),
@@ -241,16 +247,16 @@ impl<'b> Seen<'b> {
     }
 }
 
-/// Whether a list of codings has `chunked` once, as its last.
+/// Whether a list of codings ends in `chunked` and has it only once.
 fn ends_in_chunked(value: &[u8]) -> bool {
-    let mut codings = value.rsplit(|b| *b == b',').map(<[u8]>::trim_ascii);
+    let mut codings = value.rsplit(|b| *b == b',').map(field::trim);
     codings
         .next()
         .is_some_and(|last| last.eq_ignore_ascii_case(b"chunked"))
         && codings.all(|c| !c.is_empty() && c.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-'))
 }
 
-/// The authority (of absolute-form) and the path and query of a target (RFC 9112 §3.2).
+/// Splits a target into the authority, which only absolute-form has, and path with query (RFC 9112 §3.2).
 fn split_target<'b>(method: &str, target: &'b str) -> Result<(Option<&'b str>, &'b str), Refusal> {
     if method == "CONNECT" {
         let authority = Some(target).filter(|t| !t.is_empty() && is_authority(t));
@@ -278,12 +284,13 @@ fn split_target<'b>(method: &str, target: &'b str) -> Result<(Option<&'b str>, &
         "" if method == "OPTIONS" => Ok((Some(authority), "*")),
         "" => Ok((Some(authority), "/")),
         path if path.starts_with('/') => Ok((Some(authority), path)),
-        // `http://host?query`: rare, and the missing slash can't be written without a copy.
+        // `http://host?query`: rare, and adding the missing slash would need a copy.
         _ => Err(Refusal::Target),
     }
 }
 
-/// Host and optional port (RFC 3986 §3.2.2–3), without user information; empty is allowed (RFC 9110 §7.2).
+/// Whether a text is a host with an optional port (RFC 3986 §3.2.2–3), without user information. It may be empty
+/// (RFC 9110 §7.2).
 fn is_authority(value: &str) -> bool {
     value.bytes().all(|b| {
         b.is_ascii_alphanumeric()
@@ -458,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strange_version_is_judged_by_its_whole_line() {
+    fn an_unknown_version_is_judged_by_its_whole_line() {
         for (text, refusal) in [
             ("GET / HTTP/2.0\r\n", Refusal::Version),
             ("GET / b HTTP/1.1\r\n", Refusal::Malformed),

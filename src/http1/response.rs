@@ -2,55 +2,61 @@
 
 use httparse::{Header, ParserConfig, Status};
 
-use super::{Body, Chunked, FieldSlots, Version, content_length};
+use crate::field;
 
-/// A response head that one reading is possible of.
+use super::{
+    body::Body,
+    chunked::Chunked,
+    head::{FieldSlots, Version, content_length},
+};
+
+/// A response head with exactly one possible interpretation.
 #[derive(Debug)]
 pub struct ResponseHead<'h, 'b> {
-    /// The version that the sender speaks.
+    /// The version of the sender.
     pub version: Version,
     /// The status code, 100–999.
     pub status: u16,
-    /// The reason phrase, maybe empty.
+    /// The reason phrase, perhaps empty.
     pub reason: &'b str,
     /// All field lines.
     pub fields: &'h [Header<'b>],
     /// How the body is framed.
     pub body: Body,
-    /// The `Content-Length` to pass on: also of a response without a body (HEAD, 304), where it tells of the one that
-    /// there would be.
+    /// The `Content-Length` to pass on. A response without a body (to HEAD, or 304) may have one too: the length that
+    /// the body would have had.
     pub content_length: Option<u64>,
-    /// The framing is one that a sloppier reader reads otherwise, so nothing may follow on this connection.
+    /// A laxer parser could read the framing differently, so this connection must not be used again.
     pub last: bool,
-    /// Bytes of the head, the empty line included.
+    /// The head's length in bytes, including the empty line.
     pub len: usize,
 }
 
-/// The app's bytes are no response that can be passed on.
+/// Why the app's response can't be passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadResponse {
     /// The head is not HTTP/1.
     #[error("the response head is malformed")]
     Malformed,
-    /// More field lines than the limit allows.
+    /// More field lines than [`MAX_FIELDS`](super::MAX_FIELDS).
     #[error("the response head is too large")]
     TooLarge,
-    /// Two lengths that differ, or one that is no number.
+    /// Two different lengths, or one that is no number.
     #[error("the response's length is ambiguous or malformed")]
     Length,
-    /// A transfer coding other than `chunked`, or in HTTP/1.0.
+    /// A transfer coding other than `chunked`, or any in HTTP/1.0.
     #[error("the response's transfer coding is not supported")]
     Coding,
 }
 
-/// Reads a head; `to_head` tells that it answers a HEAD. `Ok(None)`: more bytes are needed.
+/// Parses a head; `to_head`: it answers a HEAD request. `Ok(None)`: more bytes are needed.
 ///
-/// RFC 9112 §6.3 in its order: no body after HEAD, 1xx, 204, 304; `chunked` overrides a `Content-Length`, which is then
-/// not passed on, and the connection ends with this response; equal lengths count as one, different ones are an error;
-/// no length is a body until the close.
+/// The body's length is found in the order of RFC 9112 §6.3. A response to HEAD, a 1xx, a 204 and a 304 have no body.
+/// `chunked` overrides `Content-Length`, which is then not passed on, and the connection ends with this response. Equal
+/// lengths count as one; different lengths are an error. Without a length, the body ends when the connection closes.
 ///
 /// # Errors
-/// A [`BadResponse`] where no single reading is possible.
+/// A [`BadResponse`] where more than one interpretation is possible, or none.
 pub fn parse_response<'h, 'b>(
     bytes: &'b [u8],
     to_head: bool,
@@ -58,7 +64,7 @@ pub fn parse_response<'h, 'b>(
 ) -> Result<Option<ResponseHead<'h, 'b>>, BadResponse> {
     let mut parsed = httparse::Response::new(&mut []);
     let mut config = ParserConfig::default();
-    // RFC 9112 §5.1: a proxy removes such whitespace from a response.
+    // RFC 9112 §5.1: a proxy removes white space before the colon from a response.
     config.allow_spaces_after_header_name_in_responses(true);
     let len = match config.parse_response_with_uninit_headers(&mut parsed, bytes, slots) {
         Ok(Status::Complete(len)) => len,
@@ -84,7 +90,7 @@ pub fn parse_response<'h, 'b>(
         match f.name.len() {
             14 if f.name.eq_ignore_ascii_case("content-length") => {
                 for one in f.value.split(|b| *b == b',') {
-                    let one = content_length(one.trim_ascii()).ok_or(BadResponse::Length)?;
+                    let one = content_length(field::trim(one)).ok_or(BadResponse::Length)?;
                     if length.replace(one).is_some_and(|before| before != one) {
                         return Err(BadResponse::Length);
                     }
@@ -93,7 +99,7 @@ pub fn parse_response<'h, 'b>(
             17 if f.name.eq_ignore_ascii_case("transfer-encoding") => {
                 if chunked
                     || version == Version::Http10
-                    || !f.value.trim_ascii().eq_ignore_ascii_case(b"chunked")
+                    || !field::trim(f.value).eq_ignore_ascii_case(b"chunked")
                 {
                     return Err(BadResponse::Coding);
                 }

@@ -171,7 +171,7 @@ impl Context {
 
     /// Counts where the client's address came from, and says once a minute that a proxy in a private range is not
     /// trusted: the usual mistake behind statistics with one visitor.
-    pub(super) fn note_client(&self, resolved: &client::Resolved, peer: client::Peer) {
+    pub(super) fn note_client(&self, resolved: &client::ResolvedClient, peer: client::Peer) {
         self.metrics.client_from(resolved.from);
         if resolved.malformed {
             self.metrics.malformed_addresses.inc();

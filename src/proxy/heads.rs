@@ -8,14 +8,14 @@ use super::{
 };
 use crate::{
     client,
-    headers::{self, Connection},
+    headers::{self, ConnectionOptions},
     http1::ResponseHead,
 };
 
 /// Who asks, as far as that is known.
 pub(super) struct Requester<'a> {
     pub(super) peer: client::Peer,
-    pub(super) resolved: &'a client::Resolved,
+    pub(super) resolved: &'a client::ResolvedClient,
     /// What this connection shows of scheme and host.
     pub(super) arrived: &'a client::Visible<'a>,
     /// What the client saw.
@@ -29,7 +29,7 @@ pub(super) fn write_request(
     upstream: &Upstream,
     requester: &Requester<'_>,
     asked: &Asked<'_>,
-    connection: &Connection<'_>,
+    connection: &ConnectionOptions<'_>,
     out: &mut Vec<u8>,
 ) -> bool {
     line(
@@ -132,7 +132,7 @@ pub(super) fn write_response(
     out: &mut Vec<u8>,
 ) {
     write_status(head, out);
-    headers::to_client(head.fields, &Connection::read(head.fields), out);
+    headers::to_client(head.fields, &ConnectionOptions::read(head.fields), out);
     match (framing, head.content_length) {
         (ResponseFraming::Chunked, _) => line(out, &[b"Transfer-Encoding: chunked"]),
         (_, Some(length)) => line(
@@ -152,7 +152,7 @@ pub(super) fn write_response(
 /// Writes a 1xx for an HTTP/1.1 client: interim ones have fields and no framing; 101 names the protocol.
 pub(super) fn write_interim(head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
     write_status(head, out);
-    headers::to_client(head.fields, &Connection::read(head.fields), out);
+    headers::to_client(head.fields, &ConnectionOptions::read(head.fields), out);
     if head.status == 101 {
         line(out, &[b"Connection: upgrade"]);
         for f in head

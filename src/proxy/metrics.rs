@@ -16,7 +16,7 @@ pub(super) struct Metrics {
     pub(super) connections: IntGauge,
     pub(super) worker_connections: IntGaugeVec,
     decisions: [IntCounter; Decision::ALL.len()],
-    client_from: [IntCounter; client::From::ALL.len()],
+    client_from: [IntCounter; client::ClientFrom::ALL.len()],
     pub(super) forged: IntCounter,
     pub(super) malformed_addresses: IntCounter,
     pub(super) accept_errors: IntCounter,
@@ -87,7 +87,7 @@ impl Metrics {
             connections,
             worker_connections,
             decisions: Decision::ALL.map(|d| decisions.with_label_values(&[d.label()])),
-            client_from: client::From::ALL.map(|f| client_from.with_label_values(&[f.label()])),
+            client_from: client::ClientFrom::ALL.map(|f| client_from.with_label_values(&[f.label()])),
             forged: counter(
                 "gatecount_forged_headers_total",
                 "Requests from untrusted peers with forwarding headers, which were not read.",
@@ -120,7 +120,7 @@ impl Metrics {
         self.decisions[decision as usize].inc();
     }
 
-    pub(super) fn client_from(&self, from: client::From) {
+    pub(super) fn client_from(&self, from: client::ClientFrom) {
         self.client_from[from as usize].inc();
     }
 

@@ -18,7 +18,7 @@ use crate::{
     delivery::Draft,
     event::Sighting,
     facts,
-    headers::Connection,
+    headers::ConnectionOptions,
     http1,
     page::{self, Ahead, What},
 };
@@ -65,7 +65,7 @@ pub(super) fn plan(context: &Rc<Context>, peer: Peer, asked: &Asked<'_>) -> Rout
     let (reading, draft) = context
         .unharmed(|| read(context, &live, asked, &resolved, &visible))
         .unwrap_or((Ahead::Settled(page::failed()), Draft::default()));
-    let connection = Connection::read(asked.fields);
+    let connection = ConnectionOptions::read(asked.fields);
     let mut head = context.buffer();
     let requester = Requester {
         peer,
@@ -104,7 +104,7 @@ fn read(
     context: &Context,
     live: &Live,
     asked: &Asked<'_>,
-    resolved: &client::Resolved,
+    resolved: &client::ResolvedClient,
     visible: &client::Visible<'_>,
 ) -> (Ahead, Draft) {
     #[cfg(test)]

@@ -30,7 +30,7 @@ pub(super) struct RequestRecord {
     /// What the event would need; empty where there will be none.
     draft: Draft,
     client: Option<IpAddr>,
-    client_from: client::From,
+    client_from: client::ClientFrom,
 }
 
 /// What a record begins with.
@@ -39,7 +39,7 @@ pub(super) struct Beginning {
     pub(super) reading: Ahead,
     pub(super) draft: Draft,
     pub(super) client: Option<IpAddr>,
-    pub(super) client_from: client::From,
+    pub(super) client_from: client::ClientFrom,
 }
 
 impl RequestRecord {

@@ -9,7 +9,7 @@ use crate::{
     delivery::AddressHeader,
     event::{Event, Sighting},
     facts,
-    headers::{self, Connection},
+    headers::{self, ConnectionOptions},
     http1,
     page::{self, Ahead},
 };
@@ -125,7 +125,7 @@ fn field((name, value): &(String, String)) -> httparse::Header<'_> {
 fn to_app(
     rules: &Rules,
     case: &Case,
-    resolved: &client::Resolved,
+    resolved: &client::ResolvedClient,
     head: &http1::RequestHead<'_, '_>,
 ) -> Vec<(String, String)> {
     let mut lines = Vec::new();
@@ -141,7 +141,7 @@ fn to_app(
             lines.push((name.to_owned(), text(value)));
         },
     );
-    let connection = Connection::read(head.fields);
+    let connection = ConnectionOptions::read(head.fields);
     let mut rest = Vec::new();
     let skip = |name: &str| client::is_forwarding(&rules.client, resolved, name);
     headers::to_app(head.fields, &connection, skip, &mut rest);

@@ -1,5 +1,5 @@
 //! The PROXY protocol's bytes, versions 1 and 2 (the specification of `HAProxy`, `proxy-protocol.txt`). No I/O: the
-//! caller reads on while the answer is [`Parsed::Incomplete`].
+//! caller reads on while the answer is [`ProxyHeader::Incomplete`].
 //!
 //! Where the specification leaves a choice, the strict one is taken: a source must be an internet address, whole, in
 //! the one spelling that is allowed; TLVs must fill their space exactly, and a checksum among them must hold. A
@@ -14,10 +14,10 @@ use std::{
 mod tests;
 
 /// The longest header there is, in bytes: of version 2, the fixed part and the longest block behind it.
-pub const LONGEST: usize = FIXED + u16::MAX as usize;
+pub const MAX_LEN: usize = FIXED + u16::MAX as usize;
 
 /// The longest version 1 line, in bytes, its CRLF counted.
-const LONGEST_LINE: usize = 107;
+const MAX_LINE: usize = 107;
 const V1: &[u8] = b"PROXY ";
 const V2: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Signature, version and command, family and transport, length.
@@ -27,11 +27,11 @@ const CRC32C: u8 = 0x03;
 
 /// What the bytes read so far say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parsed {
+pub enum ProxyHeader {
     /// A header may become of them; more are needed.
     Incomplete,
-    /// A whole header.
-    Header {
+    /// A complete header.
+    Complete {
         /// Where the connection came from, an IPv4-mapped address as the IPv4 address it stands for. None for LOCAL
         /// and UNKNOWN: the connection's own peer is meant.
         source: Option<SocketAddr>,
@@ -42,7 +42,7 @@ pub enum Parsed {
 
 /// Why bytes are no header and never will be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub enum ProxyHeaderError {
     /// They begin as neither version does.
     #[error("no PROXY protocol header")]
     NotProxy,
@@ -73,13 +73,13 @@ pub enum Error {
 ///
 /// # Errors
 /// As soon as the bytes can become no header.
-pub fn parse(bytes: &[u8]) -> Result<Parsed, Error> {
+pub fn parse(bytes: &[u8]) -> Result<ProxyHeader, ProxyHeaderError> {
     if begins(bytes, V2) {
         version_2(bytes)
     } else if begins(bytes, V1) {
         version_1(bytes)
     } else {
-        Err(Error::NotProxy)
+        Err(ProxyHeaderError::NotProxy)
     }
 }
 
@@ -88,87 +88,96 @@ fn begins(bytes: &[u8], signature: &[u8]) -> bool {
     bytes.iter().zip(signature).all(|(a, b)| a == b)
 }
 
-fn version_1(bytes: &[u8]) -> Result<Parsed, Error> {
-    let Some(newline) = bytes.iter().take(LONGEST_LINE).position(|b| *b == b'\n') else {
-        return if bytes.len() < LONGEST_LINE {
-            Ok(Parsed::Incomplete)
+fn version_1(bytes: &[u8]) -> Result<ProxyHeader, ProxyHeaderError> {
+    let Some(newline) = bytes.iter().take(MAX_LINE).position(|b| *b == b'\n') else {
+        return if bytes.len() < MAX_LINE {
+            Ok(ProxyHeader::Incomplete)
         } else {
-            Err(Error::Line)
+            Err(ProxyHeaderError::Line)
         };
     };
-    let line = bytes[..newline].strip_suffix(b"\r").ok_or(Error::Line)?;
+    let line = bytes[..newline]
+        .strip_suffix(b"\r")
+        .ok_or(ProxyHeaderError::Line)?;
     let mut parts = line[V1.len()..].split(|b| *b == b' ');
     let source = match parts.next() {
         // Whatever else stands on the line means nothing.
         Some(b"UNKNOWN") => None,
         Some(b"TCP4") => Some(addresses::<Ipv4Addr>(parts)?),
         Some(b"TCP6") => Some(addresses::<Ipv6Addr>(parts)?),
-        _ => return Err(Error::Protocol),
+        _ => return Err(ProxyHeaderError::Protocol),
     };
-    Ok(Parsed::Header {
+    Ok(ProxyHeader::Complete {
         source,
         len: newline + 1,
     })
 }
 
 /// Source and destination, then their ports; the source is returned, and all four must be right.
-fn addresses<'a, T>(parts: impl Iterator<Item = &'a [u8]>) -> Result<SocketAddr, Error>
+fn addresses<'a, T>(parts: impl Iterator<Item = &'a [u8]>) -> Result<SocketAddr, ProxyHeaderError>
 where
     T: str::FromStr + Into<std::net::IpAddr>,
 {
-    let mut parts = parts.map(|p| str::from_utf8(p).map_err(|_| Error::Addresses));
-    let mut next = || parts.next().unwrap_or(Err(Error::Addresses));
+    let mut parts = parts.map(|p| str::from_utf8(p).map_err(|_| ProxyHeaderError::Addresses));
+    let mut next = || parts.next().unwrap_or(Err(ProxyHeaderError::Addresses));
     let (source, destination) = (next()?, next()?);
     let (source_port, destination_port) = (next()?, next()?);
-    let address = |text: &str| text.parse::<T>().map(Into::into).map_err(|_| Error::Addresses);
+    let address = |text: &str| {
+        text.parse::<T>()
+            .map(Into::into)
+            .map_err(|_| ProxyHeaderError::Addresses)
+    };
     let (source, _) = (address(source)?, address(destination)?);
     let (port, _) = (port(source_port)?, port(destination_port)?);
     match parts.next() {
         None => Ok(SocketAddr::new(source.to_canonical(), port)),
-        Some(_) => Err(Error::Addresses),
+        Some(_) => Err(ProxyHeaderError::Addresses),
     }
 }
 
 /// A port in digits, without leading zeros.
-fn port(text: &str) -> Result<u16, Error> {
+fn port(text: &str) -> Result<u16, ProxyHeaderError> {
     let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-    plain.then(|| text.parse().ok()).flatten().ok_or(Error::Addresses)
+    plain
+        .then(|| text.parse().ok())
+        .flatten()
+        .ok_or(ProxyHeaderError::Addresses)
 }
 
-fn version_2(bytes: &[u8]) -> Result<Parsed, Error> {
+fn version_2(bytes: &[u8]) -> Result<ProxyHeader, ProxyHeaderError> {
     let local = match bytes.get(V2.len()) {
-        None => return Ok(Parsed::Incomplete),
+        None => return Ok(ProxyHeader::Incomplete),
         Some(0x20) => true,
         Some(0x21) => false,
-        Some(_) => return Err(Error::Command),
+        Some(_) => return Err(ProxyHeaderError::Command),
     };
     let family = match bytes.get(V2.len() + 1) {
-        None => return Ok(Parsed::Incomplete),
+        None => return Ok(ProxyHeader::Incomplete),
         // Of a LOCAL connection nothing but the length is looked at, and UNSPEC is version 1's UNKNOWN.
         Some(_) if local => Family::None,
         Some(0x00) => Family::None,
         Some(0x11 | 0x12) => Family::V4,
         Some(0x21 | 0x22) => Family::V6,
-        Some(_) => return Err(Error::Family),
+        Some(_) => return Err(ProxyHeaderError::Family),
     };
     let Some([high, low]) = bytes.get(FIXED - 2..FIXED) else {
-        return Ok(Parsed::Incomplete);
+        return Ok(ProxyHeader::Incomplete);
     };
     let len = FIXED + usize::from(u16::from_be_bytes([*high, *low]));
     if len - FIXED < family.addresses_len() {
-        return Err(Error::Length);
+        return Err(ProxyHeaderError::Length);
     }
     let Some(header) = bytes.get(..len) else {
-        return Ok(Parsed::Incomplete);
+        return Ok(ProxyHeader::Incomplete);
     };
     let source = match family {
         Family::None => None,
         Family::V4 | Family::V6 => {
             check_tlvs(header, FIXED + family.addresses_len())?;
-            Some(family.source(&header[FIXED..]).ok_or(Error::Length)?)
+            Some(family.source(&header[FIXED..]).ok_or(ProxyHeaderError::Length)?)
         }
     };
-    Ok(Parsed::Header { source, len })
+    Ok(ProxyHeader::Complete { source, len })
 }
 
 #[derive(Clone, Copy)]
@@ -201,21 +210,21 @@ impl Family {
 }
 
 /// Walks the TLVs from `at` to the header's end: a type, a length of two bytes, a value.
-fn check_tlvs(header: &[u8], mut at: usize) -> Result<(), Error> {
+fn check_tlvs(header: &[u8], mut at: usize) -> Result<(), ProxyHeaderError> {
     while at < header.len() {
-        let [kind, high, low] = *header[at..].first_chunk().ok_or(Error::Tlv)?;
+        let [kind, high, low] = *header[at..].first_chunk().ok_or(ProxyHeaderError::Tlv)?;
         let start = at + 3;
         let value = header[start..]
             .get(..usize::from(u16::from_be_bytes([high, low])))
-            .ok_or(Error::Tlv)?;
+            .ok_or(ProxyHeaderError::Tlv)?;
         at = start + value.len();
         if kind == CRC32C {
-            let stated = u32::from_be_bytes(value.try_into().map_err(|_| Error::Tlv)?);
+            let stated = u32::from_be_bytes(value.try_into().map_err(|_| ProxyHeaderError::Tlv)?);
             // The checksum was taken with its own place zeroed.
             let crc = crc32c::crc32c(&header[..start]);
             let crc = crc32c::crc32c_append(crc, &[0; 4]);
             if crc32c::crc32c_append(crc, &header[at..]) != stated {
-                return Err(Error::Tlv);
+                return Err(ProxyHeaderError::Tlv);
             }
         }
     }

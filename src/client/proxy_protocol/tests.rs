@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn v1(line: &str) -> Result<Parsed, Error> {
+fn v1(line: &str) -> Result<ProxyHeader, ProxyHeaderError> {
     parse(line.as_bytes())
 }
 
@@ -26,7 +26,7 @@ fn a_line_gives_its_source() {
         ("PROXY UNKNOWN\r\n", None),
         ("PROXY UNKNOWN ffff::1 1.2.3 99999 x \r y\r\n", None),
     ] {
-        let header = Parsed::Header {
+        let header = ProxyHeader::Complete {
             source: source.map(|s| s.parse().unwrap()),
             len: line.len(),
         };
@@ -38,33 +38,45 @@ fn a_line_gives_its_source() {
 #[test]
 fn a_line_that_is_not_to_the_letter_is_an_error() {
     for (line, error) in [
-        ("GET / HTTP/1.1\r\n", Error::NotProxy),
-        ("proxy TCP4 1.2.3.4 5.6.7.8 1 2\r\n", Error::NotProxy),
-        ("PROXY\tTCP4 1.2.3.4 5.6.7.8 1 2\r\n", Error::NotProxy),
-        ("PROXY\r\n", Error::NotProxy),
-        ("PROXY TCP4 1.2.3.4 5.6.7.8 1 2\n", Error::Line),
-        ("PROXY UNKNOWN\nGET /\r\n", Error::Line),
-        ("PROXY \r\n", Error::Protocol),
-        ("PROXY UDP4 1.2.3.4 5.6.7.8 1 2\r\n", Error::Protocol),
-        ("PROXY unknown\r\n", Error::Protocol),
-        ("PROXY UNKNOWNS\r\n", Error::Protocol),
-        ("PROXY  TCP4 1.2.3.4 5.6.7.8 1 2\r\n", Error::Protocol),
-        ("PROXY TCP4  1.2.3.4 5.6.7.8 1 2\r\n", Error::Addresses),
-        ("PROXY TCP4 1.2.3.4 5.6.7.8 1 2 \r\n", Error::Addresses),
-        ("PROXY TCP4 1.2.3.4 5.6.7.8 1 2 3\r\n", Error::Addresses),
-        ("PROXY TCP4 1.2.3.4 5.6.7.8 1\r\n", Error::Addresses),
-        ("PROXY TCP4 1.2.3.4 5.6.7.8 1 65536\r\n", Error::Addresses),
-        ("PROXY TCP4 1.2.3.4 5.6.7.8 01 2\r\n", Error::Addresses),
-        ("PROXY TCP4 1.2.3.4 5.6.7.8 +1 2\r\n", Error::Addresses),
-        ("PROXY TCP4 1.2.3.4 5.6.7.8 -1 2\r\n", Error::Addresses),
-        ("PROXY TCP4 01.2.3.4 5.6.7.8 1 2\r\n", Error::Addresses),
-        ("PROXY TCP4 1.2.3.4 256.6.7.8 1 2\r\n", Error::Addresses),
-        ("PROXY TCP4 ::1 ::1 1 2\r\n", Error::Addresses),
-        ("PROXY TCP6 1.2.3.4 5.6.7.8 1 2\r\n", Error::Addresses),
-        ("PROXY TCP6 [::1] ::1 1 2\r\n", Error::Addresses),
-        ("PROXY TCP6 fe80::1%eth0 ::1 1 2\r\n", Error::Addresses),
-        ("PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\r\n", Error::Addresses),
-        ("PROXY TCP4\r\n", Error::Addresses),
+        ("GET / HTTP/1.1\r\n", ProxyHeaderError::NotProxy),
+        ("proxy TCP4 1.2.3.4 5.6.7.8 1 2\r\n", ProxyHeaderError::NotProxy),
+        ("PROXY\tTCP4 1.2.3.4 5.6.7.8 1 2\r\n", ProxyHeaderError::NotProxy),
+        ("PROXY\r\n", ProxyHeaderError::NotProxy),
+        ("PROXY TCP4 1.2.3.4 5.6.7.8 1 2\n", ProxyHeaderError::Line),
+        ("PROXY UNKNOWN\nGET /\r\n", ProxyHeaderError::Line),
+        ("PROXY \r\n", ProxyHeaderError::Protocol),
+        ("PROXY UDP4 1.2.3.4 5.6.7.8 1 2\r\n", ProxyHeaderError::Protocol),
+        ("PROXY unknown\r\n", ProxyHeaderError::Protocol),
+        ("PROXY UNKNOWNS\r\n", ProxyHeaderError::Protocol),
+        ("PROXY  TCP4 1.2.3.4 5.6.7.8 1 2\r\n", ProxyHeaderError::Protocol),
+        ("PROXY TCP4  1.2.3.4 5.6.7.8 1 2\r\n", ProxyHeaderError::Addresses),
+        ("PROXY TCP4 1.2.3.4 5.6.7.8 1 2 \r\n", ProxyHeaderError::Addresses),
+        (
+            "PROXY TCP4 1.2.3.4 5.6.7.8 1 2 3\r\n",
+            ProxyHeaderError::Addresses,
+        ),
+        ("PROXY TCP4 1.2.3.4 5.6.7.8 1\r\n", ProxyHeaderError::Addresses),
+        (
+            "PROXY TCP4 1.2.3.4 5.6.7.8 1 65536\r\n",
+            ProxyHeaderError::Addresses,
+        ),
+        ("PROXY TCP4 1.2.3.4 5.6.7.8 01 2\r\n", ProxyHeaderError::Addresses),
+        ("PROXY TCP4 1.2.3.4 5.6.7.8 +1 2\r\n", ProxyHeaderError::Addresses),
+        ("PROXY TCP4 1.2.3.4 5.6.7.8 -1 2\r\n", ProxyHeaderError::Addresses),
+        ("PROXY TCP4 01.2.3.4 5.6.7.8 1 2\r\n", ProxyHeaderError::Addresses),
+        (
+            "PROXY TCP4 1.2.3.4 256.6.7.8 1 2\r\n",
+            ProxyHeaderError::Addresses,
+        ),
+        ("PROXY TCP4 ::1 ::1 1 2\r\n", ProxyHeaderError::Addresses),
+        ("PROXY TCP6 1.2.3.4 5.6.7.8 1 2\r\n", ProxyHeaderError::Addresses),
+        ("PROXY TCP6 [::1] ::1 1 2\r\n", ProxyHeaderError::Addresses),
+        ("PROXY TCP6 fe80::1%eth0 ::1 1 2\r\n", ProxyHeaderError::Addresses),
+        (
+            "PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\r\n",
+            ProxyHeaderError::Addresses,
+        ),
+        ("PROXY TCP4\r\n", ProxyHeaderError::Addresses),
     ] {
         assert_eq!(v1(line), Err(error), "{line:?}");
     }
@@ -73,17 +85,20 @@ fn a_line_that_is_not_to_the_letter_is_an_error() {
 #[test]
 fn a_line_has_107_bytes_at_most() {
     let longest = format!("PROXY UNKNOWN {}\r\n", "x".repeat(91));
-    assert_eq!(longest.len(), LONGEST_LINE);
-    assert!(matches!(v1(&longest), Ok(Parsed::Header { len: 107, .. })));
+    assert_eq!(longest.len(), MAX_LINE);
+    assert!(matches!(v1(&longest), Ok(ProxyHeader::Complete { len: 107, .. })));
     assert_eq!(
         v1(&format!("PROXY UNKNOWN {}\r\n", "x".repeat(92))),
-        Err(Error::Line)
+        Err(ProxyHeaderError::Line)
     );
     assert_eq!(
         v1(&format!("PROXY UNKNOWN {}", "x".repeat(92))),
-        Ok(Parsed::Incomplete)
+        Ok(ProxyHeader::Incomplete)
     );
-    assert_eq!(v1(&format!("PROXY UNKNOWN {}", "x".repeat(93))), Err(Error::Line));
+    assert_eq!(
+        v1(&format!("PROXY UNKNOWN {}", "x".repeat(93))),
+        Err(ProxyHeaderError::Line)
+    );
 }
 
 #[test]
@@ -111,7 +126,7 @@ fn a_binary_header_gives_its_source() {
         (0x20, 0xff, vec![1], None),
     ] {
         let bytes = v2(command, family, &block);
-        let header = Parsed::Header {
+        let header = ProxyHeader::Complete {
             source: source.map(|s| s.parse().unwrap()),
             len: bytes.len(),
         };
@@ -122,19 +137,19 @@ fn a_binary_header_gives_its_source() {
 #[test]
 fn a_binary_header_with_anything_unknown_is_an_error() {
     for (command, family, block, error) in [
-        (0x11, 0x11, &BLOCK[..], Error::Command),
-        (0x22, 0x11, &BLOCK, Error::Command),
-        (0x31, 0x11, &BLOCK, Error::Command),
-        (0x21, 0x10, &BLOCK, Error::Family),
-        (0x21, 0x13, &BLOCK, Error::Family),
-        (0x21, 0x01, &BLOCK, Error::Family),
-        (0x21, 0x31, &[0; 216], Error::Family),
-        (0x21, 0x32, &[0; 216], Error::Family),
-        (0x21, 0x41, &BLOCK, Error::Family),
-        (0x21, 0x41, &BLOCK[..4], Error::Family),
-        (0x21, 0x11, &BLOCK[..11], Error::Length),
-        (0x21, 0x11, &[], Error::Length),
-        (0x21, 0x21, &[0; 35], Error::Length),
+        (0x11, 0x11, &BLOCK[..], ProxyHeaderError::Command),
+        (0x22, 0x11, &BLOCK, ProxyHeaderError::Command),
+        (0x31, 0x11, &BLOCK, ProxyHeaderError::Command),
+        (0x21, 0x10, &BLOCK, ProxyHeaderError::Family),
+        (0x21, 0x13, &BLOCK, ProxyHeaderError::Family),
+        (0x21, 0x01, &BLOCK, ProxyHeaderError::Family),
+        (0x21, 0x31, &[0; 216], ProxyHeaderError::Family),
+        (0x21, 0x32, &[0; 216], ProxyHeaderError::Family),
+        (0x21, 0x41, &BLOCK, ProxyHeaderError::Family),
+        (0x21, 0x41, &BLOCK[..4], ProxyHeaderError::Family),
+        (0x21, 0x11, &BLOCK[..11], ProxyHeaderError::Length),
+        (0x21, 0x11, &[], ProxyHeaderError::Length),
+        (0x21, 0x21, &[0; 35], ProxyHeaderError::Length),
     ] {
         assert_eq!(
             parse(&v2(command, family, block)),
@@ -156,7 +171,7 @@ fn tlvs_fill_their_space_exactly() {
     ] {
         assert_eq!(
             parse(&v2(0x21, 0x11, &[&BLOCK[..], tlvs].concat())),
-            Err(Error::Tlv),
+            Err(ProxyHeaderError::Tlv),
             "{tlvs:?}"
         );
     }
@@ -171,13 +186,13 @@ fn a_checksum_must_hold() {
     bytes[at..at + 4].copy_from_slice(&crc);
     assert!(matches!(
         parse(&bytes),
-        Ok(Parsed::Header { source: Some(_), .. })
+        Ok(ProxyHeader::Complete { source: Some(_), .. })
     ));
     // All but the type of the checksum itself: another type is no checksum.
     for flipped in (FIXED..bytes.len()).filter(|n| *n != at - 3) {
         let mut bad = bytes.clone();
         bad[flipped] ^= 1;
-        assert_eq!(parse(&bad), Err(Error::Tlv), "byte {flipped}");
+        assert_eq!(parse(&bad), Err(ProxyHeaderError::Tlv), "byte {flipped}");
     }
 }
 
@@ -189,8 +204,12 @@ fn the_answer_does_not_depend_on_the_split() {
         b"PROXY TCP6 ::1 ::1 1 2\r\n".to_vec(),
     ] {
         for cut in 0..bytes.len() {
-            assert_eq!(parse(&bytes[..cut]), Ok(Parsed::Incomplete), "{cut} of {bytes:?}");
+            assert_eq!(
+                parse(&bytes[..cut]),
+                Ok(ProxyHeader::Incomplete),
+                "{cut} of {bytes:?}"
+            );
         }
-        assert!(matches!(parse(&bytes), Ok(Parsed::Header { len, .. }) if len == bytes.len()));
+        assert!(matches!(parse(&bytes), Ok(ProxyHeader::Complete { len, .. }) if len == bytes.len()));
     }
 }

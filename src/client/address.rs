@@ -1,10 +1,10 @@
-//! An address and the spellings it comes in.
+//! An address and the ways to write it.
 
 use std::{fmt, net::IpAddr, str};
 
 use super::literal;
 
-/// One host's address. An IPv4-mapped IPv6 address is held as the IPv4 address it stands for.
+/// One host's address. An IPv4-mapped IPv6 address is stored as the IPv4 address it stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Address {
     ip: IpAddr,
@@ -12,7 +12,7 @@ pub struct Address {
 }
 
 impl Address {
-    /// Folds an IPv4-mapped address; a zone is kept with an IPv6 address only.
+    /// Turns an IPv4-mapped address into the IPv4 address; only an IPv6 address keeps its zone.
     pub fn new(ip: IpAddr, zone: Zone) -> Self {
         match ip.to_canonical() {
             v4 @ IpAddr::V4(_) => Address {
@@ -23,12 +23,12 @@ impl Address {
         }
     }
 
-    /// The address without its zone: what others are told, for a zone means something on one host alone.
+    /// The address without its zone. This is what app and Plausible get: a zone has a meaning on its own host only.
     pub fn ip(&self) -> IpAddr {
         self.ip
     }
 
-    /// The zone it came with (RFC 4007 §11).
+    /// The zone (RFC 4007 §11).
     pub fn zone(&self) -> Zone {
         self.zone
     }
@@ -46,15 +46,15 @@ impl Address {
         }
     }
 
-    /// An entry of `X-Forwarded-For` or the value of a single-address header, in any spelling met there: bare, with a
-    /// port, in brackets, in quotes, with a zone. The unspecified address is none.
+    /// Reads an entry of `X-Forwarded-For` or the value of a single-address header, in every form that proxies write:
+    /// bare, with a port, in brackets, in quotes, with a zone. The unspecified address is not accepted.
     pub fn from_entry(text: &[u8]) -> Option<Self> {
-        Address::in_any_spelling(text).filter(|a| !a.ip.is_unspecified())
+        Address::in_any_form(text).filter(|a| !a.ip.is_unspecified())
     }
 
-    /// As [`from_entry`](Address::from_entry), but with the unspecified address.
-    pub(super) fn in_any_spelling(text: &[u8]) -> Option<Self> {
-        // Most are bare, and then this is all.
+    /// As [`from_entry`](Address::from_entry), but accepts the unspecified address.
+    pub(super) fn in_any_form(text: &[u8]) -> Option<Self> {
+        // Most entries are bare.
         if let Some(address) = Address::parse(text) {
             return Some(address);
         }
@@ -64,7 +64,7 @@ impl Address {
             (&rest[..close], &rest[close + 1..])
         } else {
             match text.iter().position(|b| *b == b':') {
-                // A second colon: IPv6, which takes a port only in brackets.
+                // With a second colon it is IPv6, which has a port only in brackets.
                 Some(at) if !text[at + 1..].contains(&b':') => text.split_at(at),
                 _ => (text, &[][..]),
             }
@@ -89,28 +89,28 @@ impl fmt::Debug for Address {
     }
 }
 
-/// The zone of an IPv6 address, held in place: at most 15 bytes, the length of an interface's name.
+/// The zone of an IPv6 address, stored inline: at most 15 bytes, the longest name of a network interface.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Zone {
     len: u8,
-    bytes: [u8; Zone::LONGEST],
+    bytes: [u8; Zone::MAX_LEN],
 }
 
 impl Zone {
     /// No zone.
     pub const NONE: Zone = Zone {
         len: 0,
-        bytes: [0; Zone::LONGEST],
+        bytes: [0; Zone::MAX_LEN],
     };
-    const LONGEST: usize = 15;
+    const MAX_LEN: usize = 15;
 
     /// The text after the `%`: 1 to 15 of RFC 6874's `unreserved` characters.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let allowed = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
-        if text.is_empty() || text.len() > Self::LONGEST || !text.iter().all(allowed) {
+        if text.is_empty() || text.len() > Self::MAX_LEN || !text.iter().all(allowed) {
             return None;
         }
-        let mut bytes = [0; Self::LONGEST];
+        let mut bytes = [0; Self::MAX_LEN];
         bytes[..text.len()].copy_from_slice(text);
         Some(Zone {
             len: text.len() as u8,
@@ -118,7 +118,7 @@ impl Zone {
         })
     }
 
-    /// The zone that a socket's scope id names; 0 is none.
+    /// The zone of a socket's scope id; 0 is no zone.
     pub fn of_scope(id: u32) -> Self {
         if id == 0 {
             return Zone::NONE;
@@ -127,7 +127,7 @@ impl Zone {
         Zone::parse(digits.format(id).as_bytes()).unwrap_or(Zone::NONE)
     }
 
-    /// The text without the `%`; empty for none.
+    /// The text without the `%`; empty where there is no zone.
     pub fn as_str(&self) -> &str {
         str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
     }
@@ -148,15 +148,7 @@ impl fmt::Debug for Zone {
     }
 }
 
-/// Cuts spaces and tabs (`OWS`, RFC 9110 §5.6.3) off both ends; other white space is part of the text.
-pub(super) fn trim(mut text: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
-        text = rest;
-    }
-    text
-}
-
-/// The text inside a pair of quotes, or all of it where it has none; none for a quote that stands alone.
+/// The text inside a pair of quotes, or the whole text where it has no quotes; none for a single quote.
 fn unquoted(text: &[u8]) -> Option<&[u8]> {
     match text {
         [b'"', inner @ .., b'"'] => Some(inner),
@@ -182,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_of_an_address_is_read() {
+    fn every_form_of_an_address_is_read() {
         for (text, address) in [
             ("1.2.3.4", "1.2.3.4"),
             ("1.2.3.4:0", "1.2.3.4"),
@@ -205,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_none() {
+    fn texts_that_are_no_address_are_refused() {
         for text in [
             "",
             "unknown",
@@ -271,12 +263,5 @@ mod tests {
     fn a_scope_id_is_a_zone() {
         assert_eq!(Zone::of_scope(0), Zone::NONE);
         assert_eq!(Zone::of_scope(u32::MAX).as_str(), "4294967295");
-    }
-
-    #[test]
-    fn only_spaces_and_tabs_are_trimmed() {
-        assert_eq!(trim(b" \t a b\t "), b"a b");
-        assert_eq!(trim(b"\t \t"), b"");
-        assert_eq!(trim(b"\x0ba\x0c"), b"\x0ba\x0c");
     }
 }

@@ -1,0 +1,190 @@
+//! The tables, and how a user agent is read by them.
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, MatchKind};
+
+use super::OTHER;
+
+pub(super) struct Tables {
+    /// The texts of `known.txt` and `words.txt`.
+    texts: AhoCorasick,
+    /// What each of `texts` means, by its number.
+    meanings: Vec<Meaning>,
+    marks: AhoCorasick,
+}
+
+#[derive(Clone, Copy)]
+struct Meaning {
+    clue: Clue,
+    /// Counts only at the user agent's start.
+    at_start: bool,
+    /// Counts only at its end.
+    at_end: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Clue {
+    /// A line of `known.txt`, with the bot's name.
+    Known(&'static str),
+    /// A general word that counts where it ends a word.
+    Word,
+    /// A general word that counts with any ending.
+    Stem,
+    /// An address, or another text that no browser has.
+    Sure,
+    /// No clue, and neither is what is inside it.
+    Never,
+}
+
+impl Tables {
+    pub(super) fn build() -> Self {
+        let mut texts = Vec::new();
+        let mut meanings = Vec::new();
+        for line in lines(include_str!("known.txt")) {
+            let (text, name) = line.split_once(" = ").unwrap_or((line, ""));
+            let (at_start, text) = text.strip_prefix('^').map_or((false, text), |t| (true, t));
+            let (at_end, text) = text.strip_suffix('$').map_or((false, text), |t| (true, t));
+            let name = if name.is_empty() {
+                text.trim_end_matches(['/', ' '])
+            } else {
+                name
+            };
+            texts.push(text);
+            meanings.push(Meaning {
+                clue: Clue::Known(name),
+                at_start,
+                at_end,
+            });
+        }
+        for line in lines(include_str!("words.txt")) {
+            let (kind, text) = line.split_at(1);
+            let (clue, text) = match (kind, text.strip_suffix('*')) {
+                ("+", Some(stem)) => (Clue::Stem, stem),
+                ("+", None) => (Clue::Word, text),
+                ("!", _) => (Clue::Sure, text),
+                _ => (Clue::Never, text),
+            };
+            texts.push(text);
+            meanings.push(Meaning {
+                clue,
+                at_start: false,
+                at_end: false,
+            });
+        }
+        Tables {
+            texts: automaton(&texts, MatchKind::LeftmostLongest),
+            meanings,
+            marks: automaton(
+                &lines(include_str!("marks.txt")).collect::<Vec<_>>(),
+                MatchKind::LeftmostFirst,
+            ),
+        }
+    }
+
+    /// The bot's name, or `None` for a person's browser.
+    pub(super) fn recognise(&self, agent: &[u8]) -> Option<&'static str> {
+        let (mut sure, mut word) = (false, false);
+        let mut from = 0;
+        while let Some(hit) = self
+            .texts
+            .find(Input::new(agent).span(from..agent.len()).anchored(Anchored::No))
+        {
+            let meaning = self.meanings[hit.pattern().as_usize()];
+            let is_out_of_place = (meaning.at_start && hit.start() != 0)
+                || (meaning.at_end && hit.end() != agent.len())
+                || (matches!(meaning.clue, Clue::Word) && !ends_a_word(agent, hit.end()));
+            if is_out_of_place {
+                from = hit.start() + 1;
+                continue;
+            }
+            match meaning.clue {
+                Clue::Known(name) => return Some(name),
+                Clue::Sure => sure = true,
+                Clue::Word | Clue::Stem => word |= !is_in_model(agent, hit.start()),
+                Clue::Never => {}
+            }
+            from = hit.end();
+        }
+        let is_bot = sure
+            || names_a_mailbox(agent)
+            || (word && !is_phone_browser(agent))
+            || !self.marks.is_match(agent);
+        is_bot.then_some(OTHER)
+    }
+}
+
+fn automaton(texts: &[&str], kind: MatchKind) -> AhoCorasick {
+    AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .match_kind(kind)
+        .kind(Some(AhoCorasickKind::ContiguousNFA))
+        .build(texts)
+        .expect("the tables are part of the program and a test builds them")
+}
+
+/// A table's lines without blank ones and comments.
+pub(super) fn lines(table: &'static str) -> impl Iterator<Item = &'static str> {
+    table.lines().filter(|l| !l.is_empty() && !l.starts_with('#'))
+}
+
+/// Whether a word ends here: `bot/`, `bot;`, `bot)`, not the `bot` of `Botswana`.
+fn ends_a_word(agent: &[u8], end: usize) -> bool {
+    !agent.get(end).is_some_and(u8::is_ascii_alphabetic)
+}
+
+/// Whether a place is inside the device's model, which Android puts between the first brackets. Makers call their
+/// phones `M bot 51` and `Spider 4`; a crawler says `compatible;` there.
+fn is_in_model(agent: &[u8], at: usize) -> bool {
+    let Some((brackets, start)) = first_brackets(agent) else {
+        return false;
+    };
+    let before = at.checked_sub(start).and_then(|len| brackets.get(..len));
+    before.is_some_and(|before| has(before, b"android")) && !has(brackets, b"compatible;")
+}
+
+/// Whether this is a phone's or tablet's browser with all its parts. The rest of such a user agent names the app that
+/// shows the page, and apps have names like `CamScanner`. A crawler that poses as a phone says `compatible;`.
+fn is_phone_browser(agent: &[u8]) -> bool {
+    let Some((brackets, _)) = first_brackets(agent).filter(|_| agent.starts_with(b"Mozilla/5.0 (")) else {
+        return false;
+    };
+    let is_phone = [&b"android"[..], b"iphone", b"ipad", b"ipod"]
+        .iter()
+        .any(|name| has(brackets, name));
+    let is_whole = (has(agent, b"applewebkit/") && (has(agent, b" mobile") || has(agent, b" safari/")))
+        || (has(agent, b" gecko/") && has(agent, b" firefox/"));
+    is_phone && is_whole && !has(agent, b"compatible;")
+}
+
+/// What is between the first brackets, and where it starts.
+fn first_brackets(agent: &[u8]) -> Option<(&[u8], usize)> {
+    let start = memchr::memchr(b'(', agent)? + 1;
+    let rest = &agent[start..];
+    let end = memchr::memchr(b')', rest).unwrap_or(rest.len());
+    Some((&rest[..end], start))
+}
+
+/// Whether a text contains another, which is in lower case.
+fn has(text: &[u8], lower: &[u8]) -> bool {
+    text.windows(lower.len()).any(|w| w.eq_ignore_ascii_case(lower))
+}
+
+/// Whether there is a mailbox: `name@host.tld`. Browsers and their apps write an `@` only before a version.
+fn names_a_mailbox(agent: &[u8]) -> bool {
+    memchr::memchr_iter(b'@', agent).any(|at| {
+        let host = &agent[at + 1..];
+        let len = host
+            .iter()
+            .position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.')));
+        let host = &host[..len.unwrap_or(host.len())];
+        let host = host.strip_suffix(b".").unwrap_or(host);
+        let has_name = at
+            .checked_sub(1)
+            .is_some_and(|i| agent[i].is_ascii_alphanumeric());
+        let top = host.rsplit(|b| *b == b'.').next().unwrap_or_default();
+        has_name
+            && host.first().is_some_and(u8::is_ascii_alphabetic)
+            && top.len() < host.len()
+            && top.len() >= 2
+            && top.iter().all(u8::is_ascii_alphabetic)
+    })
+}
