@@ -291,7 +291,7 @@ fn split_target<'b>(method: &str, target: &'b str) -> Result<(Option<&'b str>, &
 
 /// Whether a text is a host with an optional port (RFC 3986 §3.2.2–3), without user information. It may be empty
 /// (RFC 9110 §7.2).
-fn is_authority(value: &str) -> bool {
+pub fn is_authority(value: &str) -> bool {
     value.bytes().all(|b| {
         b.is_ascii_alphanumeric()
             || matches!(

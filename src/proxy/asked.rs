@@ -6,7 +6,7 @@ use httparse::Header;
 /// in one place, by [`plan`](super::plan::plan()).
 #[derive(Debug)]
 pub(super) struct Asked<'a> {
-    /// The method as sent.
+    /// The method as sent; GET where an extended CONNECT asks for a WebSocket, as HTTP/1.1 does (RFC 8441 §5).
     pub(super) method: &'a str,
     /// Path and query as sent, or `*`.
     pub(super) target: &'a str,
@@ -20,6 +20,8 @@ pub(super) struct Asked<'a> {
     pub(super) framing: Framing,
     /// `Expect: 100-continue` (RFC 9110 §10.1.1).
     pub(super) expects_continue: bool,
+    /// An extended CONNECT asks for a WebSocket (RFC 8441 §4).
+    pub(super) websocket: bool,
 }
 
 /// How the end of a request's body is known.

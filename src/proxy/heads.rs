@@ -1,5 +1,6 @@
 //! Writes the two heads: the request's for the app, and the response's for the client.
 
+use base64::Engine;
 use httparse::Header;
 
 use super::{
@@ -46,7 +47,9 @@ pub(super) fn write_request(
         None => line(out, &[b"Host: ", upstream.authority().as_bytes()]),
     }
     let skip = |name: &str| {
-        name.eq_ignore_ascii_case("host") || client::is_forwarding(settings, requester.resolved, name)
+        name.eq_ignore_ascii_case("host")
+            || (asked.websocket && name.eq_ignore_ascii_case("sec-websocket-key"))
+            || client::is_forwarding(settings, requester.resolved, name)
     };
     headers::to_app(asked.fields, connection, skip, out);
     client::forward(
@@ -75,8 +78,12 @@ pub(super) fn write_request(
     if asked.expects_continue && asked.framing != Framing::None {
         line(out, &[b"Expect: 100-continue"]);
     }
-    let upgrade =
-        asked.version == http::Version::HTTP_11 && connection.upgrade() && write_upgrade(asked.fields, out);
+    let upgrade = if asked.websocket {
+        write_websocket(out);
+        true
+    } else {
+        asked.version == http::Version::HTTP_11 && connection.upgrade() && write_upgrade(asked.fields, out)
+    };
     if !upgrade && headers::accepts_trailers(asked.fields) {
         line(out, &[b"TE: trailers\r\nConnection: TE"]);
     }
@@ -109,6 +116,20 @@ fn write_upgrade(fields: &[Header<'_>], out: &mut Vec<u8>) -> bool {
     }
     out.extend_from_slice(b"\r\n");
     true
+}
+
+/// Asks for a WebSocket as HTTP/1.1 does (RFC 6455 §4.1). Over HTTP/2 there is no key: ours shows the app's answer to be one
+/// to this request.
+fn write_websocket(out: &mut Vec<u8>) {
+    let nonce = fastrand::u128(..).to_le_bytes();
+    let key = base64::engine::general_purpose::STANDARD.encode(nonce);
+    line(
+        out,
+        &[
+            b"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: ",
+            key.as_bytes(),
+        ],
+    );
 }
 
 /// How an HTTP/1.1 client reads where the response's body ends.

@@ -21,6 +21,10 @@ pub(super) struct Metrics {
     pub(super) malformed_addresses: IntCounter,
     pub(super) accept_errors: IntCounter,
     pub(super) faults: IntCounter,
+    pub(super) http2_streams: IntGauge,
+    pub(super) http2_waiting_bytes: IntGauge,
+    pub(super) http2_interim_dropped: IntCounter,
+    pub(super) http2_errors: IntCounter,
 }
 
 impl Metrics {
@@ -36,6 +40,11 @@ impl Metrics {
         };
         let counter = |name: &str, help: &str| -> prometheus::Result<IntCounter> {
             let one = IntCounter::new(name, help)?;
+            registry.register(Box::new(one.clone()))?;
+            Ok(one)
+        };
+        let gauge = |name: &str, help: &str| -> prometheus::Result<IntGauge> {
+            let one = IntGauge::new(name, help)?;
             registry.register(Box::new(one.clone()))?;
             Ok(one)
         };
@@ -70,8 +79,7 @@ impl Metrics {
             ]),
         )?;
         registry.register(Box::new(duration.clone()))?;
-        let connections = IntGauge::new("gatecount_connections", "Client connections that are open.")?;
-        registry.register(Box::new(connections.clone()))?;
+        let connections = gauge("gatecount_connections", "Client connections that are open.")?;
         let worker_connections = IntGaugeVec::new(
             Opts::new(
                 "gatecount_worker_connections",
@@ -99,6 +107,22 @@ impl Metrics {
             accept_errors: counter(
                 "gatecount_accept_errors_total",
                 "Connections that could not be accepted, as when descriptors run out.",
+            )?,
+            http2_streams: gauge(
+                "gatecount_http2_streams",
+                "Requests over HTTP/2 that are under way.",
+            )?,
+            http2_waiting_bytes: gauge(
+                "gatecount_http2_waiting_bytes",
+                "Bytes of responses over HTTP/2 that clients have not taken yet.",
+            )?,
+            http2_interim_dropped: counter(
+                "gatecount_http2_interim_dropped_total",
+                "Interim responses (1xx) of the app that could not be passed on over HTTP/2.",
+            )?,
+            http2_errors: counter(
+                "gatecount_http2_errors_total",
+                "HTTP/2 connections that ended with an error, as after a flood or a malformed frame.",
             )?,
             faults: counter(
                 "gatecount_faults_total",

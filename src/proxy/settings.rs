@@ -76,6 +76,10 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// The longest request head, in bytes; 431 beyond.
     pub max_head_bytes: usize,
+    /// HTTP/2 in plain text by prior knowledge (RFC 9113 §3.3).
+    pub http2: bool,
+    /// Streams of one HTTP/2 connection at once.
+    pub max_streams: u32,
     /// Towards the app.
     pub app: App,
 }

@@ -2,23 +2,21 @@
 
 use std::{future::poll_fn, rc::Rc, task::Poll};
 
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     client::{After, Client},
-    preamble, relay,
+    relay,
 };
 use crate::{
-    client::Peer,
     facts,
     http1::{self, Body, Refusal, RequestHead, Version, field_slots},
     proxy::{
         asked::{Asked, Framing},
-        context::{Context, Phase},
+        context::Phase,
         errors::Fault,
         plan::{self, Plan, Route},
         record::RequestRecord,
-        stream::Stream,
     },
 };
 
@@ -39,19 +37,7 @@ struct Request {
 }
 
 /// Serves a connection to its end.
-pub(in crate::proxy) async fn serve(
-    context: Rc<Context>,
-    stream: Stream,
-    peer: Peer,
-    _permit: OwnedSemaphorePermit,
-) {
-    let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
-    let _entered = context.enter(waker);
-    let mut client = Client::new(context, stream, peer);
-    if let Err(fault) = preamble::read(&mut client).await {
-        client.context.report(&fault, None);
-        return;
-    }
+pub(super) async fn serve(mut client: Client) {
     let mut first = true;
     loop {
         let after = match next(&mut client, first).await {
@@ -198,6 +184,7 @@ fn asked<'a>(head: &RequestHead<'a, 'a>, https: bool) -> Asked<'a> {
             Body::Done | Body::UntilClose => Framing::None,
         },
         expects_continue: head.expects_continue,
+        websocket: false,
     }
 }
 

@@ -1,9 +1,11 @@
 //! Towards the client: its connection, protocol and requests.
 
-pub(super) mod client;
+mod client;
 mod http1;
+mod http2;
 mod preamble;
 mod relay;
+mod serve;
 mod tunnel;
 
-pub(super) use http1::serve;
+pub(super) use serve::serve;
