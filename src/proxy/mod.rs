@@ -3,6 +3,8 @@
 
 mod connection;
 mod errors;
+#[allow(dead_code, reason = "the connection is built on it next")]
+mod front;
 mod listener;
 mod metrics;
 mod pool;
@@ -18,9 +20,10 @@ use std::{io, sync::Arc, thread, time::Duration};
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+pub use front::tls::{LoadError, Loaded, PairError, check_authorities, check_pair, load as load_tls};
 pub use listener::Bound;
 pub use recent::Record;
-pub use settings::{App, Listen, Settings, Upstream};
+pub use settings::{App, KeyPair, Listen, Settings, Tls, Upstream};
 
 use crate::{client, delivery::Outbox, event, page};
 use metrics::Metrics;

@@ -181,6 +181,9 @@ fn settings(app: SocketAddr) -> Settings {
         header_timeout: patience,
         idle_timeout: patience,
         max_head_bytes: 64 * 1024,
+        tls: None,
+        http2: false,
+        max_streams: 128,
         app: App {
             upstream: Upstream::Tcp(app.ip().to_string(), app.port()),
             connect_timeout: patience,

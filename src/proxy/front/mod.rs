@@ -1,0 +1,3 @@
+//! Towards the client.
+
+pub(super) mod tls;
