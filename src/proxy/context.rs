@@ -19,9 +19,11 @@ use tokio::{
 use super::{
     app::pool::Pool,
     errors::{Fault, Whose},
+    front::tls::accept::Turns,
+    live::Live,
     metrics::Metrics,
     recent::Recent,
-    settings::{Live, Settings},
+    settings::Settings,
 };
 use crate::{
     client,
@@ -65,6 +67,8 @@ pub(super) struct Context {
     pub(super) recent: RefCell<Recent>,
     pub(super) phase: Cell<Phase>,
     pub(super) permits: Arc<Semaphore>,
+    /// The turns of TLS handshakes on this worker.
+    pub(super) turns: Turns,
     spare: RefCell<Vec<Vec<u8>>>,
     connections: RefCell<Slab<Waker>>,
     /// How many these are, for operators.
@@ -73,6 +77,7 @@ pub(super) struct Context {
     empty: Notify,
     faults_log: RefCell<LogThrottle>,
     forged_log: RefCell<LogThrottle>,
+    handshakes_log: RefCell<LogThrottle>,
 }
 
 /// What a context is made of.
@@ -107,6 +112,7 @@ impl Context {
             pool: Rc::new(Pool::default()),
             recent: RefCell::new(Recent::new(worker)),
             phase: Cell::new(Phase::Serving),
+            turns: Turns::new(),
             spare: RefCell::new(Vec::new()),
             connections: RefCell::new(Slab::new()),
             // Made before a connection comes: a worker that gets none shows as one.
@@ -117,6 +123,7 @@ impl Context {
             // A dead app must not fill the disk.
             faults_log: RefCell::new(LogThrottle::new(5, Duration::from_secs(1))),
             forged_log: RefCell::new(LogThrottle::new(1, Duration::from_mins(1))),
+            handshakes_log: RefCell::new(LogThrottle::new(1, Duration::from_secs(10))),
             settings,
             metrics,
             permits,
@@ -166,6 +173,17 @@ impl Context {
         match fault.whose() {
             Whose::App => tracing::warn!(fault = "app", status = sent, occurrences, "{fault}"),
             Whose::Client => tracing::info!(fault = "client", status = sent, occurrences, "{fault}"),
+        }
+    }
+
+    /// Logs that a handshake failed.
+    pub(super) fn report_handshake(&self, error: &impl std::fmt::Display) {
+        let passed = self
+            .handshakes_log
+            .borrow_mut()
+            .pass(Instant::now().into_std(), 1);
+        if let Some(occurrences) = passed {
+            tracing::info!(%error, occurrences, "TLS handshakes failed");
         }
     }
 

@@ -25,6 +25,8 @@ pub(super) enum Fault {
     SlowBody,
     #[error("the PROXY protocol header is missing or malformed")]
     Preamble,
+    #[error("the client speaks plain HTTP to a TLS port")]
+    PlainHttp,
     #[error("no connection to the app: {0}")]
     Connect(io::ErrorKind),
     #[error("the app took too long to accept a connection")]
@@ -82,6 +84,7 @@ impl Fault {
         match self {
             Fault::Refused(refusal) => of_client(refusal.status(), refusal_words(*refusal)),
             Fault::RequestBody(_) | Fault::Preamble => of_client(400, MALFORMED),
+            Fault::PlainHttp => of_client(400, "this port speaks TLS: use https://"),
             Fault::SlowHead | Fault::SlowBody => of_client(408, SLOW),
             Fault::Connect(_) => of_app(502, Reason::Connect, BAD_GATEWAY),
             Fault::ConnectTimeout => of_app(504, Reason::ConnectTimeout, GATEWAY_TIMEOUT),

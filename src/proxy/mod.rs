@@ -8,6 +8,7 @@ mod errors;
 mod front;
 mod heads;
 mod listener;
+mod live;
 mod metrics;
 mod plan;
 mod recent;
@@ -20,9 +21,11 @@ use std::{io, sync::Arc, thread, time::Duration};
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+pub use front::tls::{LoadError, Loaded, PairError, check_authorities, check_pair, load as load_tls};
 pub use listener::Bound;
+pub use live::Live;
 pub use recent::Record;
-pub use settings::{App, Listen, Live, Settings, Upstream};
+pub use settings::{App, KeyPair, Listen, Settings, Tls, Upstream};
 
 use crate::{delivery::Outbox, page};
 use context::Shared;

@@ -10,8 +10,8 @@ use super::{
     context::Context,
     errors::Fault,
     heads::{self, Requester},
+    live::Live,
     record::{Beginning, RequestRecord},
-    settings::Live,
 };
 use crate::{
     client::{self, Peer, Visible},

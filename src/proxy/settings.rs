@@ -2,19 +2,6 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::{client, event, page};
-
-/// The rules that a reload can change.
-#[derive(Debug)]
-pub struct Live {
-    /// Whom to believe about addresses, and what the app is told.
-    pub client: client::Settings,
-    /// What counts.
-    pub page: page::Rules,
-    /// Whose hosts they are.
-    pub sites: event::Sites,
-}
-
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listen {
@@ -42,6 +29,24 @@ impl Upstream {
             Upstream::Unix(_) => "localhost".into(),
         }
     }
+}
+
+/// A certificate chain and its private key, both PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPair {
+    /// The chain, the server's own certificate first.
+    pub certificate: PathBuf,
+    /// The private key (PKCS #8, PKCS #1 or SEC 1), not protected by a passphrase.
+    pub key: PathBuf,
+}
+
+/// TLS towards the client: `[listen.tls]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The pairs, at least one. The first also serves clients whose server name no pair has.
+    pub pairs: Vec<KeyPair>,
+    /// Certificate authorities, one of which must have issued each client's certificate; `None`: clients show none.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// Towards the app: `[app]`.
@@ -76,9 +81,12 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// The longest request head, in bytes; 431 beyond.
     pub max_head_bytes: usize,
-    /// HTTP/2 in plain text by prior knowledge (RFC 9113 §3.3).
+    /// TLS towards the client; `None`: plain text.
+    pub tls: Option<Tls>,
+    /// Whether HTTP/2 is spoken in plain text to clients that begin with its preface (RFC 9113 §3.3). Over TLS it is
+    /// offered whatever this says.
     pub http2: bool,
-    /// Streams of one HTTP/2 connection at once.
+    /// Streams at once on one HTTP/2 connection.
     pub max_streams: u32,
     /// Towards the app.
     pub app: App,

@@ -109,6 +109,7 @@ fn serve(request: &'static str, requests: u64) -> (u64, Vec<(&'static str, u64)>
                 client: client::Settings::default(),
                 page: page::Rules::default(),
                 sites: Sites::every(&["example.com".to_owned()]),
+                tls: None,
             }),
             outbox: outboxes.remove(0),
             metrics: metrics.clone(),
@@ -186,6 +187,7 @@ fn settings(app: SocketAddr) -> Settings {
         header_timeout: patience,
         idle_timeout: patience,
         max_head_bytes: 64 * 1024,
+        tls: None,
         http2: false,
         max_streams: 128,
         app: App {

@@ -10,8 +10,8 @@ use tokio::{
 use super::{
     context::{Context, Phase, Shared},
     listener::{self, Listener},
+    live::Live,
     recent::Record,
-    settings::Live,
 };
 
 /// What a worker is told from outside.

@@ -292,7 +292,7 @@ fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
         ),
         (
             "listen.port = 1",
-            "gatecount.toml:1: listen.port: no such key; [listen] has address, workers, proxy_protocol, drain, max_connections, header_timeout, idle_timeout and max_head_bytes",
+            "gatecount.toml:1: listen.port: no such key; [listen] has address, workers, proxy_protocol, drain, max_connections, header_timeout, idle_timeout, max_head_bytes, http2 and max_streams",
         ),
         (
             "[plausable]\nurl = \"a\"",
@@ -308,7 +308,7 @@ fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
         ),
         (
             "[tracker]\nsource = \"\"",
-            "gatecount.toml:1: tracker: no such table; there are listen, app, admin, client, plausible, queue, pages and sites",
+            "gatecount.toml:1: tracker: no such table; there are listen, listen.tls, app, admin, client, plausible, queue, pages and sites",
         ),
         (
             "[[sites]]\nhost = [\"a\"]\nhosts = [\"a\"]\ndomain = \"a\"",
@@ -316,7 +316,7 @@ fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
         ),
         (
             "listen = \"0.0.0.0:80\"",
-            "gatecount.toml:1: listen = \"0.0.0.0:80\": a table is wanted: [listen] with address, workers, proxy_protocol, drain, max_connections, header_timeout, idle_timeout and max_head_bytes",
+            "gatecount.toml:1: listen = \"0.0.0.0:80\": a table is wanted: [listen] with address, workers, proxy_protocol, drain, max_connections, header_timeout, idle_timeout, max_head_bytes, http2 and max_streams",
         ),
         (
             "[sites]\nhosts = [\"a\"]",

@@ -10,12 +10,10 @@ use std::{
 
 use tokio::time::timeout;
 
+use super::transport::Transport;
 use crate::{
     client::Peer,
-    proxy::{
-        context::Context,
-        stream::{Stream, Unsent},
-    },
+    proxy::{context::Context, stream::Unsent},
     timer::Timer,
 };
 
@@ -27,7 +25,7 @@ const LINGER_BYTES: usize = 1 << 20;
 /// See the module.
 pub(in crate::proxy) struct Client {
     pub(super) context: Rc<Context>,
-    pub(super) stream: Stream,
+    pub(super) stream: Transport,
     pub(super) peer: Peer,
     /// The connection is over TLS.
     pub(super) https: bool,
@@ -50,7 +48,7 @@ pub(super) enum After {
 }
 
 impl Client {
-    pub(super) fn new(context: Rc<Context>, stream: Stream, peer: Peer) -> Self {
+    pub(super) fn new(context: Rc<Context>, stream: Transport, peer: Peer) -> Self {
         Client {
             context,
             stream,
@@ -88,7 +86,7 @@ impl Client {
 
     /// Whether the socket has taken all that was sent.
     pub(super) fn is_flushed(&self) -> bool {
-        self.unsent.is_empty()
+        self.unsent.is_empty() && !self.stream.holds_back()
     }
 
     /// Sends what waits, as far as the socket takes it.
@@ -97,6 +95,7 @@ impl Client {
     /// As [`send`](Self::send).
     pub(super) fn flush(&mut self, ready: io::Result<()>) -> io::Result<()> {
         ready?;
+        self.stream.flush()?;
         self.unsent.flush(&mut self.stream)
     }
 

@@ -188,6 +188,13 @@ fn asked<'a>(head: &RequestHead<'a, 'a>, https: bool) -> Asked<'a> {
     }
 }
 
+/// Answers a client that speaks no protocol of this port.
+pub(super) async fn refuse_and_close(mut client: Client, fault: &Fault) {
+    if refuse(&mut client, None, fault) == After::Linger {
+        client.linger().await;
+    }
+}
+
 /// Answers in the app's place what does not reach it; nothing more can be read after it.
 fn refuse(client: &mut Client, record: Option<RequestRecord>, fault: &Fault) -> After {
     let sent = client.send(&[&fault.response(false, true)]).is_ok();

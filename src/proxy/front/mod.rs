@@ -6,6 +6,8 @@ mod http2;
 mod preamble;
 mod relay;
 mod serve;
+pub(super) mod tls;
+mod transport;
 mod tunnel;
 
 pub(super) use serve::serve;

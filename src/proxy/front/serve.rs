@@ -5,20 +5,29 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context as TaskContext, Poll},
 };
 
+use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::OwnedSemaphorePermit,
-    time::Instant,
+    time::{Instant, timeout},
 };
 
-use super::{client::Client, http1, http2, preamble};
+use super::{
+    client::Client,
+    http1, http2, preamble,
+    tls::accept::{AcceptError, accept},
+    transport::Transport,
+};
 use crate::{
     client::Peer,
     proxy::{
         context::{Context, Phase},
+        errors::Fault,
+        metrics::Handshake,
         stream::Stream,
     },
 };
@@ -29,38 +38,109 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Serves a connection to its end.
 pub(in crate::proxy) async fn serve(
     context: Rc<Context>,
-    stream: Stream,
+    mut stream: Stream,
     peer: Peer,
     _permit: OwnedSemaphorePermit,
 ) {
     let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
     let _entered = context.enter(waker);
-    let mut client = Client::new(context, stream, peer);
-    if let Err(fault) = preamble::read(&mut client).await {
-        client.context.report(&fault, None);
-        return;
+    let mut inbuf = Vec::new();
+    let peer = match preamble::read(&context, &mut stream, peer, &mut inbuf).await {
+        Ok(peer) => peer,
+        Err(fault) => return context.report(&fault, None),
+    };
+    let tls = context
+        .live
+        .borrow()
+        .tls
+        .as_ref()
+        .map(|tls| Arc::clone(&tls.config));
+    match tls {
+        Some(config) => serve_tls(context, stream, peer, &inbuf, config).await,
+        None => {
+            let mut client = Client::new(context, Transport::Plain(stream), peer);
+            client.inbuf = inbuf;
+            if client.context.settings.http2 && begins_with_preface(&mut client).await {
+                serve_http2(client).await;
+            } else {
+                http1::serve(client).await;
+            }
+        }
     }
-    if client.context.settings.http2 && begins_with_preface(&mut client).await {
-        let Client {
-            context,
-            stream,
-            peer,
-            https,
-            inbuf,
-            ..
-        } = client;
-        http2::serve(context, Rewound::new(inbuf, stream), peer, https).await;
-    } else {
-        http1::serve(client).await;
-    }
+}
+
+/// Does the handshake, and serves the protocol that ALPN chose.
+async fn serve_tls(
+    context: Rc<Context>,
+    stream: Stream,
+    peer: Peer,
+    early: &[u8],
+    config: Arc<ServerConfig>,
+) {
+    let accepted = accept(stream, early, config, &context.turns);
+    let error = match timeout(context.settings.header_timeout, accepted).await {
+        Err(_) => return context.metrics.handshake(Handshake::TimedOut),
+        Ok(Err(error)) => error,
+        Ok(Ok(stream)) => {
+            context.metrics.handshake(if stream.is_resumed() {
+                Handshake::Resumed
+            } else {
+                Handshake::Full
+            });
+            let is_h2 = stream.is_h2();
+            let mut client = Client::new(context, Transport::Tls(stream), peer);
+            client.https = true;
+            return if is_h2 {
+                serve_http2(client).await;
+            } else {
+                http1::serve(client).await;
+            };
+        }
+    };
+    let (handshake, stream) = match error {
+        AcceptError::Closed => return context.metrics.handshake(Handshake::Closed),
+        AcceptError::PlainHttp(stream) => {
+            context.metrics.handshake(Handshake::PlainHttp);
+            let client = Client::new(context, Transport::Plain(stream), peer);
+            return http1::refuse_and_close(client, &Fault::PlainHttp).await;
+        }
+        AcceptError::Io(_) => return context.metrics.handshake(Handshake::Failed),
+        AcceptError::Refused(_) => {
+            context.metrics.handshake(Handshake::Failed);
+            return context.report_handshake(&error);
+        }
+        AcceptError::NoCertificate(stream) => (Handshake::NoCertificate, stream),
+        AcceptError::Handshake { ref source, .. } => {
+            context.report_handshake(source);
+            let AcceptError::Handshake { stream, .. } = error else {
+                return;
+            };
+            (Handshake::Failed, stream)
+        }
+    };
+    context.metrics.handshake(handshake);
+    // Reads on for a moment, so that no reset overtakes the alert.
+    Client::new(context, Transport::Plain(stream), peer)
+        .linger()
+        .await;
+}
+
+async fn serve_http2(client: Client) {
+    let Client {
+        context,
+        stream,
+        peer,
+        https,
+        inbuf,
+        ..
+    } = client;
+    http2::serve(context, Rewound::new(inbuf, stream), peer, https).await;
 }
 
 /// Whether the client speaks HTTP/2 without having been asked (RFC 9113 §3.3). What was read stays for whoever serves it.
 async fn begins_with_preface(client: &mut Client) -> bool {
     let context = Rc::clone(&client.context);
-    client
-        .timer
-        .set(Instant::now() + context.settings.header_timeout);
+    client.timer.set(Instant::now() + context.settings.header_timeout);
     while client.inbuf.len() < PREFACE.len() && PREFACE.starts_with(&client.inbuf) {
         let read = poll_fn(|cx| {
             let mut scratch = context.scratch.borrow_mut();
@@ -116,11 +196,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Rewound<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut TaskContext<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
     }
 
