@@ -2,9 +2,9 @@
 //! sighting to its bytes. `cargo bench --bench decide`.
 
 use divan::{Bencher, black_box};
-use gatecount::event::{Event, Rules as EventRules, Sighting, Site, Sites};
-use gatecount::facts::{Request, Response};
-use gatecount::page::{Ahead, Rules, Verdict, What, ahead, bots, verdict};
+use gatecount::event::{Event, EventRules, Sighting, Site, Sites};
+use gatecount::facts::{RequestFacts, ResponseFacts};
+use gatecount::page::{EventKind, PageRules, RequestVerdict, Verdict, bots, judge_request, judge_response};
 use httparse::Header;
 
 const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
@@ -44,17 +44,19 @@ fn fields(dest: &'static str, mode: &'static str, accept: &'static str) -> [Head
     })
 }
 
-fn decide(rules: &Rules, fields: &[Header<'_>], answer: &[Header<'_>]) -> Verdict {
-    let request = Request::read("GET", "/blog/a-page?utm_source=news&token=1", fields);
-    match ahead(rules, &request, true, true) {
-        Ahead::Settled(verdict) => verdict,
-        Ahead::Open(candidate) => verdict(rules, &candidate, &Response::read(200, answer)),
+fn decide(rules: &PageRules, fields: &[Header<'_>], answer: &[Header<'_>]) -> Verdict {
+    let request = RequestFacts::read("GET", "/blog/a-page?utm_source=news&token=1", fields);
+    match judge_request(rules, &request, true, true) {
+        RequestVerdict::Settled(verdict) => verdict,
+        RequestVerdict::Open(candidate) => {
+            judge_response(rules, &candidate, &ResponseFacts::read(200, answer))
+        }
     }
 }
 
 #[divan::bench]
 fn verdict_of_a_page(bencher: Bencher) {
-    let rules = Rules::default();
+    let rules = PageRules::default();
     let fields = fields(
         "document",
         "navigate",
@@ -70,13 +72,13 @@ fn verdict_of_a_page(bencher: Bencher) {
             value: b"no-cache",
         },
     ];
-    assert_eq!(decide(&rules, &fields, &answer).event, Some(What::PageView));
+    assert_eq!(decide(&rules, &fields, &answer).event, Some(EventKind::PageView));
     bencher.bench(|| decide(black_box(&rules), black_box(&fields), black_box(&answer)));
 }
 
 #[divan::bench]
 fn verdict_of_an_image(bencher: Bencher) {
-    let rules = Rules::default();
+    let rules = PageRules::default();
     let fields = fields("image", "no-cors", "image/avif,image/webp,*/*;q=0.8");
     let answer = [Header {
         name: "Content-Type",
@@ -123,7 +125,7 @@ fn sighting() -> Sighting<'static> {
     Sighting {
         at_ns: 1,
         at_ms: 1_700_000_000_000,
-        what: What::PageView,
+        kind: EventKind::PageView,
         client: [203, 0, 113, 7].into(),
         user_agent: CHROME.as_bytes(),
         https: true,

@@ -32,7 +32,7 @@ pub struct Live {
     /// Whom to believe about addresses, and what the app is told.
     pub client: client::Settings,
     /// What counts.
-    pub page: page::Rules,
+    pub page: page::PageRules,
     /// Whose hosts they are.
     pub sites: event::Sites,
 }
@@ -89,7 +89,7 @@ pub fn start(
         Error::Listen { at, source }
     })?;
     let permits = Arc::new(Semaphore::new(settings.max_connections));
-    let pairs = Arc::new(page::Pairs::new());
+    let pairs = Arc::new(page::PreloadPairs::new());
     let (mut controls, mut threads) = (Vec::new(), Vec::new());
     for (number, (listener, outbox)) in listeners.into_iter().zip(outboxes).enumerate() {
         let (tell, control) = mpsc::unbounded_channel();

@@ -21,7 +21,7 @@ use crate::{
     facts,
     headers::{self, ConnectionOptions},
     http1::{self, Body, RequestHead, ResponseHead, Version, field_slots},
-    page::{self, Ahead, Verdict, What},
+    page::{self, EventKind, RequestVerdict, Verdict},
 };
 
 /// A request that was understood, and what is to be done with it.
@@ -41,7 +41,7 @@ pub(super) struct Plan {
     /// The client asked to switch protocols, and may.
     pub(super) upgrade: bool,
     pub(super) started: Instant,
-    ahead: Ahead,
+    ahead: RequestVerdict,
     /// What the event would need; empty where there will be none.
     draft: Draft,
     client: Option<IpAddr>,
@@ -65,7 +65,7 @@ pub(super) fn plan(worker: &Worker, peer: Peer, bytes: &[u8], now: Instant) -> R
     worker.note_client(&resolved, peer);
     let visible = client::visible(&live.client, &resolved, head.fields, head.host);
     let (ahead, draft) = unharmed(worker, || look(worker, &live, &head, &resolved, &visible))
-        .unwrap_or((Ahead::Settled(page::failed()), Draft::default()));
+        .unwrap_or((RequestVerdict::Settled(page::failed()), Draft::default()));
     let connection = ConnectionOptions::read(head.fields);
     let mut request = worker.buffer();
     let asker = Asker {
@@ -101,20 +101,20 @@ fn look(
     head: &RequestHead<'_, '_>,
     resolved: &client::ResolvedClient,
     visible: &client::Visible<'_>,
-) -> (Ahead, Draft) {
+) -> (RequestVerdict, Draft) {
     #[cfg(test)]
     assert!(!head.target.starts_with(FAULT_AHEAD), "a fault in the statistics");
-    let facts = facts::Request::read(head.method, head.target, head.fields);
+    let facts = facts::RequestFacts::read(head.method, head.target, head.fields);
     let domain = live.sites.find(visible.host);
-    let ahead = page::ahead(&live.page, &facts, domain.is_some(), resolved.client.is_some());
-    let (Ahead::Open(_), Some(client), Some(domain)) = (&ahead, resolved.client, domain) else {
+    let ahead = page::judge_request(&live.page, &facts, domain.is_some(), resolved.client.is_some());
+    let (RequestVerdict::Open(_), Some(client), Some(domain)) = (&ahead, resolved.client, domain) else {
         return (ahead, Draft::default());
     };
     let mut draft = Draft::over(worker.buffer());
     draft.write(&Sighting {
         at_ns: 0,
         at_ms: 0,
-        what: What::PageView,
+        kind: EventKind::PageView,
         client,
         user_agent: facts.user_agent.unwrap_or_default(),
         https: visible.https,
@@ -306,7 +306,7 @@ pub(super) const FAULT_AT_THE_END: &str = "/a-fault-at-the-end";
 
 impl Plan {
     /// The response's head has reached the client: what the request was, and its event if it has one.
-    pub(super) fn settle(&mut self, worker: &Worker, response: &facts::Response<'_>) {
+    pub(super) fn settle(&mut self, worker: &Worker, response: &facts::ResponseFacts<'_>) {
         let now = worker.now();
         // Where recording panics, what was told is told all the same, and not once more.
         let mut told = false;
@@ -323,15 +323,17 @@ impl Plan {
     }
 
     /// The verdict, its event offered.
-    fn tell(&mut self, worker: &Worker, response: &facts::Response<'_>, now: Moment) -> Verdict {
+    fn tell(&mut self, worker: &Worker, response: &facts::ResponseFacts<'_>, now: Moment) -> Verdict {
         #[cfg(test)]
         assert!(
             memchr::memmem::find(&self.request, FAULT_AT_THE_END.as_bytes()).is_none_or(|at| at >= 10),
             "a fault in the statistics"
         );
         let verdict = match &self.ahead {
-            Ahead::Settled(verdict) => *verdict,
-            Ahead::Open(candidate) => page::verdict(&worker.live.borrow().page, candidate, response),
+            RequestVerdict::Settled(verdict) => *verdict,
+            RequestVerdict::Open(candidate) => {
+                page::judge_response(&worker.live.borrow().page, candidate, response)
+            }
         };
         let Some(what) = verdict.event else { return verdict };
         if self.is_repeated(worker, now.millis()) {
@@ -346,15 +348,15 @@ impl Plan {
     }
 
     /// Drafts the event anew where it is other than a page view, which it was drafted as.
-    fn take_down(&mut self, worker: &Worker, what: What<'_>) {
-        if what == What::PageView {
+    fn take_down(&mut self, worker: &Worker, what: EventKind<'_>) {
+        if what == EventKind::PageView {
             return;
         }
         let mut draft = Draft::over(worker.buffer());
         if let Some(sighting) = self.draft.sighting() {
             let live = worker.live.borrow();
             draft.write(&Sighting {
-                what,
+                kind: what,
                 domain: live.page.domain(what, sighting.domain),
                 ..sighting
             });
@@ -365,10 +367,10 @@ impl Plan {
 
     /// Whether this is the second of a service worker's two requests for one page.
     fn is_repeated(&self, worker: &Worker, now: u64) -> bool {
-        let Ahead::Open(candidate) = &self.ahead else {
+        let RequestVerdict::Open(candidate) = &self.ahead else {
             return false;
         };
-        let Some(part) = candidate.worker() else {
+        let Some(part) = candidate.service_worker() else {
             return false;
         };
         self.draft.sighting().is_some_and(|s| {
@@ -381,8 +383,8 @@ impl Plan {
     /// The client left before a response's head reached it.
     pub(super) fn abort(&self, worker: &Worker) {
         let verdict = match &self.ahead {
-            Ahead::Settled(verdict) => *verdict,
-            Ahead::Open(_) => page::aborted(),
+            RequestVerdict::Settled(verdict) => *verdict,
+            RequestVerdict::Open(_) => page::aborted(),
         };
         let now = worker.now();
         unharmed(worker, || self.record(worker, &verdict, 0, now));

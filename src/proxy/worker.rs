@@ -29,7 +29,7 @@ use crate::{
     client,
     clock::{Clock, Moment},
     delivery::Outbox,
-    page::Pairs,
+    page::PreloadPairs,
     telemetry::LogThrottle,
 };
 
@@ -73,7 +73,7 @@ pub(super) struct Worker {
     pub(super) assembly: RefCell<Vec<u8>>,
     pub(super) outbox: RefCell<Outbox>,
     pub(super) clock: Clock,
-    pub(super) pairs: Arc<Pairs>,
+    pub(super) pairs: Arc<PreloadPairs>,
     pub(super) pool: Rc<Pool>,
     pub(super) metrics: Metrics,
     pub(super) recent: RefCell<Recent>,
@@ -97,7 +97,7 @@ pub(super) struct Parts {
     pub(super) outbox: Outbox,
     pub(super) metrics: Metrics,
     pub(super) permits: Arc<Semaphore>,
-    pub(super) pairs: Arc<Pairs>,
+    pub(super) pairs: Arc<PreloadPairs>,
     pub(super) control: mpsc::UnboundedReceiver<Control>,
 }
 

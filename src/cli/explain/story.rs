@@ -11,7 +11,7 @@ use crate::{
     facts,
     headers::{self, ConnectionOptions},
     http1,
-    page::{self, Ahead},
+    page::{self, RequestVerdict},
 };
 
 use super::request::Case;
@@ -63,28 +63,28 @@ impl Story {
 
         let resolved = client::resolve(&rules.client, case.peer, fields);
         let visible = client::visible(&rules.client, &resolved, fields, head.host);
-        let facts = facts::Request::read(head.method, head.target, fields);
+        let facts = facts::RequestFacts::read(head.method, head.target, fields);
         let domain = rules.event.sites.find(visible.host);
-        let ahead = page::ahead(&rules.page, &facts, domain.is_some(), resolved.client.is_some());
+        let ahead = page::judge_request(&rules.page, &facts, domain.is_some(), resolved.client.is_some());
         let answer: Vec<httparse::Header<'_>> = case.response.headers.iter().map(field).collect();
-        let response = facts::Response::read(case.response.status, &answer);
+        let response = facts::ResponseFacts::read(case.response.status, &answer);
         let verdict = match &ahead {
-            Ahead::Settled(verdict) => *verdict,
-            Ahead::Open(candidate) => page::verdict(&rules.page, candidate, &response),
+            RequestVerdict::Settled(verdict) => *verdict,
+            RequestVerdict::Open(candidate) => page::judge_response(&rules.page, candidate, &response),
         };
         let mut events = Vec::new();
-        if let (Some(what), Some(client), Some(domain)) = (verdict.event, resolved.client, domain) {
+        if let (Some(kind), Some(client), Some(domain)) = (verdict.event, resolved.client, domain) {
             let sighting = Sighting {
                 at_ns: 0,
                 at_ms: 0,
-                what,
+                kind,
                 client,
                 user_agent: facts.user_agent.unwrap_or_default(),
                 https: visible.https,
                 host: visible.host.unwrap_or_default().as_bytes(),
                 target: head.target.as_bytes(),
                 referrer: facts.referer,
-                domain: rules.page.domain(what, domain.as_bytes()),
+                domain: rules.page.domain(kind, domain.as_bytes()),
             };
             events.push(sent(rules, &Event::build(&rules.event, &sighting))?);
         }

@@ -342,9 +342,9 @@ impl Relay {
         let response = fault.response(self.plan.to_head, close);
         let sent = c.unsent.send(&c.stream, &[&response]).is_ok();
         if sent {
-            let told = facts::Response {
+            let told = facts::ResponseFacts {
                 status: fault.status(),
-                ..facts::Response::default()
+                ..facts::ResponseFacts::default()
             };
             self.plan.settle(&c.worker, &told);
             c.worker.metrics.response(fault.status());

@@ -95,7 +95,7 @@ impl Relay {
             return Failure::Gone;
         }
         self.plan
-            .settle(&c.worker, &facts::Response::read(101, head.fields));
+            .settle(&c.worker, &facts::ResponseFacts::read(101, head.fields));
         c.worker.metrics.response(101);
         Failure::Switched
     }
@@ -136,7 +136,7 @@ impl Relay {
 
     fn settle(&mut self, c: &Connection, head: &http1::ResponseHead<'_, '_>) {
         self.plan
-            .settle(&c.worker, &facts::Response::read(head.status, head.fields));
+            .settle(&c.worker, &facts::ResponseFacts::read(head.status, head.fields));
         c.worker.metrics.response(head.status);
     }
 
