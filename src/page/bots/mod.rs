@@ -21,8 +21,7 @@ use std::sync::LazyLock;
 use memo::Memo;
 use tables::Tables;
 
-/// The name of a bot that no line of the tables names.
-pub const OTHER: &str = "Other";
+pub use tables::OTHER;
 
 /// The name where no user agent was sent.
 pub const NONE: &str = "No user agent";

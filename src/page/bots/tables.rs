@@ -2,7 +2,8 @@
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, MatchKind};
 
-use super::OTHER;
+/// The name of a bot that no line of the tables names.
+pub const OTHER: &str = "Other";
 
 pub(super) struct Tables {
     /// The texts of `known.txt` and `words.txt`.
