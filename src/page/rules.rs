@@ -24,7 +24,7 @@ pub struct PageRules {
     pub include: Vec<Glob>,
     /// A page's path must match none of these.
     pub exclude: Vec<Glob>,
-    /// EventKind happens to bots.
+    /// What happens to bots.
     pub bots: Bots,
     /// Whether a 404 page is sent as the event `404`.
     pub not_found: bool,
