@@ -4,7 +4,9 @@
 use divan::{Bencher, black_box};
 use gatecount::event::{Event, EventRules, Sighting, Site, Sites};
 use gatecount::facts::{RequestFacts, ResponseFacts};
-use gatecount::page::{EventKind, PageRules, RequestVerdict, Verdict, bots, judge_request, judge_response};
+use gatecount::page::{
+    EventKind, Glob, PageRules, RequestVerdict, Verdict, bots, judge_request, judge_response,
+};
 use httparse::Header;
 
 const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
@@ -168,5 +170,21 @@ fn event_from_the_sighting_to_its_bytes(bencher: Bencher) {
         let seen = Sighting::decode(black_box(&ring)).expect("what was encoded");
         Event::record(&rules, &seen, &mut out);
         out.len()
+    });
+}
+
+const PATTERNS: [&str; 5] = ["/admin/**", "/reset/*", "/**/print", "/*.pdf", "/api/*/status"];
+
+/// The path of a page that no pattern matches, as nearly every path is: the patterns of `exclude`, one and five.
+#[divan::bench(args = [1, 5])]
+fn path_against_patterns(bencher: Bencher, count: usize) {
+    let patterns: Vec<Glob> = PATTERNS[..count]
+        .iter()
+        .map(|text| text.parse().expect("these are patterns"))
+        .collect();
+    bencher.bench(|| {
+        black_box(&patterns)
+            .iter()
+            .any(|pattern| pattern.matches(black_box("/blog/2026/a-page-with-a-name")))
     });
 }
