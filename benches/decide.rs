@@ -1,5 +1,5 @@
-//! What deciding and telling cost: the verdict of a page and of an image, the user agent's lookup, an event from its
-//! sighting to its bytes. `cargo bench --bench decide`.
+//! The cost of deciding and of building events: the verdict for a page and for an image, the lookup of a user agent,
+//! paths against patterns, an event from its sighting to its bytes. `cargo bench --bench decide`.
 
 use divan::{Bencher, black_box};
 use gatecount::event::{Event, EventRules, Sighting, Site, Sites};
@@ -90,15 +90,15 @@ fn verdict_of_an_image(bencher: Bencher) {
     bencher.bench(|| decide(black_box(&rules), black_box(&fields), black_box(&answer)));
 }
 
-/// A user agent that was seen before.
+/// A user agent whose result is kept.
 #[divan::bench(args = [CHROME, SAFARI, ANDROID, GOOGLEBOT, CURL])]
 fn bot_lookup(bencher: Bencher, agent: &str) {
     bencher.bench(|| bots::recognise(black_box(Some(agent.as_bytes()))));
 }
 
-/// One that was not: each has a number of its own.
+/// A user agent that is new: each has another number at its end.
 #[divan::bench(args = [CHROME, SAFARI, ANDROID, GOOGLEBOT, CURL])]
-fn bot_lookup_of_a_stranger(bencher: Bencher, agent: &str) {
+fn bot_lookup_of_a_new_one(bencher: Bencher, agent: &str) {
     let mut number = 0_u64;
     let inputs = || {
         number += 1;
