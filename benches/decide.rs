@@ -1,5 +1,5 @@
-//! The cost of deciding and of building events: the verdict for a page and for an image, the lookup of a user agent,
-//! paths against patterns, an event from its sighting to its bytes. `cargo bench --bench decide`.
+//! The cost of deciding and of building events: the verdict for a page and for an image, the lookup of a user
+//! agent, paths against patterns, an event from its sighting to its bytes. `cargo bench --bench decide`.
 
 use divan::{Bencher, black_box};
 use gatecount::event::{Event, EventRules, Sighting, Site, Sites};
@@ -175,7 +175,8 @@ fn event_from_the_sighting_to_its_bytes(bencher: Bencher) {
 
 const PATTERNS: [&str; 5] = ["/admin/**", "/reset/*", "/**/print", "/*.pdf", "/api/*/status"];
 
-/// The path of a page that no pattern matches, as nearly every path is: the patterns of `exclude`, one and five.
+/// The path of a page that no pattern matches, as nearly every path is: the patterns of `exclude`, one and
+/// five.
 #[divan::bench(args = [1, 5])]
 fn path_against_patterns(bencher: Bencher, count: usize) {
     let patterns: Vec<Glob> = PATTERNS[..count]

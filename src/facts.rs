@@ -1,18 +1,19 @@
-//! What a request head and a response head say: the few values that the rules of [`crate::page`] and the event need,
-//! collected in one pass over the fields. No I/O, no allocation.
+//! What a request head and a response head say: the few values that the rules of [`crate::page`] and the
+//! event need, collected in one pass over the fields. No I/O, no allocation.
 
 use httparse::Header;
 
 use crate::field;
 
-/// The facts of one request head. Values are as sent. Of a field with several lines the first counts, unless its
-/// comment says otherwise.
+/// The facts of one request head. Values are as sent. Of a field with several lines the first counts, unless
+/// its comment says otherwise.
 #[derive(Debug, Default, Clone, Copy)]
 #[allow(clippy::struct_excessive_bools)] // facts that are independent of each other
 pub struct RequestFacts<'a> {
     /// The method, case-sensitive (RFC 9110 §9.1).
     pub method: &'a str,
-    /// Path and query as the client sent them, never empty. Of an absolute-form target, the part after the authority.
+    /// Path and query as the client sent them, never empty. Of an absolute-form target, the part after the
+    /// authority.
     pub target: &'a str,
     /// Every field line, for the rare rule that needs one by its name.
     pub fields: &'a [Header<'a>],
@@ -30,7 +31,8 @@ pub struct RequestFacts<'a> {
     pub navigation_preload: bool,
     /// A purpose header says prefetch, prerender or preview, or `Next-Router-Prefetch` was sent.
     pub prefetch: bool,
-    /// `X-Requested-With: XMLHttpRequest`, `HX-Request`, `X-PJAX` or a similar header: a script made the request.
+    /// `X-Requested-With: XMLHttpRequest`, `HX-Request`, `X-PJAX` or a similar header: a script made the
+    /// request.
     pub script: bool,
     /// `Range` was sent.
     pub range: bool,
@@ -110,8 +112,8 @@ fn first<'a>(slot: &mut Option<&'a [u8]>, value: &'a [u8]) {
     }
 }
 
-/// Whether a purpose header says that the page is fetched before it is shown. Its value is a list of tokens with
-/// parameters (`prefetch;prerender`), compared without case.
+/// Whether a purpose header says that the page is fetched before it is shown. Its value is a list of tokens
+/// with parameters (`prefetch;prerender`), compared without case.
 fn says_prefetch(value: &[u8]) -> bool {
     value.split(|b| matches!(b, b';' | b',' | b' ' | b'\t')).any(|t| {
         ["prefetch", "prerender", "preview"]

@@ -1,7 +1,7 @@
 //! Events for Plausible: the domain that a host belongs to, the event's url and referrer, and its body.
 //!
-//! A worker thread writes a [`Sighting`]: the values that it saw, and nothing else. The delivery thread builds the
-//! [`Event`] from it; that is what the queue stores and what is sent.
+//! A worker thread writes a [`Sighting`]: the values that it saw, and nothing else. The delivery thread
+//! builds the [`Event`] from it; that is what the queue stores and what is sent.
 
 mod body;
 mod rules;

@@ -39,7 +39,8 @@ impl Sites {
         }])
     }
 
-    /// The domains of a host, joined by commas. The host may have a port; its case and a trailing dot do not matter.
+    /// The domains of a host, joined by commas. The host may have a port; its case and a trailing dot do not
+    /// matter.
     pub fn find(&self, host: Option<&str>) -> Option<&str> {
         let host = host.map(name_of);
         let site = self.sites.iter().find(|(hosts, _)| {
@@ -65,8 +66,8 @@ fn name_of(host: &str) -> &str {
 pub enum HostPattern {
     /// A host by its name or address, lower case.
     Exact(String),
-    /// `*.example.com`: every host below `example.com` at any depth, but not `example.com` itself. Stored with the dot in
-    /// front.
+    /// `*.example.com`: every host below `example.com` at any depth, but not `example.com` itself. Stored
+    /// with the dot in front.
     Below(String),
     /// `*`: every host.
     Any,

@@ -64,12 +64,14 @@ fn decodes_to(mut sent: &[u8], name: &[u8]) -> bool {
     sent.is_empty()
 }
 
-/// Appends the absolute url: scheme and host, the path as sent, and as many of the kept parameters, in their order, as
-/// fit into [`MAX_URL`] bytes. A path that is too long is cut at a character. A `%` without two hex digits after it is
-/// written as `%25`, because some editions of Plausible fail on it. Returns where the path starts and ends.
+/// Appends the absolute url: scheme and host, the path as sent, and as many of the kept parameters, in their
+/// order, as fit into [`MAX_URL`] bytes. A path that is too long is cut at a character. A `%` without two hex
+/// digits after it is written as `%25`, because some editions of Plausible fail on it. Returns where the path
+/// starts and ends.
 ///
-/// `host` is the host that the visitor's browser used, with its port. What a browser does not show in a url is left out:
-/// credentials and the scheme's default port. If `host` is no host, the first of `domains` is used.
+/// `host` is the host that the visitor's browser used, with its port. What a browser does not show in a url
+/// is left out: credentials and the scheme's default port. If `host` is no host, the first of `domains` is
+/// used.
 pub(super) fn write(
     https: bool,
     host: &[u8],
@@ -158,8 +160,8 @@ const SHOWN: [bool; 256] = {
     shown
 };
 
-/// Cuts UTF-8 text to at most `max` bytes, and never inside a character: neither between its bytes, nor in a `%XX`, nor
-/// between several `%XX` that are one character.
+/// Cuts UTF-8 text to at most `max` bytes, and never inside a character: neither between its bytes, nor in a
+/// `%XX`, nor between several `%XX` that are one character.
 fn cut(text: &mut Vec<u8>, max: usize) {
     if text.len() <= max {
         return;
@@ -206,8 +208,8 @@ fn escaped(text: &[u8]) -> Option<u8> {
     Some((digit(*high)? * 16 + digit(*low)?) as u8)
 }
 
-/// The referrer: the `Referer` without query, fragment and credentials, at most [`MAX_URL`] characters; `None` if it is
-/// empty. If it must be cut, invalid UTF-8 becomes U+FFFD, as it does in the body.
+/// The referrer: the `Referer` without query, fragment and credentials, at most [`MAX_URL`] characters;
+/// `None` if it is empty. If it must be cut, invalid UTF-8 becomes U+FFFD, as it does in the body.
 pub(super) fn referrer(sent: &[u8]) -> Option<Cow<'_, [u8]>> {
     let end = memchr2(b'?', b'#', sent).unwrap_or(sent.len());
     let mut referrer = Cow::Borrowed(sent[..end].trim_ascii());

@@ -1,5 +1,5 @@
-//! The binary form of what passes between threads and into the queue: little-endian numbers, and bytes with their length
-//! before them. Reading never panics and never reads past the end.
+//! The binary form of what passes between threads and into the queue: little-endian numbers, and bytes with
+//! their length before them. Reading never panics and never reads past the end.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

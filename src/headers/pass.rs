@@ -6,8 +6,9 @@ use crate::field;
 
 use super::{connection::ConnectionOptions, names};
 
-/// Appends the lines of a request that are passed to the app, with their names as sent. Left out are hop-by-hop fields,
-/// those that `Connection` removes, framing, `Expect`, `Gatecount-*`, and the names that `skip` returns true for.
+/// Appends the lines of a request that are passed to the app, with their names as sent. Left out are
+/// hop-by-hop fields, those that `Connection` removes, framing, `Expect`, `Gatecount-*`, and the names that
+/// `skip` returns true for.
 pub fn to_app(
     fields: &[Header<'_>],
     connection: &ConnectionOptions<'_>,
@@ -22,8 +23,8 @@ pub fn to_app(
     }
 }
 
-/// Appends the lines of a response that are passed to the client, with their names as sent. Left out are hop-by-hop
-/// fields, those that `Connection` removes, framing and `Gatecount-*`.
+/// Appends the lines of a response that are passed to the client, with their names as sent. Left out are
+/// hop-by-hop fields, those that `Connection` removes, framing and `Gatecount-*`.
 pub fn to_client(fields: &[Header<'_>], connection: &ConnectionOptions<'_>, out: &mut Vec<u8>) {
     for line in fields {
         if !names::ends_here(line.name) && !connection.removes(line.name) {
@@ -32,8 +33,8 @@ pub fn to_client(fields: &[Header<'_>], connection: &ConnectionOptions<'_>, out:
     }
 }
 
-/// Whether `TE` says that the client accepts trailers (RFC 9110 §10.1.4). That is the one part of `TE` that the app
-/// needs to know.
+/// Whether `TE` says that the client accepts trailers (RFC 9110 §10.1.4). That is the one part of `TE` that
+/// the app needs to know.
 pub fn accepts_trailers(fields: &[Header<'_>]) -> bool {
     field::list(fields, "te").any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
 }

@@ -30,8 +30,8 @@ impl Body {
         matches!(self, Body::Done)
     }
 
-    /// Reads on. Once [`is_done`](Self::is_done), the bytes after the used ones belong to the next message. At the end
-    /// of a chunked body its trailer lines are appended to `trailers`.
+    /// Reads on. Once [`is_done`](Self::is_done), the bytes after the used ones belong to the next message.
+    /// At the end of a chunked body its trailer lines are appended to `trailers`.
     ///
     /// # Errors
     /// [`ChunkedError`] where chunks are malformed.
@@ -88,8 +88,8 @@ fn write_chunk_size(size: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes the last chunk and those trailer lines whose names `may_pass`. A trailer section that is malformed, or has
-/// more than 64 lines, is dropped.
+/// Writes the last chunk and those trailer lines whose names `may_pass`. A trailer section that is malformed,
+/// or has more than 64 lines, is dropped.
 pub fn write_last_chunk(trailers: &[u8], may_pass: impl Fn(&str) -> bool, out: &mut Vec<u8>) {
     out.extend_from_slice(b"0\r\n");
     if !trailers.is_empty() {

@@ -17,8 +17,8 @@ pub struct RequestHead<'h, 'b> {
     pub method: &'b str,
     /// Path and query, as sent; `*` for an `OPTIONS` of the whole server.
     pub target: &'b str,
-    /// The authority of an absolute-form target, else the value of `Host` (RFC 9112 §3.2.2). None in HTTP/1.0 without
-    /// `Host`.
+    /// The authority of an absolute-form target, else the value of `Host` (RFC 9112 §3.2.2). None in HTTP/1.0
+    /// without `Host`.
     pub host: Option<&'b str>,
     /// The version.
     pub version: Version,
@@ -78,8 +78,8 @@ impl Refusal {
     }
 }
 
-/// Where the head in `bytes` ends: just after the first empty line. The search starts at `from`, so a head that arrives
-/// byte by byte is searched only once.
+/// Where the head in `bytes` ends: just after the first empty line. The search starts at `from`, so a head
+/// that arrives byte by byte is searched only once.
 pub fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
     let from = from.saturating_sub(3);
     for at in memchr::memchr_iter(b'\n', bytes.get(from..)?) {
@@ -94,7 +94,8 @@ pub fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
     None
 }
 
-/// Whether a method is idempotent (RFC 9110 §9.2.2), so that a request may be sent again if it got no response.
+/// Whether a method is idempotent (RFC 9110 §9.2.2), so that a request may be sent again if it got no
+/// response.
 pub fn is_idempotent(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
 }
@@ -151,9 +152,9 @@ pub fn parse_request<'h, 'b>(
     }))
 }
 
-/// The refusal of a request line whose version the parser does not know: [`Refusal::Version`] if its third and last
-/// part is another version of HTTP, else [`Refusal::Malformed`]. `None` until the line is complete, so that the answer
-/// does not depend on how the bytes were split.
+/// The refusal of a request line whose version the parser does not know: [`Refusal::Version`] if its third
+/// and last part is another version of HTTP, else [`Refusal::Malformed`]. `None` until the line is complete,
+/// so that the answer does not depend on how the bytes were split.
 fn other_version(bytes: &[u8]) -> Option<Refusal> {
     let is_end = |b: &u8| matches!(b, b'\r' | b'\n');
     let start = bytes.iter().position(|b| !is_end(b))?;
@@ -202,7 +203,8 @@ impl<'b> FramingFields<'b> {
                     found.expects_continue = true;
                 }
                 14 if field::folds_to(f.name, "content-length") => {
-                    // Of two lines, a list or another spelling, one parser takes the first value and one the last.
+                    // Of two lines, a list or another spelling, one parser takes the first value and one the
+                    // last.
                     let length = content_length(field::trim(f.value)).ok_or(Refusal::Framing)?;
                     if found.length.replace(length).is_some() || f.name.contains('_') {
                         return Err(Refusal::Framing);
@@ -275,8 +277,8 @@ fn split_target<'b>(method: &str, target: &'b str) -> Result<(Option<&'b str>, &
     }
 }
 
-/// Whether a text is a host with an optional port (RFC 3986 §3.2.2–3), without user information. It may be empty
-/// (RFC 9110 §7.2).
+/// Whether a text is a host with an optional port (RFC 3986 §3.2.2–3), without user information. It may be
+/// empty (RFC 9110 §7.2).
 fn is_authority(value: &str) -> bool {
     value.bytes().all(|b| {
         b.is_ascii_alphanumeric()

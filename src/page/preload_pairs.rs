@@ -1,9 +1,10 @@
-//! Counts a page once where a service worker asks for it twice. With navigation preload the browser sends a request while
-//! the worker starts. A worker that ignores the preloaded response fetches the page again. Each of the two may also come
-//! alone: the worker may use the preload, and the browser may give it up. So neither can be skipped by its own headers.
+//! Counts a page once where a service worker asks for it twice. With navigation preload the browser sends a
+//! request while the worker starts. A worker that ignores the preloaded response fetches the page again. Each
+//! of the two may also come alone: the worker may use the preload, and the browser may give it up. So neither
+//! can be skipped by its own headers.
 //!
-//! The first of the two leaves a mark. A request of the other kind within [`PreloadPairs::WINDOW_MS`] removes the mark and
-//! is not counted.
+//! The first of the two leaves a mark. A request of the other kind within [`PreloadPairs::WINDOW_MS`] removes
+//! the mark and is not counted.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
@@ -11,8 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::request::ServiceWorker;
 
-/// The marks, shared by all threads: a fixed table without locks. Where a mark overwrites another page's, that page may
-/// be counted twice.
+/// The marks, shared by all threads: a fixed table without locks. Where a mark overwrites another page's,
+/// that page may be counted twice.
 #[derive(Debug)]
 pub struct PreloadPairs {
     /// `page's hash << 33 | kind << 32 | time` in milliseconds, cut to 32 bits; 0 is no mark.
@@ -32,8 +33,8 @@ impl PreloadPairs {
         }
     }
 
-    /// Whether to count the page: false for the second request of a pair. Call it only for a request that would be
-    /// counted. `now` is in milliseconds of any monotonic clock.
+    /// Whether to count the page: false for the second request of a pair. Call it only for a request that
+    /// would be counted. `now` is in milliseconds of any monotonic clock.
     pub fn first(
         &self,
         visitor: IpAddr,

@@ -222,8 +222,8 @@ fn kind(request: &RequestFacts<'_>) -> Result<RequestKind, &'static str> {
     Err("No navigation: Accept does not name text/html.")
 }
 
-/// Extensions that no page has, beside [`DOWNLOADS`]. A browser that opens such a file sends the same request as for a
-/// page, and a 304 has no type that tells them apart.
+/// Extensions that no page has, beside [`DOWNLOADS`]. A browser that opens such a file sends the same request
+/// as for a page, and a 304 has no type that tells them apart.
 const FILES: [&str; 36] = [
     "jpg", "jpeg", "png", "gif", "webp", "avif", "svg", "ico", "bmp", "tif", "tiff", "heic", "css", "js",
     "mjs", "map", "json", "xml", "rss", "atom", "woff", "woff2", "ttf", "otf", "eot", "wasm", "webm", "ogg",

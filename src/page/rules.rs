@@ -28,8 +28,8 @@ pub struct PageRules {
     pub bots: Bots,
     /// Whether a 404 page is sent as the event `404`.
     pub not_found: bool,
-    /// The extensions, in lower case and without the dot, whose files are sent as the event `File Download`. `None`: no
-    /// such event.
+    /// The extensions, in lower case and without the dot, whose files are sent as the event `File Download`.
+    /// `None`: no such event.
     pub downloads: Option<Vec<String>>,
     /// Whether `Sec-GPC: 1` and `DNT: 1` are respected.
     pub respect_gpc: bool,

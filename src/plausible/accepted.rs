@@ -65,8 +65,9 @@ pub enum TrafficSource {
 }
 
 impl Accepted {
-    /// Who this event's visitor is to the site `domain`: user agent, address, site and the registrable domain of the
-    /// url's host, hashed under `salt`. Plausible changes its salt daily; the same salt gives the same visitor.
+    /// Who this event's visitor is to the site `domain`: user agent, address, site and the registrable domain
+    /// of the url's host, hashed under `salt`. Plausible changes its salt daily; the same salt gives the same
+    /// visitor.
     pub fn visitor(&self, domain: &str, salt: u64) -> u64 {
         let mut hasher = DefaultHasher::new();
         salt.hash(&mut hasher);
@@ -77,8 +78,8 @@ impl Accepted {
         hasher.finish()
     }
 
-    /// Where this event's visitor came from: `utm_source`, `source` or `ref` of the url, else the referrer's host. The
-    /// site's own host is no source, and `localhost` is none of another's.
+    /// Where this event's visitor came from: `utm_source`, `source` or `ref` of the url, else the referrer's
+    /// host. The site's own host is no source, and `localhost` is none of another's.
     pub fn source(&self) -> TrafficSource {
         if let Some(tag) = ["utm_source", "source", "ref"]
             .iter()

@@ -15,7 +15,8 @@ const ORDER: [&str; 5] = [
     "forwarded",
 ];
 
-/// The address that Plausible takes for the visitor's, and its header. The peer, if no header has a valid one.
+/// The address that Plausible takes for the visitor's, and its header. The peer, if no header has a valid
+/// one.
 pub(super) fn client(fields: &[Header<'_>], peer: IpAddr) -> (IpAddr, &'static str) {
     ORDER
         .iter()

@@ -1,5 +1,5 @@
-//! The fields of an event's body. The tracker script sends short keys; they override the long ones. A null counts as
-//! absent. Unknown keys are ignored.
+//! The fields of an event's body. The tracker script sends short keys; they override the long ones. A null
+//! counts as absent. Unknown keys are ignored.
 
 use serde_json::{Map, Value};
 

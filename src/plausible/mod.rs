@@ -1,9 +1,9 @@
 //! What Plausible accepts: the receiving end of `POST /api/event`, in the strict reading.
 //!
-//! Plausible's Events API reference and its ingest code differ in places. Here the stricter one is followed, so that an
-//! accepted event passes both. The demo's receiver answers by these rules, and the test suite checks with them what
-//! gatecount sends. No I/O. It shares nothing with the code that builds events, so that a mistake there is not repeated
-//! here.
+//! Plausible's Events API reference and its ingest code differ in places. Here the stricter one is followed,
+//! so that an accepted event passes both. The demo's receiver answers by these rules, and the test suite
+//! checks with them what gatecount sends. No I/O. It shares nothing with the code that builds events, so that
+//! a mistake there is not repeated here.
 //!
 //! Errors have the form of Plausible's own 400: texts by field, all mistakes at once.
 

@@ -122,8 +122,8 @@ fn hex(text: &[u8]) -> Option<u8> {
     u8::try_from(digit(0)? * 16 + digit(1)?).ok()
 }
 
-/// The registrable domain of a host, approximated without the public suffix list: the last two labels, or three if the
-/// last two look like a country's suffix (`co.uk`).
+/// The registrable domain of a host, approximated without the public suffix list: the last two labels, or
+/// three if the last two look like a country's suffix (`co.uk`).
 pub(super) fn registrable(host: &str) -> &str {
     if host.parse::<IpAddr>().is_ok() {
         return host;

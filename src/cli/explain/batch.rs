@@ -16,8 +16,8 @@ struct Wrong {
     error: String,
 }
 
-/// Answers every line of the input. The answers are flushed before waiting for more input, so that a program can ask
-/// line by line.
+/// Answers every line of the input. The answers are flushed before waiting for more input, so that a program
+/// can ask line by line.
 pub(super) fn run(rules: &Rules, input: impl Read, out: &mut impl Write) -> io::Result<()> {
     let mut input = BufReader::with_capacity(1 << 16, input);
     let mut line = Vec::new();

@@ -7,10 +7,11 @@
 //!  "response": {"status": 200, "headers": [["content-type", "text/html"]]}}
 //! ```
 //!
-//! Only `url` is required. The default `peer` is a proxy on this machine (127.0.0.1, trusted by default, so that
-//! forwarding headers are read), the default `method` is GET, the default `response` is 200 with `text/html`. A member
-//! with another name is an error, as in the configuration: a misspelled `header` would silently change the answer.
-//! A line that is no such object, or a request that the proxy would refuse, is answered with `{"error": "…"}`.
+//! Only `url` is required. The default `peer` is a proxy on this machine (127.0.0.1, trusted by default, so
+//! that forwarding headers are read), the default `method` is GET, the default `response` is 200 with
+//! `text/html`. A member with another name is an error, as in the configuration: a misspelled `header` would
+//! silently change the answer. A line that is no such object, or a request that the proxy would refuse, is
+//! answered with `{"error": "…"}`.
 
 mod batch;
 mod request;

@@ -68,8 +68,8 @@ impl Case {
         })
     }
 
-    /// The request's head as bytes. Without a `Host` it is HTTP/1.0, because HTTP/1.1 requires one. If no `Host` is given
-    /// and the URL is absolute, its host is used, as a client that fetches the URL would do.
+    /// The request's head as bytes. Without a `Host` it is HTTP/1.0, because HTTP/1.1 requires one. If no
+    /// `Host` is given and the URL is absolute, its host is used, as a client that fetches the URL would do.
     ///
     /// # Errors
     /// A part that can't stand in a request head.

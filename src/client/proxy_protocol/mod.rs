@@ -1,9 +1,9 @@
-//! The header of the PROXY protocol, versions 1 and 2 (HAProxy's `proxy-protocol.txt`). No I/O: the caller reads more
-//! bytes while the answer is [`ProxyHeader::Incomplete`].
+//! The header of the PROXY protocol, versions 1 and 2 (HAProxy's `proxy-protocol.txt`). No I/O: the caller
+//! reads more bytes while the answer is [`ProxyHeader::Incomplete`].
 //!
-//! Where the specification leaves a choice, the strict one is taken. A source must be a complete IPv4 or IPv6 address in
-//! its one allowed form; TLVs must fill their space exactly; a checksum among them must be right. The caller closes a
-//! connection with an error: what follows a bad header must never be read as a request.
+//! Where the specification leaves a choice, the strict one is taken. A source must be a complete IPv4 or IPv6
+//! address in its one allowed form; TLVs must fill their space exactly; a checksum among them must be right.
+//! The caller closes a connection with an error: what follows a bad header must never be read as a request.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -32,8 +32,8 @@ pub enum ProxyHeader {
     Incomplete,
     /// A complete header.
     Complete {
-        /// The source of the connection, an IPv4-mapped address as IPv4. None for LOCAL and UNKNOWN: then the source is
-        /// the connection's own peer.
+        /// The source of the connection, an IPv4-mapped address as IPv4. None for LOCAL and UNKNOWN: then the
+        /// source is the connection's own peer.
         source: Option<SocketAddr>,
         /// The header's length in bytes; what follows is the connection's data.
         len: usize,
@@ -69,7 +69,8 @@ pub enum ProxyHeaderError {
     Tlv,
 }
 
-/// Parses a header at the start of a connection's bytes. The result does not depend on how the bytes were split.
+/// Parses a header at the start of a connection's bytes. The result does not depend on how the bytes were
+/// split.
 ///
 /// # Errors
 /// As soon as the bytes can't be the start of a header.

@@ -39,7 +39,8 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Appends the binary form of a sighting's event without building the event first. Returns the visitor's key.
+    /// Appends the binary form of a sighting's event without building the event first. Returns the visitor's
+    /// key.
     pub fn record(rules: &EventRules, seen: &Sighting<'_>, out: &mut Vec<u8>) -> u64 {
         let client = seen.client.to_canonical();
         out.push(FORM);
@@ -75,8 +76,8 @@ impl<'a> Event<'a> {
         })
     }
 
-    /// The visitor's key. The same address and user agent have the same key in every process, because queues on disk
-    /// store it.
+    /// The visitor's key. The same address and user agent have the same key in every process, because queues
+    /// on disk store it.
     pub fn visitor(&self) -> u64 {
         let mut visitor = Vec::new();
         put_visitor(&mut visitor, self.client, &self.user_agent);
@@ -92,7 +93,8 @@ fn put_visitor(out: &mut Vec<u8>, client: IpAddr, user_agent: &[u8]) {
 
 /// The key of what [`put_visitor`] wrote.
 fn key(visitor: &[u8]) -> u64 {
-    // SipHash resists collisions even with a known key: nobody can choose a user agent that delays another visitor.
+    // SipHash resists collisions even with a known key: nobody can choose a user agent that delays another
+    // visitor.
     SipHasher13::new_with_keys(0, 0).hash(visitor)
 }
 
@@ -148,8 +150,8 @@ fn close(out: &mut Vec<u8>, start: usize) {
     out.push(b'"');
 }
 
-/// Appends a text as the inside of a JSON string (RFC 8259 §7), without raw control characters. Invalid UTF-8 becomes
-/// U+FFFD.
+/// Appends a text as the inside of a JSON string (RFC 8259 §7), without raw control characters. Invalid UTF-8
+/// becomes U+FFFD.
 fn escape(text: &[u8], out: &mut Vec<u8>) {
     for byte in String::from_utf8_lossy(text).bytes() {
         match byte {
@@ -161,8 +163,8 @@ fn escape(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Whether the text is ASCII and needs no escape. It is tested in blocks of 16, the last of which overlaps the one before;
-/// byte by byte, this test would take longer than the rest of building the event.
+/// Whether the text is ASCII and needs no escape. It is tested in blocks of 16, the last of which overlaps
+/// the one before; byte by byte, this test would take longer than the rest of building the event.
 fn is_plain(text: &[u8]) -> bool {
     let (blocks, rest) = text.as_chunks::<BLOCK>();
     let last = text.last_chunk::<BLOCK>().copied().unwrap_or_else(|| {
@@ -175,7 +177,8 @@ fn is_plain(text: &[u8]) -> bool {
 
 const BLOCK: usize = 16;
 
-/// Whether a block is ASCII and needs no escape. Without branches, so that it compiles to vector instructions.
+/// Whether a block is ASCII and needs no escape. Without branches, so that it compiles to vector
+/// instructions.
 fn are_plain(block: &[u8; BLOCK]) -> bool {
     let odd = |b: u8| u8::from(b < b' ') | u8::from(b >= 0x7f) | u8::from(b == b'"') | u8::from(b == b'\\');
     block.iter().fold(0, |found, byte| found | odd(*byte)) == 0

@@ -2,7 +2,8 @@
 
 /// The number of results kept: far more than the versions of browsers that a site sees in an hour.
 const SLOTS: usize = 256;
-/// The longest user agent that is kept, in bytes. So a memo takes at most 140 KiB, and 40 KiB with ordinary browsers.
+/// The longest user agent that is kept, in bytes. So a memo takes at most 140 KiB, and 40 KiB with ordinary
+/// browsers.
 const MAX_AGENT: usize = 512;
 
 /// Results by user agent. A checksum gives each its slot; a new user agent replaces the one that is there.
