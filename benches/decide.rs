@@ -1,10 +1,12 @@
-//! What deciding and telling cost: the verdict of a page and of an image, the user agent's lookup, an event from its
-//! sighting to its bytes. `cargo bench --bench decide`.
+//! The cost of deciding and of building events: the verdict for a page and for an image, the lookup of a user
+//! agent, paths against patterns, an event from its sighting to its bytes. `cargo bench --bench decide`.
 
 use divan::{Bencher, black_box};
-use gatecount::event::{Event, Rules as EventRules, Sighting, Site, Sites};
-use gatecount::facts::{Request, Response};
-use gatecount::page::{Ahead, Rules, Verdict, What, ahead, bots, verdict};
+use gatecount::event::{Event, EventRules, Sighting, Site, Sites};
+use gatecount::facts::{RequestFacts, ResponseFacts};
+use gatecount::page::{
+    EventKind, Glob, PageRules, RequestVerdict, Verdict, bots, judge_request, judge_response,
+};
 use httparse::Header;
 
 const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
@@ -44,17 +46,19 @@ fn fields(dest: &'static str, mode: &'static str, accept: &'static str) -> [Head
     })
 }
 
-fn decide(rules: &Rules, fields: &[Header<'_>], answer: &[Header<'_>]) -> Verdict {
-    let request = Request::read("GET", "/blog/a-page?utm_source=news&token=1", fields);
-    match ahead(rules, &request, true, true) {
-        Ahead::Settled(verdict) => verdict,
-        Ahead::Open(candidate) => verdict(rules, &candidate, &Response::read(200, answer)),
+fn decide(rules: &PageRules, fields: &[Header<'_>], answer: &[Header<'_>]) -> Verdict {
+    let request = RequestFacts::read("GET", "/blog/a-page?utm_source=news&token=1", fields);
+    match judge_request(rules, &request, true, true) {
+        RequestVerdict::Settled(verdict) => verdict,
+        RequestVerdict::Open(candidate) => {
+            judge_response(rules, &candidate, &ResponseFacts::read(200, answer))
+        }
     }
 }
 
 #[divan::bench]
 fn verdict_of_a_page(bencher: Bencher) {
-    let rules = Rules::default();
+    let rules = PageRules::default();
     let fields = fields(
         "document",
         "navigate",
@@ -70,13 +74,13 @@ fn verdict_of_a_page(bencher: Bencher) {
             value: b"no-cache",
         },
     ];
-    assert_eq!(decide(&rules, &fields, &answer).event, Some(What::PageView));
+    assert_eq!(decide(&rules, &fields, &answer).event, Some(EventKind::PageView));
     bencher.bench(|| decide(black_box(&rules), black_box(&fields), black_box(&answer)));
 }
 
 #[divan::bench]
 fn verdict_of_an_image(bencher: Bencher) {
-    let rules = Rules::default();
+    let rules = PageRules::default();
     let fields = fields("image", "no-cors", "image/avif,image/webp,*/*;q=0.8");
     let answer = [Header {
         name: "Content-Type",
@@ -86,15 +90,15 @@ fn verdict_of_an_image(bencher: Bencher) {
     bencher.bench(|| decide(black_box(&rules), black_box(&fields), black_box(&answer)));
 }
 
-/// A user agent that was seen before.
+/// A user agent whose result is kept.
 #[divan::bench(args = [CHROME, SAFARI, ANDROID, GOOGLEBOT, CURL])]
 fn bot_lookup(bencher: Bencher, agent: &str) {
     bencher.bench(|| bots::recognise(black_box(Some(agent.as_bytes()))));
 }
 
-/// One that was not: each has a number of its own.
+/// A user agent that is new: each has another number at its end.
 #[divan::bench(args = [CHROME, SAFARI, ANDROID, GOOGLEBOT, CURL])]
-fn bot_lookup_of_a_stranger(bencher: Bencher, agent: &str) {
+fn bot_lookup_of_a_new_one(bencher: Bencher, agent: &str) {
     let mut number = 0_u64;
     let inputs = || {
         number += 1;
@@ -123,7 +127,7 @@ fn sighting() -> Sighting<'static> {
     Sighting {
         at_ns: 1,
         at_ms: 1_700_000_000_000,
-        what: What::PageView,
+        kind: EventKind::PageView,
         client: [203, 0, 113, 7].into(),
         user_agent: CHROME.as_bytes(),
         https: true,
@@ -166,5 +170,22 @@ fn event_from_the_sighting_to_its_bytes(bencher: Bencher) {
         let seen = Sighting::decode(black_box(&ring)).expect("what was encoded");
         Event::record(&rules, &seen, &mut out);
         out.len()
+    });
+}
+
+const PATTERNS: [&str; 5] = ["/admin/**", "/reset/*", "/**/print", "/*.pdf", "/api/*/status"];
+
+/// The path of a page that no pattern matches, as nearly every path is: the patterns of `exclude`, one and
+/// five.
+#[divan::bench(args = [1, 5])]
+fn path_against_patterns(bencher: Bencher, count: usize) {
+    let patterns: Vec<Glob> = PATTERNS[..count]
+        .iter()
+        .map(|text| text.parse().expect("these are patterns"))
+        .collect();
+    bencher.bench(|| {
+        black_box(&patterns)
+            .iter()
+            .any(|pattern| pattern.matches(black_box("/blog/2026/a-page-with-a-name")))
     });
 }

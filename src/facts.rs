@@ -1,18 +1,21 @@
-//! What one request head and one response head told us: the few values that the rules of [`crate::page`] and the
-//! event need, picked out in one pass over the fields. No I/O, no allocation.
+//! What a request head and a response head say: the few values that the rules of [`crate::page`] and the
+//! event need, collected in one pass over the fields. No I/O, no allocation.
 
 use httparse::Header;
 
-/// The facts of one request head. Values are as sent; where a field came several times the first line counts, unless
-/// said otherwise.
+use crate::field;
+
+/// The facts of one request head. Values are as sent. Of a field with several lines the first counts, unless
+/// its comment says otherwise.
 #[derive(Debug, Default, Clone, Copy)]
 #[allow(clippy::struct_excessive_bools)] // facts that are independent of each other
-pub struct Request<'a> {
+pub struct RequestFacts<'a> {
     /// The method, case-sensitive (RFC 9110 §9.1).
     pub method: &'a str,
-    /// Path and query as the client sent them, never empty; of an absolute-form target the part after the authority.
+    /// Path and query as the client sent them, never empty. Of an absolute-form target, the part after the
+    /// authority.
     pub target: &'a str,
-    /// Every field line, for the rare rule that asks for one by name.
+    /// Every field line, for the rare rule that needs one by its name.
     pub fields: &'a [Header<'a>],
     /// `User-Agent`, raw.
     pub user_agent: Option<&'a [u8]>,
@@ -26,52 +29,60 @@ pub struct Request<'a> {
     pub fetch_mode: Option<&'a [u8]>,
     /// `Service-Worker-Navigation-Preload: true`.
     pub navigation_preload: bool,
-    /// A purpose header says prefetch, prerender or preview, or `Next-Router-Prefetch` is there.
-    pub ahead: bool,
-    /// `X-Requested-With: XMLHttpRequest`, `HX-Request`, `X-PJAX` or their kin: a script asked, not the browser.
+    /// A purpose header says prefetch, prerender or preview, or `Next-Router-Prefetch` was sent.
+    pub prefetch: bool,
+    /// `X-Requested-With: XMLHttpRequest`, `HX-Request`, `X-PJAX` or a similar header: a script made the
+    /// request.
     pub script: bool,
-    /// `Range` is there.
+    /// `Range` was sent.
     pub range: bool,
     /// `Sec-GPC: 1` or `DNT: 1`.
     pub opt_out: bool,
-    /// `Cookie` lines are there (their names are looked up in `fields` where a rule asks).
+    /// `Signature-Agent` or `From` was sent: the client says itself that it is a bot (RFC 9110 §10.1.2).
+    pub declared_bot: bool,
+    /// `Sec-CH-UA`, the browser's brands, raw.
+    pub brands: Option<&'a [u8]>,
+    /// `Cookie` was sent. A rule that needs a cookie looks it up in `fields`.
     pub cookies: bool,
 }
 
-impl<'a> Request<'a> {
-    /// Reads the facts out of a head's fields.
+impl<'a> RequestFacts<'a> {
+    /// Collects the facts of a head's fields.
     pub fn read(method: &'a str, target: &'a str, fields: &'a [Header<'a>]) -> Self {
-        let mut r = Request {
+        let mut r = RequestFacts {
             method,
             target,
             fields,
-            ..Request::default()
+            ..RequestFacts::default()
         };
         for f in fields {
             let name = f.name;
-            let value = f.value.trim_ascii();
+            let value = field::trim(f.value);
             match name.len() {
                 3 if name.eq_ignore_ascii_case("dnt") => r.opt_out |= value == b"1",
+                4 if name.eq_ignore_ascii_case("from") => r.declared_bot |= !value.is_empty(),
                 5 if name.eq_ignore_ascii_case("range") => r.range = true,
-                5 if name.eq_ignore_ascii_case("x-moz") => r.ahead |= names_ahead(value),
+                5 if name.eq_ignore_ascii_case("x-moz") => r.prefetch |= says_prefetch(value),
                 6 if name.eq_ignore_ascii_case("accept") => r.accept = Some(better_accept(r.accept, value)),
                 6 if name.eq_ignore_ascii_case("cookie") => r.cookies = true,
                 6 if name.eq_ignore_ascii_case("x-pjax") => r.script = true,
                 7 if name.eq_ignore_ascii_case("referer") => first(&mut r.referer, value),
                 7 if name.eq_ignore_ascii_case("sec-gpc") => r.opt_out |= value == b"1",
-                7 if name.eq_ignore_ascii_case("purpose") => r.ahead |= names_ahead(value),
-                9 if name.eq_ignore_ascii_case("x-purpose") => r.ahead |= names_ahead(value),
+                7 if name.eq_ignore_ascii_case("purpose") => r.prefetch |= says_prefetch(value),
+                9 if name.eq_ignore_ascii_case("x-purpose") => r.prefetch |= says_prefetch(value),
+                9 if name.eq_ignore_ascii_case("sec-ch-ua") => first(&mut r.brands, value),
                 10 if name.eq_ignore_ascii_case("user-agent") => first(&mut r.user_agent, value),
                 10 if name.eq_ignore_ascii_case("hx-request") => r.script = true,
-                11 if name.eq_ignore_ascii_case("sec-purpose") => r.ahead |= names_ahead(value),
-                13 if name.eq_ignore_ascii_case("x-sec-purpose") => r.ahead |= names_ahead(value),
+                11 if name.eq_ignore_ascii_case("sec-purpose") => r.prefetch |= says_prefetch(value),
+                13 if name.eq_ignore_ascii_case("x-sec-purpose") => r.prefetch |= says_prefetch(value),
                 14 if name.eq_ignore_ascii_case("sec-fetch-dest") => first(&mut r.fetch_dest, value),
                 14 if name.eq_ignore_ascii_case("sec-fetch-mode") => first(&mut r.fetch_mode, value),
+                15 if name.eq_ignore_ascii_case("signature-agent") => r.declared_bot |= !value.is_empty(),
                 16 if name.eq_ignore_ascii_case("x-requested-with") => {
                     r.script |=
                         value.eq_ignore_ascii_case(b"xmlhttprequest") || value.eq_ignore_ascii_case(b"fetch");
                 }
-                20 if name.eq_ignore_ascii_case("next-router-prefetch") => r.ahead = true,
+                20 if name.eq_ignore_ascii_case("next-router-prefetch") => r.prefetch = true,
                 33 if name.eq_ignore_ascii_case("service-worker-navigation-preload") => {
                     r.navigation_preload = value.eq_ignore_ascii_case(b"true");
                 }
@@ -101,9 +112,9 @@ fn first<'a>(slot: &mut Option<&'a [u8]>, value: &'a [u8]) {
     }
 }
 
-/// Whether a purpose header's value says that the page is fetched before it is shown. The value is a list of tokens
+/// Whether a purpose header says that the page is fetched before it is shown. Its value is a list of tokens
 /// with parameters (`prefetch;prerender`), compared without case.
-fn names_ahead(value: &[u8]) -> bool {
+fn says_prefetch(value: &[u8]) -> bool {
     value.split(|b| matches!(b, b';' | b',' | b' ' | b'\t')).any(|t| {
         ["prefetch", "prerender", "preview"]
             .iter()
@@ -112,16 +123,16 @@ fn names_ahead(value: &[u8]) -> bool {
 }
 
 /// Whether an `Accept` value names `text/html` or `application/xhtml+xml` itself, with a weight above zero
-/// (RFC 9110 §12.5.1); `*/*` alone names nothing.
+/// (RFC 9110 §12.5.1). `*/*` alone does not.
 pub fn names_document(accept: &[u8]) -> bool {
-    accept.split(|b| *b == b',').any(|range| {
-        let mut parts = range.split(|b| *b == b';').map(<[u8]>::trim_ascii);
+    field::members(accept).any(|range| {
+        let mut parts = range.split(|b| *b == b';').map(field::trim);
         let kind = parts.next().unwrap_or_default();
         is_document(kind) && !parts.any(is_zero_weight)
     })
 }
 
-/// Whether a media type, parameters cut off, is a document's.
+/// Whether a media type without parameters is a document's.
 fn is_document(kind: &[u8]) -> bool {
     kind.eq_ignore_ascii_case(b"text/html") || kind.eq_ignore_ascii_case(b"application/xhtml+xml")
 }
@@ -135,15 +146,15 @@ fn is_zero_weight(parameter: &[u8]) -> bool {
     else {
         return false;
     };
-    let value = value[1..].trim_ascii();
-    name.trim_ascii().eq_ignore_ascii_case(b"q")
+    let value = field::trim(&value[1..]);
+    field::trim(name).eq_ignore_ascii_case(b"q")
         && !value.is_empty()
         && value.iter().all(|b| matches!(b, b'0' | b'.'))
 }
 
 /// The facts of one final response head.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Response<'a> {
+pub struct ResponseFacts<'a> {
     /// The status code, 200–999.
     pub status: u16,
     /// `Content-Type`, raw, first line.
@@ -152,33 +163,28 @@ pub struct Response<'a> {
     pub attachment: bool,
 }
 
-impl<'a> Response<'a> {
+impl<'a> ResponseFacts<'a> {
     /// The facts of a head with no field that tells anything, as of an answer of gatecount's own.
     pub fn of_status(status: u16) -> Self {
-        Response {
+        ResponseFacts {
             status,
-            ..Response::default()
+            ..ResponseFacts::default()
         }
     }
 
     /// Reads the facts out of a head's fields.
     pub fn read(status: u16, fields: &[Header<'a>]) -> Self {
-        let mut r = Response {
+        let mut r = ResponseFacts {
             status,
-            ..Response::default()
+            ..ResponseFacts::default()
         };
         for f in fields {
             match f.name.len() {
                 12 if f.name.eq_ignore_ascii_case("content-type") => {
-                    first(&mut r.content_type, f.value.trim_ascii());
+                    first(&mut r.content_type, field::trim(f.value));
                 }
                 19 if f.name.eq_ignore_ascii_case("content-disposition") => {
-                    let kind = f
-                        .value
-                        .split(|b| *b == b';')
-                        .next()
-                        .unwrap_or_default()
-                        .trim_ascii();
+                    let kind = field::without_parameters(f.value);
                     r.attachment |= kind.eq_ignore_ascii_case(b"attachment");
                 }
                 _ => {}
@@ -187,10 +193,10 @@ impl<'a> Response<'a> {
         r
     }
 
-    /// Whether the body is a document a browser shows as a page: `text/html` or `application/xhtml+xml`.
+    /// Whether the body is a document that a browser shows as a page: `text/html` or `application/xhtml+xml`.
     pub fn is_document(&self) -> bool {
         self.content_type
-            .is_some_and(|t| is_document(t.split(|b| *b == b';').next().unwrap_or_default().trim_ascii()))
+            .is_some_and(|t| is_document(field::without_parameters(t)))
     }
 }
 
@@ -219,7 +225,7 @@ mod tests {
     #[test]
     fn a_document_type_on_a_second_accept_line_is_seen() {
         let f = [h("accept", "*/*"), h("Accept", "text/html")];
-        assert_eq!(Request::read("GET", "/", &f).accept, Some(&b"text/html"[..]));
+        assert_eq!(RequestFacts::read("GET", "/", &f).accept, Some(&b"text/html"[..]));
     }
 
     #[test]
@@ -232,9 +238,29 @@ mod tests {
             ("X-Sec-Purpose", "prefetch"),
             ("Next-Router-Prefetch", "1"),
         ] {
-            assert!(Request::read("GET", "/", &[h(name, value)]).ahead, "{name}");
+            assert!(
+                RequestFacts::read("GET", "/", &[h(name, value)]).prefetch,
+                "{name}"
+            );
         }
-        assert!(!Request::read("GET", "/", &[h("Purpose", "prefetching")]).ahead);
+        assert!(!RequestFacts::read("GET", "/", &[h("Purpose", "prefetching")]).prefetch);
+    }
+
+    #[test]
+    fn who_says_to_be_a_bot_is_heard() {
+        for (name, value, bot) in [
+            ("Signature-Agent", "\"https://chatgpt.com\"", true),
+            ("From", "crawler@example.com", true),
+            ("from", "", false),
+            ("Form", "x", false),
+        ] {
+            let fields = [h(name, value)];
+            assert_eq!(
+                RequestFacts::read("GET", "/", &fields).declared_bot,
+                bot,
+                "{name}: {value}"
+            );
+        }
     }
 
     #[test]
@@ -245,12 +271,14 @@ mod tests {
             ("text/htmlx", false),
         ] {
             assert_eq!(
-                Response::read(200, &[h("content-type", value)]).is_document(),
+                ResponseFacts::read(200, &[h("content-type", value)]).is_document(),
                 page,
                 "{value}"
             );
         }
-        assert!(Response::read(200, &[h("Content-Disposition", "ATTACHMENT; filename=a")]).attachment);
-        assert!(!Response::read(200, &[h("Content-Disposition", "inline; filename=attachment")]).attachment);
+        assert!(ResponseFacts::read(200, &[h("Content-Disposition", "ATTACHMENT; filename=a")]).attachment);
+        assert!(
+            !ResponseFacts::read(200, &[h("Content-Disposition", "inline; filename=attachment")]).attachment
+        );
     }
 }

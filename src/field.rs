@@ -4,8 +4,8 @@
 //!
 //! - [`lines`], [`first`] and `eq_ignore_ascii_case` compare as HTTP does: without case.
 //! - [`folds_to`] and [`folds_to_prefix`] also take `_` for `-`. CGI and WSGI hand a field to the app as an
-//!   environment variable (RFC 3875 §4.1.18), so `X_Forwarded_For` and `X-Forwarded-For` arrive there under one name.
-//!   What must not reach the app is compared this way.
+//!   environment variable (RFC 3875 §4.1.18), so `X_Forwarded_For` and `X-Forwarded-For` arrive there under
+//!   one name. What must not reach the app is compared this way.
 
 use httparse::Header;
 
@@ -35,12 +35,14 @@ pub fn first<'a>(fields: &'a [Header<'a>], name: &str) -> Option<&'a [u8]> {
     lines(fields, name).next().map(trim)
 }
 
-/// The members of a list field over all its lines (RFC 9110 §5.3), empty ones left out. `.rev()` reads from the right.
+/// The members of a list field over all its lines (RFC 9110 §5.3), empty ones left out. `.rev()` reads from
+/// the right.
 pub fn list<'a>(fields: &'a [Header<'a>], name: &str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
     lines(fields, name).flat_map(members)
 }
 
-/// The members of one comma-separated value (RFC 9110 §5.6.1), empty ones left out. `.rev()` reads from the right.
+/// The members of one comma-separated value (RFC 9110 §5.6.1), empty ones left out. `.rev()` reads from the
+/// right.
 ///
 /// For lists of tokens and addresses: a comma inside a quoted string separates members too.
 pub fn members(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
@@ -75,8 +77,8 @@ pub fn is_token_byte(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
 }
 
-/// Whether a text may be a field's value (RFC 9110 §5.5). Every byte is looked at, without a branch: over texts of a
-/// user agent's length that is faster than stopping at the first wrong one.
+/// Whether a text may be a field's value (RFC 9110 §5.5). Every byte is looked at, without a branch: over
+/// texts of a user agent's length that is faster than stopping at the first wrong one.
 pub fn is_value(text: &[u8]) -> bool {
     text.iter().fold(true, |fits, b| fits & is_value_byte(*b))
 }

@@ -23,7 +23,8 @@ impl Address {
         }
     }
 
-    /// The address without its zone. This is what app and Plausible get: a zone has a meaning on its own host only.
+    /// The address without its zone. This is what app and Plausible get: a zone has a meaning on its own host
+    /// only.
     pub fn ip(&self) -> IpAddr {
         self.ip
     }
@@ -33,7 +34,8 @@ impl Address {
         self.zone
     }
 
-    /// An address literal and nothing else: dotted IPv4 without leading zeros, or IPv6 with or without a zone.
+    /// An address literal and nothing else: dotted IPv4 without leading zeros, or IPv6 with or without a
+    /// zone.
     pub fn parse(text: &[u8]) -> Option<Self> {
         if let Some(ip) = literal::parse(text) {
             return Some(Address::new(ip, Zone::NONE));
@@ -46,8 +48,9 @@ impl Address {
         }
     }
 
-    /// Reads an entry of `X-Forwarded-For` or the value of a single-address header, in every form that proxies write:
-    /// bare, with a port, in brackets, in quotes, with a zone. The unspecified address is not accepted.
+    /// Reads an entry of `X-Forwarded-For` or the value of a single-address header, in every form that
+    /// proxies write: bare, with a port, in brackets, in quotes, with a zone. The unspecified address is not
+    /// accepted.
     pub fn from_entry(text: &[u8]) -> Option<Self> {
         Address::in_any_form(text).filter(|a| !a.ip.is_unspecified())
     }

@@ -15,8 +15,8 @@ use super::{
 /// The most bytes of an entry that are shown.
 const MAX_SHOWN: usize = 60;
 
-/// Explains how [`resolve`](super::resolve) finds the client, a line per step: each hop from the nearest on, whether it
-/// is trusted and by which range, where the walk ends and why. Text from the request is escaped.
+/// Explains how [`resolve`](super::resolve) finds the client, a line per step: each hop from the nearest on,
+/// whether it is trusted and by which range, where the walk ends and why. Text from the request is escaped.
 pub fn explain(settings: &Settings, peer: Peer, fields: &[Header<'_>]) -> Vec<String> {
     let mut hops = Vec::new();
     let resolved = walk(settings, peer, fields, |hop| {

@@ -1,12 +1,13 @@
 //! `Forwarded` (RFC 7239), parsed strictly.
 //!
-//! An element is a list of pairs `token=value`, joined with `;` without white space; a value is a token or a quoted
-//! string (RFC 7239 §4). An element is broken if a parameter is given twice, a pair is empty or a character is not
-//! allowed. RFC 7239's list rule would accept `a=b;`. Refusing it costs at most an address, so the strict reading is
-//! the safe one.
+//! An element is a list of pairs `token=value`, joined with `;` without white space; a value is a token or a
+//! quoted string (RFC 7239 §4). An element is broken if a parameter is given twice, a pair is empty or a
+//! character is not allowed. RFC 7239's list rule would accept `a=b;`. Refusing it costs at most an address,
+//! so the strict reading is the safe one.
 //!
-//! A broken element ends at the first comma after its start, even if that comma is inside quotes. So a client cannot
-//! hide what our own proxies appended by leaving a quote open. For the same reason each line is parsed by itself.
+//! A broken element ends at the first comma after its start, even if that comma is inside quotes. So a client
+//! cannot hide what our own proxies appended by leaving a quote open. For the same reason each line is parsed
+//! by itself.
 
 use httparse::Header;
 
@@ -16,8 +17,8 @@ use crate::field;
 
 use super::{address::Address, names};
 
-/// The longest `for` node that is parsed, in bytes without quotes and backslashes. An address with a zone and a port
-/// takes at most 69; a longer node is an obfuscated name.
+/// The longest `for` node that is parsed, in bytes without quotes and backslashes. An address with a zone and
+/// a port takes at most 69; a longer node is an obfuscated name.
 const MAX_NODE: usize = 128;
 
 /// One element of the list.
@@ -95,8 +96,8 @@ impl<'a> ParameterValue<'a> {
     }
 }
 
-/// The addresses of one line's `for=` nodes, from the left. Nodes without an address and broken elements are left out.
-/// The unspecified address is an address by the grammar and stays.
+/// The addresses of one line's `for=` nodes, from the left. Nodes without an address and broken elements are
+/// left out. The unspecified address is an address by the grammar and stays.
 pub fn addresses(line: &[u8]) -> impl Iterator<Item = Address> {
     Elements::of(line).filter_map(|(_, element)| element.address())
 }
@@ -151,8 +152,8 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
-/// Parses one element from the start of `rest`: its length up to the comma or the end, and its parameters unless it is
-/// broken.
+/// Parses one element from the start of `rest`: its length up to the comma or the end, and its parameters
+/// unless it is broken.
 fn element(rest: &[u8]) -> (usize, Option<Parameters<'_>>) {
     match valid_element(rest) {
         Some((len, parameters)) => (len, Some(parameters)),
@@ -224,8 +225,8 @@ fn value(rest: &[u8], at: usize) -> Option<(ParameterValue<'_>, usize)> {
     }
 }
 
-/// A node's address (RFC 7239 §6): bare IPv4 or IPv6 in brackets, perhaps with a zone; then perhaps a port or an
-/// obfuscated port.
+/// A node's address (RFC 7239 §6): bare IPv4 or IPv6 in brackets, perhaps with a zone; then perhaps a port or
+/// an obfuscated port.
 fn node_address(node: &[u8]) -> Option<Address> {
     let (literal, port, is_v6) = if let [b'[', rest @ ..] = node {
         let close = rest.iter().position(|b| *b == b']')?;
@@ -368,8 +369,8 @@ mod tests {
         assert_eq!(e.by(), Some(&b"_me"[..]));
     }
 
-    /// Escapes, quotes and commas in any order must not make the reading start over again and again: with lines of
-    /// this length it would take hours.
+    /// Escapes, quotes and commas in any order must not make the reading start over again and again: with
+    /// lines of this length it would take hours.
     #[test]
     fn a_hostile_line_is_read_in_linear_time() {
         for unit in [

@@ -10,8 +10,8 @@ use super::{address::Address, forwarded, names};
 pub(super) struct Hop<'a> {
     /// The entry as sent, without the white space around it.
     pub(super) text: &'a [u8],
-    /// Its address; none for `unknown`, an obfuscated name, anything else that is no address, and the unspecified
-    /// address.
+    /// Its address; none for `unknown`, an obfuscated name, anything else that is no address, and the
+    /// unspecified address.
     pub(super) address: Option<Address>,
 }
 

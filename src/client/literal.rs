@@ -1,5 +1,5 @@
-//! Parses address literals from bytes. It accepts exactly what the standard library accepts, in a third of the time:
-//! every request has at least one.
+//! Parses address literals from bytes. It accepts exactly what the standard library accepts, in a third of
+//! the time: every request has at least one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

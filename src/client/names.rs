@@ -9,8 +9,8 @@ pub(super) const HOST: &str = "x-forwarded-host";
 pub(super) const PORT: &str = "x-forwarded-port";
 pub(super) const FORWARDED: &str = "forwarded";
 
-/// Whether a field is one that [`forward`](super::forward) writes, also in a spelling that only an app behind CGI or
-/// WSGI takes for it ([`field::folds_to`]).
+/// Whether a field is one that [`forward`](super::forward) writes, also in a spelling that only an app behind
+/// CGI or WSGI takes for it ([`field::folds_to`]).
 #[inline]
 pub(super) fn is_written_by_us(name: &str) -> bool {
     // The length alone settles it for almost every field.

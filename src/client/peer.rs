@@ -12,7 +12,8 @@ use super::address::{Address, Zone};
 pub enum Peer {
     /// A TCP connection from this address.
     Ip(Address),
-    /// The source address of the connection's PROXY protocol header. Every rule treats it as the peer's address.
+    /// The source address of the connection's PROXY protocol header. Every rule treats it as the peer's
+    /// address.
     Proxied(Address),
     /// A Unix socket. It is trusted, because its file's mode decides who may connect, and it has no address.
     Unix,
@@ -44,8 +45,8 @@ impl std::convert::From<SocketAddr> for Peer {
     }
 }
 
-/// Reads a peer as people write it: an address with or without port, brackets and zone, or `unix`, `unix:PATH` or the
-/// `@` of an unnamed socket.
+/// Reads a peer as people write it: an address with or without port, brackets and zone, or `unix`,
+/// `unix:PATH` or the `@` of an unnamed socket.
 impl FromStr for Peer {
     type Err = NotAPeer;
 

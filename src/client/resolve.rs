@@ -29,7 +29,8 @@ pub struct ResolvedClient {
     pub malformed: bool,
     /// An untrusted peer sent forwarding headers.
     pub forged: bool,
-    /// The place of the client's entry in the list header, counted from the right, from 1; 0 if it is not from one.
+    /// The place of the client's entry in the list header, counted from the right, from 1; 0 if it is not
+    /// from one.
     pub(super) position: usize,
     /// Where the walk over the hops ended.
     pub(super) end: WalkEnd,
@@ -247,8 +248,8 @@ fn by_ranges<'a>(settings: &Settings, hops: impl Iterator<Item = Hop<'a>>) -> St
     stop
 }
 
-/// Rule 7: the Nth entry from the right. An entry that is no address ends the walk here too, but it is counted as a
-/// hop.
+/// Rule 7: the Nth entry from the right. An entry that is no address ends the walk here too, but it is
+/// counted as a hop.
 fn by_count<'a>(trusted_hops: usize, hops: impl Iterator<Item = Hop<'a>>) -> Stop {
     let mut stop = Stop {
         hop: None,

@@ -85,7 +85,7 @@ impl FromStr for AddressSource {
     }
 }
 
-/// What becomes of the forwarding headers on the way to the app.
+/// What happens to forwarding headers on the way to the app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToApp {
     /// They are written anew from what trust established; nothing that a client invented passes.

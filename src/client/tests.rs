@@ -136,8 +136,9 @@ fn the_vectors_of_forwarded_hold() {
     }
 }
 
-/// A case of the vectors that is judged wrong: family 4 is set aside by the standard, which has receivers refuse it;
-/// `HAProxy` closes, another case of the same file refuses the same family, and the stricter of two is right.
+/// A case of the vectors that is judged wrong: family 4 is set aside by the standard, which has receivers
+/// refuse it; `HAProxy` closes, another case of the same file refuses the same family, and the stricter of
+/// two is right.
 const JUDGED_WRONG: &str = "proxy-protocol/v2-nginx-unknown-family";
 
 #[test]

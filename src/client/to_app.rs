@@ -21,11 +21,12 @@ use super::{
 /// A value that is being written. Longer ones are rare, and allocate.
 type ValueBuffer = SmallVec<[u8; 256]>;
 
-/// Whether a field of the request must not be copied to the app, because [`forward`] writes it or because nobody may
-/// send it. Names are compared by [`field::folds_to`].
+/// Whether a field of the request must not be copied to the app, because [`forward`] writes it or because
+/// nobody may send it. Names are compared by [`field::folds_to`].
 ///
 /// With `rewrite`, no `X-Forwarded-*` field of an untrusted peer is copied, and neither is the configured
-/// single-address header, whoever sent it: [`forward`] writes it if it was trusted. With `keep` everything is copied.
+/// single-address header, whoever sent it: [`forward`] writes it if it was trusted. With `keep` everything is
+/// copied.
 pub fn is_forwarding(settings: &Settings, resolved: &ResolvedClient, name: &str) -> bool {
     match settings.to_app {
         ToApp::Keep => false,
@@ -42,11 +43,12 @@ pub fn is_forwarding(settings: &Settings, resolved: &ResolvedClient, name: &str)
 /// shows of scheme and host, `visible` the result of [`visible`](super::visible()) for it.
 ///
 /// - `rewrite`: `X-Forwarded-For` lists the addresses from the client to the peer; `X-Real-IP` is the client.
-///   `X-Forwarded-Proto`, `-Host`, `-Port` and `Forwarded` are kept if a trusted peer sent them, else set from
-///   `visible`. If the client was found in `Forwarded`, only its element and those right of it are kept. A Unix peer
-///   has no address to add.
-/// - `append`: the peer is appended to the `X-Forwarded-For` that was sent. It is also appended, as a line of its own,
-///   to `Forwarded` if that was sent or is configured. The other lines are kept as sent; missing ones are set.
+///   `X-Forwarded-Proto`, `-Host`, `-Port` and `Forwarded` are kept if a trusted peer sent them, else set
+///   from `visible`. If the client was found in `Forwarded`, only its element and those right of it are kept.
+///   A Unix peer has no address to add.
+/// - `append`: the peer is appended to the `X-Forwarded-For` that was sent. It is also appended, as a line of
+///   its own, to `Forwarded` if that was sent or is configured. The other lines are kept as sent; missing
+///   ones are set.
 /// - `keep`: nothing is emitted, because every field is copied.
 pub fn forward(
     settings: &Settings,
@@ -143,7 +145,8 @@ fn append(
     }
 }
 
-/// For each header that may be kept: the fields from its first line on, empty if it was not sent. Found in one pass.
+/// For each header that may be kept: the fields from its first line on, empty if it was not sent. Found in
+/// one pass.
 #[derive(Default)]
 struct SentFields<'a> {
     real_ip: &'a [Header<'a>],
@@ -204,8 +207,8 @@ fn emit_text(name: &str, text: &[u8], emit: &mut impl FnMut(&str, &[u8])) {
     }
 }
 
-/// Emits the elements of the `Forwarded` in which the client was found, from the client's element on. What is left of
-/// it was written by the client. Returns whether there was an element.
+/// Emits the elements of the `Forwarded` in which the client was found, from the client's element on. What is
+/// left of it was written by the client. Returns whether there was an element.
 fn keep_from_client(
     resolved: &ResolvedClient,
     fields: &[Header<'_>],

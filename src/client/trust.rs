@@ -28,9 +28,9 @@ pub struct Trust {
 }
 
 impl Trust {
-    /// Reads ranges: CIDRs (also with a dotted netmask), single addresses and the names `loopback`, `private` and
-    /// `link-local`. Bits beyond the prefix are ignored. An IPv4-mapped IPv6 range is that IPv4 range; any other IPv6
-    /// range contains no IPv4 address, not even `::/0`.
+    /// Reads ranges: CIDRs (also with a dotted netmask), single addresses and the names `loopback`, `private`
+    /// and `link-local`. Bits beyond the prefix are ignored. An IPv4-mapped IPv6 range is that IPv4 range;
+    /// any other IPv6 range contains no IPv4 address, not even `::/0`.
     ///
     /// # Errors
     /// Every entry that is none of these, each with its index and the reason.
@@ -109,7 +109,8 @@ impl Trust {
         }
     }
 
-    /// The first configured entry whose ranges contain the address, as it was written. A linear search, for messages.
+    /// The first configured entry whose ranges contain the address, as it was written. A linear search, for
+    /// messages.
     pub fn range_of(&self, ip: IpAddr) -> Option<&str> {
         let ip = ip.to_canonical();
         self.entries

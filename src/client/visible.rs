@@ -31,9 +31,10 @@ impl<'a> Visible<'a> {
 /// Takes scheme and host from the forwarding headers of a trusted peer, else what `arrived` on this connection: the scheme is
 /// `https` over TLS, the host is the request's `Host` or the authority of its target.
 ///
-/// Trust and hop are those of the client's address. If the address comes from `Forwarded`, only the client's element
-/// is read, and no other header. In all other cases it is the entry of `X-Forwarded-Proto` and of `X-Forwarded-Host`
-/// at the client's place if there is one entry per hop, else the rightmost one. An invalid host is skipped.
+/// Trust and hop are those of the client's address. If the address comes from `Forwarded`, only the client's
+/// element is read, and no other header. In all other cases it is the entry of `X-Forwarded-Proto` and of
+/// `X-Forwarded-Host` at the client's place if there is one entry per hop, else the rightmost one. An invalid
+/// host is skipped.
 pub fn visible<'a>(
     settings: &Settings,
     resolved: &ResolvedClient,
@@ -79,8 +80,8 @@ fn at_client<'a>(
     at_place.filter(|_| one_each()).or(Some(rightmost))
 }
 
-/// Whether a text can be a host with or without a port (RFC 9110 §7.2): visible ASCII, without the characters that end
-/// a host in a URL or a list.
+/// Whether a text can be a host with or without a port (RFC 9110 §7.2): visible ASCII, without the characters
+/// that end a host in a URL or a list.
 pub(super) fn is_host(text: &str) -> bool {
     !text.is_empty()
         && text

@@ -55,9 +55,9 @@ pub struct Config {
     /// `[client]`
     pub client: client::Settings,
     /// `[pages]`, without the event's part.
-    pub page: page::Rules,
+    pub page: page::PageRules,
     /// `[[sites]]` and the query parameters that an event's url keeps.
-    pub event: event::Rules,
+    pub event: event::EventRules,
     /// `[plausible]`
     pub delivery: delivery::Settings,
     /// `[queue]`
@@ -78,9 +78,9 @@ pub struct Rules {
     /// `[client]`
     pub client: client::Settings,
     /// `[pages]`, without the event's part.
-    pub page: page::Rules,
+    pub page: page::PageRules,
     /// `[[sites]]` and the query parameters that an event's url keeps.
-    pub event: event::Rules,
+    pub event: event::EventRules,
     /// The headers that tell Plausible the visitor's address.
     pub address_headers: Vec<delivery::AddressHeader>,
     /// Whether there is any site.

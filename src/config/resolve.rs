@@ -32,8 +32,8 @@ pub(super) struct Resolved {
     pub(super) proxy: Option<proxy::Settings>,
     pub(super) admin: admin::Settings,
     pub(super) client: client::Settings,
-    pub(super) page: page::Rules,
-    pub(super) event: event::Rules,
+    pub(super) page: page::PageRules,
+    pub(super) event: event::EventRules,
     pub(super) delivery: delivery::Settings,
     pub(super) queue: queue::Settings,
     pub(super) log: Option<String>,
@@ -93,7 +93,7 @@ pub(super) fn resolve(sources: &Sources, wanted: Wanted) -> Result<Resolved, Mis
         admin,
         client,
         page,
-        event: event::Rules { sites, query },
+        event: event::EventRules { sites, query },
         delivery,
         queue,
         log,
@@ -291,8 +291,11 @@ fn state_directory(sources: &Sources) -> PathBuf {
 }
 
 /// `[pages]`: the page's rules, and the event's query parameters.
-fn pages(r: &mut Reader<'_>) -> (page::Rules, event::Query) {
-    let counts = [("always", page::Count::Always), ("never", page::Count::Never)];
+fn pages(r: &mut Reader<'_>) -> (page::PageRules, event::QueryRule) {
+    let counts = [
+        ("always", page::CountMode::Always),
+        ("never", page::CountMode::Never),
+    ];
     let count = r.text("pages.count", |t, _| parse::word(t, &counts));
     let include = r.list("pages.include", |t| t.parse().map_err(said));
     let exclude = r.list("pages.exclude", |t| t.parse().map_err(said));
@@ -315,7 +318,7 @@ fn pages(r: &mut Reader<'_>) -> (page::Rules, event::Query) {
         Settled::List(items) => each("pages.downloads", items, |item, _| parse::extension(item)).map(Some),
         _ => Err(Vec::new()),
     });
-    let rules = page::Rules {
+    let rules = page::PageRules {
         count,
         include,
         exclude,
@@ -326,9 +329,9 @@ fn pages(r: &mut Reader<'_>) -> (page::Rules, event::Query) {
         exclude_when: r.list("pages.exclude_when", |t| t.parse().map_err(said)),
     };
     let query = if query.iter().any(|name| name == "*") {
-        event::Query::All
+        event::QueryRule::All
     } else {
-        event::Query::Names(query)
+        event::QueryRule::Names(query)
     };
     (rules, query)
 }

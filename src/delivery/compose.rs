@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::account::Source;
 use crate::{
-    event::{Event, Rules, Sighting},
+    event::{Event, EventRules, Sighting},
     queue::Batch,
 };
 
@@ -13,7 +13,12 @@ use crate::{
 pub(super) struct Failed;
 
 /// Makes the event of an encoded sighting. A panic costs this event, and nothing else.
-pub(super) fn add(batch: &mut Batch, rules: &Rules, source: Source, sighting: &[u8]) -> Result<(), Failed> {
+pub(super) fn add(
+    batch: &mut Batch,
+    rules: &EventRules,
+    source: Source,
+    sighting: &[u8],
+) -> Result<(), Failed> {
     add_with(batch, source, sighting, |sighting, out| {
         Event::record(rules, sighting, out)
     })
@@ -40,14 +45,14 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::page::What;
+    use crate::page::EventKind;
 
     fn encoded(target: &str) -> Vec<u8> {
         let mut bytes = Vec::new();
         Sighting {
             at_ns: 1,
             at_ms: 2,
-            what: What::PageView,
+            kind: EventKind::PageView,
             client: Ipv4Addr::new(203, 0, 113, 7).into(),
             user_agent: b"tester",
             https: true,
@@ -62,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_panic_costs_its_event_alone() {
-        let rules = Rules::default();
+        let rules = EventRules::default();
         let mut batch = Batch::default();
         assert_eq!(add(&mut batch, &rules, Source::Page, &encoded("/a")), Ok(()));
         let panicked = add_with(&mut batch, Source::Page, &encoded("/b"), |_, out| {

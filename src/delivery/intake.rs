@@ -202,13 +202,13 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::{super::account::End, *};
-    use crate::{clock::Clock, event::Sighting, page::What};
+    use crate::{clock::Clock, event::Sighting, page::EventKind};
 
     fn sighting(at_ns: u64, target: &str) -> Sighting<'_> {
         Sighting {
             at_ns,
             at_ms: 0,
-            what: What::PageView,
+            kind: EventKind::PageView,
             client: Ipv4Addr::new(203, 0, 113, 7).into(),
             user_agent: b"tester",
             https: true,

@@ -72,7 +72,7 @@ pub use settings::{AddressHeader, Base, Settings};
 pub use status::{DeliveryStatus, QueueStatus, Status};
 pub use tls::TlsError;
 
-use crate::{clock::Clock, event::Rules, queue};
+use crate::{clock::Clock, event::EventRules, queue};
 
 /// Delivery cannot start as it is configured.
 #[derive(Debug, thiserror::Error)]
@@ -122,7 +122,7 @@ pub struct Stopped {
 pub fn start(
     settings: Settings,
     queue: queue::Settings,
-    rules: Rules,
+    rules: EventRules,
     workers: usize,
     registry: &Registry,
 ) -> Result<(Delivery, Vec<Outbox>), Error> {
@@ -189,7 +189,7 @@ impl Delivery {
     }
 
     /// Has events made by these rules from now on.
-    pub fn reload(&self, rules: Rules) {
+    pub fn reload(&self, rules: EventRules) {
         // Fails only where the thread has ended, and no events are made.
         let _ = self.commands.send(Command::Reload(Box::new(rules)));
     }

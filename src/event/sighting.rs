@@ -1,34 +1,34 @@
-//! What a worker thread saw: borrowed values, written into its ring without an allocation.
+//! What a worker thread saw of a page view: borrowed values, written into its ring without an allocation.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::page::What;
+use crate::page::EventKind;
 
-use super::wire::Reader;
+use super::wire::WireReader;
 
-/// What an event is made of, as it was seen.
+/// The values that an event is made of, as sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sighting<'a> {
     /// Nanoseconds of the process's monotonic clock, for the order among threads.
     pub at_ns: u64,
     /// Milliseconds of the steady wall clock.
     pub at_ms: u64,
-    /// What was seen.
-    pub what: What<'a>,
+    /// What the event reports.
+    pub kind: EventKind<'a>,
     /// The visitor's address.
     pub client: IpAddr,
-    /// The visitor's `User-Agent`, raw; empty where none was sent.
+    /// The visitor's `User-Agent`, raw; empty if none was sent.
     pub user_agent: &'a [u8],
     /// The visitor used https.
     pub https: bool,
-    /// The host the visitor used, with its port, UTF-8; empty where it is unknown.
+    /// The host that the visitor used, with its port, UTF-8; empty if it is unknown.
     pub host: &'a [u8],
     /// Path and query as the visitor's client sent them, UTF-8.
     pub target: &'a [u8],
     /// `Referer`, raw.
     pub referrer: Option<&'a [u8]>,
-    /// The Plausible domains, joined by commas; for a bot those that [`page::Rules::domain`](crate::page::Rules::domain)
-    /// gives.
+    /// The Plausible domains, joined by commas: for a bot, those of
+    /// [`PageRules::domain`](crate::page::PageRules::domain).
     pub domain: &'a [u8],
 }
 
@@ -43,17 +43,17 @@ const IPV6: u8 = 4;
 
 /// The texts of variable length: user agent, referrer, the bot's name, host, target, domain.
 const TEXTS: usize = 6;
-/// What stands before them: both times, what was seen, the flags, the address, and the length of each text.
+/// The bytes before the texts: both times, the kind, the flags, the address, and the length of each text.
 const HEAD: usize = 8 + 8 + 1 + 1 + 16 + 4 * TEXTS;
 
 impl<'a> Sighting<'a> {
     /// Appends the binary form.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let (what, bot) = match self.what {
-            What::PageView => (PAGE_VIEW, ""),
-            What::NotFound => (NOT_FOUND, ""),
-            What::Download => (DOWNLOAD, ""),
-            What::Bot(name) => (BOT, name),
+        let (kind, bot) = match self.kind {
+            EventKind::PageView => (PAGE_VIEW, ""),
+            EventKind::NotFound => (NOT_FOUND, ""),
+            EventKind::Download => (DOWNLOAD, ""),
+            EventKind::Bot(name) => (BOT, name),
         };
         let (family, address) = match self.client {
             IpAddr::V4(v4) => {
@@ -78,7 +78,7 @@ impl<'a> Sighting<'a> {
         let (fixed, lengths) = out[start..].split_at_mut(HEAD - 4 * TEXTS);
         fixed[..8].copy_from_slice(&self.at_ns.to_le_bytes());
         fixed[8..16].copy_from_slice(&self.at_ms.to_le_bytes());
-        fixed[16] = what;
+        fixed[16] = kind;
         fixed[17] = flags;
         fixed[18..].copy_from_slice(&address);
         for (length, text) in lengths.chunks_exact_mut(4).zip(texts) {
@@ -99,21 +99,21 @@ impl<'a> Sighting<'a> {
         }
     }
 
-    /// Reads what [`encode`](Self::encode) wrote, and nothing else: `None` for any other bytes.
+    /// Reads what [`encode`](Self::encode) wrote; `None` for any other bytes.
     pub fn decode(bytes: &'a [u8]) -> Option<Self> {
-        let mut head = Reader(bytes.get(..HEAD)?);
-        let mut texts = Reader(&bytes[HEAD..]);
+        let mut head = WireReader(bytes.get(..HEAD)?);
+        let mut texts = WireReader(&bytes[HEAD..]);
         let (order, time) = (head.number()?, head.number()?);
-        let [what, flags] = head.array()?;
+        let [kind, flags] = head.array()?;
         let address: [u8; 16] = head.array()?;
         let mut text = || texts.take(u32::from_le_bytes(head.array()?) as usize);
         let (user_agent, referrer, bot) = (text()?, text()?, text()?);
         let (host, target, domain) = (text()?, text()?, text()?);
-        let what = match (what, bot) {
-            (PAGE_VIEW, b"") => What::PageView,
-            (NOT_FOUND, b"") => What::NotFound,
-            (DOWNLOAD, b"") => What::Download,
-            (BOT, name) => What::Bot(std::str::from_utf8(name).ok()?),
+        let kind = match (kind, bot) {
+            (PAGE_VIEW, b"") => EventKind::PageView,
+            (NOT_FOUND, b"") => EventKind::NotFound,
+            (DOWNLOAD, b"") => EventKind::Download,
+            (BOT, name) => EventKind::Bot(std::str::from_utf8(name).ok()?),
             _ => return None,
         };
         let client: IpAddr = match (flags & IPV6, address) {
@@ -126,7 +126,7 @@ impl<'a> Sighting<'a> {
         (plain && (has_referrer || referrer.is_empty())).then_some(Sighting {
             at_ns: order,
             at_ms: time,
-            what,
+            kind,
             client,
             user_agent,
             https: flags & HTTPS != 0,

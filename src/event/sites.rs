@@ -4,24 +4,24 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
-/// The sites in their order: the first whose host matches is it.
+/// The sites in their order. The first whose hosts match is the one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sites {
-    /// Host patterns, with the domains as Plausible takes several: joined by commas.
+    /// The host patterns of each site, and its domains joined by commas, as Plausible accepts several.
     sites: Vec<(Vec<HostPattern>, String)>,
 }
 
 /// One `[[sites]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
-    /// Any of these is the site.
+    /// The hosts of the site.
     pub hosts: Vec<HostPattern>,
-    /// The Plausible domains that get its events.
+    /// The Plausible domains that get the site's events.
     pub domains: Vec<String>,
 }
 
 impl Sites {
-    /// The sites by their hosts; a host of none is unknown.
+    /// The sites by their hosts. A host that no site has is unknown.
     pub fn new(sites: Vec<Site>) -> Self {
         Sites {
             sites: sites
@@ -31,7 +31,7 @@ impl Sites {
         }
     }
 
-    /// One site for every host, also where none was sent.
+    /// One site for every host, and for requests without a host.
     pub fn every(domains: &[String]) -> Self {
         Sites::new(vec![Site {
             hosts: vec![HostPattern::Any],
@@ -39,7 +39,8 @@ impl Sites {
         }])
     }
 
-    /// The domains of a host, joined by commas. The host may carry a port; its case and a trailing dot do not matter.
+    /// The domains of a host, joined by commas. The host may have a port; its case and a trailing dot do not
+    /// matter.
     pub fn find(&self, host: Option<&str>) -> Option<&str> {
         let host = host.map(name_of);
         let site = self.sites.iter().find(|(hosts, _)| {
@@ -51,7 +52,7 @@ impl Sites {
     }
 }
 
-/// A host as `Host` writes it, without port, brackets and trailing dot.
+/// A host without port, brackets and trailing dot.
 fn name_of(host: &str) -> &str {
     if let Some(address) = host.strip_prefix('[') {
         return address.split(']').next().unwrap_or(address);
@@ -65,13 +66,14 @@ fn name_of(host: &str) -> &str {
 pub enum HostPattern {
     /// A host by its name or address, lower case.
     Exact(String),
-    /// `*.example.com`: every host below `example.com`, however deep, but not itself. Held with the dot in front.
+    /// `*.example.com`: every host below `example.com` at any depth, but not `example.com` itself. Stored
+    /// with the dot in front.
     Below(String),
     /// `*`: every host.
     Any,
 }
 
-/// Why a text is no host pattern.
+/// Why a text is not a [`HostPattern`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
     /// It is empty.
@@ -83,10 +85,10 @@ pub enum HostError {
     /// It has a port.
     #[error("write the host without a port: every port matches")]
     Port,
-    /// It has a star elsewhere than in front of a dot at the start.
+    /// It has a star in another place than `*.` at the start.
     #[error("a \"*\" stands at the start alone, as in \"*.example.com\"")]
     Star,
-    /// It has a character that no host has.
+    /// It has a character that hosts do not have.
     #[error(
         "a host has letters, digits, dots and hyphens; write other letters as browsers send them, \"xn--…\""
     )]

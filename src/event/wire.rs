@@ -1,14 +1,15 @@
-//! The plain binary form of what passes between threads and into the queue: little-endian numbers, and bytes whose length
-//! stands before them. Reading never panics and never reads past the end.
+//! The binary form of what passes between threads and into the queue: little-endian numbers, and bytes with
+//! their length before them. Reading never panics and never reads past the end.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// Appends bytes with their length before them.
 pub(super) fn put(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
     out.extend_from_slice(bytes);
 }
 
-/// As [`put`], of the bytes that `write` appends.
+/// As [`put`], for the bytes that `write` appends.
 pub(super) fn put_with(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let at = out.len();
     put(out, b"");
@@ -18,7 +19,7 @@ pub(super) fn put_with(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     out[at..start].copy_from_slice(&len.to_le_bytes());
 }
 
-/// An address: its length in bytes, and these.
+/// Appends an address with its length before it.
 pub(super) fn put_address(out: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(v4) => {
@@ -32,10 +33,10 @@ pub(super) fn put_address(out: &mut Vec<u8>, address: IpAddr) {
     }
 }
 
-/// What is left to read.
-pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+/// Reads values from the front of what is left.
+pub(super) struct WireReader<'a>(pub(super) &'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> WireReader<'a> {
     pub(super) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
         let (bytes, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;

@@ -6,8 +6,8 @@ use crate::field;
 
 use super::names;
 
-/// The options of all `Connection` lines, in any order and case. Nothing is copied. The lines are searched again only
-/// if they have options beside `close`, `keep-alive` and `upgrade`.
+/// The options of all `Connection` lines, in any order and case. Nothing is copied. The lines are searched
+/// again only if they have options beside `close`, `keep-alive` and `upgrade`.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionOptions<'a> {
     close: bool,
@@ -66,9 +66,9 @@ impl<'a> ConnectionOptions<'a> {
 
     /// Whether a field must be removed because it is among the options.
     ///
-    /// Some fields can't be removed this way: `Host`, those that describe the content, and those for every recipient,
-    /// such as `Cache-Control`. Without them the message has another meaning. RFC 9110 §7.6.1 forbids to list them; a
-    /// request that does so wants the app to see another message than we saw.
+    /// Some fields can't be removed this way: `Host`, those that describe the content, and those for every
+    /// recipient, such as `Cache-Control`. Without them the message has another meaning. RFC 9110 §7.6.1
+    /// forbids to list them; a request that does so wants the app to see another message than we saw.
     #[inline]
     pub fn removes(&self, field: &str) -> bool {
         !self.others.is_empty() && self.names(field) && !names::is_for_every_recipient(field)

@@ -1,10 +1,10 @@
 //! Which fields of a message are passed on, and which end at this hop.
 //!
-//! Framing, `Connection`, `Upgrade`, `TE` and `Expect` are never copied: the proxy writes its own. The caller says which
-//! other names to skip, because it replaces the forwarding headers.
+//! Framing, `Connection`, `Upgrade`, `TE` and `Expect` are never copied: the proxy writes its own. The caller
+//! says which other names to skip, because it replaces the forwarding headers.
 //!
-//! Names are compared by [`field::folds_to`](crate::field::folds_to), so that a `Transfer_Encoding` is not passed on as
-//! a field without meaning.
+//! Names are compared by [`field::folds_to`](crate::field::folds_to), so that a `Transfer_Encoding` is not
+//! passed on as a field without meaning.
 
 mod connection;
 mod names;

@@ -2,9 +2,9 @@
 
 use crate::field::{folds_to, folds_to_prefix};
 
-/// Whether a field is for one connection and never passed on: those of RFC 9110 §7.6.1, `HTTP2-Settings` (RFC 7540
-/// §3.2.1), and the proxy authentication of the next hop (RFC 9110 §11.7). `Trailer` is passed on, because trailers
-/// are.
+/// Whether a field is for one connection and never passed on: those of RFC 9110 §7.6.1, `HTTP2-Settings` (RFC
+/// 7540 §3.2.1), and the proxy authentication of the next hop (RFC 9110 §11.7). `Trailer` is passed on,
+/// because trailers are.
 pub fn is_hop_by_hop(name: &str) -> bool {
     match name.len() {
         2 => folds_to(name, "te"),
@@ -19,7 +19,8 @@ pub fn is_hop_by_hop(name: &str) -> bool {
     }
 }
 
-/// Whether a field is never passed on in either direction: hop-by-hop, framing, or meant for gatecount itself.
+/// Whether a field is never passed on in either direction: hop-by-hop, framing, or meant for gatecount
+/// itself.
 #[inline]
 pub(super) fn ends_here(name: &str) -> bool {
     is_hop_by_hop(name) || folds_to(name, "content-length") || folds_to_prefix(name, "gatecount-")
@@ -31,7 +32,8 @@ pub(super) fn is_expect(name: &str) -> bool {
     folds_to(name, "expect")
 }
 
-/// Whether a field is for every recipient of a message, so that `Connection` must not name it (RFC 9110 §7.6.1).
+/// Whether a field is for every recipient of a message, so that `Connection` must not name it (RFC 9110
+/// §7.6.1).
 pub(super) fn is_for_every_recipient(name: &str) -> bool {
     const FOR_EVERY_RECIPIENT: [&str; 10] = [
         "host",
@@ -48,9 +50,10 @@ pub(super) fn is_for_every_recipient(name: &str) -> bool {
     folds_to_prefix(name, "content-") || FOR_EVERY_RECIPIENT.iter().any(|n| folds_to(name, n))
 }
 
-/// Whether a field may be passed on in a trailer section (RFC 9110 §6.5.1). Refused are hop-by-hop fields and those
-/// that frame or route the message, modify the request, authenticate, or describe the content. Forwarding headers and
-/// gatecount's own are refused too, so that nobody can smuggle them in as trailers. Every other name may pass.
+/// Whether a field may be passed on in a trailer section (RFC 9110 §6.5.1). Refused are hop-by-hop fields and
+/// those that frame or route the message, modify the request, authenticate, or describe the content.
+/// Forwarding headers and gatecount's own are refused too, so that nobody can smuggle them in as trailers.
+/// Every other name may pass.
 pub fn may_be_trailer(name: &str) -> bool {
     const NEVER: [&str; 30] = [
         // Framing and routing.

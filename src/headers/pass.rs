@@ -6,8 +6,9 @@ use crate::field;
 
 use super::{connection::ConnectionOptions, names};
 
-/// Appends the lines of a request that are passed to the app, with their names as sent. Left out are hop-by-hop fields,
-/// those that `Connection` removes, framing, `Expect`, `Gatecount-*`, and the names that `skip` returns true for.
+/// Appends the lines of a request that are passed to the app, with their names as sent. Left out are
+/// hop-by-hop fields, those that `Connection` removes, framing, `Expect`, `Gatecount-*`, and the names that
+/// `skip` returns true for.
 pub fn to_app(
     fields: &[Header<'_>],
     connection: &ConnectionOptions<'_>,
@@ -22,8 +23,8 @@ pub fn to_app(
     }
 }
 
-/// Appends the lines of a response that are passed to the client, with their names as sent. Left out are hop-by-hop
-/// fields, those that `Connection` removes, framing and `Gatecount-*`.
+/// Appends the lines of a response that are passed to the client, with their names as sent. Left out are
+/// hop-by-hop fields, those that `Connection` removes, framing and `Gatecount-*`.
 pub fn to_client(fields: &[Header<'_>], connection: &ConnectionOptions<'_>, out: &mut Vec<u8>) {
     for line in for_client(fields, connection) {
         write(line, out);

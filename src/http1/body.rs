@@ -32,8 +32,8 @@ impl Body {
         matches!(self, Body::Done)
     }
 
-    /// Reads on. Once [`is_done`](Self::is_done), the bytes after the used ones belong to the next message. At the end
-    /// of a chunked body its trailer lines are appended to `trailers`.
+    /// Reads on. Once [`is_done`](Self::is_done), the bytes after the used ones belong to the next message.
+    /// At the end of a chunked body its trailer lines are appended to `trailers`.
     ///
     /// # Errors
     /// [`ChunkedError`] where chunks are malformed.

@@ -1,8 +1,8 @@
-//! The chunked transfer coding (RFC 9112 §7.1), parsed strictly: only CRLF ends a line, a size is hex digits. Extensions
-//! and the white space before them are skipped, trailers are collected, both up to a limit.
+//! The chunked transfer coding (RFC 9112 §7.1), parsed strictly: only CRLF ends a line, a size is hex digits.
+//! Extensions and the white space before them are skipped, trailers are collected, both up to a limit.
 
-/// The most bytes of one chunk's extensions and the white space before them. Without a limit, a chunk with one byte of
-/// data could have extensions without end.
+/// The most bytes of one chunk's extensions and the white space before them. Without a limit, a chunk with
+/// one byte of data could have extensions without end.
 const MAX_EXTENSION: usize = 1024;
 /// The most bytes of the trailer section.
 const MAX_TRAILERS: usize = 16 * 1024;
@@ -67,7 +67,8 @@ impl Chunked {
         self.state == ChunkState::Done
     }
 
-    /// The trailer section as sent: each line with its CRLF, without the final empty line. Empty before the end.
+    /// The trailer section as sent: each line with its CRLF, without the final empty line. Empty before the
+    /// end.
     pub fn trailers(&self) -> &[u8] {
         if self.is_done() { &self.trailers } else { &[] }
     }

@@ -4,9 +4,9 @@ use std::mem::MaybeUninit;
 
 use httparse::Header;
 
-/// The most field lines in one head; a head with more is refused (RFC 6585 §5). `max_head_bytes` is the limit that
-/// traffic meets: at its default of 64 KiB, this many lines have 128 bytes each. This one bounds the parser's array,
-/// 16 KiB of stack that is not initialized.
+/// The most field lines in one head; a head with more is refused (RFC 6585 §5). `max_head_bytes` is the limit
+/// that traffic meets: at its default of 64 KiB, this many lines have 128 bytes each. This one bounds the
+/// parser's array, 16 KiB of stack that is not initialized.
 pub const MAX_FIELDS: usize = 512;
 
 /// The array that a head's field lines are parsed into.

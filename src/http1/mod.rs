@@ -1,9 +1,10 @@
-//! The HTTP/1.1 codec (RFC 9112): heads, body framing, the chunked coding. It is built on `httparse` and used towards
-//! clients and the app. No I/O: it parses slices and writes to buffers.
+//! The HTTP/1.1 codec (RFC 9112): heads, body framing, the chunked coding. It is built on `httparse` and used
+//! towards clients and the app. No I/O: it parses slices and writes to buffers.
 //!
-//! It is strict where two parsers could disagree about one stream: exactly one `Host`, one way of framing, and only CRLF
-//! ends a line (a bare LF ends a line only in a response's head, as RFC 9112 §2.2 allows). What is passed on is written
-//! anew from the parsed message, so the next parser sees the message that this one saw.
+//! It is strict where two parsers could disagree about one stream: exactly one `Host`, one way of framing,
+//! and only CRLF ends a line (a bare LF ends a line only in a response's head, as RFC 9112 §2.2 allows). What
+//! is passed on is written anew from the parsed message, so the next parser sees the message that this one
+//! saw.
 
 mod body;
 mod chunked;

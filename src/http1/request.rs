@@ -17,8 +17,8 @@ pub struct RequestHead<'h, 'b> {
     pub method: &'b str,
     /// Path and query, as sent; `*` for an `OPTIONS` of the whole server.
     pub target: &'b str,
-    /// The authority of an absolute-form target, else the value of `Host` (RFC 9112 §3.2.2). None in HTTP/1.0 without
-    /// `Host`.
+    /// The authority of an absolute-form target, else the value of `Host` (RFC 9112 §3.2.2). None in HTTP/1.0
+    /// without `Host`.
     pub host: Option<&'b str>,
     /// The version.
     pub version: Version,
@@ -78,8 +78,8 @@ impl Refusal {
     }
 }
 
-/// Where the head in `bytes` ends: just after the first empty line. The search starts at `from`, so a head that arrives
-/// byte by byte is searched only once.
+/// Where the head in `bytes` ends: just after the first empty line. The search starts at `from`, so a head
+/// that arrives byte by byte is searched only once.
 pub fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
     let from = from.saturating_sub(3);
     for at in memchr::memchr_iter(b'\n', bytes.get(from..)?) {
@@ -164,9 +164,9 @@ pub fn parse_request<'h, 'b>(
     }))
 }
 
-/// The refusal of a request line whose version the parser does not know: [`Refusal::Version`] if its third and last
-/// part is another version of HTTP, else [`Refusal::Malformed`]. `None` until the line is complete, so that the answer
-/// does not depend on how the bytes were split.
+/// The refusal of a request line whose version the parser does not know: [`Refusal::Version`] if its third
+/// and last part is another version of HTTP, else [`Refusal::Malformed`]. `None` until the line is complete,
+/// so that the answer does not depend on how the bytes were split.
 fn other_version(bytes: &[u8]) -> Option<Refusal> {
     let is_end = |b: &u8| matches!(b, b'\r' | b'\n');
     let start = bytes.iter().position(|b| !is_end(b))?;
@@ -212,7 +212,8 @@ impl<'b> FramingFields<'b> {
                     found.expects_continue |= is_continue(f.value);
                 }
                 14 if field::folds_to(f.name, "content-length") => {
-                    // Of two lines, a list or another spelling, one parser takes the first value and one the last.
+                    // Of two lines, a list or another spelling, one parser takes the first value and one the
+                    // last.
                     let length = content_length(field::trim(f.value)).ok_or(Refusal::Framing)?;
                     if found.length.replace(length).is_some() || f.name.contains('_') {
                         return Err(Refusal::Framing);

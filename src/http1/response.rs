@@ -23,8 +23,8 @@ pub struct ResponseHead<'h, 'b> {
     pub fields: &'h [Header<'b>],
     /// How the body is framed.
     pub body: Body,
-    /// The `Content-Length` to pass on. A response without a body (to HEAD, or 304) may have one too: the length that
-    /// the body would have had.
+    /// The `Content-Length` to pass on. A response without a body (to HEAD, or 304) may have one too: the
+    /// length that the body would have had.
     pub content_length: Option<u64>,
     /// A laxer parser could read the framing differently, so this connection must not be used again.
     pub last: bool,
@@ -51,9 +51,10 @@ pub enum BadResponse {
 
 /// Parses a head; `to_head`: it answers a HEAD request. `Ok(None)`: more bytes are needed.
 ///
-/// The body's length is found in the order of RFC 9112 §6.3. A response to HEAD, a 1xx, a 204 and a 304 have no body.
-/// `chunked` overrides `Content-Length`, which is then not passed on, and the connection ends with this response. Equal
-/// lengths count as one; different lengths are an error. Without a length, the body ends when the connection closes.
+/// The body's length is found in the order of RFC 9112 §6.3. A response to HEAD, a 1xx, a 204 and a 304 have
+/// no body. `chunked` overrides `Content-Length`, which is then not passed on, and the connection ends with
+/// this response. Equal lengths count as one; different lengths are an error. Without a length, the body ends
+/// when the connection closes.
 ///
 /// # Errors
 /// A [`BadResponse`] where more than one interpretation is possible, or none.

@@ -1,13 +1,49 @@
-//! What was decided of a request: a closed list.
+//! What was decided for a request, and the event that follows from it.
 
 use std::fmt;
 
-/// One for each request: the label of `gatecount_decisions_total` and the word in `explain`.
+/// A decision with its reason, and the event that is sent for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The decision.
+    pub decision: Decision,
+    /// The reason: a sentence for the operator. It has nothing of the request in it.
+    pub why: &'static str,
+    /// The event, if any.
+    pub event: Option<EventKind<'static>>,
+}
+
+impl Verdict {
+    /// A verdict without an event.
+    pub(super) fn silent(decision: Decision, why: &'static str) -> Self {
+        Verdict {
+            decision,
+            why,
+            event: None,
+        }
+    }
+}
+
+/// What an event reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind<'a> {
+    /// A page was shown.
+    PageView,
+    /// A 404 page was shown.
+    NotFound,
+    /// A file was downloaded.
+    Download,
+    /// A bot of this name fetched a page.
+    Bot(&'a str),
+}
+
+/// What was decided: one decision per request, from a closed list. Its name is the label of
+/// `gatecount_decisions_total` and the word in `explain`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Decision {
-    /// A page view; its event goes to Plausible.
+    /// A page view. Its event goes to Plausible.
     Counted,
-    /// Not a navigation, or answered with nothing that a browser shows.
+    /// Not a navigation, or the response has nothing that a browser shows.
     NotPage,
     /// A navigation answered with something other than a document.
     NotHtml,
@@ -15,19 +51,19 @@ pub enum Decision {
     Redirect,
     /// An error other than 404.
     ErrorStatus,
-    /// A 404; the event `404` goes where it is asked for.
+    /// A 404. The event `404` is sent where the configuration asks for it.
     NotFound,
-    /// A file; the event `File Download` goes where it is asked for.
+    /// A file. The event `File Download` is sent where the configuration asks for it.
     Download,
-    /// Fetched ahead and not yet shown.
+    /// Prefetched or prerendered, and not yet shown.
     Prefetch,
     /// A crawler, a tool, a headless browser.
     Bot,
-    /// Left out by the configuration.
+    /// Excluded by the configuration.
     Excluded,
     /// No site matches the host.
     UnknownSite,
-    /// The visitor asked not to be counted, and that is respected.
+    /// The browser asks not to be tracked, and the configuration respects that.
     OptedOut,
     /// No client address is known.
     NoClient,

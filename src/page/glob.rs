@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 /// A pattern over a path as the client sent it, case-sensitive, without the query.
 ///
-/// `/blog/*` is one segment below `/blog`; `/admin/**` is `/admin` and all below it; `/**/print` ends in a segment
-/// `print`; `/*.pdf` is a file at the root. A trailing slash matters: `/a` is not `/a/`.
+/// `/blog/*` is one segment below `/blog`; `/admin/**` is `/admin` and all below it; `/**/print` ends in a
+/// segment `print`; `/*.pdf` is a file at the root. A trailing slash matters: `/a` is not `/a/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob {
     text: String,
@@ -63,7 +63,8 @@ impl Glob {
         if self.pieces == [Piece::MayEnd, Piece::Across] {
             return true;
         }
-        // Most patterns begin with the name of a directory, and most paths with another that differs in its first letters.
+        // Most patterns begin with the name of a directory, and most paths with another that differs in its
+        // first letters.
         let literal = &self.text.as_bytes()[..self.literal];
         let Some((start, rest)) = path.as_bytes().split_at_checked(literal.len()) else {
             return false;

@@ -1,22 +1,26 @@
-//! The rules of what is a page view: a person's browser showing a document in its main frame. [`ahead`] reads the
-//! request alone, [`verdict`] the response to what `ahead` left open; each answer is a [`Decision`] with its reason.
+//! What is a page view: a person's browser shows a document in its main frame. [`judge_request`] decides by
+//! the request alone, [`judge_response`] by the response what that left open. Each gives a [`Decision`] with
+//! its reason.
 //!
-//! First match wins: not a navigation → no site → excluded by path → opted out, or excluded by a sign → fetched ahead →
-//! a bot → no client address → what the response says. Nothing here keeps state but [`Pairs`], which tells a service
-//! worker's second fetch of a page from the first.
+//! The first rule that matches decides: no navigation → no site → path excluded → opted out, or excluded by a
+//! cookie or header → prefetched → a bot → no client address → what the response says. The only state is
+//! [`PreloadPairs`], which recognises a service worker's second request for one page.
 
 pub mod bots;
 
-mod ahead;
 mod decision;
 mod glob;
-mod pairs;
+mod preload_pairs;
+mod request;
+mod response;
 mod rules;
-mod verdict;
 
-pub use ahead::{Ahead, Candidate, Worker, ahead};
-pub use decision::Decision;
+#[cfg(test)]
+mod tests;
+
+pub use decision::{Decision, EventKind, Verdict};
 pub use glob::{Glob, GlobError};
-pub use pairs::Pairs;
-pub use rules::{Bots, Count, DOWNLOADS, Rules, Sign, SignError};
-pub use verdict::{Verdict, What, aborted, failed, repeated, verdict};
+pub use preload_pairs::PreloadPairs;
+pub use request::{Candidate, RequestVerdict, ServiceWorker, judge_request};
+pub use response::{aborted, failed, judge_response, repeated};
+pub use rules::{Bots, CountMode, DOWNLOADS, PageRules, Sign, SignError};

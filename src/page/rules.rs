@@ -1,44 +1,46 @@
-//! What the configuration says of pages.
+//! The rules of `[pages]`.
 
 use std::str::FromStr;
 
 use httparse::Header;
 
-use super::glob::Glob;
-use super::verdict::What;
+use crate::field;
 
-/// The extensions that the tracker script takes for downloads, lower case, without the dot.
+use super::decision::EventKind;
+use super::glob::Glob;
+
+/// The extensions that the tracker script counts as downloads, in lower case and without the dot.
 pub const DOWNLOADS: [&str; 26] = [
     "pdf", "xlsx", "docx", "txt", "rtf", "csv", "exe", "key", "pps", "ppt", "pptx", "7z", "pkg", "rar", "gz",
     "zip", "avi", "mov", "mp4", "mpeg", "wmv", "midi", "mp3", "wav", "wma", "dmg",
 ];
 
-/// The rules of `[pages]`.
+/// Which requests are page views, as far as that is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rules {
+pub struct PageRules {
     /// Whether pages are counted.
-    pub count: Count,
-    /// A page's path must match one of these; none named: every path is taken.
+    pub count: CountMode,
+    /// A page's path must match one of these. If there are none, every path does.
     pub include: Vec<Glob>,
     /// A page's path must match none of these.
     pub exclude: Vec<Glob>,
-    /// What becomes of bots.
+    /// What happens to bots.
     pub bots: Bots,
-    /// Whether a 404 page becomes the event `404`.
+    /// Whether a 404 page is sent as the event `404`.
     pub not_found: bool,
-    /// The extensions, lower case and without the dot, whose files become the event `File Download`; `None`: no such
-    /// event.
+    /// The extensions, in lower case and without the dot, whose files are sent as the event `File Download`.
+    /// `None`: no such event.
     pub downloads: Option<Vec<String>>,
-    /// Whether `Sec-GPC: 1` and `DNT: 1` are obeyed.
+    /// Whether `Sec-GPC: 1` and `DNT: 1` are respected.
     pub respect_gpc: bool,
     /// A request with any of these signs is not counted.
     pub exclude_when: Vec<Sign>,
 }
 
-impl Default for Rules {
+impl Default for PageRules {
     fn default() -> Self {
-        Rules {
-            count: Count::Always,
+        PageRules {
+            count: CountMode::Always,
             include: vec![Glob::all()],
             exclude: Vec::new(),
             bots: Bots::Skip,
@@ -50,16 +52,16 @@ impl Default for Rules {
     }
 }
 
-impl Rules {
+impl PageRules {
     /// The Plausible domain of an event: the site's, or the bots' own.
-    pub fn domain<'a>(&'a self, what: What<'_>, site: &'a [u8]) -> &'a [u8] {
+    pub fn domain<'a>(&'a self, what: EventKind<'_>, site: &'a [u8]) -> &'a [u8] {
         match (what, &self.bots) {
-            (What::Bot(_), Bots::Domain(domain)) => domain.as_bytes(),
+            (EventKind::Bot(_), Bots::Domain(domain)) => domain.as_bytes(),
             _ => site,
         }
     }
 
-    /// Whether the path is among the included, if any are named, and not among the excluded.
+    /// Whether the path is included and not excluded.
     pub(super) fn takes(&self, path: &str) -> bool {
         (self.include.is_empty() || self.include.iter().any(|g| g.matches(path)))
             && !self.exclude.iter().any(|g| g.matches(path))
@@ -68,7 +70,7 @@ impl Rules {
 
 /// `[pages] count`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Count {
+pub enum CountMode {
     /// Pages are counted.
     Always,
     /// No page is.
@@ -86,22 +88,22 @@ pub enum Bots {
     Domain(String),
 }
 
-/// One of `[pages] exclude_when`: something whose presence in a request means that it is not counted.
+/// One of `[pages] exclude_when`: a request that has it is not counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sign {
     /// A cookie of this name, case-sensitive (RFC 6265 §5.4).
     Cookie(String),
-    /// A field of this name, whatever its case.
+    /// A field of this name, in any case.
     Header(String),
 }
 
-/// Why a text is no sign.
+/// Why a text is not a [`Sign`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignError {
-    /// It begins with neither kind.
+    /// It starts with neither `cookie:` nor `header:`.
     #[error("write \"cookie:NAME\" or \"header:NAME\"")]
     Kind,
-    /// The name is empty or has a character that no such name can have (RFC 9110 §5.6.2).
+    /// The name is not a token (RFC 9110 §5.6.2).
     #[error("a name has letters, digits and !#$%&'*+-.^_`|~, as in \"cookie:logged_in\"")]
     Name,
 }
@@ -110,12 +112,10 @@ impl Sign {
     pub(super) fn is_in(&self, fields: &[Header<'_>]) -> bool {
         match self {
             Sign::Header(name) => fields.iter().any(|f| f.name.eq_ignore_ascii_case(name)),
-            Sign::Cookie(name) => fields
-                .iter()
-                .filter(|f| f.name.eq_ignore_ascii_case("cookie"))
-                .flat_map(|f| f.value.split(|b| *b == b';'))
+            Sign::Cookie(name) => field::lines(fields, "cookie")
+                .flat_map(|value| value.split(|b| *b == b';'))
                 .filter_map(|pair| pair.split(|b| *b == b'=').next())
-                .any(|n| n.trim_ascii() == name.as_bytes()),
+                .any(|n| field::trim(n) == name.as_bytes()),
         }
     }
 }
@@ -131,8 +131,7 @@ impl FromStr for Sign {
             "header" => Sign::Header(name.to_ascii_lowercase()),
             _ => return Err(SignError::Kind),
         };
-        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-        if name.is_empty() || !name.bytes().all(token) {
+        if !field::is_token(name.as_bytes()) {
             return Err(SignError::Name);
         }
         Ok(sign)

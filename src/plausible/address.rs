@@ -1,12 +1,12 @@
-//! The visitor's address, in the order in which the ingest code looks for it.
+//! The visitor's address, by the order in which the ingest code reads the headers.
 
 use std::net::IpAddr;
 
 use httparse::Header;
 
-use super::first;
+use crate::field;
 
-/// The headers of addresses, first asked first.
+/// The headers with an address, in the order in which they are read.
 const ORDER: [&str; 5] = [
     "x-plausible-ip",
     "cf-connecting-ip",
@@ -15,13 +15,13 @@ const ORDER: [&str; 5] = [
     "forwarded",
 ];
 
-/// The address that Plausible takes for the visitor's, and the header it came from; the peer where none gives a
-/// valid one.
+/// The address that Plausible takes for the visitor's, and its header. The peer, if no header has a valid
+/// one.
 pub(super) fn client(fields: &[Header<'_>], peer: IpAddr) -> (IpAddr, &'static str) {
     ORDER
         .iter()
         .find_map(|name| {
-            let value = std::str::from_utf8(first(fields, name)?).ok()?;
+            let value = std::str::from_utf8(field::first(fields, name)?).ok()?;
             let address = match *name {
                 "forwarded" => first_for(value),
                 "x-forwarded-for" | "b-forwarded-for" => value.split(',').find_map(scrubbed),
@@ -32,12 +32,12 @@ pub(super) fn client(fields: &[Header<'_>], peer: IpAddr) -> (IpAddr, &'static s
         .unwrap_or((peer.to_canonical(), "peer"))
 }
 
-/// Whether a header names the visitor's address.
+/// Whether a header has the visitor's address.
 pub(super) fn is_address_header(name: &str) -> bool {
     ORDER.iter().any(|n| n.eq_ignore_ascii_case(name))
 }
 
-/// One address, a port and the brackets of IPv6 cut off.
+/// One address, without its port and the brackets of IPv6.
 fn scrubbed(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bare = match text.strip_prefix('[') {

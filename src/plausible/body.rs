@@ -1,10 +1,11 @@
-//! The fields of an event's body. Short keys are what the tracker script sends; they win over the long ones, and a
-//! null is as good as absent. Unknown keys are ignored.
+//! The fields of an event's body. The tracker script sends short keys; they override the long ones. A null
+//! counts as absent. Unknown keys are ignored.
 
 use serde_json::{Map, Value};
 
+use super::accepted::Revenue;
+use super::errors::FieldErrors;
 use super::url::{Url, without_www};
-use super::{Errors, Revenue};
 
 const MAX_NAME_CHARS: usize = 120;
 const MAX_REFERRER_CHARS: usize = 2_000;
@@ -20,8 +21,8 @@ const CURRENCIES: &str = "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BG
     PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND \
     TOP TRY TTD TWD TZS UAH UGX USD UYU UYW UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG";
 
-/// What the body said, once all of it passed.
-pub(super) struct Parts {
+/// The fields of a body that is valid.
+pub(super) struct BodyFields {
     pub(super) name: String,
     pub(super) url: Url,
     pub(super) domains: Vec<String>,
@@ -34,8 +35,8 @@ pub(super) struct Parts {
     pub(super) script_version: Option<u64>,
 }
 
-/// Reads every field, all mistakes at once; none where name, url or domain is wrong.
-pub(super) fn read(body: &Map<String, Value>, errors: &mut Errors) -> Option<Parts> {
+/// Reads every field and reports every mistake. None if name, url or domain is wrong.
+pub(super) fn read(body: &Map<String, Value>, errors: &mut FieldErrors) -> Option<BodyFields> {
     let name = name(body, errors);
     let hash_mode =
         pick(body, &["h", "hashMode"]).is_some_and(|v| v == &Value::from(1) || v == &Value::Bool(true));
@@ -71,7 +72,7 @@ pub(super) fn read(body: &Map<String, Value>, errors: &mut Errors) -> Option<Par
         );
     }
 
-    Some(Parts {
+    Some(BodyFields {
         name: name?,
         url: url?,
         domains: domains?,
@@ -90,7 +91,7 @@ fn pick<'a>(body: &'a Map<String, Value>, keys: &[&str]) -> Option<&'a Value> {
     keys.iter().filter_map(|k| body.get(*k)).find(|v| !v.is_null())
 }
 
-fn name(body: &Map<String, Value>, errors: &mut Errors) -> Option<String> {
+fn name(body: &Map<String, Value>, errors: &mut FieldErrors) -> Option<String> {
     let name = match pick(body, &["n", "name"]) {
         None => String::new(),
         Some(Value::String(s)) => s.clone(),
@@ -114,7 +115,7 @@ fn name(body: &Map<String, Value>, errors: &mut Errors) -> Option<String> {
     Some(name)
 }
 
-fn url(body: &Map<String, Value>, hash_mode: bool, errors: &mut Errors) -> Option<Url> {
+fn url(body: &Map<String, Value>, hash_mode: bool, errors: &mut FieldErrors) -> Option<Url> {
     let reason = match pick(body, &["u", "url"]) {
         None => "is required",
         Some(Value::String(text)) => match Url::read(text, hash_mode) {
@@ -127,7 +128,7 @@ fn url(body: &Map<String, Value>, hash_mode: bool, errors: &mut Errors) -> Optio
     None
 }
 
-fn domains(body: &Map<String, Value>, url: Option<&Url>, errors: &mut Errors) -> Option<Vec<String>> {
+fn domains(body: &Map<String, Value>, url: Option<&Url>, errors: &mut FieldErrors) -> Option<Vec<String>> {
     let listed = match pick(body, &["d", "domain"]) {
         Some(Value::String(text)) => text.as_str(),
         Some(_) => {
@@ -147,7 +148,7 @@ fn domains(body: &Map<String, Value>, url: Option<&Url>, errors: &mut Errors) ->
     Some(domains)
 }
 
-fn referrer(body: &Map<String, Value>, errors: &mut Errors) -> Option<String> {
+fn referrer(body: &Map<String, Value>, errors: &mut FieldErrors) -> Option<String> {
     match pick(body, &["r", "referrer"])? {
         Value::String(text) if text.is_empty() => None,
         Value::String(text) => Some(text.chars().take(MAX_REFERRER_CHARS).collect()),
@@ -158,7 +159,7 @@ fn referrer(body: &Map<String, Value>, errors: &mut Errors) -> Option<String> {
     }
 }
 
-fn props(body: &Map<String, Value>, errors: &mut Errors) -> Vec<(String, String)> {
+fn props(body: &Map<String, Value>, errors: &mut FieldErrors) -> Vec<(String, String)> {
     let Some(sent) = pick(body, &["m", "meta", "p", "props"]) else {
         return Vec::new();
     };
@@ -186,7 +187,7 @@ fn props(body: &Map<String, Value>, errors: &mut Errors) -> Vec<(String, String)
     kept
 }
 
-/// A property's value as Plausible stores it; none of null, empty, a list or an object: those are discarded.
+/// A property's value as Plausible stores it. Null, empty, a list and an object are discarded.
 fn prop_text(value: &Value) -> Option<String> {
     match value {
         Value::String(s) => (!s.is_empty()).then(|| s.clone()),
@@ -205,7 +206,7 @@ fn object_or_its_text(value: &Value) -> Option<Map<String, Value>> {
     }
 }
 
-/// The revenue if it is valid in every part; the event counts without it.
+/// The revenue if all of it is valid.
 fn revenue(body: &Map<String, Value>) -> Option<Revenue> {
     let map = object_or_its_text(pick(body, &["$", "revenue"])?)?;
     let currency = map.get("currency")?.as_str()?;

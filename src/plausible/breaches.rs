@@ -1,4 +1,4 @@
-//! Manners beyond what Plausible refuses: what a relay of visitors' events must never send.
+//! What a relay of visitors' events must never send, though Plausible would accept it.
 
 use std::net::IpAddr;
 
@@ -6,8 +6,8 @@ use httparse::Header;
 
 use super::address::is_address_header;
 
-/// The fields that an event needs; every other one says something about a visitor or a connection that Plausible did
-/// not ask for, or lets a client choose its address.
+/// The fields that an event needs. Any other field tells Plausible something about the visitor or the
+/// connection that it did not ask for, or lets a client choose its address.
 const ALLOWED: [&str; 7] = [
     "host",
     "user-agent",
@@ -18,9 +18,9 @@ const ALLOWED: [&str; 7] = [
     "x-plausible-ip",
 ];
 
-/// What is wrong with an event's header lines, in words; nothing where they are exactly what Plausible asks for: one
-/// bare address in `X-Forwarded-For`, `X-Plausible-IP` or both, the user agent, and the framing. The texts name
-/// fields and never quote values.
+/// What is wrong with an event's header lines, in words. Nothing is wrong if they are exactly what Plausible
+/// asks for: one bare address in `X-Forwarded-For`, `X-Plausible-IP` or both, the user agent, and the
+/// framing. The texts name fields and never quote values.
 pub fn breaches(fields: &[Header<'_>]) -> Vec<String> {
     let mut found = Vec::new();
     let mut address: Option<IpAddr> = None;

@@ -2,11 +2,14 @@
 
 use std::net::Ipv4Addr;
 
+use httparse::Header;
+use serde_json::{Map, Value, json};
+
 use super::*;
 
 const UA: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
-fn send(headers: &[(&str, &str)], body: &[u8]) -> Result<Accepted, Errors> {
+fn send(headers: &[(&str, &str)], body: &[u8]) -> Result<Accepted, FieldErrors> {
     let fields: Vec<_> = headers
         .iter()
         .map(|(name, value)| Header {
@@ -17,7 +20,7 @@ fn send(headers: &[(&str, &str)], body: &[u8]) -> Result<Accepted, Errors> {
     accept(&fields, Ipv4Addr::LOCALHOST.into(), body)
 }
 
-fn event(body: &Value) -> Result<Accepted, Errors> {
+fn event(body: &Value) -> Result<Accepted, FieldErrors> {
     let headers = [
         ("User-Agent", UA),
         ("Content-Type", "application/json"),
@@ -27,7 +30,7 @@ fn event(body: &Value) -> Result<Accepted, Errors> {
 }
 
 /// A page view with these keys set or, with null, taken away.
-fn view(changes: &Value) -> Result<Accepted, Errors> {
+fn view(changes: &Value) -> Result<Accepted, FieldErrors> {
     let mut body = json!({"name": "pageview", "url": "https://example.com/a", "domain": "example.com"});
     for (key, value) in changes.as_object().unwrap() {
         body[key] = value.clone();
@@ -35,7 +38,7 @@ fn view(changes: &Value) -> Result<Accepted, Errors> {
     event(&body)
 }
 
-fn fields(result: Result<Accepted, Errors>) -> Vec<&'static str> {
+fn fields(result: Result<Accepted, FieldErrors>) -> Vec<&'static str> {
     result.unwrap_err().iter().map(|(field, _)| field).collect()
 }
 
@@ -265,18 +268,18 @@ fn a_visitor_is_user_agent_address_site_and_registered_domain() {
 
 #[test]
 fn a_source_is_the_links_tag_or_the_referring_host() {
-    let named = |name: &str| Source::Named(name.to_owned());
+    let named = |name: &str| TrafficSource::Named(name.to_owned());
     let at = "https://example.com/a";
     for (url, referrer, source) in [
-        (at, json!(null), Source::Direct),
+        (at, json!(null), TrafficSource::Direct),
         (
             at,
             json!("https://www.Search.example/?q=x"),
             named("search.example"),
         ),
-        (at, json!("https://www.example.com/b"), Source::Internal),
-        (at, json!("http://localhost:3000/"), Source::Direct),
-        (at, json!("nonsense"), Source::Direct),
+        (at, json!("https://www.example.com/b"), TrafficSource::Internal),
+        (at, json!("http://localhost:3000/"), TrafficSource::Direct),
+        (at, json!("nonsense"), TrafficSource::Direct),
         (at, json!("android-app://com.mail/"), named("com.mail")),
         (
             "https://example.com/a?ref=friend",
@@ -287,7 +290,7 @@ fn a_source_is_the_links_tag_or_the_referring_host() {
         (
             "http://localhost/a",
             json!("http://localhost/b"),
-            Source::Internal,
+            TrafficSource::Internal,
         ),
     ] {
         let got = view(&json!({"url": url, "referrer": referrer})).unwrap();

@@ -1,4 +1,4 @@
-//! The url of an event, taken apart as far as Plausible does.
+//! The url of an event, split into the parts that Plausible uses.
 
 use std::net::IpAddr;
 
@@ -16,7 +16,7 @@ const TAGS: [&str; 7] = [
     "utm_term",
 ];
 
-/// A url that passed.
+/// A valid url.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Url {
     pub(super) text: String,
@@ -26,7 +26,7 @@ pub(super) struct Url {
 }
 
 impl Url {
-    /// Reads an absolute url; the error says what would be right. `hash_mode`: the fragment is part of the page.
+    /// Reads an absolute url; the error says what is wrong. `hash_mode`: the fragment is part of the page.
     pub(super) fn read(text: &str, hash_mode: bool) -> Result<Url, &'static str> {
         if text.len() > MAX_BYTES {
             return Err("must be at most 2000 bytes");
@@ -88,7 +88,7 @@ fn host(authority: &str) -> String {
     without_www(&host.to_ascii_lowercase()).to_owned()
 }
 
-/// A host or domain as Plausible files it.
+/// A host or domain as Plausible stores it.
 pub(super) fn without_www(host: &str) -> &str {
     let host = host.trim();
     host.strip_prefix("www.").unwrap_or(host)
@@ -99,12 +99,12 @@ fn tags(query: &str) -> Vec<(String, String)> {
     query
         .split('&')
         .filter_map(|pair| pair.split_once('='))
-        .filter(|(name, value)| TAGS.contains(name) && !value.is_empty())
-        .map(|(name, value)| (name.to_owned(), decoded(value)))
+        .map(|(name, value)| (decoded(name), decoded(value)))
+        .filter(|(name, value)| TAGS.contains(&name.as_str()) && !value.is_empty())
         .collect()
 }
 
-/// A form value (`application/x-www-form-urlencoded`) as text; a broken escape stands as it is.
+/// A form value (`application/x-www-form-urlencoded`) as text. A malformed escape is left as it is.
 fn decoded(value: &str) -> String {
     let mut out = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();
@@ -116,14 +116,14 @@ fn decoded(value: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// The byte that the first two hexadecimal digits stand for.
+/// The byte of the first two hex digits.
 fn hex(text: &[u8]) -> Option<u8> {
     let digit = |at: usize| char::from(*text.get(at)?).to_digit(16);
     u8::try_from(digit(0)? * 16 + digit(1)?).ok()
 }
 
-/// The domain that someone registered for a host, near enough without the public suffix list: the last two labels,
-/// three where the last two look like a suffix of a country (`co.uk`).
+/// The registrable domain of a host, approximated without the public suffix list: the last two labels, or
+/// three if the last two look like a country's suffix (`co.uk`).
 pub(super) fn registrable(host: &str) -> &str {
     if host.parse::<IpAddr>().is_ok() {
         return host;
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn only_the_kept_parameters_are_kept_and_decoded() {
         let url = Url::read(
-            "https://e.example/?q=1&utm_source=a%20b+c&ref=&ref=d%zz%C3%A4&utm_x=1",
+            "https://e.example/?q=1&utm%5Fsource=a%20b+c&ref=&ref=d%zz%C3%A4&utm_x=1",
             false,
         )
         .unwrap();

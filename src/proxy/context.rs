@@ -29,7 +29,7 @@ use crate::{
     client,
     clock::{Clock, Moment},
     delivery::Outbox,
-    page::Pairs,
+    page::PreloadPairs,
     telemetry::LogThrottle,
 };
 
@@ -61,7 +61,7 @@ pub(super) struct Context {
     pub(super) assembly: RefCell<Vec<u8>>,
     pub(super) outbox: RefCell<Outbox>,
     pub(super) clock: Clock,
-    pub(super) pairs: Arc<Pairs>,
+    pub(super) pairs: Arc<PreloadPairs>,
     pub(super) pool: Rc<Pool>,
     pub(super) metrics: Metrics,
     pub(super) recent: RefCell<Recent>,
@@ -89,7 +89,7 @@ pub(super) struct Shared {
     pub(super) outbox: Outbox,
     pub(super) metrics: Metrics,
     pub(super) permits: Arc<Semaphore>,
-    pub(super) pairs: Arc<Pairs>,
+    pub(super) pairs: Arc<PreloadPairs>,
 }
 
 impl Context {

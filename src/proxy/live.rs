@@ -9,7 +9,7 @@ pub struct Live {
     /// Whom to believe about addresses, and what the app is told.
     pub client: client::Settings,
     /// What counts.
-    pub page: page::Rules,
+    pub page: page::PageRules,
     /// Whose hosts they are.
     pub sites: event::Sites,
     /// What TLS is accepted with; none: plain text.

@@ -84,7 +84,7 @@ pub fn start(
         Error::Listen { at, source }
     })?;
     let permits = Arc::new(Semaphore::new(settings.max_connections));
-    let pairs = Arc::new(page::Pairs::new());
+    let pairs = Arc::new(page::PreloadPairs::new());
     let (mut controls, mut threads) = (Vec::new(), Vec::new());
     for (number, (listener, outbox)) in listeners.into_iter().zip(outboxes).enumerate() {
         let (tell, control) = mpsc::unbounded_channel();

@@ -20,7 +20,7 @@ use crate::{
     facts,
     headers::ConnectionOptions,
     http1,
-    page::{self, Ahead, What},
+    page::{self, EventKind, RequestVerdict},
 };
 
 /// A path over which the statistics panic at the start, so that a test sees what becomes of the request.
@@ -64,7 +64,7 @@ pub(super) fn plan(context: &Rc<Context>, peer: Peer, asked: &Asked<'_>) -> Rout
     let visible = client::visible(&live.client, &resolved, asked.fields, arrived);
     let (reading, draft) = context
         .unharmed(|| read(context, &live, asked, &resolved, &visible))
-        .unwrap_or((Ahead::Settled(page::failed()), Draft::default()));
+        .unwrap_or((RequestVerdict::Settled(page::failed()), Draft::default()));
     let connection = ConnectionOptions::read(asked.fields);
     let mut head = context.buffer();
     let requester = Requester {
@@ -106,23 +106,23 @@ fn read(
     asked: &Asked<'_>,
     resolved: &client::ResolvedClient,
     visible: &client::Visible<'_>,
-) -> (Ahead, Draft) {
+) -> (RequestVerdict, Draft) {
     #[cfg(test)]
     assert!(
         !asked.target.starts_with(FAULT_AHEAD),
         "a fault in the statistics"
     );
-    let facts = facts::Request::read(asked.method, asked.target, asked.fields);
+    let facts = facts::RequestFacts::read(asked.method, asked.target, asked.fields);
     let domain = live.sites.find(visible.host);
-    let reading = page::ahead(&live.page, &facts, domain.is_some(), resolved.client.is_some());
-    let (Ahead::Open(_), Some(client), Some(domain)) = (&reading, resolved.client, domain) else {
+    let reading = page::judge_request(&live.page, &facts, domain.is_some(), resolved.client.is_some());
+    let (RequestVerdict::Open(_), Some(client), Some(domain)) = (&reading, resolved.client, domain) else {
         return (reading, Draft::default());
     };
     let mut draft = Draft::over(context.buffer());
     draft.write(&Sighting {
         at_ns: 0,
         at_ms: 0,
-        what: What::PageView,
+        kind: EventKind::PageView,
         client,
         user_agent: facts.user_agent.unwrap_or_default(),
         https: visible.https,

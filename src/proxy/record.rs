@@ -12,7 +12,7 @@ use crate::{
     delivery::{Draft, Source},
     event::Sighting,
     facts,
-    page::{self, Ahead, Verdict, What},
+    page::{self, EventKind, RequestVerdict, Verdict},
 };
 
 /// A path over which the statistics panic at the end, so that a test sees what becomes of the request.
@@ -26,7 +26,7 @@ pub(super) struct RequestRecord {
     head: Vec<u8>,
     started: Instant,
     /// What the request alone says of being a page; none once the request is settled.
-    reading: Option<Ahead>,
+    reading: Option<RequestVerdict>,
     /// What the event would need; empty where there will be none.
     draft: Draft,
     client: Option<IpAddr>,
@@ -36,7 +36,7 @@ pub(super) struct RequestRecord {
 /// What a record begins with.
 pub(super) struct Beginning {
     pub(super) head: Vec<u8>,
-    pub(super) reading: Ahead,
+    pub(super) reading: RequestVerdict,
     pub(super) draft: Draft,
     pub(super) client: Option<IpAddr>,
     pub(super) client_from: client::ClientFrom,
@@ -67,7 +67,7 @@ impl RequestRecord {
 
     /// The response's head has reached the client: decides what the request was, and offers its event if it has one. Only
     /// the first call counts.
-    pub(super) fn settle(&mut self, response: &facts::Response<'_>) {
+    pub(super) fn settle(&mut self, response: &facts::ResponseFacts<'_>) {
         let Some(reading) = self.reading.take() else {
             return;
         };
@@ -87,21 +87,28 @@ impl RequestRecord {
     }
 
     /// The verdict, its event offered.
-    fn offer(&mut self, reading: &Ahead, response: &facts::Response<'_>, now: Moment) -> Verdict {
+    fn offer(
+        &mut self,
+        reading: &RequestVerdict,
+        response: &facts::ResponseFacts<'_>,
+        now: Moment,
+    ) -> Verdict {
         #[cfg(test)]
         assert!(
             memchr::memmem::find(&self.head, FAULT_AT_THE_END.as_bytes()).is_none_or(|at| at >= 10),
             "a fault in the statistics"
         );
         let verdict = match reading {
-            Ahead::Settled(verdict) => *verdict,
-            Ahead::Open(candidate) => page::verdict(&self.context.live.borrow().page, candidate, response),
+            RequestVerdict::Settled(verdict) => *verdict,
+            RequestVerdict::Open(candidate) => {
+                page::judge_response(&self.context.live.borrow().page, candidate, response)
+            }
         };
-        let Some(what) = verdict.event else { return verdict };
+        let Some(kind) = verdict.event else { return verdict };
         if self.is_repeated(reading, now.millis()) {
             return page::repeated();
         }
-        self.redraft(what);
+        self.redraft(kind);
         self.context
             .outbox
             .borrow_mut()
@@ -110,16 +117,16 @@ impl RequestRecord {
     }
 
     /// Drafts the event anew where it is other than a page view, which it was drafted as.
-    fn redraft(&mut self, what: What<'_>) {
-        if what == What::PageView {
+    fn redraft(&mut self, kind: EventKind<'_>) {
+        if kind == EventKind::PageView {
             return;
         }
         let mut draft = Draft::over(self.context.buffer());
         if let Some(sighting) = self.draft.sighting() {
             let live = self.context.live.borrow();
             draft.write(&Sighting {
-                what,
-                domain: live.page.domain(what, sighting.domain),
+                kind,
+                domain: live.page.domain(kind, sighting.domain),
                 ..sighting
             });
         }
@@ -128,11 +135,11 @@ impl RequestRecord {
     }
 
     /// Whether this is the second of a service worker's two requests for one page.
-    fn is_repeated(&self, reading: &Ahead, now: u64) -> bool {
-        let Ahead::Open(candidate) = reading else {
+    fn is_repeated(&self, reading: &RequestVerdict, now: u64) -> bool {
+        let RequestVerdict::Open(candidate) = reading else {
             return false;
         };
-        let Some(part) = candidate.worker() else {
+        let Some(part) = candidate.service_worker() else {
             return false;
         };
         self.draft.sighting().is_some_and(|s| {
@@ -164,8 +171,8 @@ impl Drop for RequestRecord {
         if let Some(reading) = self.reading.take() {
             // The client left before a response's head reached it.
             let verdict = match reading {
-                Ahead::Settled(verdict) => verdict,
-                Ahead::Open(_) => page::aborted(),
+                RequestVerdict::Settled(verdict) => verdict,
+                RequestVerdict::Open(_) => page::aborted(),
             };
             context.unharmed(|| self.note(&verdict, 0, context.now()));
         }

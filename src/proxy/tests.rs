@@ -107,14 +107,14 @@ fn serve(request: &'static str, requests: u64) -> (u64, Vec<(&'static str, u64)>
             settings,
             live: Arc::new(Live {
                 client: client::Settings::default(),
-                page: page::Rules::default(),
+                page: page::PageRules::default(),
                 sites: Sites::every(&["example.com".to_owned()]),
                 tls: None,
             }),
             outbox: outboxes.remove(0),
             metrics: metrics.clone(),
             permits: Arc::new(Semaphore::new(8)),
-            pairs: Arc::new(page::Pairs::new()),
+            pairs: Arc::new(page::PreloadPairs::new()),
         },
         listener: listeners.remove(0),
         control,
@@ -223,5 +223,5 @@ fn deliver(registry: &prometheus::Registry) -> (delivery::Delivery, Vec<delivery
         max_bytes: 64 << 20,
         max_age: long,
     };
-    delivery::start(settings, queue, event::Rules::default(), 1, registry).unwrap()
+    delivery::start(settings, queue, event::EventRules::default(), 1, registry).unwrap()
 }

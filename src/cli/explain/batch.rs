@@ -1,4 +1,4 @@
-//! Many requests, a line each; as many answers, a line each, in their order.
+//! Many requests, one per line, and their answers in the same order.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
@@ -9,15 +9,15 @@ use crate::config::Rules;
 use super::{request::Case, story::Story};
 
 /// The longest line that is read, in bytes.
-const LONGEST: u64 = 16 << 20;
+const MAX_LINE: u64 = 16 << 20;
 
 #[derive(Debug, Serialize)]
 struct Wrong {
     error: String,
 }
 
-/// Reads to the end of the input. What was answered is written out before more input is waited for, so that a
-/// program can ask line by line.
+/// Answers every line of the input. The answers are flushed before waiting for more input, so that a program
+/// can ask line by line.
 pub(super) fn run(rules: &Rules, input: impl Read, out: &mut impl Write) -> io::Result<()> {
     let mut input = BufReader::with_capacity(1 << 16, input);
     let mut line = Vec::new();
@@ -26,12 +26,12 @@ pub(super) fn run(rules: &Rules, input: impl Read, out: &mut impl Write) -> io::
             out.flush()?;
         }
         line.clear();
-        if input.by_ref().take(LONGEST).read_until(b'\n', &mut line)? == 0 {
+        if input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
             return out.flush();
         }
-        let answer = if line.len() as u64 == LONGEST && !line.ends_with(b"\n") {
+        let answer = if line.len() as u64 == MAX_LINE && !line.ends_with(b"\n") {
             input.skip_until(b'\n')?;
-            Err(format!("a line of more than {LONGEST} bytes"))
+            Err(format!("a line of more than {MAX_LINE} bytes"))
         } else {
             Case::from_json(&line).and_then(|case| Story::tell(rules, &case))
         };

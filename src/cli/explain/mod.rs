@@ -1,16 +1,17 @@
-//! `gatecount explain`: one request's whole story, decided by the functions that decide in the proxy.
+//! `gatecount explain`: what happens to one request, decided by the functions that the proxy calls.
 //!
-//! A request comes as curl's flags, or with `--batch` as one JSON object a line:
+//! The request is given by flags like curl's, or with `--batch` as one JSON object per line:
 //!
 //! ```json
 //! {"peer": "10.0.0.9:4711", "method": "GET", "url": "/a?b=c", "headers": [["host", "example.com"]],
 //!  "response": {"status": 200, "headers": [["content-type", "text/html"]]}}
 //! ```
 //!
-//! Only `url` must be there. Without `peer` it is a proxy on this machine (127.0.0.1, trusted by default, so that
-//! forwarding headers are read); without `method` GET; without `response` 200 with `text/html`. A member of another name
-//! is an error, as an unknown key of the configuration is: `header` for `headers` would else change the answer silently.
-//! A line that is no such object, or a request that the proxy would refuse, gives `{"error": "…"}` in its place.
+//! Only `url` is required. The default `peer` is a proxy on this machine (127.0.0.1, trusted by default, so
+//! that forwarding headers are read), the default `method` is GET, the default `response` is 200 with
+//! `text/html`. A member with another name is an error, as in the configuration: a misspelled `header` would
+//! silently change the answer. A line that is no such object, or a request that the proxy would refuse, is
+//! answered with `{"error": "…"}`.
 
 mod batch;
 mod request;
@@ -24,21 +25,15 @@ use std::io::{self, BufWriter, Write};
 
 use clap::Args;
 
-use crate::{
-    client::Peer,
-    config::{self, Sources},
-};
+use crate::config::{self, Sources};
 
 use self::{
-    request::{Case, Response},
+    request::{AppResponse, Case, peer},
     story::Story,
 };
 use super::{Failure, usage};
 
-/// Who the peer is where nobody says: a proxy on this machine.
-const PEER: &str = "127.0.0.1";
-
-/// The request, by flags as curl's.
+/// The request, by flags like curl's.
 #[derive(Debug, Args)]
 #[expect(
     clippy::doc_markdown,
@@ -110,7 +105,7 @@ pub(super) fn run(sources: &Sources, arguments: Arguments) -> Result<(), Failure
 }
 
 fn case(arguments: Arguments) -> Result<Case, String> {
-    let mut response = Response::page();
+    let mut response = AppResponse::page();
     if let Some(status) = arguments.status {
         response.status = status;
     }
@@ -131,12 +126,7 @@ fn case(arguments: Arguments) -> Result<Case, String> {
     })
 }
 
-fn peer(text: Option<&str>) -> Result<Peer, String> {
-    let text = text.unwrap_or(PEER);
-    text.parse().map_err(|error| format!("peer {text:?}: {error}"))
-}
-
-/// `Name: value`, and as curl has it `Name;` for an empty value.
+/// `Name: value` or, as in curl, `Name;` for an empty value.
 fn fields(lines: &[String]) -> Result<Vec<(String, String)>, String> {
     lines
         .iter()

@@ -1,8 +1,11 @@
-//! A request to be explained, and the response to it, as they were given.
+//! The request to explain and the response to it, as given.
 
 use serde::Deserialize;
 
 use crate::client::Peer;
+
+/// The default peer: a proxy on this machine.
+const DEFAULT_PEER: &str = "127.0.0.1";
 
 /// One request with its response.
 #[derive(Debug, Clone)]
@@ -12,13 +15,13 @@ pub(super) struct Case {
     /// A path, or an absolute `http` or `https` URL.
     pub(super) url: String,
     pub(super) headers: Vec<(String, String)>,
-    pub(super) response: Response,
+    pub(super) response: AppResponse,
 }
 
 /// What the app answered.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Response {
+pub(super) struct AppResponse {
     pub(super) status: u16,
     #[serde(default)]
     pub(super) headers: Vec<(String, String)>,
@@ -27,19 +30,19 @@ pub(super) struct Response {
 /// A line of a batch.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+struct BatchLine {
     peer: Option<String>,
     method: Option<String>,
     url: String,
     #[serde(default)]
     headers: Vec<(String, String)>,
-    response: Option<Response>,
+    response: Option<AppResponse>,
 }
 
-impl Response {
-    /// A page.
+impl AppResponse {
+    /// A page: 200 with `text/html`.
     pub(super) fn page() -> Self {
-        Response {
+        AppResponse {
             status: 200,
             headers: vec![("content-type".to_owned(), "text/html; charset=utf-8".to_owned())],
         }
@@ -50,26 +53,26 @@ impl Case {
     /// Reads a line of a batch.
     ///
     /// # Errors
-    /// What keeps the line from being a request, in words.
+    /// What is wrong with the line.
     pub(super) fn from_json(line: &[u8]) -> Result<Self, String> {
         if line.trim_ascii().is_empty() {
             return Err("an empty line is no request".to_owned());
         }
-        let line: Line = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+        let line: BatchLine = serde_json::from_slice(line).map_err(|error| error.to_string())?;
         Ok(Case {
-            peer: super::peer(line.peer.as_deref())?,
+            peer: peer(line.peer.as_deref())?,
             method: line.method.unwrap_or_else(|| "GET".to_owned()),
             url: line.url,
             headers: line.headers,
-            response: line.response.unwrap_or_else(Response::page),
+            response: line.response.unwrap_or_else(AppResponse::page),
         })
     }
 
-    /// The request as bytes on a connection, as HTTP/1.0 where it has no `Host`, which HTTP/1.1 must have. An absolute
-    /// URL's host stands in for a `Host` that is not given, as it would for a client that was told to fetch it.
+    /// The request's head as bytes. Without a `Host` it is HTTP/1.0, because HTTP/1.1 requires one. If no
+    /// `Host` is given and the URL is absolute, its host is used, as a client that fetches the URL would do.
     ///
     /// # Errors
-    /// What can't be put into a request head.
+    /// A part that can't stand in a request head.
     pub(super) fn head(&self) -> Result<Vec<u8>, String> {
         let (authority, target) = split_url(&self.url)?;
         let mut host = self
@@ -94,11 +97,11 @@ impl Case {
     }
 }
 
-impl Response {
+impl AppResponse {
     /// # Errors
-    /// A status that ends no request, or a field that can't stand in a head.
+    /// A status that can't be the final one, or a field that can't stand in a head.
     pub(super) fn check(&self) -> Result<(), String> {
-        // 101 ends the request, other 1xx come before the response (RFC 9110 §15.2).
+        // 101 ends the request; the other 1xx come before the response (RFC 9110 §15.2).
         if self.status != 101 && !(200..=999).contains(&self.status) {
             return Err(format!(
                 "status {}: a response's is 200 to 999, or 101",
@@ -112,7 +115,13 @@ impl Response {
     }
 }
 
-/// Authority, if there is one, and path with query. A fragment is no part of a request.
+/// The peer from its text, or the default one.
+pub(super) fn peer(text: Option<&str>) -> Result<Peer, String> {
+    let text = text.unwrap_or(DEFAULT_PEER);
+    text.parse().map_err(|error| format!("peer {text:?}: {error}"))
+}
+
+/// The authority, if the URL has one, and the path with its query. A fragment is not part of a request.
 fn split_url(url: &str) -> Result<(Option<&str>, &str), String> {
     let url = url.split('#').next().unwrap_or(url);
     let rest = ["http://", "https://"].iter().find_map(|scheme| {
@@ -133,7 +142,7 @@ fn split_url(url: &str) -> Result<(Option<&str>, &str), String> {
     }
 }
 
-/// A line break in a name or value would be another line, and a colon in a name another name.
+/// Appends a header line. A line break would start another line, and a colon in a name would end the name.
 fn push_line(lines: &mut String, name: &str, value: &str) -> Result<(), String> {
     if name.is_empty() || name.contains([':', '\r', '\n', ' ', '\t']) || value.contains(['\r', '\n', '\0']) {
         return Err(format!("header {name:?}: {value:?} can't stand in a head"));

@@ -1,4 +1,4 @@
-//! What happens to one request, by the same functions in the same order as in the proxy.
+//! What happens to one request, by the functions that the proxy calls and in the same order.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -11,7 +11,7 @@ use crate::{
     facts,
     headers::{self, ConnectionOptions},
     http1,
-    page::{self, Ahead},
+    page::{self, RequestVerdict},
 };
 
 use super::request::Case;
@@ -19,24 +19,24 @@ use super::request::Case;
 /// The story, as `--json` tells it.
 #[derive(Debug, Serialize)]
 pub(super) struct Story {
-    /// The visitor's address; none if there is no address.
+    /// The visitor's address, if it is known.
     pub(super) client: Option<String>,
-    /// `peer`, the header that told it, or `none`.
+    /// `peer`, the header that gave the address, or `none`.
     pub(super) client_from: String,
-    /// The word of the closed list.
+    /// The decision's label.
     pub(super) decision: &'static str,
     pub(super) why: &'static str,
-    /// The header lines that the app gets, names in lower case, what is said of the way here first.
+    /// The header lines that the app gets, with names in lower case; the forwarding headers first.
     pub(super) to_app: Vec<(String, String)>,
     /// What Plausible gets.
     pub(super) events: Vec<Sent>,
-    /// Scheme and host as the visitor used them, for the words.
+    /// The url as the visitor used it, for the text output.
     #[serde(skip)]
     pub(super) visited: String,
-    /// The site's dashboards, for the words.
+    /// The site's domains, for the text output.
     #[serde(skip)]
     pub(super) domain: Option<String>,
-    /// The walk to the client, for the words.
+    /// How the client was found, for the text output.
     #[serde(skip)]
     pub(super) walk: Vec<String>,
 }
@@ -44,14 +44,14 @@ pub(super) struct Story {
 /// One event on its way to Plausible.
 #[derive(Debug, Serialize)]
 pub(super) struct Sent {
-    /// The headers beside the body's own and the connection's.
+    /// The headers, without those of the body and the connection.
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Box<RawValue>,
 }
 
 impl Story {
     /// # Errors
-    /// Why there is no story: the case is no request, or one that the proxy refuses.
+    /// What is wrong with the request, or why the proxy would refuse it.
     pub(super) fn tell(rules: &Rules, case: &Case) -> Result<Story, String> {
         case.response.check()?;
         let bytes = case.head()?;
@@ -66,28 +66,28 @@ impl Story {
 
         let resolved = client::resolve(&rules.client, case.peer, fields);
         let visible = client::visible(&rules.client, &resolved, fields, Visible::plain(head.host));
-        let facts = facts::Request::read(head.method, head.target, fields);
+        let facts = facts::RequestFacts::read(head.method, head.target, fields);
         let domain = rules.event.sites.find(visible.host);
-        let ahead = page::ahead(&rules.page, &facts, domain.is_some(), resolved.client.is_some());
+        let verdict = page::judge_request(&rules.page, &facts, domain.is_some(), resolved.client.is_some());
         let answer: Vec<httparse::Header<'_>> = case.response.headers.iter().map(field).collect();
-        let response = facts::Response::read(case.response.status, &answer);
-        let verdict = match &ahead {
-            Ahead::Settled(verdict) => *verdict,
-            Ahead::Open(candidate) => page::verdict(&rules.page, candidate, &response),
+        let response = facts::ResponseFacts::read(case.response.status, &answer);
+        let verdict = match verdict {
+            RequestVerdict::Settled(verdict) => verdict,
+            RequestVerdict::Open(candidate) => page::judge_response(&rules.page, &candidate, &response),
         };
         let mut events = Vec::new();
-        if let (Some(what), Some(client), Some(domain)) = (verdict.event, resolved.client, domain) {
+        if let (Some(kind), Some(client), Some(domain)) = (verdict.event, resolved.client, domain) {
             let sighting = Sighting {
                 at_ns: 0,
                 at_ms: 0,
-                what,
+                kind,
                 client,
                 user_agent: facts.user_agent.unwrap_or_default(),
                 https: visible.https,
                 host: visible.host.unwrap_or_default().as_bytes(),
                 target: head.target.as_bytes(),
                 referrer: facts.referer,
-                domain: rules.page.domain(what, domain.as_bytes()),
+                domain: rules.page.domain(kind, domain.as_bytes()),
             };
             events.push(sent(rules, &Event::build(&rules.event, &sighting))?);
         }
@@ -121,7 +121,7 @@ fn field((name, value): &(String, String)) -> httparse::Header<'_> {
     }
 }
 
-/// The lines for the app but the framing, which the codec writes anew.
+/// The header lines for the app, without the framing, which the codec writes.
 fn to_app(
     rules: &Rules,
     case: &Case,

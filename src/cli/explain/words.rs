@@ -1,4 +1,4 @@
-//! The story for people: short enough to be forwarded whole.
+//! The story as text for people, short enough to forward.
 
 use std::fmt::Write;
 

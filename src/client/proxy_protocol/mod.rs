@@ -1,9 +1,9 @@
-//! The PROXY protocol's bytes, versions 1 and 2 (the specification of `HAProxy`, `proxy-protocol.txt`). No I/O: the
-//! caller reads on while the answer is [`ProxyHeader::Incomplete`].
+//! The header of the PROXY protocol, versions 1 and 2 (HAProxy's `proxy-protocol.txt`). No I/O: the caller
+//! reads more bytes while the answer is [`ProxyHeader::Incomplete`].
 //!
-//! Where the specification leaves a choice, the strict one is taken: a source must be an internet address, whole, in
-//! the one spelling that is allowed; TLVs must fill their space exactly, and a checksum among them must hold. A
-//! connection with an error is closed: what comes after a bad header is never taken for a request.
+//! Where the specification leaves a choice, the strict one is taken. A source must be a complete IPv4 or IPv6
+//! address in its one allowed form; TLVs must fill their space exactly; a checksum among them must be right.
+//! The caller closes a connection with an error: what follows a bad header must never be read as a request.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -13,66 +13,67 @@ use std::{
 #[cfg(test)]
 mod tests;
 
-/// The longest header there is, in bytes: of version 2, the fixed part and the longest block behind it.
+/// The longest possible header, in bytes: the fixed part of version 2 and the longest block after it.
 pub const MAX_LEN: usize = FIXED + u16::MAX as usize;
 
-/// The longest version 1 line, in bytes, its CRLF counted.
+/// The longest version 1 line, in bytes, with its CRLF.
 const MAX_LINE: usize = 107;
 const V1: &[u8] = b"PROXY ";
 const V2: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Signature, version and command, family and transport, length.
 const FIXED: usize = 16;
-/// The type of the TLV with the CRC32C of the whole header.
+/// The type of the TLV that has the CRC32C of the header.
 const CRC32C: u8 = 0x03;
 
-/// What the bytes read so far say.
+/// The result of parsing the first bytes of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyHeader {
-    /// A header may become of them; more are needed.
+    /// The bytes are the start of a header; more are needed.
     Incomplete,
     /// A complete header.
     Complete {
-        /// Where the connection came from, an IPv4-mapped address as the IPv4 address it stands for. None for LOCAL
-        /// and UNKNOWN: the connection's own peer is meant.
+        /// The source of the connection, an IPv4-mapped address as IPv4. None for LOCAL and UNKNOWN: then the
+        /// source is the connection's own peer.
         source: Option<SocketAddr>,
-        /// The header's length in bytes; what follows belongs to the connection.
+        /// The header's length in bytes; what follows is the connection's data.
         len: usize,
     },
 }
 
-/// Why bytes are no header and never will be.
+/// Why the bytes can't be a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyHeaderError {
-    /// They begin as neither version does.
+    /// They start like neither version.
     #[error("no PROXY protocol header")]
     NotProxy,
-    /// A version 1 line does not end with CRLF, or not within 107 bytes.
+    /// A version 1 line does not end with CRLF within 107 bytes.
     #[error("the PROXY line does not end with CRLF within 107 bytes")]
     Line,
-    /// A version 1 line names no protocol of the three.
+    /// A version 1 line has another protocol than TCP4, TCP6 and UNKNOWN.
     #[error("the PROXY line names no protocol of TCP4, TCP6 and UNKNOWN")]
     Protocol,
-    /// A version 1 line has not two addresses of its family and two ports, one space between each.
+    /// A version 1 line does not have two addresses of its family and two ports, separated by one space each.
     #[error("the PROXY line has not two addresses of its family and two ports")]
     Addresses,
     /// The version is not 2, or the command is neither LOCAL nor PROXY.
     #[error("a PROXY header of an unknown version or command")]
     Command,
-    /// The family is neither IPv4 nor IPv6, so that there is no address in it.
+    /// The family is neither IPv4 nor IPv6.
     #[error("a PROXY header of a family other than IPv4 and IPv6")]
     Family,
-    /// The length has no room for the family's addresses.
+    /// The length is too small for the family's addresses.
     #[error("a PROXY header too short for its addresses")]
     Length,
-    /// The TLVs do not fill their space, or the checksum among them does not hold.
+    /// The TLVs do not fill their space exactly, or the checksum is wrong.
     #[error("a PROXY header with a broken TLV or checksum")]
     Tlv,
 }
 
-/// Reads a header from the start of a connection's bytes. The answer does not depend on how they were split.
+/// Parses a header at the start of a connection's bytes. The result does not depend on how the bytes were
+/// split.
 ///
 /// # Errors
-/// As soon as the bytes can become no header.
+/// As soon as the bytes can't be the start of a header.
 pub fn parse(bytes: &[u8]) -> Result<ProxyHeader, ProxyHeaderError> {
     if begins(bytes, V2) {
         version_2(bytes)
@@ -83,7 +84,7 @@ pub fn parse(bytes: &[u8]) -> Result<ProxyHeader, ProxyHeaderError> {
     }
 }
 
-/// Whether the bytes begin with the signature, as far as both go.
+/// Whether the bytes and the signature agree, up to the end of the shorter one.
 fn begins(bytes: &[u8], signature: &[u8]) -> bool {
     bytes.iter().zip(signature).all(|(a, b)| a == b)
 }
@@ -101,7 +102,7 @@ fn version_1(bytes: &[u8]) -> Result<ProxyHeader, ProxyHeaderError> {
         .ok_or(ProxyHeaderError::Line)?;
     let mut parts = line[V1.len()..].split(|b| *b == b' ');
     let source = match parts.next() {
-        // Whatever else stands on the line means nothing.
+        // The rest of the line must be ignored.
         Some(b"UNKNOWN") => None,
         Some(b"TCP4") => Some(addresses::<Ipv4Addr>(parts)?),
         Some(b"TCP6") => Some(addresses::<Ipv6Addr>(parts)?),
@@ -113,7 +114,7 @@ fn version_1(bytes: &[u8]) -> Result<ProxyHeader, ProxyHeaderError> {
     })
 }
 
-/// Source and destination, then their ports; the source is returned, and all four must be right.
+/// Parses source, destination and their ports. All four must be valid; the source is returned.
 fn addresses<'a, T>(parts: impl Iterator<Item = &'a [u8]>) -> Result<SocketAddr, ProxyHeaderError>
 where
     T: str::FromStr + Into<std::net::IpAddr>,
@@ -153,7 +154,7 @@ fn version_2(bytes: &[u8]) -> Result<ProxyHeader, ProxyHeaderError> {
     };
     let family = match bytes.get(V2.len() + 1) {
         None => return Ok(ProxyHeader::Incomplete),
-        // Of a LOCAL connection nothing but the length is looked at, and UNSPEC is version 1's UNKNOWN.
+        // Of a LOCAL connection only the length counts. UNSPEC is what version 1 calls UNKNOWN.
         Some(_) if local => Family::None,
         Some(0x00) => Family::None,
         Some(0x11 | 0x12) => Family::V4,
@@ -209,7 +210,7 @@ impl Family {
     }
 }
 
-/// Walks the TLVs from `at` to the header's end: a type, a length of two bytes, a value.
+/// Checks the TLVs from `at` to the header's end: each has a type, a length of two bytes and a value.
 fn check_tlvs(header: &[u8], mut at: usize) -> Result<(), ProxyHeaderError> {
     while at < header.len() {
         let [kind, high, low] = *header[at..].first_chunk().ok_or(ProxyHeaderError::Tlv)?;
@@ -220,7 +221,7 @@ fn check_tlvs(header: &[u8], mut at: usize) -> Result<(), ProxyHeaderError> {
         at = start + value.len();
         if kind == CRC32C {
             let stated = u32::from_be_bytes(value.try_into().map_err(|_| ProxyHeaderError::Tlv)?);
-            // The checksum was taken with its own place zeroed.
+            // The checksum is computed with zeros in its own place.
             let crc = crc32c::crc32c(&header[..start]);
             let crc = crc32c::crc32c_append(crc, &[0; 4]);
             if crc32c::crc32c_append(crc, &header[at..]) != stated {

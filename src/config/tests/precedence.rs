@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     client::{AddressSource, ToApp},
     delivery::{AddressHeader, Base},
-    page::{Bots, Count},
+    page::{Bots, CountMode},
     proxy::{Listen, Upstream},
     queue::At,
 };
@@ -59,7 +59,10 @@ fn the_smallest_start_has_every_default() {
         (256 << 20, delivery.max_age)
     );
     let page = &config.page;
-    assert!(matches!((page.count, &page.bots), (Count::Always, Bots::Skip)));
+    assert!(matches!(
+        (page.count, &page.bots),
+        (CountMode::Always, Bots::Skip)
+    ));
     assert_eq!((page.include.len(), page.exclude.len()), (1, 1));
     assert_eq!((page.not_found, page.respect_gpc), (false, false));
     assert!(page.downloads.is_none() && page.exclude_when.is_empty());

@@ -33,7 +33,7 @@ use super::{
 use tries::Tries;
 
 use crate::{
-    event::Rules,
+    event::EventRules,
     queue::{Batch, Queue, ReadError},
     telemetry::LogThrottle,
     timer::Timer,
@@ -48,7 +48,7 @@ const KEPT: usize = 4_096;
 #[derive(Debug)]
 pub(super) enum Command {
     /// Make events by these rules from now on.
-    Reload(Box<Rules>),
+    Reload(Box<EventRules>),
     /// Take in what was offered, and end.
     Stop {
         /// By then.
@@ -62,7 +62,7 @@ pub(super) enum Command {
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) intake: Intake,
-    pub(super) rules: Rules,
+    pub(super) rules: EventRules,
     /// Events that came from the queue's recovery and not from the intake.
     pub(super) adopted: u64,
     /// Events that this thread ended.

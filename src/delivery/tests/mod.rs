@@ -17,7 +17,7 @@ use prometheus::Registry;
 use super::{account::Balance, *};
 use crate::{
     event::Sighting,
-    page::What,
+    page::EventKind,
     queue::{self, At},
 };
 
@@ -65,7 +65,7 @@ impl Rig {
 
     fn with_queue(settings: Settings, queue: queue::Settings) -> Self {
         let registry = Registry::new();
-        let (delivery, outboxes) = start(settings, queue, Rules::default(), 2, &registry).unwrap();
+        let (delivery, outboxes) = start(settings, queue, EventRules::default(), 2, &registry).unwrap();
         Rig {
             delivery,
             outboxes,
@@ -145,7 +145,7 @@ fn sighting<'a>(clock: &Clock, visitor: u8, path: &'a str) -> Sighting<'a> {
     Sighting {
         at_ns: clock.nanos_at(Instant::now()),
         at_ms: clock.millis(),
-        what: What::PageView,
+        kind: EventKind::PageView,
         client: address(visitor),
         user_agent: b"Mozilla/5.0 (tester)",
         https: true,

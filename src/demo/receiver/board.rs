@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, SystemTime};
 
-use crate::plausible::{Accepted, Errors, Source};
+use crate::plausible::{Accepted, FieldErrors, TrafficSource};
 
 /// A visit ends when nothing came for this long, as with Plausible.
 const VISIT: Duration = Duration::from_mins(30);
@@ -118,9 +118,9 @@ impl Board {
                 }
                 self.pages.add(&event.path);
                 match &source {
-                    Source::Named(name) => self.sources.add(name),
-                    Source::Direct => self.sources.add("Direct / None"),
-                    Source::Internal => {}
+                    TrafficSource::Named(name) => self.sources.add(name),
+                    TrafficSource::Direct => self.sources.add("Direct / None"),
+                    TrafficSource::Internal => {}
                 }
             }
             "engagement" => {}
@@ -130,7 +130,7 @@ impl Board {
         self.see(event.visitor(domain, self.salt), ends_bounce, now);
 
         let mut about = about(event);
-        if let (Source::Named(name), "pageview") = (&source, event.name.as_str()) {
+        if let (TrafficSource::Named(name), "pageview") = (&source, event.name.as_str()) {
             about.insert(0, format!("from {name}"));
         }
         self.arrive(Fate::Counted, Some(event), about, now);
@@ -145,7 +145,7 @@ impl Board {
     }
 
     /// Notes an invalid event.
-    pub(super) fn refuse(&mut self, errors: &Errors, now: Moment) {
+    pub(super) fn refuse(&mut self, errors: &FieldErrors, now: Moment) {
         self.refused += 1;
         let about = errors
             .iter()

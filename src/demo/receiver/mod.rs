@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::admin::answer::{self, Body};
 use crate::admin::server::{self, Connection};
-use crate::plausible::{Accepted, Errors, MAX_BODY, accept};
+use crate::plausible::{Accepted, FieldErrors, MAX_BODY, accept};
 
 use board::{Board, Moment};
 
@@ -111,7 +111,7 @@ impl Receiver {
         response
     }
 
-    fn refuse(&self, errors: &Errors) -> Response<Body> {
+    fn refuse(&self, errors: &FieldErrors) -> Response<Body> {
         self.board().refuse(errors, self.now());
         self.news.send_modify(|n| *n += 1);
         answer::json(StatusCode::BAD_REQUEST, &errors.to_json())

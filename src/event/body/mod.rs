@@ -1,4 +1,4 @@
-//! The event in Plausible's form, as the queue keeps it and delivery sends it.
+//! The event: its body for Plausible, and the binary form in which the queue stores it.
 
 use std::borrow::Cow;
 use std::io::Write as _;
@@ -6,28 +6,30 @@ use std::net::IpAddr;
 
 use siphasher::sip::SipHasher13;
 
-use crate::page::What;
+use crate::page::EventKind;
 
-use super::wire::{Reader, put, put_address, put_with};
-use super::{Rules, Sighting, url};
+use super::rules::EventRules;
+use super::sighting::Sighting;
+use super::url;
+use super::wire::{WireReader, put, put_address, put_with};
 
-/// One event: whose it is, and the body of the `POST {base}/api/event`.
+/// One event: its visitor, and the body of the `POST {base}/api/event`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event<'a> {
     /// The visitor's `User-Agent`, sent byte for byte.
     pub user_agent: Cow<'a, [u8]>,
-    /// The visitor's address, sent as the one bare address of each address header.
+    /// The visitor's address, sent as the only address of each address header.
     pub client: IpAddr,
-    /// The body: JSON with the keys `name`, `url`, `domain`, and where there is something `referrer` and `props`.
+    /// The body: JSON with the keys `name`, `url` and `domain`, perhaps also `referrer` and `props`.
     pub body: Cow<'a, [u8]>,
 }
 
-/// The first byte of the binary form.
+/// The first byte of the binary form: its version.
 const FORM: u8 = 1;
 
 impl<'a> Event<'a> {
     /// Builds the event of a sighting.
-    pub fn build(rules: &Rules, seen: &Sighting<'a>) -> Self {
+    pub fn build(rules: &EventRules, seen: &Sighting<'a>) -> Self {
         let mut body = Vec::new();
         write(rules, seen, &mut body);
         Event {
@@ -37,15 +39,16 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Appends the binary form of a sighting's event without building it first; gives its visitor's key.
-    pub fn record(rules: &Rules, seen: &Sighting<'_>, out: &mut Vec<u8>) -> u64 {
+    /// Appends the binary form of a sighting's event without building the event first. Returns the visitor's
+    /// key.
+    pub fn record(rules: &EventRules, seen: &Sighting<'_>, out: &mut Vec<u8>) -> u64 {
         let client = seen.client.to_canonical();
         out.push(FORM);
         let start = out.len();
         put_visitor(out, client, seen.user_agent);
         let end = out.len();
         put_with(out, |out| write(rules, seen, out));
-        // Last, for a CPU waits where it reads in one piece what it has just written in several.
+        // Hash last: reading these bytes right after several small writes would stall on store forwarding.
         key(&out[start..end])
     }
 
@@ -57,9 +60,9 @@ impl<'a> Event<'a> {
         put(out, &self.body);
     }
 
-    /// Reads what [`encode`](Self::encode) wrote, and nothing else: `None` for any other bytes.
+    /// Reads what [`encode`](Self::encode) wrote; `None` for any other bytes.
     pub fn decode(bytes: &'a [u8]) -> Option<Self> {
-        let mut from = Reader(bytes);
+        let mut from = WireReader(bytes);
         if from.byte()? != FORM {
             return None;
         }
@@ -73,7 +76,8 @@ impl<'a> Event<'a> {
         })
     }
 
-    /// The visitor's key: the same address and user agent have the same one in every process, for queues on disk hold it.
+    /// The visitor's key. The same address and user agent have the same key in every process, because queues
+    /// on disk store it.
     pub fn visitor(&self) -> u64 {
         let mut visitor = Vec::new();
         put_visitor(&mut visitor, self.client, &self.user_agent);
@@ -81,7 +85,7 @@ impl<'a> Event<'a> {
     }
 }
 
-/// Appends what the visitor is known by.
+/// Appends what identifies the visitor.
 fn put_visitor(out: &mut Vec<u8>, client: IpAddr, user_agent: &[u8]) {
     put_address(out, client);
     put(out, user_agent);
@@ -89,26 +93,27 @@ fn put_visitor(out: &mut Vec<u8>, client: IpAddr, user_agent: &[u8]) {
 
 /// The key of what [`put_visitor`] wrote.
 fn key(visitor: &[u8]) -> u64 {
-    // SipHash, though its key is known to all: nobody finds a second user agent for the visitor that he wants to hold up.
+    // SipHash resists collisions even with a known key: nobody can choose a user agent that delays another
+    // visitor.
     SipHasher13::new_with_keys(0, 0).hash(visitor)
 }
 
 /// Appends the body.
-fn write(rules: &Rules, seen: &Sighting<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(match seen.what {
-        What::PageView | What::Bot(_) => b"{\"name\":\"pageview\",\"url\":\"",
-        What::NotFound => b"{\"name\":\"404\",\"url\":\"",
-        What::Download => b"{\"name\":\"File Download\",\"url\":\"",
+fn write(rules: &EventRules, seen: &Sighting<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(match seen.kind {
+        EventKind::PageView | EventKind::Bot(_) => b"{\"name\":\"pageview\",\"url\":\"",
+        EventKind::NotFound => b"{\"name\":\"404\",\"url\":\"",
+        EventKind::Download => b"{\"name\":\"File Download\",\"url\":\"",
     });
     let start = out.len();
     let path = url::write(seen.https, seen.host, seen.domain, seen.target, &rules.query, out);
-    // The part of it that is a prop's value, taken before anything in it is escaped.
-    let prop: (&[u8], Cow<'_, [u8]>) = match seen.what {
-        What::PageView => (b"", Cow::default()),
-        What::NotFound => (b"path", Cow::Owned(out[path].to_vec())),
-        // As the tracker has it: the link without its query.
-        What::Download => (b"url", Cow::Owned(out[start..path.end].to_vec())),
-        What::Bot(name) => (b"bot", Cow::Borrowed(name.as_bytes())),
+    // The value of the prop, taken before the url is escaped for JSON.
+    let prop: (&[u8], Cow<'_, [u8]>) = match seen.kind {
+        EventKind::PageView => (b"", Cow::default()),
+        EventKind::NotFound => (b"path", Cow::Owned(out[path].to_vec())),
+        // As the tracker sends it: the link without its query.
+        EventKind::Download => (b"url", Cow::Owned(out[start..path.end].to_vec())),
+        EventKind::Bot(name) => (b"bot", Cow::Borrowed(name.as_bytes())),
     };
     close(out, start);
 
@@ -125,7 +130,7 @@ fn write(rules: &Rules, seen: &Sighting<'_>, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-/// A member of the object: its key comes with all that stands before the value's first character.
+/// Appends a member of the object. `key` is everything before the value's first character.
 fn member(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     out.extend_from_slice(key);
     if is_plain(value) {
@@ -136,7 +141,7 @@ fn member(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     out.push(b'"');
 }
 
-/// Makes what was written since `start` the inside of a JSON string, and ends it.
+/// Escapes what was written since `start` as the inside of a JSON string, and closes the string.
 fn close(out: &mut Vec<u8>, start: usize) {
     if !is_plain(&out[start..]) {
         let raw = out.split_off(start);
@@ -145,8 +150,8 @@ fn close(out: &mut Vec<u8>, start: usize) {
     out.push(b'"');
 }
 
-/// Appends a text as the inside of a JSON string (RFC 8259 §7) without any raw control character. What is no UTF-8 becomes
-/// U+FFFD.
+/// Appends a text as the inside of a JSON string (RFC 8259 §7), without raw control characters. Invalid UTF-8
+/// becomes U+FFFD.
 fn escape(text: &[u8], out: &mut Vec<u8>) {
     for byte in String::from_utf8_lossy(text).bytes() {
         match byte {
@@ -158,8 +163,8 @@ fn escape(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Whether the text is ASCII without anything that is escaped. Looked at in blocks, the last of which overlaps the one
-/// before: bytes one by one would take longer than all else that is done with them.
+/// Whether the text is ASCII and needs no escape. It is tested in blocks of 16, the last of which overlaps
+/// the one before; byte by byte, this test would take longer than the rest of building the event.
 fn is_plain(text: &[u8]) -> bool {
     let (blocks, rest) = text.as_chunks::<BLOCK>();
     let last = text.last_chunk::<BLOCK>().copied().unwrap_or_else(|| {
@@ -172,7 +177,8 @@ fn is_plain(text: &[u8]) -> bool {
 
 const BLOCK: usize = 16;
 
-/// Without branches, so that all are looked at in few steps.
+/// Whether a block is ASCII and needs no escape. Without branches, so that it compiles to vector
+/// instructions.
 fn are_plain(block: &[u8; BLOCK]) -> bool {
     let odd = |b: u8| u8::from(b < b' ') | u8::from(b >= 0x7f) | u8::from(b == b'"') | u8::from(b == b'\\');
     block.iter().fold(0, |found, byte| found | odd(*byte)) == 0

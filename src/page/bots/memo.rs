@@ -1,20 +1,21 @@
-//! What was said of the last user agents, so that a browser is looked up once and not with each of its pages.
+//! The results for recent user agents, so that a browser is looked up once and not for each of its pages.
 
-/// Places for answers: far more than the versions of browsers that a site sees in an hour.
+/// The number of results kept: far more than the versions of browsers that a site sees in an hour.
 const SLOTS: usize = 256;
-/// The longest user agent that is kept, in bytes. So a memo holds 140 KiB at the most, and 40 KiB where it sees browsers.
-const LONGEST: usize = 512;
+/// The longest user agent that is kept, in bytes. So a memo takes at most 140 KiB, and 40 KiB with ordinary
+/// browsers.
+const MAX_AGENT: usize = 512;
 
-/// Answers by user agent, each in the one place that its checksum gives, where the next with that place replaces it.
+/// Results by user agent. A checksum gives each its slot; a new user agent replaces the one that is there.
 #[derive(Debug)]
 pub(super) struct Memo {
-    slots: Vec<Slot>,
-    /// The place that was last looked into: a page's requests come in a row.
+    slots: Vec<MemoSlot>,
+    /// The slot of the last lookup: the requests of one page come in a row.
     last: usize,
 }
 
 #[derive(Debug, Clone, Default)]
-struct Slot {
+struct MemoSlot {
     agent: Vec<u8>,
     name: Option<&'static str>,
 }
@@ -22,20 +23,20 @@ struct Slot {
 impl Default for Memo {
     fn default() -> Self {
         Memo {
-            slots: vec![Slot::default(); SLOTS],
+            slots: vec![MemoSlot::default(); SLOTS],
             last: 0,
         }
     }
 }
 
 impl Memo {
-    /// The answer for a user agent, which is not empty; `read` finds it where it is not kept.
+    /// The result for a user agent that is not empty. `read` finds it if it is not kept.
     pub(super) fn recall(
         &mut self,
         agent: &[u8],
         read: impl FnOnce(&[u8]) -> Option<&'static str>,
     ) -> Option<&'static str> {
-        if agent.len() > LONGEST {
+        if agent.len() > MAX_AGENT {
             return read(agent);
         }
         if self.slots[self.last].agent == agent {
@@ -72,7 +73,7 @@ mod tests {
         }
         assert_eq!(found, 3);
         for number in 0..10 * SLOTS {
-            let agent = format!("agent/{number}/{}", "x".repeat(number % (LONGEST - 20)));
+            let agent = format!("agent/{number}/{}", "x".repeat(number % (MAX_AGENT - 20)));
             let name = memo.recall(agent.as_bytes(), |read| {
                 assert_eq!(read, agent.as_bytes());
                 (number % 2 == 0).then_some("Other")
@@ -80,13 +81,13 @@ mod tests {
             assert_eq!(name.is_some(), number % 2 == 0);
         }
         let kept: usize = memo.slots.iter().map(|slot| slot.agent.capacity()).sum();
-        assert!(kept <= SLOTS * LONGEST);
+        assert!(kept <= SLOTS * MAX_AGENT);
     }
 
     #[test]
     fn what_is_too_long_is_not_kept() {
         let mut memo = Memo::default();
-        let long = vec![b'a'; LONGEST + 1];
+        let long = vec![b'a'; MAX_AGENT + 1];
         let mut found = 0;
         for _ in 0..2 {
             memo.recall(&long, |_| {

@@ -1,5 +1,5 @@
-//! Which user agents are not a person's browser: crawlers, tools, monitors, headless browsers. The tables beside this
-//! file are data; the form of each is at its top:
+//! Which user agents are not a person's browser: crawlers, tools, monitors, headless browsers. The tables
+//! beside this file are data; the form of each is at its top:
 //!
 //! | table | contents |
 //! | --- | --- |
@@ -7,8 +7,8 @@
 //! | `words.txt` | general words (`bot`, `crawl`) and addresses, and where such a text means nothing |
 //! | `marks.txt` | marks of a browser; a user agent without any is a tool's |
 //!
-//! A user agent is read once, from the left. The first line of `known.txt` that is found gives the name. Else it is
-//! [`OTHER`] if it has a general word, an address or a mailbox, or no mark of a browser.
+//! A user agent is read once, from the left. The first line of `known.txt` that is found gives the name. Else
+//! it is [`OTHER`] if it has a general word, an address or a mailbox, or no mark of a browser.
 //!
 //! There is no list of whole user agents that overrules these rules.
 
@@ -21,8 +21,7 @@ use std::sync::LazyLock;
 use memo::Memo;
 use tables::Tables;
 
-/// The name of a bot that no line of the tables names.
-pub const OTHER: &str = "Other";
+pub use tables::OTHER;
 
 /// The name where no user agent was sent.
 pub const NONE: &str = "No user agent";

@@ -2,7 +2,8 @@
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, MatchKind};
 
-use super::OTHER;
+/// The name of a bot that no line of the tables names.
+pub const OTHER: &str = "Other";
 
 pub(super) struct Tables {
     /// The texts of `known.txt` and `words.txt`.
@@ -131,8 +132,8 @@ fn ends_a_word(agent: &[u8], end: usize) -> bool {
     !agent.get(end).is_some_and(u8::is_ascii_alphabetic)
 }
 
-/// Whether a place is inside the device's model, which Android puts between the first brackets. Makers call their
-/// phones `M bot 51` and `Spider 4`; a crawler says `compatible;` there.
+/// Whether a place is inside the device's model, which Android puts between the first brackets. Makers call
+/// their phones `M bot 51` and `Spider 4`; a crawler says `compatible;` there.
 fn is_in_model(agent: &[u8], at: usize) -> bool {
     let Some((brackets, start)) = first_brackets(agent) else {
         return false;
@@ -141,8 +142,9 @@ fn is_in_model(agent: &[u8], at: usize) -> bool {
     before.is_some_and(|before| has(before, b"android")) && !has(brackets, b"compatible;")
 }
 
-/// Whether this is a phone's or tablet's browser with all its parts. The rest of such a user agent names the app that
-/// shows the page, and apps have names like `CamScanner`. A crawler that poses as a phone says `compatible;`.
+/// Whether this is a phone's or tablet's browser with all its parts. The rest of such a user agent names the
+/// app that shows the page, and apps have names like `CamScanner`. A crawler that poses as a phone says
+/// `compatible;`.
 fn is_phone_browser(agent: &[u8]) -> bool {
     let Some((brackets, _)) = first_brackets(agent).filter(|_| agent.starts_with(b"Mozilla/5.0 (")) else {
         return false;

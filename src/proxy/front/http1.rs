@@ -199,7 +199,7 @@ pub(super) async fn refuse_and_close(mut client: Client, fault: &Fault) {
 fn refuse(client: &mut Client, record: Option<RequestRecord>, fault: &Fault) -> After {
     let sent = client.send(&[&fault.response(false, true)]).is_ok();
     match record {
-        Some(mut record) if sent => record.settle(&facts::Response::of_status(fault.status())),
+        Some(mut record) if sent => record.settle(&facts::ResponseFacts::of_status(fault.status())),
         None if sent => client.context.metrics.response(fault.status()),
         _ => {}
     }

@@ -335,7 +335,7 @@ impl Relay {
         client.send(&[&out, rest]).map_err(|_| Broken::Gone)?;
         self.plan
             .record
-            .settle(&facts::Response::read(head.status, head.fields));
+            .settle(&facts::ResponseFacts::read(head.status, head.fields));
         Ok(())
     }
 
@@ -361,7 +361,7 @@ impl Relay {
         if !matches!(passed, Err(Broken::Gone)) {
             self.plan
                 .record
-                .settle(&facts::Response::read(head.status, head.fields));
+                .settle(&facts::ResponseFacts::read(head.status, head.fields));
         }
         passed
     }
@@ -460,7 +460,7 @@ impl Relay {
         let response = fault.response(self.plan.to_head, close);
         let sent = client.send(&[&response]).is_ok();
         if sent {
-            let response = facts::Response::of_status(fault.status());
+            let response = facts::ResponseFacts::of_status(fault.status());
             self.plan.record.settle(&response);
         }
         client.context.report(fault, sent.then(|| fault.status()));

@@ -197,7 +197,7 @@ fn own(
     to_head: bool,
 ) -> Response<ResponseBody> {
     match record {
-        Some(mut record) => record.settle(&facts::Response::of_status(fault.status())),
+        Some(mut record) => record.settle(&facts::ResponseFacts::of_status(fault.status())),
         None => streams.context.metrics.response(fault.status()),
     }
     streams.context.report(fault, Some(fault.status()));

@@ -184,7 +184,7 @@ impl Transfer {
     fn settle(&mut self, head: &ResponseHead<'_, '_>, status: StatusCode) -> http::Response<()> {
         self.plan
             .record
-            .settle(&facts::Response::read(head.status, head.fields));
+            .settle(&facts::ResponseFacts::read(head.status, head.fields));
         let mut response = http::Response::new(());
         *response.status_mut() = status;
         let fields = response.headers_mut();

@@ -2,8 +2,11 @@
 
 use httparse::Header;
 
-use crate::facts::{Request, Response};
-use crate::page::{Ahead, Bots, Count, DOWNLOADS, Decision, Rules, Verdict, What, Worker, ahead, verdict};
+use crate::facts::{RequestFacts, ResponseFacts};
+use crate::page::{
+    Bots, CountMode, DOWNLOADS, Decision, EventKind, PageRules, RequestVerdict, ServiceWorker, Verdict,
+    judge_request, judge_response,
+};
 
 const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
                       Chrome/129.0.0.0 Safari/537.36";
@@ -11,7 +14,7 @@ const HTML: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/
 
 /// One case: what differs from a GET of `/` by a browser that is answered with a page.
 struct Case<'a> {
-    rules: Rules,
+    rules: PageRules,
     method: &'a str,
     target: &'a str,
     fields: Vec<(&'a str, &'a str)>,
@@ -24,7 +27,7 @@ struct Case<'a> {
 
 fn case<'a>(fields: &[(&'a str, &'a str)]) -> Case<'a> {
     Case {
-        rules: Rules::default(),
+        rules: PageRules::default(),
         method: "GET",
         target: "/",
         fields: fields.to_vec(),
@@ -69,15 +72,19 @@ impl<'a> Case<'a> {
         let mut fields = self.fields.clone();
         fields.extend(self.agent.map(|a| ("User-Agent", a)));
         let (fields, answer) = (headers(&fields), headers(&self.answer));
-        let request = Request::read(self.method, self.target, &fields);
-        match ahead(&self.rules, &request, self.known_site, self.has_client) {
-            Ahead::Settled(verdict) => verdict,
-            Ahead::Open(candidate) => verdict(&self.rules, &candidate, &Response::read(self.status, &answer)),
+        let request = RequestFacts::read(self.method, self.target, &fields);
+        match judge_request(&self.rules, &request, self.known_site, self.has_client) {
+            RequestVerdict::Settled(verdict) => verdict,
+            RequestVerdict::Open(candidate) => judge_response(
+                &self.rules,
+                &candidate,
+                &ResponseFacts::read(self.status, &answer),
+            ),
         }
     }
 
     #[track_caller]
-    fn is(self, decision: Decision, event: Option<What<'static>>) {
+    fn is(self, decision: Decision, event: Option<EventKind<'static>>) {
         let verdict = self.decide();
         assert_eq!(
             (verdict.decision, verdict.event),
@@ -90,7 +97,7 @@ impl<'a> Case<'a> {
 
     #[track_caller]
     fn counts(self) {
-        self.is(Decision::Counted, Some(What::PageView));
+        self.is(Decision::Counted, Some(EventKind::PageView));
     }
 
     fn answered(mut self, status: u16, answer: &[(&'a str, &'a str)]) -> Self {
@@ -114,7 +121,7 @@ impl<'a> Case<'a> {
         self
     }
 
-    fn ruled(mut self, change: impl FnOnce(&mut Rules)) -> Self {
+    fn ruled(mut self, change: impl FnOnce(&mut PageRules)) -> Self {
         change(&mut self.rules);
         self
     }
@@ -223,31 +230,31 @@ fn a_service_workers_fetch_counts_and_is_told_from_a_saved_link_by_its_accept() 
     page().with("Service-Worker-Navigation-Preload", "true").counts();
     let worker = |fields: &[(&str, &str)]| {
         let fields = headers(fields);
-        match ahead(
-            &Rules {
+        match judge_request(
+            &PageRules {
                 bots: Bots::Count,
-                ..Rules::default()
+                ..PageRules::default()
             },
-            &Request::read("GET", "/", &fields),
+            &RequestFacts::read("GET", "/", &fields),
             true,
             true,
         ) {
-            Ahead::Open(candidate) => candidate.worker(),
-            Ahead::Settled(verdict) => panic!("{verdict:?}"),
+            RequestVerdict::Open(candidate) => candidate.service_worker(),
+            RequestVerdict::Settled(verdict) => panic!("{verdict:?}"),
         }
     };
-    assert_eq!(worker(&fetch), Some(Worker::Fetch));
+    assert_eq!(worker(&fetch), Some(ServiceWorker::Fetch));
     let preload = [
         ("Sec-Fetch-Dest", "document"),
         ("Sec-Fetch-Mode", "navigate"),
         ("Service-Worker-Navigation-Preload", "true"),
     ];
-    assert_eq!(worker(&preload), Some(Worker::Preload));
+    assert_eq!(worker(&preload), Some(ServiceWorker::Preload));
     assert_eq!(worker(&preload[..2]), None);
 }
 
 #[test]
-fn what_is_fetched_ahead_is_not_counted_at_the_fetch() {
+fn a_prefetch_is_not_counted() {
     for (name, value) in [
         ("Sec-Purpose", "prefetch;prerender"),
         ("Purpose", "prefetch"),
@@ -311,7 +318,7 @@ fn a_page_from_the_browsers_cache_counts_on_the_requests_signs() {
 fn a_404_page_becomes_an_event_where_asked_for() {
     let asked = |c: Case<'static>| c.ruled(|r| r.not_found = true);
     asked(page().answered(404, &[("Content-Type", "text/html")]))
-        .is(Decision::NotFound, Some(What::NotFound));
+        .is(Decision::NotFound, Some(EventKind::NotFound));
     asked(page().answered(404, &[("Content-Type", "text/plain")])).is(Decision::NotFound, None);
     asked(page().answered(410, &[("Content-Type", "text/html")])).is(Decision::ErrorStatus, None);
     asked(
@@ -334,9 +341,9 @@ fn a_download_becomes_an_event_where_its_extension_is_asked_for() {
         .at("/a.pdf")
         .answered(200, &pdf)
         .is(Decision::NotHtml, None);
-    asked(page().at("/a.pdf").answered(200, &pdf)).is(Decision::Download, Some(What::Download));
-    asked(page().at("/x/A.PDF?v=1").answered(200, &pdf)).is(Decision::Download, Some(What::Download));
-    asked(saved().at("/a.zip").answered(200, &[])).is(Decision::Download, Some(What::Download));
+    asked(page().at("/a.pdf").answered(200, &pdf)).is(Decision::Download, Some(EventKind::Download));
+    asked(page().at("/x/A.PDF?v=1").answered(200, &pdf)).is(Decision::Download, Some(EventKind::Download));
+    asked(saved().at("/a.zip").answered(200, &[])).is(Decision::Download, Some(EventKind::Download));
     asked(saved().at("/export").answered(200, &[])).is(Decision::Download, None);
     asked(page().at("/export").answered(200, &attachment)).is(Decision::Download, None);
     asked(page().at("/a.pdf").answered(304, &[])).is(Decision::Download, None);
@@ -370,12 +377,12 @@ fn bots_are_skipped_counted_or_sent_to_a_domain_of_their_own() {
     }
     .is(Decision::Bot, None);
     bot().ruled(|r| r.bots = Bots::Count).counts();
-    apart(bot()).is(Decision::Bot, Some(What::Bot("Googlebot")));
+    apart(bot()).is(Decision::Bot, Some(EventKind::Bot("Googlebot")));
     apart(Case {
         agent: None,
         ..page()
     })
-    .is(Decision::Bot, Some(What::Bot("No user agent")));
+    .is(Decision::Bot, Some(EventKind::Bot("No user agent")));
     apart(bot().answered(302, &[])).is(Decision::Bot, None);
     apart(bot().answered(404, &[("Content-Type", "text/html")]))
         .ruled(|r| r.not_found = true)
@@ -389,9 +396,31 @@ fn bots_are_skipped_counted_or_sent_to_a_domain_of_their_own() {
 }
 
 #[test]
+fn who_says_to_be_a_bot_is_one_whatever_the_user_agent() {
+    for (name, value) in [
+        ("Signature-Agent", "\"https://chatgpt.com\""),
+        ("From", "crawler@example.com"),
+        (
+            "Sec-CH-UA",
+            "\"HeadlessChrome\";v=\"129\", \"Chromium\";v=\"129\"",
+        ),
+    ] {
+        page().with(name, value).is(Decision::Bot, None);
+        page().with(name, value).ruled(|r| r.bots = Bots::Count).counts();
+    }
+    page().with("From", "").counts();
+    page().with("Sec-CH-UA", "\"Google Chrome\";v=\"129\"").counts();
+    let apart = |r: &mut PageRules| r.bots = Bots::Domain("bots.example.com".to_owned());
+    page()
+        .with("Sec-CH-UA", "\"HeadlessChrome\";v=\"129\"")
+        .ruled(apart)
+        .is(Decision::Bot, Some(EventKind::Bot("Headless Chrome")));
+}
+
+#[test]
 fn the_configuration_leaves_out_paths_and_signs() {
     page()
-        .ruled(|r| r.count = Count::Never)
+        .ruled(|r| r.count = CountMode::Never)
         .is(Decision::Excluded, None);
     let admin = |c: Case<'static>| c.ruled(|r| r.exclude = vec!["/admin/**".parse().unwrap()]);
     admin(page().at("/admin?x=1")).is(Decision::Excluded, None);
@@ -428,11 +457,11 @@ fn the_first_reason_in_order_is_the_one_given() {
             .with("DNT", "1")
             .answered(500, &[])
     };
-    c.rules = Rules {
-        count: Count::Never,
+    c.rules = PageRules {
+        count: CountMode::Never,
         exclude: vec!["/admin/**".parse().unwrap()],
         respect_gpc: true,
-        ..Rules::default()
+        ..PageRules::default()
     };
     let mut expect = |decision, change: &dyn Fn(&mut Case<'static>)| {
         assert_eq!(c.decide().decision, decision);
@@ -440,7 +469,7 @@ fn the_first_reason_in_order_is_the_one_given() {
     };
     expect(Decision::NotPage, &|c| c.method = "GET");
     expect(Decision::UnknownSite, &|c| c.known_site = true);
-    expect(Decision::Excluded, &|c| c.rules.count = Count::Always);
+    expect(Decision::Excluded, &|c| c.rules.count = CountMode::Always);
     expect(Decision::Excluded, &|c| c.rules.exclude.clear());
     expect(Decision::OptedOut, &|c| c.rules.respect_gpc = false);
     expect(Decision::Prefetch, &|c| {

@@ -1,23 +1,26 @@
-//! One page, not two: a service worker with navigation preload that ignores the preloaded response fetches the page
-//! again. Either request alone may be all there is (the worker uses the preload; the browser gives the preload up), so
-//! neither can be left out by its own signs. The first of the two to be counted leaves a mark, and the other kind within
-//! [`Pairs::WINDOW_MS`] takes the mark away and is not counted.
+//! Counts a page once where a service worker asks for it twice. With navigation preload the browser sends a
+//! request while the worker starts. A worker that ignores the preloaded response fetches the page again. Each
+//! of the two may also come alone: the worker may use the preload, and the browser may give it up. So neither
+//! can be skipped by its own headers.
+//!
+//! The first of the two leaves a mark. A request of the other kind within [`PreloadPairs::WINDOW_MS`] removes
+//! the mark and is not counted.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::ahead::Worker;
+use super::request::ServiceWorker;
 
-/// The marks, shared by all threads: a fixed table without locks. A mark that is overwritten by another page's counts
-/// one page twice, nothing worse.
+/// The marks, shared by all threads: a fixed table without locks. Where a mark overwrites another page's,
+/// that page may be counted twice.
 #[derive(Debug)]
-pub struct Pairs {
-    /// `fingerprint << 33 | kind << 32 | time` in milliseconds, cut to 32 bits; 0 is none.
+pub struct PreloadPairs {
+    /// `page's hash << 33 | kind << 32 | time` in milliseconds, cut to 32 bits; 0 is no mark.
     marks: Box<[AtomicU64]>,
 }
 
-impl Pairs {
+impl PreloadPairs {
     /// How long the two requests of a pair may be apart, in milliseconds.
     pub const WINDOW_MS: u64 = 10_000;
 
@@ -25,20 +28,20 @@ impl Pairs {
 
     /// No marks.
     pub fn new() -> Self {
-        Pairs {
+        PreloadPairs {
             marks: (0..Self::SLOTS).map(|_| AtomicU64::new(0)).collect(),
         }
     }
 
-    /// Whether the page is to be counted: false for the second of a pair. To be asked only of what would be counted, at
-    /// `now` in milliseconds of any clock that does not jump.
+    /// Whether to count the page: false for the second request of a pair. Call it only for a request that
+    /// would be counted. `now` is in milliseconds of any monotonic clock.
     pub fn first(
         &self,
         visitor: IpAddr,
         agent: &[u8],
         host: &[u8],
         target: &[u8],
-        worker: Worker,
+        service_worker: ServiceWorker,
         now: u64,
     ) -> bool {
         let mut hasher = DefaultHasher::new();
@@ -46,11 +49,11 @@ impl Pairs {
         let hash = hasher.finish();
         let slot = &self.marks[hash as usize % Self::SLOTS];
         let page = (hash >> 33) << 33;
-        let kind = u64::from(worker == Worker::Preload) << 32;
+        let kind = u64::from(service_worker == ServiceWorker::Preload) << 32;
         let mark = slot.load(Ordering::Relaxed);
         let age = (now as u32).wrapping_sub(mark as u32);
         let other = mark != 0 && mark & !(u32::MAX as u64) == page | (kind ^ 1 << 32);
-        // Only one of two threads may take a mark away.
+        // Of two threads, only one may remove the mark.
         if other
             && u64::from(age) < Self::WINDOW_MS
             && slot
@@ -64,7 +67,7 @@ impl Pairs {
     }
 }
 
-impl Default for Pairs {
+impl Default for PreloadPairs {
     fn default() -> Self {
         Self::new()
     }
@@ -76,8 +79,11 @@ mod tests {
 
     #[test]
     fn a_preload_and_the_workers_own_fetch_are_one_page_in_either_order() {
-        for (one, two) in [(Worker::Preload, Worker::Fetch), (Worker::Fetch, Worker::Preload)] {
-            let pairs = Pairs::new();
+        for (one, two) in [
+            (ServiceWorker::Preload, ServiceWorker::Fetch),
+            (ServiceWorker::Fetch, ServiceWorker::Preload),
+        ] {
+            let pairs = PreloadPairs::new();
             let ask = |target: &[u8], worker, now| {
                 pairs.first([203, 0, 113, 7].into(), b"UA", b"a.test", target, worker, now)
             };
@@ -90,10 +96,10 @@ mod tests {
 
     #[test]
     fn the_same_kind_again_or_the_other_much_later_is_another_view() {
-        let pairs = Pairs::new();
+        let pairs = PreloadPairs::new();
         let ask = |worker, now| pairs.first([203, 0, 113, 7].into(), b"UA", b"a.test", b"/", worker, now);
-        assert!(ask(Worker::Fetch, 1_000));
-        assert!(ask(Worker::Fetch, 1_500));
-        assert!(ask(Worker::Preload, 1_500 + Pairs::WINDOW_MS));
+        assert!(ask(ServiceWorker::Fetch, 1_000));
+        assert!(ask(ServiceWorker::Fetch, 1_500));
+        assert!(ask(ServiceWorker::Preload, 1_500 + PreloadPairs::WINDOW_MS));
     }
 }

@@ -1,0 +1,250 @@
+//! What the request alone decides.
+
+use memchr::{memmem, memrchr2};
+
+use crate::facts::{RequestFacts, names_document};
+
+use super::bots;
+use super::decision::{Decision, Verdict};
+use super::rules::{Bots, CountMode, DOWNLOADS, PageRules};
+
+/// What is known before the response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestVerdict {
+    /// The request alone decides.
+    Settled(Verdict),
+    /// The response decides.
+    Open(Candidate),
+}
+
+/// A request that is a page view if its response is a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The bot's name, if bots are counted for a domain of their own.
+    pub(super) bot: Option<&'static str>,
+    /// The method is POST.
+    pub(super) post: bool,
+    /// A link with `download`: the response is saved, not shown.
+    pub(super) saved: bool,
+    /// What the path's extension says.
+    pub(super) path: PathKind,
+    service_worker: Option<ServiceWorker>,
+}
+
+/// What a path's extension says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PathKind {
+    /// It may be a page.
+    Page,
+    /// A file that is no page.
+    File,
+    /// A file whose download is an event.
+    Download,
+}
+
+/// How a service worker takes part in a navigation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceWorker {
+    /// The browser sent the request while the worker started (`Service-Worker-Navigation-Preload`).
+    Preload,
+    /// The worker fetched the navigation itself.
+    Fetch,
+}
+
+impl Candidate {
+    /// The service worker's part, for [`PreloadPairs`](super::PreloadPairs).
+    pub fn service_worker(&self) -> Option<ServiceWorker> {
+        self.service_worker
+    }
+}
+
+/// Decides by the request alone, or leaves it to [`judge_response`](super::judge_response).
+pub fn judge_request(
+    rules: &PageRules,
+    request: &RequestFacts<'_>,
+    known_site: bool,
+    has_client: bool,
+) -> RequestVerdict {
+    let settled = |decision, why| RequestVerdict::Settled(Verdict::silent(decision, why));
+    let kind = match kind(request) {
+        Ok(kind) => kind,
+        Err(why) => return settled(Decision::NotPage, why),
+    };
+    if !known_site {
+        return settled(
+            Decision::UnknownSite,
+            "No site's hosts match the host of the request.",
+        );
+    }
+    if rules.count == CountMode::Never {
+        return settled(Decision::Excluded, "Pages are not counted: count is \"never\".");
+    }
+    let path = request.path();
+    if !rules.takes(path) {
+        return settled(Decision::Excluded, "The path is not included, or is excluded.");
+    }
+    if rules.respect_gpc && request.opt_out {
+        return settled(
+            Decision::OptedOut,
+            "The browser asks not to be tracked (Sec-GPC or DNT), which is respected.",
+        );
+    }
+    if rules.exclude_when.iter().any(|sign| sign.is_in(request.fields)) {
+        return settled(
+            Decision::Excluded,
+            "The request has a cookie or header of exclude_when.",
+        );
+    }
+    if request.prefetch {
+        return settled(Decision::Prefetch, "The page is prefetched and not shown yet.");
+    }
+    let mut bot = None;
+    if rules.bots != Bots::Count
+        && let Some((name, why)) = recognise_bot(request)
+    {
+        if rules.bots == Bots::Skip {
+            return settled(Decision::Bot, why);
+        }
+        if !has_client {
+            return settled(
+                Decision::Bot,
+                "A bot, and no client address is known to count it by.",
+            );
+        }
+        bot = Some(name);
+    }
+    if !has_client {
+        return settled(Decision::NoClient, "No client address is known.");
+    }
+    RequestVerdict::Open(Candidate {
+        bot,
+        post: request.method == "POST",
+        saved: kind == RequestKind::Saved,
+        path: path_kind(rules, path),
+        service_worker: match kind {
+            RequestKind::Preload => Some(ServiceWorker::Preload),
+            RequestKind::WorkerFetch => Some(ServiceWorker::Fetch),
+            _ => None,
+        },
+    })
+}
+
+/// The bot's name and the reason why it is one: by its user agent, or by what it says itself.
+fn recognise_bot(request: &RequestFacts<'_>) -> Option<(&'static str, &'static str)> {
+    if let Some(name) = bots::recognise(request.user_agent) {
+        let why = match name {
+            bots::NONE => "There is no user agent; every browser sends one.",
+            bots::OTHER => "The user agent is a crawler's or a tool's.",
+            _ => "The user agent is a known crawler's or tool's.",
+        };
+        return Some((name, why));
+    }
+    if request.declared_bot {
+        return Some((
+            bots::OTHER,
+            "The client says that it is a bot, by Signature-Agent or From.",
+        ));
+    }
+    let is_headless = |brands: &[u8]| memmem::find(brands, b"HeadlessChrome").is_some();
+    let why = "The browser says that it is headless, by Sec-CH-UA.";
+    request
+        .brands
+        .is_some_and(is_headless)
+        .then_some((bots::HEADLESS, why))
+}
+
+/// What the browser will do with the response.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RequestKind {
+    /// Show it in the main frame.
+    Navigation,
+    /// The same; sent while the service worker starts.
+    Preload,
+    /// The same; fetched by the service worker.
+    WorkerFetch,
+    /// Save it.
+    Saved,
+    /// Keep it until the page is shown.
+    Prefetch,
+}
+
+/// The request's kind, or why it is no navigation.
+fn kind(request: &RequestFacts<'_>) -> Result<RequestKind, &'static str> {
+    match request.method {
+        "GET" | "POST" => {}
+        "HEAD" => return Err("A HEAD request shows nothing."),
+        _ => return Err("Only GET and POST bring pages."),
+    }
+    if request.range {
+        return Err("The request is for a part of a file (Range).");
+    }
+    let document = request.accept.is_some_and(names_document);
+    let is =
+        |value: Option<&[u8]>, word: &str| value.is_some_and(|v| v.eq_ignore_ascii_case(word.as_bytes()));
+    let navigate = is(request.fetch_mode, "navigate");
+
+    if is(request.fetch_dest, "document") {
+        return match request.fetch_mode {
+            None if request.navigation_preload => Ok(RequestKind::Preload),
+            None => Ok(RequestKind::Navigation),
+            Some(_) if navigate && request.navigation_preload => Ok(RequestKind::Preload),
+            Some(_) if navigate => Ok(RequestKind::Navigation),
+            Some(_) => Err("A document is fetched, but not to navigate to it (Sec-Fetch-Mode)."),
+        };
+    }
+    if is(request.fetch_dest, "empty") {
+        return match () {
+            () if request.prefetch => Ok(RequestKind::Prefetch),
+            () if navigate && document => Ok(RequestKind::WorkerFetch),
+            () if navigate => Ok(RequestKind::Saved),
+            () => Err("A script's request (Sec-Fetch-Dest: empty)."),
+        };
+    }
+    if request.fetch_dest.is_some() {
+        return Err("A part of a page or a frame in it, by Sec-Fetch-Dest.");
+    }
+    // Chrome 76 to 79 sent the mode without the destination, and nested-navigate for frames.
+    if request.fetch_mode.is_some() && !navigate {
+        return Err("Not a navigation, by Sec-Fetch-Mode.");
+    }
+    if request.navigation_preload {
+        return Ok(RequestKind::Preload);
+    }
+    if request.script {
+        return Err("A script's request (X-Requested-With or its kin).");
+    }
+    if document {
+        return Ok(RequestKind::Navigation);
+    }
+    if request.prefetch {
+        return Ok(RequestKind::Prefetch);
+    }
+    Err("No navigation: Accept does not name text/html.")
+}
+
+/// Extensions that no page has, beside [`DOWNLOADS`]. A browser that opens such a file sends the same request
+/// as for a page, and a 304 has no type that tells them apart.
+const FILES: [&str; 36] = [
+    "jpg", "jpeg", "png", "gif", "webp", "avif", "svg", "ico", "bmp", "tif", "tiff", "heic", "css", "js",
+    "mjs", "map", "json", "xml", "rss", "atom", "woff", "woff2", "ttf", "otf", "eot", "wasm", "webm", "ogg",
+    "ogv", "flac", "m4a", "m4v", "tar", "epub", "doc", "xls",
+];
+
+fn path_kind(rules: &PageRules, path: &str) -> PathKind {
+    let extension = match memrchr2(b'.', b'/', path.as_bytes()) {
+        Some(at) if path.as_bytes()[at] == b'.' => &path[at + 1..],
+        _ => return PathKind::Page,
+    };
+    let is = |e: &str| extension.eq_ignore_ascii_case(e);
+    if rules
+        .downloads
+        .as_ref()
+        .is_some_and(|list| list.iter().any(|e| is(e)))
+    {
+        PathKind::Download
+    } else if !is("html") && DOWNLOADS.iter().chain(&FILES).any(|e| is(e)) {
+        PathKind::File
+    } else {
+        PathKind::Page
+    }
+}

@@ -1,0 +1,105 @@
+//! What the response decides, and the verdicts of requests that get none.
+
+use crate::facts::ResponseFacts;
+
+use super::decision::{Decision, EventKind, Verdict};
+use super::request::{Candidate, PathKind};
+use super::rules::PageRules;
+
+/// Decides by the final response what [`judge_request`](super::judge_request) left open.
+pub fn judge_response(rules: &PageRules, candidate: &Candidate, response: &ResponseFacts<'_>) -> Verdict {
+    let verdict = by_response(rules, candidate, response);
+    let Some(name) = candidate.bot else {
+        return verdict;
+    };
+    match verdict.event {
+        Some(EventKind::PageView) => Verdict {
+            decision: Decision::Bot,
+            why: "A bot fetched a page; it is counted for the bots' domain.",
+            event: Some(EventKind::Bot(name)),
+        },
+        _ => Verdict::silent(Decision::Bot, "A bot, and what it fetched is no page."),
+    }
+}
+
+/// The client left before it got the response's head.
+pub fn aborted() -> Verdict {
+    Verdict::silent(Decision::Aborted, "The client left before the response's head.")
+}
+
+/// The page was already counted by the other of a service worker's two requests
+/// ([`PreloadPairs`](super::PreloadPairs)).
+pub fn repeated() -> Verdict {
+    Verdict::silent(
+        Decision::NotPage,
+        "A service worker's second request for a page that is already counted.",
+    )
+}
+
+/// The rules panicked. The request itself is not affected.
+pub fn failed() -> Verdict {
+    Verdict::silent(
+        Decision::Excluded,
+        "The rules failed over this request, by a fault of gatecount's own.",
+    )
+}
+
+fn by_response(rules: &PageRules, candidate: &Candidate, response: &ResponseFacts<'_>) -> Verdict {
+    let silent = Verdict::silent;
+    let event = |event, wanted: bool| wanted.then_some(event);
+    match response.status {
+        204 | 205 => silent(
+            Decision::NotPage,
+            "The response has no content: the browser stays where it is.",
+        ),
+        206 => silent(Decision::NotPage, "A part of a file (206)."),
+        200..=299 if candidate.saved || response.attachment => Verdict {
+            decision: Decision::Download,
+            why: "A file to be saved.",
+            event: event(EventKind::Download, candidate.is_download()),
+        },
+        200..=299 if response.is_document() => Verdict {
+            decision: Decision::Counted,
+            why: "A navigation answered with a document.",
+            event: Some(EventKind::PageView),
+        },
+        200..=299 if candidate.path == PathKind::Download => Verdict {
+            decision: Decision::Download,
+            why: "A file with an extension of downloads.",
+            event: event(EventKind::Download, candidate.is_download()),
+        },
+        200..=299 => silent(
+            Decision::NotHtml,
+            "The response is no document, by its Content-Type.",
+        ),
+        304 if candidate.post => silent(Decision::NotHtml, "A 304 says nothing about a POST."),
+        304 if candidate.saved || candidate.path == PathKind::Download => {
+            silent(Decision::Download, "A file that the browser already has (304).")
+        }
+        304 if candidate.path == PathKind::File => {
+            silent(Decision::NotHtml, "A 304, and the path's extension is no page's.")
+        }
+        304 => Verdict {
+            decision: Decision::Counted,
+            why: "A navigation shown from the browser's cache (304).",
+            event: Some(EventKind::PageView),
+        },
+        300..=399 => silent(Decision::Redirect, "A redirect: its target is the page."),
+        404 => Verdict {
+            decision: Decision::NotFound,
+            why: "Not found (404).",
+            event: event(
+                EventKind::NotFound,
+                rules.not_found && !candidate.saved && response.is_document(),
+            ),
+        },
+        _ => silent(Decision::ErrorStatus, "The response is an error."),
+    }
+}
+
+impl Candidate {
+    /// Whether it is a download as the tracker counts it: a click on a link. The response to a form is none.
+    fn is_download(&self) -> bool {
+        self.path == PathKind::Download && !self.post
+    }
+}
