@@ -27,6 +27,9 @@ mod smuggling;
 /// Which requests become events, and what these carry.
 mod pages;
 
+/// A real browser's visit.
+mod browser;
+
 /// Who the client is.
 mod clients;
 

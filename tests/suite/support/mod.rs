@@ -1,5 +1,6 @@
 //! What the tests stand on: scripted apps, a strict Plausible, raw-byte clients, the real binary as a process.
 
+pub(crate) mod chromium;
 pub(crate) mod client;
 pub(crate) mod disk;
 pub(crate) mod faults;
