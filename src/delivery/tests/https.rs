@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
 
-use super::{account::End, *};
+use super::{account::EventEnd, *};
 
 /// What an HTTPS server has seen.
 #[derive(Debug, Default)]
@@ -64,7 +64,7 @@ async fn accept(listener: std::net::TcpListener, acceptor: TlsAcceptor, counts: 
                 return;
             };
             counts.connections.fetch_add(1, Ordering::SeqCst);
-            let http2 = stream.get_ref().1.alpn_protocol() == Some(tls::H2);
+            let http2 = stream.get_ref().1.alpn_protocol() == Some(endpoint::H2);
             let service = service_fn(|request| answer(request, counts.clone()));
             let io = TokioIo::new(stream);
             // How a connection ends is not what is tested.
@@ -123,13 +123,13 @@ fn https(address: SocketAddr, ca_file: Option<&Path>) -> Settings {
 fn one_http2_connection_carries_all_requests_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let ca_file = directory.path().join("ca.pem");
-    let (address, counts) = server(&[tls::H2, b"http/1.1"], &ca_file);
+    let (address, counts) = server(&[endpoint::H2, b"http/1.1"], &ca_file);
     let mut rig = Rig::new(https(address, Some(&ca_file)));
     for visitor in 0..160 {
         rig.offer(visitor, "/a");
     }
     rig.settle();
-    assert_eq!(rig.finished(End::Delivered), 160);
+    assert_eq!(rig.finished(EventEnd::Delivered), 160);
     assert_eq!(counts.requests.load(Ordering::SeqCst), 160);
     assert_eq!(counts.connections.load(Ordering::SeqCst), 1);
     assert_eq!(counts.most_at_once.load(Ordering::SeqCst), 16);
@@ -149,7 +149,7 @@ fn without_http2_each_sender_has_its_connection() {
         rig.offer(visitor, "/a");
     }
     rig.settle();
-    assert_eq!(rig.finished(End::Delivered), 160);
+    assert_eq!(rig.finished(EventEnd::Delivered), 160);
     let connections = counts.connections.load(Ordering::SeqCst);
     assert!((2..=16).contains(&connections), "{connections}");
     assert!(counts.heads.lock().unwrap()[0].starts_with("HTTP/1.1 POST /api/event "));

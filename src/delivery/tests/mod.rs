@@ -88,7 +88,7 @@ impl Rig {
         balance
     }
 
-    fn finished(&self, end: account::End) -> u64 {
+    fn finished(&self, end: account::EventEnd) -> u64 {
         self.balance().finished[end as usize]
     }
 

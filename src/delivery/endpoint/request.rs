@@ -8,12 +8,14 @@ use http_body_util::Full;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 
-use super::settings::{AddressHeader, Base, Settings};
-use crate::event::Event;
+use crate::{
+    delivery::settings::{AddressHeader, Base, Settings},
+    event::Event,
+};
 
 /// Where requests go and what is the same in all of them, taken from the configuration alone.
 #[derive(Debug, Clone)]
-pub(super) struct Target {
+pub(in crate::delivery) struct Destination {
     pub(super) host: String,
     pub(super) port: u16,
     /// How TLS is spoken and whose certificate is asked for; none for plain HTTP.
@@ -39,8 +41,11 @@ pub enum AddressError {
     Name(#[from] rustls_pki_types::InvalidDnsNameError),
 }
 
-impl Target {
-    pub(super) fn new(settings: &Settings, tls: Option<Arc<ClientConfig>>) -> Result<Self, AddressError> {
+impl Destination {
+    pub(in crate::delivery) fn new(
+        settings: &Settings,
+        tls: Option<Arc<ClientConfig>>,
+    ) -> Result<Self, AddressError> {
         let base = &settings.base;
         let authority = authority(base);
         let path = format!("{}/api/event", base.path);
@@ -52,7 +57,7 @@ impl Target {
         // Neither can break out of its line: both are parts of a URI.
         let uri = format!("{scheme}://{authority}{path}").parse()?;
         HeaderValue::from_str(&authority)?;
-        Ok(Target {
+        Ok(Destination {
             host: base.host.clone(),
             port: base.port,
             tls,
@@ -104,7 +109,7 @@ impl Target {
     }
 }
 
-impl std::fmt::Display for Target {
+impl std::fmt::Display for Destination {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.uri.fmt(f)
     }
@@ -157,7 +162,7 @@ mod tests {
 
     use super::*;
 
-    fn target(host: &str, port: u16, https: bool) -> Target {
+    fn destination(host: &str, port: u16, https: bool) -> Destination {
         let settings = Settings {
             base: Base {
                 https,
@@ -174,7 +179,7 @@ mod tests {
             max_tries: 1,
             ca_file: None,
         };
-        Target::new(&settings, None).unwrap()
+        Destination::new(&settings, None).unwrap()
     }
 
     fn event(user_agent: &[u8]) -> Event<'_> {
@@ -188,12 +193,12 @@ mod tests {
     #[test]
     fn the_user_agent_goes_byte_for_byte_and_the_address_bare() {
         let mut request = Vec::new();
-        assert!(target("p.example", 8000, false).write_request(&event(b"caf\xe9\t/1"), &mut request));
+        assert!(destination("p.example", 8000, false).write_request(&event(b"caf\xe9\t/1"), &mut request));
         let expected =
             b"POST /base/api/event HTTP/1.1\r\nHost: p.example:8000\r\nUser-Agent: caf\xe9\t/1\r\n\
             X-Plausible-IP: 2001:db8::7\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
         assert_eq!(request, expected);
-        let request = target("p.example", 443, true)
+        let request = destination("p.example", 443, true)
             .request(&event(b"caf\xe9\t/1"))
             .unwrap();
         assert_eq!(request.uri(), "https://p.example/base/api/event");
@@ -213,7 +218,7 @@ mod tests {
             client: "203.0.113.7".parse().unwrap(),
             ..event(b"a")
         };
-        assert!(target("p.example", 80, false).write_request(&event, &mut request));
+        assert!(destination("p.example", 80, false).write_request(&event, &mut request));
         let request = String::from_utf8(request).unwrap();
         assert!(
             request.contains("\r\nX-Plausible-IP: 203.0.113.7\r\n"),
@@ -232,10 +237,12 @@ mod tests {
             b"a\x1bb",
         ] {
             let mut request = Vec::new();
-            assert!(!target("p.example", 80, false).write_request(&event(bytes), &mut request));
+            assert!(!destination("p.example", 80, false).write_request(&event(bytes), &mut request));
             assert!(request.is_empty(), "{bytes:?}");
             assert!(
-                target("p.example", 443, true).request(&event(bytes)).is_none(),
+                destination("p.example", 443, true)
+                    .request(&event(bytes))
+                    .is_none(),
                 "{bytes:?}"
             );
         }
