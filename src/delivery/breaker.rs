@@ -37,7 +37,7 @@ enum BreakerState {
 
 /// The boxes of the diagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum BreakerPhase {
     Passing,
     Tripped,
     Probing,
@@ -71,11 +71,11 @@ impl Breaker {
     }
 
     /// Which box of the diagram it is in, for `/status`.
-    pub(super) fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> BreakerPhase {
         match self.state {
-            BreakerState::Passing { .. } => Phase::Passing,
-            BreakerState::Tripped { .. } => Phase::Tripped,
-            BreakerState::Probing { .. } => Phase::Probing,
+            BreakerState::Passing { .. } => BreakerPhase::Passing,
+            BreakerState::Tripped { .. } => BreakerPhase::Tripped,
+            BreakerState::Probing { .. } => BreakerPhase::Probing,
         }
     }
 
@@ -256,7 +256,7 @@ mod tests {
             now += wait;
             assert!(breaker.allows(now));
             breaker.sent(Ticket::of(9));
-            assert_eq!(breaker.phase(), Phase::Probing);
+            assert_eq!(breaker.phase(), BreakerPhase::Probing);
             assert!(!breaker.allows(now), "a second probe");
             assert_eq!(breaker.failed(now, failure(9, RetryReason::Connect), 1.0), None);
         }
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(breaker.until(), Some(500));
         breaker.sent(Ticket::of(9));
         breaker.failed(600, failure(51, RetryReason::Timeout), 1.0);
-        assert_eq!(breaker.phase(), Phase::Probing);
+        assert_eq!(breaker.phase(), BreakerPhase::Probing);
     }
 
     #[test]

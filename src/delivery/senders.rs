@@ -184,7 +184,7 @@ async fn run_sender(
 ) {
     let (mut link, mut timer) = (None, Timer::new());
     while let SenderOrder::Send(attempt) = mailbox.take().await {
-        let mut report = Report {
+        let mut report = AttemptReport {
             finished: &finished,
             sender,
             attempt,
@@ -199,7 +199,7 @@ async fn run_sender(
 }
 
 /// Reports the attempt when it is dropped. So an attempt that panics is reported too.
-struct Report<'a> {
+struct AttemptReport<'a> {
     finished: &'a FinishedAttempts,
     sender: usize,
     attempt: Attempt,
@@ -209,7 +209,7 @@ struct Report<'a> {
     alive: bool,
 }
 
-impl Drop for Report<'_> {
+impl Drop for AttemptReport<'_> {
     fn drop(&mut self) {
         self.finished.push(FinishedAttempt {
             ticket: self.attempt.ticket,

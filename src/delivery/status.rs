@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{
     account::{Account, Holdings},
-    breaker::Phase,
+    breaker::BreakerPhase,
 };
 use crate::clock::Clock;
 
@@ -66,12 +66,12 @@ pub enum DeliveryState {
     Stopped,
 }
 
-impl From<Phase> for DeliveryState {
-    fn from(phase: Phase) -> Self {
+impl From<BreakerPhase> for DeliveryState {
+    fn from(phase: BreakerPhase) -> Self {
         match phase {
-            Phase::Passing => DeliveryState::Passing,
-            Phase::Tripped => DeliveryState::Tripped,
-            Phase::Probing => DeliveryState::Probing,
+            BreakerPhase::Passing => DeliveryState::Passing,
+            BreakerPhase::Tripped => DeliveryState::Tripped,
+            BreakerPhase::Probing => DeliveryState::Probing,
         }
     }
 }
@@ -90,11 +90,11 @@ pub(super) struct Shared {
     pub(super) holdings: Arc<Holdings>,
     pub(super) clock: Clock,
     pub(super) in_flight: AtomicUsize,
-    report: Mutex<Report>,
+    report: Mutex<StatusReport>,
 }
 
 #[derive(Debug)]
-struct Report {
+struct StatusReport {
     state: DeliveryState,
     last_error: Option<LastError>,
     alarm: Option<String>,
@@ -114,7 +114,7 @@ impl Shared {
             holdings: Arc::default(),
             clock,
             in_flight: AtomicUsize::new(0),
-            report: Mutex::new(Report {
+            report: Mutex::new(StatusReport {
                 state: DeliveryState::Starting,
                 last_error: None,
                 alarm: None,
@@ -156,7 +156,7 @@ impl Shared {
         }
     }
 
-    fn with_report<T>(&self, act: impl FnOnce(&mut Report) -> T) -> T {
+    fn with_report<T>(&self, act: impl FnOnce(&mut StatusReport) -> T) -> T {
         // Each field is set with one assignment, so a panic in between leaves nothing half done.
         act(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -38,7 +38,7 @@ pub(super) struct Supervisor {
 
 /// How an engine ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ended {
+enum EngineEnd {
     Stopped,
     Panicked,
 }
@@ -55,7 +55,7 @@ impl Supervisor {
             let begun = Instant::now();
             let ended;
             (self, ended) = self.run_engine(panics > 0);
-            if ended == Ended::Stopped {
+            if ended == EngineEnd::Stopped {
                 break;
             }
             panics = if begun.elapsed() > WORKED_WELL {
@@ -81,16 +81,16 @@ impl Supervisor {
     }
 
     /// Runs one engine on a runtime of its own.
-    fn run_engine(self, after_panic: bool) -> (Self, Ended) {
+    fn run_engine(self, after_panic: bool) -> (Self, EngineEnd) {
         let Ok(runtime) = Builder::new_current_thread()
             .enable_all()
             .build_local(LocalOptions::default())
         else {
-            return (self, Ended::Panicked);
+            return (self, EngineEnd::Panicked);
         };
         let now = self.parts.shared.clock.millis();
         let Ok(queue) = catch_unwind(AssertUnwindSafe(|| Queue::open(&self.queue, now))) else {
-            return (self, Ended::Panicked);
+            return (self, EngineEnd::Panicked);
         };
         // The engine is a task beside the senders' tasks, not the root future: when a task wakes another task, the
         // runtime does not look at the system's events in between.
@@ -109,15 +109,15 @@ impl Supervisor {
 
     /// Drives an engine to its end. The engine borrows carry-over, queue and commands, so they are still there if it
     /// panics.
-    async fn drive(mut self, mut queue: Queue, after_panic: bool) -> (Self, Queue, Ended) {
+    async fn drive(mut self, mut queue: Queue, after_panic: bool) -> (Self, Queue, EngineEnd) {
         let ended = {
             let engine = Engine::new(self.parts.clone(), &mut self.carry, &mut queue);
             let mut run = pin!(engine.run(after_panic, &mut self.commands));
             poll_fn(
                 |cx| match catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx))) {
                     Ok(Poll::Pending) => Poll::Pending,
-                    Ok(Poll::Ready(())) => Poll::Ready(Ended::Stopped),
-                    Err(_) => Poll::Ready(Ended::Panicked),
+                    Ok(Poll::Ready(())) => Poll::Ready(EngineEnd::Stopped),
+                    Err(_) => Poll::Ready(EngineEnd::Panicked),
                 },
             )
             .await
