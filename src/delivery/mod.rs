@@ -64,7 +64,7 @@ use supervisor::Supervisor;
 pub use account::Source;
 pub use endpoint::{AddressError, TlsError};
 pub use outbox::{Draft, Outbox};
-pub use settings::{AddressHeader, Base, Settings};
+pub use settings::{AddressHeader, Base, ForwardProxy, Settings};
 pub use status::{DeliveryState, DeliveryStatus, QueueStatus, Status, Stopped};
 
 use crate::{clock::Clock, event::Rules, queue};
@@ -120,6 +120,9 @@ pub fn start(
         None
     };
     let destination = Destination::new(&settings, tls)?;
+    if let Some(proxy) = &settings.proxy {
+        tracing::info!(%proxy, "events leave through a proxy");
+    }
     let clock = Clock::start();
     let shared = Arc::new(Shared::new(clock));
     let metrics =

@@ -17,10 +17,10 @@ pub(super) struct TcpConnector {
 }
 
 impl TcpConnector {
-    pub(super) fn new(host: String, port: u16) -> Self {
+    pub(super) fn new((host, port): &(String, u16)) -> Self {
         TcpConnector {
-            host,
-            port,
+            host: host.clone(),
+            port: *port,
             last_good: Cell::new(None),
         }
     }

@@ -6,6 +6,7 @@ mod http1;
 mod http2;
 mod request;
 mod tls;
+mod tunnel;
 
 use std::{
     cell::{Cell, RefCell},
@@ -14,9 +15,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use self::{connect::TcpConnector, exchange::SendError, http1::Http1Connection, http2::Http2Connection};
+use self::{
+    connect::TcpConnector, exchange::SendError, http1::Http1Connection, http2::Http2Connection,
+    tunnel::TunnelError,
+};
 use super::outcome::{Outcome, RetryReason};
 use crate::{
     event::Event,
@@ -59,7 +64,7 @@ pub(super) enum Link {
 impl Endpoint {
     pub(super) fn new(destination: Destination, timeout: Duration) -> Self {
         Endpoint {
-            tcp: TcpConnector::new(destination.host.clone(), destination.port),
+            tcp: TcpConnector::new(&destination.connect_to),
             destination,
             timeout,
             http2: RefCell::new(None),
@@ -76,10 +81,23 @@ impl Endpoint {
 
     /// Describes a failure to an operator. The text names our configuration and no part of an event.
     pub(super) fn describe(&self, reason: RetryReason) -> String {
-        match (reason, self.connect_error.borrow().as_ref()) {
-            (RetryReason::Connect, Some(error)) => format!("{}: {reason}: {error}", self.destination),
-            _ => format!("{}: {reason}", self.destination),
+        let destination = &self.destination;
+        match (reason, self.connect_error.borrow().as_ref(), &destination.proxy) {
+            (RetryReason::Connect, Some(error), _) => format!("{destination}: {reason}: {error}"),
+            (RetryReason::Misconfigured(407), _, Some(proxy)) => {
+                let why = TunnelError::unauthorized(proxy.authorization.is_some());
+                format!("{destination}: {why}")
+            }
+            _ => format!("{destination}: {reason}"),
         }
+    }
+
+    /// Whether an attempt failed for this reason because the proxy opened no tunnel.
+    pub(super) fn is_refused_by_proxy(&self, reason: RetryReason) -> bool {
+        let error = self.connect_error.borrow();
+        let source = error.as_ref().and_then(io::Error::get_ref);
+        reason == RetryReason::Connect
+            && source.is_some_and(<dyn std::error::Error + Send + Sync>::is::<TunnelError>)
     }
 
     /// Closes the shared connection, once no sender uses it or a request on it has failed.
@@ -144,6 +162,15 @@ impl Endpoint {
         }
     }
 
+    /// A TCP connection on which TLS with Plausible can begin.
+    async fn reach_host(&self) -> io::Result<TcpStream> {
+        let stream = self.tcp.connect().await?;
+        match &self.destination.tunnel {
+            Some(tunnel) => tunnel.open(stream).await.map_err(io::Error::other),
+            None => Ok(stream),
+        }
+    }
+
     async fn connect(&self) -> io::Result<Link> {
         let Some((config, name)) = &self.destination.tls else {
             return Ok(Link::Http1(Http1Connection::new(self.tcp.connect().await?)));
@@ -156,7 +183,7 @@ impl Endpoint {
             return Ok(Link::Http2(open.clone()));
         }
         let connector = TlsConnector::from(config.clone());
-        let stream = connector.connect(name.clone(), self.tcp.connect().await?).await?;
+        let stream = connector.connect(name.clone(), self.reach_host().await?).await?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(tls::H2);
         self.multiplexed.set(Some(http2));
         if !http2 {

@@ -65,6 +65,12 @@ impl Engine<'_> {
             return;
         };
         self.shared.set_error(self.endpoint.describe(reason));
+        if self.endpoint.is_refused_by_proxy(reason)
+            && let Some(attempts) = self.log.proxy.pass(instant, 1)
+        {
+            let error = self.endpoint.describe(reason);
+            tracing::warn!(error, attempts, "the proxy lets no events through; they wait");
+        }
         let passing = self.breaker.is_passing();
         let tries = self.tries.entry(ticket).or_default();
         let alone = tries.failed(reason, self.answered, passing);
@@ -127,7 +133,7 @@ impl Engine<'_> {
         if let RetryReason::Misconfigured(_) = reason {
             tracing::error!(
                 error,
-                "events cannot be delivered and wait: the address looks wrong"
+                "events cannot be delivered and wait: the address or the proxy looks wrong"
             );
         } else {
             tracing::warn!(error, "Plausible takes no events; they wait");

@@ -174,6 +174,7 @@ impl Schedule {
 #[derive(Debug)]
 pub(super) struct LogThrottles {
     pub(super) breaker: LogThrottle,
+    pub(super) proxy: LogThrottle,
     pub(super) rejected: LogThrottle,
     pub(super) evicted: LogThrottle,
     pub(super) overflow: LogThrottle,
@@ -186,6 +187,7 @@ impl LogThrottles {
         let one_in_ten_seconds = || LogThrottle::new(1, Duration::from_secs(10));
         LogThrottles {
             breaker: one_in_ten_seconds(),
+            proxy: one_in_ten_seconds(),
             rejected: one_in_ten_seconds(),
             evicted: one_in_ten_seconds(),
             overflow: one_in_ten_seconds(),

@@ -39,6 +39,7 @@ fn settings(plausible: SocketAddr) -> Settings {
             port: plausible.port(),
             path: String::new(),
         },
+        proxy: None,
         address_headers: vec![AddressHeader::XForwardedFor],
         timeout: Duration::from_secs(5),
         concurrency: 16,
