@@ -44,7 +44,7 @@ pub enum Error {
     Telemetry(#[from] telemetry::Error),
     /// Delivery, as when no trusted roots are found.
     #[error("can't start delivery")]
-    Delivery(#[from] delivery::Error),
+    Delivery(#[from] delivery::DeliveryError),
     /// The data path, as when the address is in use.
     #[error("can't start the proxy")]
     Proxy(#[from] proxy::Error),

@@ -95,6 +95,7 @@ pub(super) const KEYS: &[Key] = &[
     key("plausible.retry_max", Kind::Text, "\"60s\""),
     key("plausible.max_tries", Kind::Integer, "10"),
     key("plausible.ca_file", Kind::Text, "\"\""),
+    key("plausible.proxy", Kind::Text, "\"\""),
     key("queue.at", Kind::Text, "\"disk\""),
     key("queue.path", Kind::Text, "\"\""),
     key("queue.max_bytes", Kind::Size, "\"256MiB\""),

@@ -11,6 +11,7 @@
 //! another beats it. What this version does not know is a mistake, never ignored.
 
 mod file;
+mod forward_proxy;
 mod keys;
 mod mistake;
 mod parse;
@@ -146,7 +147,12 @@ impl Config {
         self.shown
             .iter()
             .filter(fixed)
-            .filter(|old| new.shown.iter().any(|s| s.key == old.key && s.toml != old.toml))
+            .filter(|old| {
+                let differs = |s: &Shown| s.key == old.key && s.toml != old.toml;
+                // Shown without its password.
+                let other_proxy = old.key == "plausible.proxy" && self.delivery.proxy != new.delivery.proxy;
+                other_proxy || new.shown.iter().any(differs)
+            })
             .map(|old| old.key)
             .collect()
     }

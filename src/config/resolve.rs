@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    keys,
+    forward_proxy, keys,
     mistake::{Mistake, Mistakes, Origin},
     parse,
     reader::{Reader, Shown, each},
@@ -207,8 +207,10 @@ fn delivery(r: &mut Reader<'_>) -> delivery::Settings {
     let retry_initial = r.text("plausible.retry_initial", |t, _| parse::duration(t));
     let retry_max = r.text("plausible.retry_max", |t, _| parse::duration(t));
     let max_tries = r.integer("plausible.max_tries", 1..=1_000_000);
+    let proxy = forward_proxy::resolve(r, &base);
     delivery::Settings {
         base,
+        proxy,
         address_headers: address_headers.unwrap_or_else(|| vec![delivery::AddressHeader::XForwardedFor]),
         timeout,
         concurrency,

@@ -209,6 +209,7 @@ fn deliver(registry: &prometheus::Registry) -> (delivery::Delivery, Vec<delivery
             port: 9,
             path: String::new(),
         },
+        proxy: None,
         address_headers: vec![AddressHeader::XForwardedFor],
         timeout: Duration::from_secs(5),
         concurrency: 1,

@@ -36,6 +36,9 @@ mod clients;
 /// From the offer to Plausible's answer.
 mod delivery;
 
+/// Through a proxy to Plausible.
+mod egress;
+
 /// What the queue survives.
 mod survival;
 

@@ -4,6 +4,7 @@ pub(crate) mod chromium;
 pub(crate) mod client;
 pub(crate) mod disk;
 pub(crate) mod faults;
+pub(crate) mod forward_proxy;
 pub(crate) mod load;
 pub(crate) mod message;
 pub(crate) mod metrics;

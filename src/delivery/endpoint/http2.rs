@@ -1,4 +1,4 @@
-//! A share in the one HTTP/2 connection to Plausible.
+//! The one HTTP/2 connection to Plausible, which all senders share.
 
 use std::{
     io,
@@ -18,39 +18,38 @@ use tokio::{
 };
 
 use super::{
-    endpoint::{LONGEST_BODY, SendError},
-    outcome::{Outcome, judge},
-    request::Target,
+    exchange::{LONGEST_BODY, SendError},
+    request::Destination,
 };
 use crate::{
+    delivery::outcome::{Outcome, judge},
     event::Event,
     timer::{TimedOut, Timer},
 };
 
-/// What all responses together may have under way, in bytes.
+/// The connection's receive window, for all responses together, in bytes (RFC 9113 §6.9).
 const WINDOW: u32 = 1 << 20;
 
-/// See the module. Copies share the connection.
+/// A handle on the connection. Clones share it, and it closes when the last one is dropped.
 #[derive(Clone)]
-pub(super) struct Share(http2::SendRequest<Full<Bytes>>);
+pub(in crate::delivery) struct Http2Connection(http2::SendRequest<Full<Bytes>>);
 
-impl Share {
-    /// Opens the connection. It ends when the last share in it is dropped, or the server ends it.
+impl Http2Connection {
     pub(super) async fn open<S>(stream: S) -> io::Result<Self>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (share, connection) = http2::Builder::new(LocalExecutor)
+        let (requests, connection) = http2::Builder::new(LocalExecutor)
             .initial_stream_window_size(LONGEST_BODY as u32)
             .initial_connection_window_size(WINDOW)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;
         spawn_local(async move {
-            // Its end shows at the shares.
+            // The handles see when it has ended.
             let _ = connection.await;
         });
-        Ok(Share(share))
+        Ok(Http2Connection(requests))
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -60,12 +59,12 @@ impl Share {
     /// Sends an event and waits for its outcome.
     pub(super) async fn exchange(
         &mut self,
-        target: &Target,
+        destination: &Destination,
         event: &Event<'_>,
         timer: &mut Timer,
         deadline: Instant,
     ) -> Result<Outcome, SendError> {
-        let Some(request) = target.request(event) else {
+        let Some(request) = destination.request(event) else {
             return Ok(Outcome::Unreadable);
         };
         let response = async {

@@ -14,11 +14,11 @@ use std::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::{
-    endpoint::{LONGEST_BODY, SendError},
-    outcome::{Outcome, judge},
-    request::Target,
+    exchange::{LONGEST_BODY, SendError},
+    request::Destination,
 };
 use crate::{
+    delivery::outcome::{Outcome, judge},
     event::Event,
     headers,
     http1::{Body, Version, field_slots, parse_response},
@@ -31,13 +31,12 @@ const LONGEST_HEAD: usize = 16 * 1_024;
 const READ: usize = 1_024;
 
 /// TCP, or TLS over it.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {}
+pub(super) trait ByteStream: AsyncRead + AsyncWrite + Unpin {}
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+impl<S: AsyncRead + AsyncWrite + Unpin> ByteStream for S {}
 
-/// See the module.
-pub(super) struct Connection {
-    stream: Box<dyn Stream>,
+pub(in crate::delivery) struct Http1Connection {
+    stream: Box<dyn ByteStream>,
     /// Received and not used yet.
     read: Vec<u8>,
     /// The request.
@@ -46,15 +45,15 @@ pub(super) struct Connection {
 }
 
 /// What a response's head says.
-struct Head {
+struct AnswerHead {
     outcome: Outcome,
     body: Body,
     keep_alive: bool,
 }
 
-impl Connection {
-    pub(super) fn new(stream: impl Stream + 'static) -> Self {
-        Connection {
+impl Http1Connection {
+    pub(super) fn new(stream: impl ByteStream + 'static) -> Self {
+        Http1Connection {
             stream: Box::new(stream),
             read: Vec::with_capacity(READ),
             write: Vec::with_capacity(READ),
@@ -74,13 +73,13 @@ impl Connection {
     /// Sends an event and waits for its outcome.
     pub(super) async fn exchange(
         &mut self,
-        target: &Target,
+        destination: &Destination,
         event: &Event<'_>,
         timer: &mut Timer,
         deadline: Instant,
     ) -> Result<Outcome, SendError> {
         self.write.clear();
-        if !target.write_request(event, &mut self.write) {
+        if !destination.write_request(event, &mut self.write) {
             return Ok(Outcome::Unreadable);
         }
         self.reusable = false;
@@ -93,7 +92,7 @@ impl Connection {
         Ok(head.outcome)
     }
 
-    async fn send_and_read_head(&mut self) -> Result<Head, SendError> {
+    async fn send_and_read_head(&mut self) -> Result<AnswerHead, SendError> {
         // What was not written whole is a request that nobody acts on.
         self.stream
             .write_all(&self.write)
@@ -112,7 +111,7 @@ impl Connection {
 
     /// Takes a final response's head out of what was read; nothing, if it is not whole. Interim ones are passed over
     /// (RFC 9110 §15.2), but for 101, which answers what nobody asked.
-    fn parse_head(&mut self) -> Result<Option<Head>, SendError> {
+    fn parse_head(&mut self) -> Result<Option<AnswerHead>, SendError> {
         loop {
             let mut slots = field_slots();
             let parsed = parse_response(&self.read, false, &mut slots).map_err(|_| SendError::Lost)?;
@@ -134,7 +133,7 @@ impl Connection {
                 && head.status != 101
                 && head.body != Body::UntilClose
                 && !headers::ConnectionOptions::read(head.fields).close();
-            let head = Head {
+            let head = AnswerHead {
                 outcome: judge(head.status, field, SystemTime::now),
                 body: head.body,
                 keep_alive,

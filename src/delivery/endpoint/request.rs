@@ -8,14 +8,20 @@ use http_body_util::Full;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 
-use super::settings::{AddressHeader, Base, Settings};
-use crate::event::Event;
+use super::tunnel::Tunnel;
+use crate::{
+    delivery::settings::{AddressHeader, ForwardProxy, Settings},
+    event::Event,
+};
 
 /// Where requests go and what is the same in all of them, taken from the configuration alone.
-#[derive(Debug, Clone)]
-pub(super) struct Target {
-    pub(super) host: String,
-    pub(super) port: u16,
+#[derive(Clone)]
+pub(in crate::delivery) struct Destination {
+    /// Plausible, or the proxy before it.
+    pub(super) connect_to: (String, u16),
+    /// Opens a tunnel on a connection to the proxy; none if there is no proxy, or for plain HTTP.
+    pub(super) tunnel: Option<Arc<Tunnel>>,
+    pub(super) proxy: Option<ForwardProxy>,
     /// How TLS is spoken and whose certificate is asked for; none for plain HTTP.
     pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     /// An HTTP/1.1 request's first lines, up to where the user agent follows.
@@ -34,29 +40,52 @@ pub enum AddressError {
     /// The host cannot stand in a `Host` field.
     #[error("[plausible] url has a host that no request can name")]
     Host(#[from] header::InvalidHeaderValue),
+    /// The host cannot stand in a CONNECT request.
+    #[error("[plausible] url has a host that no proxy can be asked for")]
+    Tunnel(#[from] http::Error),
     /// The host is neither a DNS name nor an address, so no certificate can be checked against it.
     #[error("[plausible] url has a host that no certificate can name")]
     Name(#[from] rustls_pki_types::InvalidDnsNameError),
 }
 
-impl Target {
-    pub(super) fn new(settings: &Settings, tls: Option<Arc<ClientConfig>>) -> Result<Self, AddressError> {
-        let base = &settings.base;
-        let authority = authority(base);
+impl Destination {
+    pub(in crate::delivery) fn new(
+        settings: &Settings,
+        tls: Option<Arc<ClientConfig>>,
+    ) -> Result<Self, AddressError> {
+        let (base, proxy) = (&settings.base, settings.proxy.as_ref());
+        let authority = base.authority();
         let path = format!("{}/api/event", base.path);
-        let scheme = if base.https { "https" } else { "http" };
         let tls = match tls {
             Some(config) => Some((config, ServerName::try_from(base.host.clone())?)),
             None => None,
         };
         // Neither can break out of its line: both are parts of a URI.
-        let uri = format!("{scheme}://{authority}{path}").parse()?;
+        let uri: Uri = format!("{}://{authority}{path}", base.scheme()).parse()?;
         HeaderValue::from_str(&authority)?;
-        Ok(Target {
-            host: base.host.clone(),
-            port: base.port,
+        // A proxy wants a request of plain HTTP in absolute form (RFC 9112 §3.2.2). Many refuse CONNECT to port 80.
+        let asked = proxy.filter(|_| !base.https);
+        let target = asked.map_or(path, |_| uri.to_string());
+        let mut opening = format!("POST {target} HTTP/1.1\r\nHost: {authority}\r\n").into_bytes();
+        if let Some(authorization) = asked.and_then(|proxy| proxy.authorization.as_ref()) {
+            opening.extend_from_slice(b"Proxy-Authorization: ");
+            opening.extend_from_slice(authorization.as_bytes());
+            opening.extend_from_slice(b"\r\n");
+        }
+        opening.extend_from_slice(b"User-Agent: ");
+        let tunnel = match proxy.filter(|_| base.https) {
+            Some(proxy) => Some(Tunnel::new(base, proxy)?),
+            None => None,
+        };
+        Ok(Destination {
+            connect_to: proxy.map_or_else(
+                || (base.host.clone(), base.port),
+                |proxy| (proxy.host.clone(), proxy.port),
+            ),
+            tunnel: tunnel.map(Arc::new),
+            proxy: proxy.cloned(),
             tls,
-            opening: format!("POST {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: ").into_bytes(),
+            opening,
             uri,
             address_headers: settings.address_headers.clone(),
         })
@@ -104,9 +133,13 @@ impl Target {
     }
 }
 
-impl std::fmt::Display for Target {
+impl std::fmt::Display for Destination {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.uri.fmt(f)
+        self.uri.fmt(f)?;
+        match &self.proxy {
+            Some(proxy) => write!(f, " by the proxy {proxy}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -138,33 +171,26 @@ fn may_stand_in_a_field(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
-/// Host and port as a URL has them: IPv6 in brackets, the scheme's own port left out (RFC 3986 §3.2).
-fn authority(base: &Base) -> String {
-    let host = if base.host.contains(':') {
-        format!("[{}]", base.host)
-    } else {
-        base.host.clone()
-    };
-    match (base.https, base.port) {
-        (true, 443) | (false, 80) => host,
-        (_, port) => format!("{host}:{port}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{borrow::Cow, time::Duration};
 
     use super::*;
+    use crate::delivery::settings::Base;
 
-    fn target(host: &str, port: u16, https: bool) -> Target {
-        let settings = Settings {
+    fn destination(host: &str, port: u16, https: bool) -> Destination {
+        Destination::new(&settings(host, port, https), None).unwrap()
+    }
+
+    fn settings(host: &str, port: u16, https: bool) -> Settings {
+        Settings {
             base: Base {
                 https,
                 host: host.to_owned(),
                 port,
                 path: "/base".to_owned(),
             },
+            proxy: None,
             address_headers: vec![AddressHeader::XPlausibleIp],
             timeout: Duration::from_secs(1),
             concurrency: 1,
@@ -173,8 +199,7 @@ mod tests {
             retry_max: Duration::from_secs(1),
             max_tries: 1,
             ca_file: None,
-        };
-        Target::new(&settings, None).unwrap()
+        }
     }
 
     fn event(user_agent: &[u8]) -> Event<'_> {
@@ -188,12 +213,12 @@ mod tests {
     #[test]
     fn the_user_agent_goes_byte_for_byte_and_the_address_bare() {
         let mut request = Vec::new();
-        assert!(target("p.example", 8000, false).write_request(&event(b"caf\xe9\t/1"), &mut request));
+        assert!(destination("p.example", 8000, false).write_request(&event(b"caf\xe9\t/1"), &mut request));
         let expected =
             b"POST /base/api/event HTTP/1.1\r\nHost: p.example:8000\r\nUser-Agent: caf\xe9\t/1\r\n\
             X-Plausible-IP: 2001:db8::7\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
         assert_eq!(request, expected);
-        let request = target("p.example", 443, true)
+        let request = destination("p.example", 443, true)
             .request(&event(b"caf\xe9\t/1"))
             .unwrap();
         assert_eq!(request.uri(), "https://p.example/base/api/event");
@@ -213,11 +238,50 @@ mod tests {
             client: "203.0.113.7".parse().unwrap(),
             ..event(b"a")
         };
-        assert!(target("p.example", 80, false).write_request(&event, &mut request));
+        assert!(destination("p.example", 80, false).write_request(&event, &mut request));
         let request = String::from_utf8(request).unwrap();
         assert!(
             request.contains("\r\nX-Plausible-IP: 203.0.113.7\r\n"),
             "{request}"
+        );
+    }
+
+    #[test]
+    fn a_proxy_gets_the_absolute_form_for_http_alone() {
+        let mut settings = settings("p.example", 8000, false);
+        let mut authorization = HeaderValue::from_static("Basic Zzpw");
+        authorization.set_sensitive(true);
+        settings.proxy = Some(ForwardProxy {
+            host: "proxy.example".to_owned(),
+            port: 3128,
+            authorization: Some(authorization),
+        });
+        let mut request = Vec::new();
+        let http = Destination::new(&settings, None).unwrap();
+        assert!(http.write_request(&event(b"a"), &mut request));
+        let request = String::from_utf8(request).unwrap();
+        let expected = "POST http://p.example:8000/base/api/event HTTP/1.1\r\nHost: p.example:8000\r\n\
+            Proxy-Authorization: Basic Zzpw\r\nUser-Agent: a\r\n";
+        assert!(request.starts_with(expected), "{request}");
+        assert_eq!(http.connect_to, ("proxy.example".to_owned(), 3128));
+        assert!(http.tunnel.is_none());
+
+        settings.base.https = true;
+        let mut request = Vec::new();
+        let https = Destination::new(&settings, None).unwrap();
+        assert!(https.write_request(&event(b"a"), &mut request));
+        assert!(
+            request.starts_with(b"POST /base/api/event HTTP/1.1\r\nHost: p.example:8000\r\nUser-Agent: a")
+        );
+        assert!(https.tunnel.is_some());
+        let shown = https.to_string();
+        assert!(
+            shown.contains("by the proxy http://proxy.example:3128"),
+            "{shown}"
+        );
+        assert!(
+            !format!("{settings:?} {:?}", https.tunnel).contains("Zzpw"),
+            "it is logged nowhere"
         );
     }
 
@@ -232,30 +296,14 @@ mod tests {
             b"a\x1bb",
         ] {
             let mut request = Vec::new();
-            assert!(!target("p.example", 80, false).write_request(&event(bytes), &mut request));
+            assert!(!destination("p.example", 80, false).write_request(&event(bytes), &mut request));
             assert!(request.is_empty(), "{bytes:?}");
             assert!(
-                target("p.example", 443, true).request(&event(bytes)).is_none(),
+                destination("p.example", 443, true)
+                    .request(&event(bytes))
+                    .is_none(),
                 "{bytes:?}"
             );
-        }
-    }
-
-    #[test]
-    fn the_host_is_written_as_urls_have_it() {
-        for (host, port, https, written) in [
-            ("p.example", 80, false, "p.example"),
-            ("p.example", 443, false, "p.example:443"),
-            ("p.example", 443, true, "p.example"),
-            ("2001:db8::1", 8000, false, "[2001:db8::1]:8000"),
-        ] {
-            let base = Base {
-                https,
-                host: host.to_owned(),
-                port,
-                path: String::new(),
-            };
-            assert_eq!(authority(&base), written);
         }
     }
 }

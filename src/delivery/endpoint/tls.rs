@@ -9,7 +9,7 @@ use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 /// HTTP/2's name in ALPN (RFC 9113 §3.2).
-pub(super) const H2: &[u8] = b"h2";
+pub(in crate::delivery) const H2: &[u8] = b"h2";
 const HTTP_1_1: &[u8] = b"http/1.1";
 
 /// The extra CA cannot be trusted.
@@ -43,7 +43,7 @@ pub enum TlsError {
 }
 
 /// A client that trusts the system's roots and those of `ca_file`, and offers HTTP/2 before HTTP/1.1.
-pub(super) fn client(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
+pub(in crate::delivery) fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
     let (trusted, _) = roots.add_parsable_certificates(native.certs);
