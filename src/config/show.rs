@@ -1,15 +1,14 @@
-//! The resolved configuration as a file that resolves to the same.
+//! Writes the resolved configuration as a file that resolves to the same.
 
 use std::fmt::Write;
 
-use super::{keys, mistake::Origin, reader::Shown, sites::ShownSite, value};
+use super::{keys, mistake::Origin, reader::ResolvedKey, sites::ResolvedSite, value};
 
-/// The column at which comments begin, where the value leaves room.
-const COMMENTS: usize = 48;
+/// The column of the comments, if the value leaves room.
+const COMMENT_COLUMN: usize = 48;
 
-/// Every key with its value and where it came from. A key without a value (`app.url` where it is not needed) is left
-/// out.
-pub(super) fn to_toml(shown: &[Shown], sites: &[ShownSite]) -> String {
+/// Every key with its value and where it came from. A key without a value (`app.url` if it is not needed) is left out.
+pub(super) fn to_toml(resolved: &[ResolvedKey], sites: &[ResolvedSite]) -> String {
     let mut out = String::new();
     for table in keys::tables() {
         if table == "sites" {
@@ -20,14 +19,14 @@ pub(super) fn to_toml(shown: &[Shown], sites: &[ShownSite]) -> String {
         }
         section(&mut out, &format!("[{table}]"));
         let keys = keys::KEYS.iter().filter(|k| keys::table_of(k.path) == table);
-        for shown in keys.filter_map(|k| shown.iter().find(|s| s.key == k.path)) {
-            line(&mut out, keys::name_of(shown.key), &shown.toml, &shown.origin);
+        for key in keys.filter_map(|k| resolved.iter().find(|r| r.key == k.path)) {
+            line(&mut out, keys::name_of(key.key), &key.toml, &key.origin);
         }
     }
     out
 }
 
-fn write_site(out: &mut String, site: &ShownSite) {
+fn write_site(out: &mut String, site: &ResolvedSite) {
     section(out, "[[sites]]");
     let hosts = value::list(site.hosts.iter().map(String::as_str));
     line(out, "hosts", &hosts, &site.origin);
@@ -47,7 +46,7 @@ fn section(out: &mut String, header: &str) {
 }
 
 fn line(out: &mut String, name: &str, value: &str, origin: &Origin) {
-    let said = format!("{name} = {value}");
-    // Writing to a String does not fail.
-    let _ = writeln!(out, "{said:<COMMENTS$}  # {origin}");
+    let setting = format!("{name} = {value}");
+    // Writing to a String can't fail.
+    let _ = writeln!(out, "{setting:<COMMENT_COLUMN$}  # {origin}");
 }

@@ -18,7 +18,7 @@ const PURE: [(&str, &[&str]); 7] = [
 ];
 
 /// Modules that do I/O at the edges. They may import the pure ones, each other, and what all of them report to.
-const SERVICES: [&str; 6] = ["proxy", "tracker", "queue", "delivery", "admin", "demo"];
+const SERVICES: [&str; 7] = ["proxy", "tracker", "queue", "delivery", "admin", "demo", "web"];
 
 /// What services report to and are stopped by; it knows none of them.
 const GROUND: [&str; 4] = ["clock", "lifecycle", "telemetry", "timer"];

@@ -33,7 +33,7 @@ use self::{
     request::{Case, Response},
     story::Story,
 };
-use super::{Failure, usage};
+use super::error::{CommandError, usage};
 
 /// Who the peer is where nobody says: a proxy on this machine.
 const PEER: &str = "127.0.0.1";
@@ -89,7 +89,7 @@ pub(super) struct Arguments {
     url: Option<String>,
 }
 
-pub(super) fn run(sources: &Sources, arguments: Arguments) -> Result<(), Failure> {
+pub(super) fn run(sources: &Sources, arguments: Arguments) -> Result<(), CommandError> {
     let rules = config::load_rules(sources)?;
     let mut out = BufWriter::new(io::stdout().lock());
     if arguments.batch {

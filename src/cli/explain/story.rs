@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     client,
-    config::Rules,
+    config::DecisionRules,
     delivery::AddressHeader,
     event::{Event, Sighting},
     facts,
@@ -52,7 +52,7 @@ pub(super) struct Sent {
 impl Story {
     /// # Errors
     /// Why there is no story: the case is no request, or one that the proxy refuses.
-    pub(super) fn tell(rules: &Rules, case: &Case) -> Result<Story, String> {
+    pub(super) fn tell(rules: &DecisionRules, case: &Case) -> Result<Story, String> {
         case.response.check()?;
         let bytes = case.head()?;
         let mut slots = http1::field_slots();
@@ -116,7 +116,7 @@ fn field((name, value): &(String, String)) -> httparse::Header<'_> {
 
 /// The lines for the app but the framing, which the codec writes anew.
 fn to_app(
-    rules: &Rules,
+    rules: &DecisionRules,
     case: &Case,
     resolved: &client::Resolved,
     head: &http1::RequestHead<'_, '_>,
@@ -145,7 +145,7 @@ fn to_app(
 }
 
 /// The event as delivery sends it.
-fn sent(rules: &Rules, event: &Event<'_>) -> Result<Sent, String> {
+fn sent(rules: &DecisionRules, event: &Event<'_>) -> Result<Sent, String> {
     let mut headers = vec![("user-agent", text(&event.user_agent))];
     headers.extend(rules.address_headers.iter().map(|header| {
         let name = match header {

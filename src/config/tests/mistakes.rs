@@ -135,6 +135,11 @@ fn each_wrong_value_is_told_with_what_would_be_accepted() {
             "ADDRESS:PORT is wanted, such as \"127.0.0.1:9090\"",
         ),
         (
+            "admin",
+            "hosts = \"a\"",
+            "a list of texts is wanted, such as [\"a\", \"b\"]",
+        ),
+        (
             "client",
             "trusted_proxies = \"loopback\"",
             "a list of texts is wanted, such as [\"a\", \"b\"]",
@@ -228,9 +233,29 @@ fn each_wrong_value_is_told_with_what_would_be_accepted() {
         (
             "pages",
             "count = \"untracked\"",
-            "\"always\" or \"never\" is wanted",
+            "\"untracked\" comes in a later version of gatecount; \"always\" or \"never\" is wanted",
         ),
-        ("pages", "prefetch = \"activation\"", "only \"skip\" is accepted"),
+        (
+            "pages",
+            "prefetch = \"activation\"",
+            "\"activation\" comes in a later version of gatecount; only \"skip\" is accepted",
+        ),
+        ("pages", "prefetch = \"never\"", "only \"skip\" is accepted"),
+        (
+            "pages",
+            "include = []",
+            "nothing would be counted; [\"/**\"] is every page, and count = \"never\" counts none",
+        ),
+        (
+            "log",
+            "level = \"loud\"",
+            "off, error, warn, info, debug and trace or directives such as \"info,gatecount=debug\" are wanted",
+        ),
+        (
+            "log",
+            "format = \"xml\"",
+            "\"auto\", \"text\" or \"json\" is wanted",
+        ),
         (
             "pages",
             "bots = \"no bots\"",
@@ -292,7 +317,31 @@ fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
         ),
         (
             "listen.port = 1",
-            "gatecount.toml:1: listen.port: no such key; [listen] has address, workers, proxy_protocol, drain, max_connections, header_timeout, idle_timeout and max_head_bytes",
+            "gatecount.toml:1: listen.port: no such key; did you mean listen.address?",
+        ),
+        (
+            "[[site]]\nhosts = [\"a\"]",
+            "gatecount.toml:1: site: no such table; did you mean [[sites]]?",
+        ),
+        (
+            "[app]\ntimeout = \"1s\"",
+            "gatecount.toml:2: app.timeout: no such key; did you mean app.connect_timeout or app.response_timeout?",
+        ),
+        (
+            "[app]\nuri = \"http://a\"",
+            "gatecount.toml:2: app.uri: no such key; did you mean app.url?",
+        ),
+        (
+            "[app]\nport = 3000",
+            "gatecount.toml:2: app.port: no such key; did you mean app.url?",
+        ),
+        (
+            "[[events]]\nname = \"Signup\"",
+            "gatecount.toml:1: events: comes in a later version of gatecount",
+        ),
+        (
+            "[pages]\nmask = []",
+            "gatecount.toml:2: pages.mask: comes in a later version of gatecount",
         ),
         (
             "[plausable]\nurl = \"a\"",
@@ -308,7 +357,7 @@ fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
         ),
         (
             "[tracker]\nsource = \"\"",
-            "gatecount.toml:1: tracker: no such table; there are listen, app, admin, client, plausible, queue, pages and sites",
+            "gatecount.toml:1: tracker: comes in a later version of gatecount",
         ),
         (
             "[[sites]]\nhost = [\"a\"]\nhosts = [\"a\"]\ndomain = \"a\"",
@@ -437,6 +486,14 @@ fn keys_that_do_not_go_together_are_told() {
             "--app: app.url = \"http://127.0.0.1:3000\": the app's own address is wanted, and this is where gatecount listens (listen.address)",
         ),
         (
+            "[plausible]\nurl = \"http://localhost:8080\"",
+            "gatecount.toml:2: plausible.url = \"http://localhost:8080\": Plausible's own address is wanted, and this is where gatecount listens (listen.address)",
+        ),
+        (
+            "[plausible]\nurl = \"http://127.0.0.1:9090\"",
+            "gatecount.toml:2: plausible.url = \"http://127.0.0.1:9090\": Plausible's own address is wanted, and this is gatecount's admin address (admin.address)",
+        ),
+        (
             "[admin]\naddress = \"[::]:3000\"",
             "--app: app.url = \"http://127.0.0.1:3000\": the app's own address is wanted, and this is gatecount's admin address (admin.address)",
         ),
@@ -482,10 +539,71 @@ fn mistakes_of_all_sources_are_told_at_once_files_first() {
             "GATECOUNT_SITES: sites can't be given in the environment: GATECOUNT_DOMAIN=example.com stands for every host, [[sites]] in the file for some",
             "--app: app.url = \"3000\": http://HOST:PORT or unix:/PATH is wanted; did you mean \"http://3000\"?",
             "--domain: sites.domain = \"a b\": a site's name at Plausible is wanted, such as \"example.com\"",
-            "--log: log = \"debgu\": off, error, warn, info, debug and trace or directives such as \"info,gatecount=debug\" are wanted",
+            "--log: log.level = \"debgu\": off, error, warn, info, debug and trace or directives such as \"info,gatecount=debug\" are wanted",
             "--queue: queue.path = \"disk\": memory or a directory is wanted (./disk for a directory of that name)",
         ]
     );
+}
+
+#[test]
+fn a_host_name_of_the_admin_address_has_no_scheme_and_no_port() {
+    for host in ["http://a", "a:9090", "a b", ""] {
+        let told = told(from_file(&format!("[admin]\nhosts = [{host:?}]\n")));
+        let problem = "a host name is wanted, such as \"gatecount.internal\", without scheme and port";
+        assert_eq!(
+            told,
+            [format!("gatecount.toml:2: admin.hosts = {host:?}: {problem}")]
+        );
+    }
+}
+
+#[test]
+fn a_domain_has_no_slash_at_its_end() {
+    let flags = Flags {
+        domain: vec!["example.com/".to_owned()],
+        ..enough()
+    };
+    let problem = "a site's name at Plausible is wanted, such as \"example.com\", without a slash at its end";
+    assert_eq!(
+        told(load(&sources(&[], &[], flags))),
+        [format!("--domain: sites.domain = \"example.com/\": {problem}")]
+    );
+    let flags = Flags {
+        domain: vec!["example.com/blog".to_owned()],
+        ..enough()
+    };
+    assert_eq!(told(load(&sources(&[], &[], flags))), [""; 0]);
+}
+
+#[test]
+fn a_queue_that_looks_like_a_slip_of_a_word_is_no_directory() {
+    let queue = |text: &str| {
+        let flags = Flags {
+            queue: Some(text.to_owned()),
+            ..enough()
+        };
+        told(load(&sources(&[], &[], flags)))
+    };
+    for slip in ["memry", "Memory", "disc", "mem"] {
+        let problem = format!("memory or a directory is wanted (./{slip} for a directory of that name)");
+        assert_eq!(
+            queue(slip),
+            [format!("--queue: queue.path = {slip:?}: {problem}")]
+        );
+    }
+    for directory in ["./memry", "/disc", "queue", "data"] {
+        assert_eq!(queue(directory), [""; 0], "{directory}");
+    }
+}
+
+#[test]
+fn variables_of_later_versions_are_known_to_come() {
+    for name in ["GATECOUNT_TRACKER_SOURCE", "GATECOUNT_PAGES_SOFT_NAVIGATIONS"] {
+        assert_eq!(
+            told(load(&sources(&[], &[(name, "a")], enough()))),
+            [format!("{name}: comes in a later version of gatecount")]
+        );
+    }
 }
 
 #[test]

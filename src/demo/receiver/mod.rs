@@ -19,9 +19,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use crate::admin::answer::{self, Body};
-use crate::admin::server::{self, Connection};
 use crate::plausible::{Accepted, Errors, MAX_BODY, accept};
+use crate::web::response::{self, ResponseBody};
+use crate::web::server::{self, ConnectionInfo};
 
 use board::{Board, Moment};
 
@@ -54,26 +54,26 @@ struct Receiver {
 }
 
 impl Receiver {
-    async fn answer(&self, request: Request<Incoming>, connection: Connection) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>, connection: ConnectionInfo) -> Response<ResponseBody> {
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         match request.uri().path() {
             "/api/event" if request.method() == Method::POST => self.event(request, connection).await,
-            "/api/event" => answer::not_allowed("POST"),
-            "/" | "/live" | "/api/health" if !reads => answer::not_allowed("GET, HEAD"),
+            "/api/event" => response::method_not_allowed("POST"),
+            "/" | "/live" | "/api/health" if !reads => response::method_not_allowed("GET, HEAD"),
             "/" => page::page(&self.domain, &self.board(), self.now()),
             "/live" => self.follow(&request, connection),
-            "/api/health" => answer::json(
+            "/api/health" => response::json(
                 StatusCode::OK,
                 &json!({"clickhouse": "ok", "postgres": "ok", "sites_cache": "ok"}),
             ),
-            _ => answer::not_found(),
+            _ => response::not_found(),
         }
     }
 
-    async fn event(&self, request: Request<Incoming>, connection: Connection) -> Response<Body> {
+    async fn event(&self, request: Request<Incoming>, connection: ConnectionInfo) -> Response<ResponseBody> {
         let (head, body) = request.into_parts();
         let Ok(body) = timeout(BODY_TIMEOUT, read(body)).await else {
-            return answer::text(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time");
+            return response::text(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time");
         };
         let fields: Vec<_> = head
             .headers
@@ -85,7 +85,7 @@ impl Receiver {
             .collect();
         match accept(&fields, connection.peer, &body) {
             Ok(event) if head.headers.get("x-debug-request").is_some_and(|v| v == "true") => {
-                answer::text(StatusCode::OK, &event.client.to_string())
+                response::text(StatusCode::OK, &event.client.to_string())
             }
             Ok(event) => self.take(&event),
             Err(errors) => self.refuse(&errors),
@@ -93,7 +93,7 @@ impl Receiver {
     }
 
     /// Answers 202, whether the event counts or is dropped; a dropped one is told by a header.
-    fn take(&self, event: &Accepted) -> Response<Body> {
+    fn take(&self, event: &Accepted) -> Response<ResponseBody> {
         let (dropped, reason) = self.drops(event);
         let now = self.now();
         if dropped < event.domains.len() {
@@ -102,7 +102,7 @@ impl Receiver {
             self.board().drop_event(event, reason, now);
         }
         self.news.send_modify(|n| *n += 1);
-        let mut response = answer::text(StatusCode::ACCEPTED, "ok");
+        let mut response = response::text(StatusCode::ACCEPTED, "ok");
         if dropped > 0 {
             response
                 .headers_mut()
@@ -111,10 +111,10 @@ impl Receiver {
         response
     }
 
-    fn refuse(&self, errors: &Errors) -> Response<Body> {
+    fn refuse(&self, errors: &Errors) -> Response<ResponseBody> {
         self.board().refuse(errors, self.now());
         self.news.send_modify(|n| *n += 1);
-        answer::json(StatusCode::BAD_REQUEST, &errors.to_json())
+        response::json(StatusCode::BAD_REQUEST, &errors.to_json())
     }
 
     /// How many of the event's sites drop it, and why the last one does.
@@ -130,8 +130,8 @@ impl Receiver {
     }
 
     /// A stream that says when something has arrived.
-    fn follow(&self, request: &Request<Incoming>, mut connection: Connection) -> Response<Body> {
-        let (events, response) = answer::events();
+    fn follow(&self, request: &Request<Incoming>, mut connection: ConnectionInfo) -> Response<ResponseBody> {
+        let (events, response) = response::event_stream();
         if request.method() == Method::GET {
             let mut news = self.news.subscribe();
             tokio::spawn(async move {

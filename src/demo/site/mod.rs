@@ -18,8 +18,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::admin::answer::Body;
-use crate::admin::server;
+use crate::web::response::ResponseBody;
+use crate::web::server;
 
 /// The longest form that is read, in bytes.
 const MAX_FORM: usize = 16 * 1024;
@@ -71,7 +71,7 @@ pub async fn serve(listener: TcpListener, shutdown: impl Future<Output = ()>) {
     server::serve(listener, |request, _| answer(request), shutdown).await;
 }
 
-async fn answer(request: Request<Incoming>) -> Response<Body> {
+async fn answer(request: Request<Incoming>) -> Response<ResponseBody> {
     let path = request.uri().path();
     match (request.method(), path) {
         (&Method::POST, "/newsletter") => subscribe(request).await,
@@ -81,7 +81,7 @@ async fn answer(request: Request<Incoming>) -> Response<Body> {
     }
 }
 
-fn read(request: &Request<Incoming>) -> Response<Body> {
+fn read(request: &Request<Incoming>) -> Response<ResponseBody> {
     let path = request.uri().path();
     if let Some((_, kind, content)) = FILES.iter().find(|(p, _, _)| *p == path) {
         return file(path, kind, content);
@@ -99,7 +99,7 @@ fn read(request: &Request<Incoming>) -> Response<Body> {
 const HTML: &str = "text/html; charset=utf-8";
 
 /// A page with its validator (RFC 9110 §8.8.3): a browser that has it asks again and is told 304.
-fn page(request: &Request<Incoming>, html: String) -> Response<Body> {
+fn page(request: &Request<Incoming>, html: String) -> Response<ResponseBody> {
     let mut hasher = DefaultHasher::new();
     html.hash(&mut hasher);
     let tag = format!("\"{:016x}\"", hasher.finish());
@@ -108,7 +108,7 @@ fn page(request: &Request<Incoming>, html: String) -> Response<Body> {
             .is_ok_and(|l| l.split(',').any(|t| t.trim().trim_start_matches("W/") == tag))
     });
     let mut response = if held {
-        let mut response = Response::new(Body::Whole(None));
+        let mut response = Response::new(ResponseBody::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         response
     } else {
@@ -124,7 +124,7 @@ fn page(request: &Request<Incoming>, html: String) -> Response<Body> {
     response
 }
 
-fn file(path: &str, kind: &'static str, content: &'static [u8]) -> Response<Body> {
+fn file(path: &str, kind: &'static str, content: &'static [u8]) -> Response<ResponseBody> {
     let mut response = whole(StatusCode::OK, kind, content);
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, http::HeaderValue::from_static("max-age=3600"));
@@ -136,7 +136,7 @@ fn file(path: &str, kind: &'static str, content: &'static [u8]) -> Response<Body
 }
 
 /// Takes the newsletter's form, keeps nothing of it, and sends the browser on to the thanks.
-async fn subscribe(request: Request<Incoming>) -> Response<Body> {
+async fn subscribe(request: Request<Incoming>) -> Response<ResponseBody> {
     let form = timeout(
         FORM_TIMEOUT,
         Limited::new(request.into_body(), MAX_FORM).collect(),
@@ -159,8 +159,8 @@ fn has_address(form: &[u8]) -> bool {
         .any(|value| value.windows(3).any(|w| w == b"%40") || value.contains(&b'@'))
 }
 
-fn redirect(status: StatusCode, to: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::Whole(None));
+fn redirect(status: StatusCode, to: &'static str) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = status;
     response
         .headers_mut()
@@ -168,7 +168,7 @@ fn redirect(status: StatusCode, to: &'static str) -> Response<Body> {
     response
 }
 
-fn refused(allow: &'static str) -> Response<Body> {
+fn refused(allow: &'static str) -> Response<ResponseBody> {
     let mut response = whole(
         StatusCode::METHOD_NOT_ALLOWED,
         "text/plain",
@@ -180,8 +180,8 @@ fn refused(allow: &'static str) -> Response<Body> {
     response
 }
 
-fn whole(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(Body::Whole(Some(body.into())));
+fn whole(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::whole(body.into()));
     *response.status_mut() = status;
     response
         .headers_mut()

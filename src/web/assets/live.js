@@ -14,7 +14,7 @@
     }
   };
 
-  // Rows that were not there before glow for a while, also across refreshes.
+  // New rows glow for a while, also across refreshes.
   const glow = (now) => {
     const rows = new Map();
     for (const row of main.querySelectorAll("[data-key]")) {
@@ -28,11 +28,13 @@
     seen = rows;
   };
 
-  // A selection is left alone, so that what is shown can be copied.
+  // Don't refresh while text is selected, so that it can be copied.
   const reading = () => {
     const selection = getSelection();
     return selection && !selection.isCollapsed && main.contains(selection.anchorNode);
   };
+
+  const links = () => [...main.querySelectorAll("a")];
 
   const refresh = async () => {
     timer = 0;
@@ -41,11 +43,13 @@
     try {
       const answer = await fetch(location.href, { cache: "no-store" });
       if (!answer.ok) throw new Error("no page");
-      // The head stays behind: the nonce of its style is not the one of the page in use.
+      // Only <main> is taken: the nonce of the new page's style is not this page's.
       const text = await answer.text();
       const page = new DOMParser().parseFromString(text.slice(text.indexOf("<main>")), "text/html");
       const fresh = page.querySelector("main");
+      const focused = links().indexOf(document.activeElement);
       main.replaceChildren(...fresh.childNodes);
+      links()[focused]?.focus({ preventScroll: true });
       glow(performance.now());
       show("live");
     } catch {
@@ -55,7 +59,7 @@
     }
   };
 
-  // News come in bursts: one refresh answers all of a third of a second.
+  // Events come in bursts: one refresh covers a third of a second.
   const soon = () => {
     if (!timer) timer = setTimeout(refresh, 300);
   };
