@@ -38,11 +38,11 @@ struct Cli {
     #[command(flatten)]
     options: Options,
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<CliCommand>,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Stand before the app and count (what is done without a command)
     Run {
         #[command(flatten)]
@@ -99,14 +99,14 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Command
     let Cli { options, command } = Cli::try_parse_from(arguments).map_err(CommandError::Arguments)?;
     match command {
         None => run::run(&options.after(Options::default())),
-        Some(Command::Run { options: own }) => run::run(&own.after(options)),
-        Some(Command::Demo) if options.is_empty() => demo::run(),
-        Some(Command::Demo) => Err(usage("demo takes no flags: it configures itself")),
-        Some(Command::Check { options: own }) => check::run(&own.after(options)),
-        Some(Command::Explain {
+        Some(CliCommand::Run { options: own }) => run::run(&own.after(options)),
+        Some(CliCommand::Demo) if options.is_empty() => demo::run(),
+        Some(CliCommand::Demo) => Err(usage("demo takes no flags: it configures itself")),
+        Some(CliCommand::Check { options: own }) => check::run(&own.after(options)),
+        Some(CliCommand::Explain {
             options: own,
             explain,
         }) => explain::run(&own.after(options), explain),
-        Some(Command::Queue { action }) => queue::run(options, action),
+        Some(CliCommand::Queue { action }) => queue::run(options, action),
     }
 }

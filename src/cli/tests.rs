@@ -16,9 +16,9 @@ fn flags(line: &str) -> Flags {
     match command {
         None => options.flags_after(Options::default()),
         Some(
-            Command::Run { options: own }
-            | Command::Check { options: own }
-            | Command::Explain { options: own, .. },
+            CliCommand::Run { options: own }
+            | CliCommand::Check { options: own }
+            | CliCommand::Explain { options: own, .. },
         ) => own.flags_after(options),
         other => panic!("{other:?} has no flags"),
     }

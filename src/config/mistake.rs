@@ -1,6 +1,7 @@
 //! A mistake in the configuration, with everything that its reader needs to correct it.
 
 use std::{
+    borrow::Cow,
     error::Error,
     fmt::{self, Display, Formatter},
     path::PathBuf,
@@ -98,13 +99,27 @@ impl Display for Mistake {
     }
 }
 
-/// A value on one line: control characters are escaped, and long values are cut.
+/// A value on one line, without a URL's password: control characters are escaped, and long values are cut.
 fn shortened(value: &str) -> String {
+    let value = &masked_password(value);
     let mut out: String = value.chars().take(MAX_QUOTED).flat_map(escape_control).collect();
     if value.chars().nth(MAX_QUOTED).is_some() {
         out.push('…');
     }
     out
+}
+
+/// Replaces the password in a URL's user information (RFC 3986 §3.2.1).
+fn masked_password(value: &str) -> Cow<'_, str> {
+    let masked = || {
+        let (scheme, rest) = value.split_once("://")?;
+        let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+        let (user_info, _) = authority.rsplit_once('@')?;
+        let (user, password) = user_info.split_once(':')?;
+        let after = &rest[user.len() + 1 + password.len()..];
+        Some(format!("{scheme}://{user}:***{after}"))
+    };
+    masked().map_or(Cow::Borrowed(value), Cow::Owned)
 }
 
 fn escape_control(c: char) -> impl Iterator<Item = char> {

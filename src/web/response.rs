@@ -25,12 +25,12 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// A response's body.
 pub(crate) struct ResponseBody {
-    content: Content,
+    content: BodyContent,
     /// Keeps the connection marked as busy until the body is sent.
     busy: Option<BusyGuard>,
 }
 
-enum Content {
+enum BodyContent {
     /// All of it; `None` once it is sent.
     Whole(Option<Bytes>),
     /// Chunks as they come.
@@ -39,11 +39,11 @@ enum Content {
 
 impl ResponseBody {
     pub(crate) fn empty() -> Self {
-        Content::Whole(None).into()
+        BodyContent::Whole(None).into()
     }
 
     pub(crate) fn whole(bytes: Bytes) -> Self {
-        Content::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())).into()
+        BodyContent::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())).into()
     }
 
     /// Holds `busy` until this body is dropped.
@@ -52,8 +52,8 @@ impl ResponseBody {
     }
 }
 
-impl From<Content> for ResponseBody {
-    fn from(content: Content) -> Self {
+impl From<BodyContent> for ResponseBody {
+    fn from(content: BodyContent) -> Self {
         ResponseBody { content, busy: None }
     }
 }
@@ -67,20 +67,20 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let next = match &mut self.get_mut().content {
-            Content::Whole(bytes) => Poll::Ready(bytes.take()),
-            Content::Stream(chunks) => chunks.poll_recv(cx),
+            BodyContent::Whole(bytes) => Poll::Ready(bytes.take()),
+            BodyContent::Stream(chunks) => chunks.poll_recv(cx),
         };
         next.map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.content, Content::Whole(None))
+        matches!(self.content, BodyContent::Whole(None))
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
-            Content::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
-            Content::Stream(_) => SizeHint::default(),
+            BodyContent::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
+            BodyContent::Stream(_) => SizeHint::default(),
         }
     }
 }
@@ -150,7 +150,7 @@ pub(crate) struct EventSender(mpsc::Sender<Bytes>);
 pub(crate) fn event_stream() -> (EventSender, Response<ResponseBody>) {
     let (sender, receiver) = mpsc::channel(EVENT_BUFFER);
     let mut response = whole(StatusCode::OK, "text/event-stream", "");
-    *response.body_mut() = Content::Stream(receiver).into();
+    *response.body_mut() = BodyContent::Stream(receiver).into();
     (EventSender(sender), response)
 }
 

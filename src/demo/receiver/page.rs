@@ -4,20 +4,22 @@ use std::fmt::Write as _;
 
 use hyper::Response;
 
-use crate::web::html::{self, Escaped, Grouped, bar_list};
-use crate::web::response::ResponseBody;
+use crate::web::{
+    html::{self, Escaped, Grouped, bar_list},
+    response::ResponseBody,
+};
 
-use super::board::{Arrival, Board, COLUMN, COLUMNS, Fate, Moment};
+use super::board::{Arrival, Board, COLUMN, COLUMNS, Fate, ReceivedAt};
 
 /// How many names a list shows.
-const MOST: usize = 10;
+const MAX_ROWS: usize = 10;
 
-/// Draws the page of the site `domain`.
-pub(super) fn page(domain: &str, board: &Board, now: Moment) -> Response<ResponseBody> {
+/// Renders the page of the site `domain`.
+pub(super) fn page(domain: &str, board: &Board, now: ReceivedAt) -> Response<ResponseBody> {
     html::page(&format!("{domain} · receiver"), "live", &main(domain, board, now))
 }
 
-fn main(domain: &str, board: &Board, now: Moment) -> String {
+fn main(domain: &str, board: &Board, now: ReceivedAt) -> String {
     let mut html = format!(
         "<header><h1>{}</h1><span class=muted>{} here now</span><span id=live class=live>snapshot</span></header>\n\
          <section class=cards>\n",
@@ -56,11 +58,11 @@ fn main(domain: &str, board: &Board, now: Moment) -> String {
         &chart(board, now),
     );
     let listed = |what, none, rows: Vec<(&str, u64)>| bar_list(what, none, rows.into_iter());
-    let pages = listed("page views by page", "No page yet.", board.pages(MOST));
+    let pages = listed("page views by page", "No page yet.", board.pages(MAX_ROWS));
     panel(&mut html, "half", "Top pages", &pages);
-    let sources = listed("arrivals by source", "No arrival yet.", board.sources(MOST));
+    let sources = listed("arrivals by source", "No arrival yet.", board.sources(MAX_ROWS));
     panel(&mut html, "half", "Sources", &sources);
-    let customs = board.customs(MOST);
+    let customs = board.customs(MAX_ROWS);
     if !customs.is_empty() {
         panel(
             &mut html,
@@ -93,8 +95,8 @@ fn panel(html: &mut String, width: &str, title: &str, inside: &str) {
     );
 }
 
-/// Columns of page views, the highest as high as the chart.
-fn chart(board: &Board, now: Moment) -> String {
+/// Columns of page views. The highest is as high as the chart.
+fn chart(board: &Board, now: ReceivedAt) -> String {
     let columns = board.chart(now);
     let highest = columns.clone().max().unwrap_or(0).max(1);
     let mut rects = String::new();
@@ -134,7 +136,7 @@ fn entry(html: &mut String, arrival: &Arrival) {
         Fate::Refused => ("bad", "refused"),
     };
     let at = humantime::format_rfc3339_millis(arrival.clock).to_string();
-    // Of a refused event nothing is known but what is wrong with it.
+    // All that is known about a refused event is what is wrong with it.
     let (place, about) = match arrival.fate {
         Fate::Refused => (arrival.about.join(" · "), String::new()),
         Fate::Counted | Fate::Dropped => (arrival.place.clone(), arrival.about.join(" · ")),

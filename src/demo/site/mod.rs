@@ -1,27 +1,25 @@
-//! A small bookshop: pages with links and images, a search, a form, a download, a redirect, and what is not there.
+//! A small bookshop: pages with links and images, a search, a form, a download, a redirect and a broken link.
 //!
-//! It knows nothing of gatecount: its pages are counted because of what browsers ask and it answers.
+//! It knows nothing of gatecount. Its pages are counted because of the requests of browsers and its responses.
 
 mod pages;
 #[cfg(test)]
 mod tests;
 
-use std::future::Future;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::Duration;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode};
-use tokio::net::TcpListener;
-use tokio::time::timeout;
+use hyper::{Method, Request, Response, StatusCode, body::Incoming};
+use tokio::{net::TcpListener, time::timeout};
 
-use crate::web::response::ResponseBody;
-use crate::web::server;
+use crate::web::{response::ResponseBody, server};
 
-/// The longest form that is read, in bytes.
+/// Longer forms are refused, in bytes.
 const MAX_FORM: usize = 16 * 1024;
 /// How long a form may take to arrive.
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,18 +64,18 @@ const FILES: [(&str, &str, &[u8]); 8] = [
     ),
 ];
 
-/// Serves the site until `shutdown` ends.
+/// Serves the site until `shutdown` is ready.
 pub async fn serve(listener: TcpListener, shutdown: impl Future<Output = ()>) {
-    server::serve(listener, |request, _| answer(request), shutdown).await;
+    server::serve(listener, |request, _| respond(request), shutdown).await;
 }
 
-async fn answer(request: Request<Incoming>) -> Response<ResponseBody> {
+async fn respond(request: Request<Incoming>) -> Response<ResponseBody> {
     let path = request.uri().path();
     match (request.method(), path) {
         (&Method::POST, "/newsletter") => subscribe(request).await,
         (&Method::GET | &Method::HEAD, _) => read(&request),
-        (_, "/newsletter") => refused("GET, HEAD, POST"),
-        _ => refused("GET, HEAD"),
+        (_, "/newsletter") => method_not_allowed("GET, HEAD, POST"),
+        _ => method_not_allowed("GET, HEAD"),
     }
 }
 
@@ -135,7 +133,7 @@ fn file(path: &str, kind: &'static str, content: &'static [u8]) -> Response<Resp
     response
 }
 
-/// Takes the newsletter's form, keeps nothing of it, and sends the browser on to the thanks.
+/// Takes the newsletter's form, stores nothing, and redirects to the thanks.
 async fn subscribe(request: Request<Incoming>) -> Response<ResponseBody> {
     let form = timeout(
         FORM_TIMEOUT,
@@ -152,7 +150,7 @@ async fn subscribe(request: Request<Incoming>) -> Response<ResponseBody> {
     }
 }
 
-/// Whether the form's `email` could be one.
+/// Whether the form's `email` could be an address.
 fn has_address(form: &[u8]) -> bool {
     form.split(|b| *b == b'&')
         .filter_map(|pair| pair.strip_prefix(b"email="))
@@ -168,7 +166,7 @@ fn redirect(status: StatusCode, to: &'static str) -> Response<ResponseBody> {
     response
 }
 
-fn refused(allow: &'static str) -> Response<ResponseBody> {
+fn method_not_allowed(allow: &'static str) -> Response<ResponseBody> {
     let mut response = whole(
         StatusCode::METHOD_NOT_ALLOWED,
         "text/plain",

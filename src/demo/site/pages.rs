@@ -49,7 +49,7 @@ const BOOKS: [Book; 3] = [
     },
 ];
 
-/// The page at a path; none where there is no such page.
+/// The page at a path, if there is one.
 pub(super) fn find(path: &str, query: &str) -> Option<String> {
     match path {
         "/" => Some(home()),
@@ -195,7 +195,7 @@ fn newsletter(note: &str) -> String {
     )
 }
 
-/// A parameter of a query, decoded; empty where it is absent.
+/// A parameter of a query, decoded; empty if it is absent.
 fn form_value(query: &str, name: &str) -> String {
     let raw = query
         .split('&')

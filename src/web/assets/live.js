@@ -15,10 +15,10 @@
   };
 
   // New rows glow for a while, also across refreshes.
-  const glow = (now) => {
+  const glow = (now, newSince = now) => {
     const rows = new Map();
     for (const row of main.querySelectorAll("[data-key]")) {
-      const since = seen.get(row.dataset.key) ?? now;
+      const since = seen.get(row.dataset.key) ?? newSince;
       rows.set(row.dataset.key, since);
       if (now - since < GLOW) {
         row.classList.add("new");
@@ -70,6 +70,7 @@
   news.onerror = () => show("lost");
   document.addEventListener("visibilitychange", soon);
   setInterval(soon, 2000);
-  glow(-GLOW);
+  // The rows of the first page are not new.
+  glow(0, -GLOW);
   show("live");
 })();
