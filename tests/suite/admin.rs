@@ -279,3 +279,24 @@ fn silent_clients_do_not_keep_a_probe_waiting() {
     assert_eq!(sidecar.admin("/livez").status(), 200);
     drop(silent);
 }
+
+#[test]
+fn an_error_that_is_over_is_shown_as_over() {
+    let stage = stage();
+    stage.plausible.die();
+    visit(&stage.sidecar, "/");
+    eventually("the page shows the error", || {
+        match stage.sidecar.admin("/").text() {
+            page if page.contains("last error: ") => Ok(()),
+            page => Err(page),
+        }
+    });
+    stage.plausible.come_back();
+    stage.sidecar.settled(1);
+    eventually("the page shows that it is over", || {
+        match stage.sidecar.admin("/").text() {
+            page if page.contains("last trouble ") && !page.contains("last error: ") => Ok(()),
+            page => Err(page),
+        }
+    });
+}
