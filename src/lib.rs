@@ -9,9 +9,9 @@
 //! | --- | --- |
 //! | command | [`cli`], one file a command |
 //! | composition | [`sidecar`] builds the parts and starts them in order, [`lifecycle`] has signals and the drain, [`telemetry`] logs and metrics, [`config`] alone knows the file format |
-//! | services | [`proxy`] the data path, [`delivery`] from the offer to Plausible's answer, [`queue`] what survives, [`admin`] what operators read, [`demo`] a site and a receiver |
+//! | services | [`proxy`] the data path, [`delivery`] from the offer to Plausible's answer, [`queue`] what survives, [`admin`] what operators read, [`demo`] a site and a receiver, [`web`] the HTTP server pieces of these two |
 //! | pure | [`http1`] the codec, [`facts`] what the heads told, [`headers`] what goes on, [`client`] who it is, [`page`] whether it counts, [`event`] what Plausible is told, [`plausible`] what it accepts |
-//! | ground floor | [`clock`], [`timer`] |
+//! | ground floor | [`field`] the grammar of fields, [`clock`], [`timer`] |
 //!
 //! # A request, straight down
 //!
@@ -49,3 +49,4 @@ pub mod queue;
 pub mod sidecar;
 pub mod telemetry;
 pub mod timer;
+pub mod web;

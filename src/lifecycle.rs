@@ -1,5 +1,5 @@
-//! Signals, the readiness latch, and how a stop goes: readiness turns, listeners stay open while it is noticed, requests
-//! in flight finish.
+//! Signals, readiness, and the start of a drain: readiness turns off, and the listeners stay open until probers have
+//! noticed.
 
 use std::{
     io,
@@ -12,52 +12,59 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+/// While a drain waits for a prober to notice, it waits for this share of its time at most.
+const NOTICE_SHARE: u32 = 5;
+/// How long a prober gets to act after it was told "not ready".
+const REACTION_TIME: Duration = Duration::from_secs(1);
+/// How long the listeners stay open if nobody asks for readiness, for connections that are on their way.
+const UNPROBED_DELAY: Duration = Duration::from_millis(500);
+
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
-    /// SIGTERM or SIGINT: stop.
+pub enum SignalAction {
+    /// SIGTERM or SIGINT.
     Stop,
-    /// SIGHUP: read the configuration again.
+    /// SIGHUP.
     Reload,
 }
 
-/// The signals that this process obeys.
+/// The signals that this process handles.
 #[derive(Debug)]
 pub struct Signals {
-    term: Signal,
+    terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
 }
 
 impl Signals {
-    /// Takes the signals over.
+    /// Installs the handlers.
     ///
     /// # Errors
-    /// The operating system's, where a handler can't be installed.
+    /// The operating system's, if a handler can't be installed.
     pub fn listen() -> io::Result<Self> {
         Ok(Signals {
-            term: signal(SignalKind::terminate())?,
+            terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
         })
     }
 
-    /// The next one.
-    pub async fn next(&mut self) -> Asked {
+    /// Waits for the next signal.
+    pub async fn next(&mut self) -> SignalAction {
         tokio::select! {
-            _ = self.term.recv() => Asked::Stop,
-            _ = self.interrupt.recv() => Asked::Stop,
-            _ = self.hangup.recv() => Asked::Reload,
+            _ = self.terminate.recv() => SignalAction::Stop,
+            _ = self.interrupt.recv() => SignalAction::Stop,
+            _ = self.hangup.recv() => SignalAction::Reload,
         }
     }
 
-    /// The next one that asks to stop.
+    /// Waits for the next signal that asks to stop, and ignores others.
     pub async fn stop(&mut self) {
-        while self.next().await != Asked::Stop {}
+        while self.next().await != SignalAction::Stop {}
     }
 }
 
-/// Readiness: turned on once, and off once for good.
+/// Whether requests are accepted: off at the start, on while the sidecar serves, off again when it drains.
 #[derive(Debug)]
 pub struct Readiness(watch::Sender<bool>);
 
@@ -68,59 +75,50 @@ impl Default for Readiness {
 }
 
 impl Readiness {
-    /// For those who tell others.
+    /// A receiver that follows the readiness.
     pub fn watch(&self) -> watch::Receiver<bool> {
         self.0.subscribe()
     }
 
-    /// Requests are accepted.
+    /// Requests are accepted from now on.
     pub fn turn_on(&self) {
         self.0.send_replace(true);
     }
 
-    /// No new ones should come.
+    /// New requests should go elsewhere from now on.
     pub fn turn_off(&self) {
         self.0.send_replace(false);
     }
 }
 
-/// Longest time that listeners stay open for a turned readiness to be noticed, as a share of the drain.
-const NOTICE_SHARE: u32 = 5;
-/// After a prober has seen that readiness has turned, this long for it to act.
-const ACT: Duration = Duration::from_secs(1);
-
-/// Where nobody asks for readiness, this long for connections that are on their way.
-const UNASKED: Duration = Duration::from_millis(500);
-
-/// Keeps the listeners open until the turned readiness can have been noticed: where somebody asks `/readyz`, until it was
-/// told "no" and had a moment to act; where nobody ever asked, for a moment. A fifth of the drain at most.
+/// Waits until probers have noticed that readiness is off. The listeners stay open meanwhile.
 ///
-/// `probes` gives how often `/readyz` was answered yes and no.
-pub async fn notice(drain: Duration, probes: impl Fn() -> (u64, u64)) {
-    let seen = async {
-        if probes().0 == 0 {
-            return sleep(UNASKED).await;
+/// `probed` says whether anybody has asked for readiness so far. If so, this waits for `told_not_ready` (a prober got the
+/// answer "not ready") and then for the prober to act; otherwise for a moment. It waits a fifth of `drain` at most.
+pub async fn wait_for_notice(drain: Duration, probed: bool, told_not_ready: impl Future<Output = ()>) {
+    let noticed = async {
+        if probed {
+            told_not_ready.await;
+            sleep(REACTION_TIME).await;
+        } else {
+            sleep(UNPROBED_DELAY).await;
         }
-        while probes().1 == 0 {
-            sleep(Duration::from_millis(50)).await;
-        }
-        sleep(ACT).await;
     };
-    // Not noticed in that time: it is not going to be.
-    let _ = timeout(drain / NOTICE_SHARE, seen).await;
+    // A prober that has not asked by then is not going to.
+    let _ = timeout(drain / NOTICE_SHARE, noticed).await;
 }
 
-/// What is left of a stop's time.
+/// The end of a stop's time.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// So long from now.
+    /// This long from now.
     pub fn after(time: Duration) -> Self {
         Deadline(Instant::now() + time)
     }
 
-    /// What is left.
+    /// The time that is left; zero once it has passed.
     pub fn left(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
@@ -128,24 +126,26 @@ impl Deadline {
 
 #[cfg(test)]
 mod tests {
+    use std::future::{pending, ready};
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn listeners_close_soon_where_nobody_asks_for_readiness() {
+    async fn listeners_close_soon_if_nobody_asks_for_readiness() {
         let start = tokio::time::Instant::now();
-        notice(Duration::from_secs(25), || (0, 0)).await;
-        assert_eq!(start.elapsed(), UNASKED);
-        notice(Duration::from_secs(1), || (0, 0)).await;
-        assert_eq!(start.elapsed(), UNASKED + Duration::from_millis(200));
+        wait_for_notice(Duration::from_secs(25), false, pending()).await;
+        assert_eq!(start.elapsed(), UNPROBED_DELAY);
+        wait_for_notice(Duration::from_secs(1), false, pending()).await;
+        assert_eq!(start.elapsed(), UNPROBED_DELAY + Duration::from_millis(200));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_prober_that_was_told_no_gets_a_moment_and_one_that_never_asks_again_a_fifth() {
+    async fn a_prober_that_was_told_gets_time_to_act_and_one_that_never_asks_again_a_fifth_of_the_drain() {
         let start = tokio::time::Instant::now();
-        notice(Duration::from_secs(25), || (3, 1)).await;
-        assert_eq!(start.elapsed(), ACT);
+        wait_for_notice(Duration::from_secs(25), true, ready(())).await;
+        assert_eq!(start.elapsed(), REACTION_TIME);
         let start = tokio::time::Instant::now();
-        notice(Duration::from_secs(25), || (3, 0)).await;
+        wait_for_notice(Duration::from_secs(25), true, pending()).await;
         assert_eq!(start.elapsed(), Duration::from_secs(5));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// Halves what idle connections hold, against the system's allocator, at equal speed.
+/// Idle connections take half the memory of the system's allocator, at the same speed.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

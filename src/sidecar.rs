@@ -1,62 +1,59 @@
-//! The composition root: builds the parts, starts them in order, stops them in reverse.
+//! The composition root: builds the parts, starts them in order, stops them in reverse order.
 //!
-//! Order: the admin address, delivery (whose queue recovers on its own thread, and is given a moment for it), the data path,
-//! readiness. A stop turns readiness, lets the data path finish what it has, then lets delivery take all that was
-//! offered, and ends with the admin address, so that the stop can be watched.
+//! The order is: the admin address, delivery, the data path, readiness. A stop turns readiness off, lets the data path
+//! finish its requests, then lets delivery store and send what it was offered. The admin address ends last, so that
+//! operators can watch the stop.
 
 use std::{
     io,
-    path::{Path, PathBuf},
+    net::SocketAddr,
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::{
-    admin,
-    config::{self, Config, Mistakes, Sources},
+    admin, client,
+    config::{self, Config, FileWatcher, Mistakes, Sources},
     delivery::{self, Delivery},
-    lifecycle::{self, Asked, Deadline, Readiness, Signals},
+    lifecycle::{self, Deadline, Readiness, SignalAction, Signals},
     proxy::{self, Live, Proxy},
-    telemetry,
+    queue, telemetry,
 };
 
-/// How often the configuration's files are looked at for a change.
-const LOOK: Duration = Duration::from_secs(2);
-/// How long the data path waits for the queue to be recovered, so that what it offers is stored at once. A queue that takes
-/// longer than this does not keep the app from its visitors.
-const RECOVERY: Duration = Duration::from_millis(250);
+/// How long the data path's start waits for the queue to be recovered. Events are stored at once after that. A queue
+/// that takes longer does not keep visitors from the app.
+const RECOVERY_WAIT: Duration = Duration::from_millis(250);
 /// How long the last sends may take once the data path has ended.
 const LAST_SENDS: Duration = Duration::from_secs(2);
-/// How long the queue is given to write its last, be it beyond the drain. A disk that is stuck may take what is left of
-/// the drain.
+/// How long the queue may take for its last writes, even if the drain is over. A slow disk may take the rest of the
+/// drain.
 const LAST_WRITES: Duration = Duration::from_secs(1);
-/// How long the admin address is given for its last answers.
-const LAST_ANSWERS: Duration = Duration::from_millis(500);
+/// How long the admin address may take for its last responses.
+const LAST_RESPONSES: Duration = Duration::from_millis(500);
 
 /// Why the sidecar can't start.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum StartError {
     /// Logs or metrics.
     #[error("can't set up logs and metrics")]
     Telemetry(#[from] telemetry::Error),
-    /// Delivery, as when no trusted roots are found.
+    /// Delivery, for example because no trusted roots are found.
     #[error("can't start delivery")]
     Delivery(#[from] delivery::DeliveryError),
-    /// The data path, as when the address is in use.
+    /// The data path, for example because the address is in use.
     #[error("can't start the proxy")]
     Proxy(#[from] proxy::Error),
-    /// The certificates.
+    /// The certificates, for example because one was removed after the configuration was read.
     #[error("can't set up TLS")]
     Tls(#[from] proxy::LoadError),
-    /// The admin address is in use, or not this machine's.
+    /// The admin address is in use, or does not belong to this machine.
     #[error("can't listen on the admin address {at}")]
     Admin {
         /// As configured.
-        at: std::net::SocketAddr,
-        /// The operating system's word.
+        at: SocketAddr,
+        /// The operating system's reason.
         source: io::Error,
     },
     /// No runtime for the main thread.
@@ -67,23 +64,23 @@ pub enum Error {
     Signals(#[source] io::Error),
 }
 
-/// Runs a sidecar in this thread until a signal ends it; `sources` are what a reload reads again.
+/// Runs a sidecar on this thread until a signal ends it. A reload reads `sources` again.
 ///
 /// # Errors
-/// [`Error`]
-pub fn run(config: Config, sources: &Sources) -> Result<(), Error> {
-    telemetry::log(config.log.as_deref())?;
+/// [`StartError`]
+pub fn run(config: Config, sources: &Sources) -> Result<(), StartError> {
+    telemetry::init_logging(&config.log)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(Error::Runtime)?;
+        .map_err(StartError::Runtime)?;
     let outcome = runtime.block_on(async {
-        let mut signals = Signals::listen().map_err(Error::Signals)?;
+        let mut signals = Signals::listen().map_err(StartError::Signals)?;
         let sidecar = Sidecar::start(config).await?;
         sidecar.serve(&mut signals, || config::load(sources)).await;
         Ok(())
     });
-    // Delivery's thread may be stuck in a system call of the queue's disk; the process ends all the same.
+    // Delivery's thread may be stuck in a system call on the queue's disk; the process ends nevertheless.
     runtime.shutdown_background();
     outcome
 }
@@ -95,8 +92,8 @@ pub struct Sidecar {
     proxy: Proxy,
     tls: Option<proxy::Loaded>,
     admin: JoinHandle<()>,
-    admin_address: std::net::SocketAddr,
-    end_admin: oneshot::Sender<()>,
+    admin_address: SocketAddr,
+    stop_admin: oneshot::Sender<()>,
     readiness: Readiness,
     probes: Arc<admin::Probes>,
 }
@@ -105,25 +102,13 @@ impl Sidecar {
     /// Builds and starts all parts.
     ///
     /// # Errors
-    /// [`Error`]; what was started before is ended with it.
-    pub async fn start(config: Config) -> Result<Self, Error> {
+    /// [`StartError`]; the parts that were started before it are stopped.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
         let started = Instant::now();
         let registry = telemetry::registry()?;
-        let tls = match &config.proxy.tls {
-            Some(tls) => Some(proxy::load_tls(tls, true, None)?),
-            None => None,
-        };
-        say_whom_we_trust(&config);
-        let listener = TcpListener::bind(config.admin.address)
-            .await
-            .map_err(|source| Error::Admin {
-                at: config.admin.address,
-                source,
-            })?;
-        let admin_address = listener.local_addr().map_err(|source| Error::Admin {
-            at: config.admin.address,
-            source,
-        })?;
+        let tls = load_tls(config.proxy.tls.as_ref(), None)?;
+        log_trust(&config.client);
+        let (admin_listener, admin_address) = bind_admin(config.admin.address).await?;
 
         let (delivery, outboxes) = delivery::start(
             config.delivery.clone(),
@@ -132,23 +117,27 @@ impl Sidecar {
             config.proxy.workers,
             &registry,
         )?;
-        delivery.recovered(RECOVERY).await;
+        delivery.recovered(RECOVERY_WAIT).await;
         let proxy = proxy::start(&config.proxy, &live(&config, tls.clone()), outboxes, &registry)?;
 
         let readiness = Readiness::default();
         let probes = Arc::new(admin::Probes::default());
-        let sources = admin::Sources {
+        let inputs = admin::Inputs {
             registry,
             ready: readiness.watch(),
-            status: status(started, &readiness, &proxy, admin_address, &delivery),
-            decisions: decisions(&proxy),
+            status: take_status(started, &config, &readiness, admin_address, &proxy, &delivery),
+            decisions: decisions_since(&proxy),
             probes: Arc::clone(&probes),
         };
-        let (end_admin, end) = oneshot::channel::<()>();
-        let admin = tokio::spawn(admin::serve(listener, sources, async {
-            // Dropped without a word it ends as well.
-            let _ = end.await;
-        }));
+        let (stop_admin, stopped) = oneshot::channel::<()>();
+        let admin_settings = config.admin.clone();
+        let admin = tokio::spawn(async move {
+            let shutdown = async {
+                // An error means that the sender was dropped, which also asks to stop.
+                let _ = stopped.await;
+            };
+            admin::serve(admin_listener, &admin_settings, inputs, shutdown).await;
+        });
         readiness.turn_on();
         tracing::info!(listen = %proxy.bound(), admin = %admin_address, "listening");
         Ok(Sidecar {
@@ -158,7 +147,7 @@ impl Sidecar {
             tls,
             admin,
             admin_address,
-            end_admin,
+            stop_admin,
             readiness,
             probes,
         })
@@ -169,26 +158,26 @@ impl Sidecar {
         self.proxy.bound()
     }
 
-    /// Where operators look.
-    pub fn admin_address(&self) -> std::net::SocketAddr {
+    /// Where the admin address listens.
+    pub fn admin_address(&self) -> SocketAddr {
         self.admin_address
     }
 
-    /// Serves until a signal asks to stop, and stops. `load` reads the configuration again where a reload is asked for
-    /// or one of its files has changed.
+    /// Serves until a signal asks to stop, then stops. `load` reads the configuration again after SIGHUP or when one of
+    /// its files has changed.
     pub async fn serve(mut self, signals: &mut Signals, load: impl Fn() -> Result<Config, Mistakes>) {
-        let mut seen = stamps(&self.config.files);
+        let mut files = FileWatcher::new(&self.config.files);
         loop {
-            let asked = tokio::select! {
-                asked = signals.next() => asked,
-                () = changed(&self.config.files, &seen) => Asked::Reload,
+            let action = tokio::select! {
+                action = signals.next() => action,
+                () = files.changed() => SignalAction::Reload,
             };
-            match asked {
-                Asked::Stop => break,
-                Asked::Reload => {
-                    // Taken before the read: a change in between is seen as one more.
-                    seen = stamps(&self.config.files);
+            match action {
+                SignalAction::Stop => break,
+                SignalAction::Reload => {
+                    files.refresh();
                     self.reload(load());
+                    files.set_files(&self.config.files);
                 }
             }
         }
@@ -203,79 +192,84 @@ impl Sidecar {
                 return;
             }
         };
-        let waiting = self.config.needs_restart(&new);
-        if !waiting.is_empty() {
+        let needs_restart = self.config.needs_restart(&new);
+        if !needs_restart.is_empty() {
             tracing::warn!(
                 "these keys have changed and wait for a restart: {}",
-                waiting.join(", ")
+                needs_restart.join(", ")
             );
         }
         self.reload_tls(new.proxy.tls.as_ref());
         self.proxy.handle().reload(&live(&new, self.tls.clone()));
         self.delivery.reload(new.event.clone());
-        say_whom_we_trust(&new);
+        log_trust(&new.client);
         tracing::info!("configuration reloaded");
-        self.config.client = new.client;
-        self.config.proxy.tls = new.proxy.tls;
-        self.config.page = new.page;
-        self.config.event = new.event;
-        self.config.files = new.files;
+        self.config.adopt_reloadable(new);
     }
 
-    /// Reads the certificates again. Where that fails, the running ones stay.
+    /// Reads the certificates again. If they can't be used, the running ones stay.
     fn reload_tls(&mut self, tls: Option<&proxy::Tls>) {
-        self.tls = match tls.map(|tls| proxy::load_tls(tls, true, self.tls.as_ref())) {
-            None => None,
-            Some(Ok(loaded)) => Some(loaded),
-            Some(Err(error)) => {
+        match load_tls(tls, self.tls.as_ref()) {
+            Ok(loaded) => self.tls = loaded,
+            Err(error) => {
                 let error: &dyn std::error::Error = &error;
                 tracing::error!(error, "the certificates were not reloaded, the running ones stay");
-                return;
             }
-        };
+        }
     }
 
-    /// Stops in reverse order. A second signal cuts the waiting short; what was accepted is kept all the same.
+    /// Stops in reverse order. A second signal ends the drain at once; accepted events are kept nevertheless.
     async fn stop(self, signals: &mut Signals) {
         let drain = self.config.proxy.drain;
         let deadline = Deadline::after(drain);
         tracing::info!(drain = ?drain, "stopping");
         self.readiness.turn_off();
         self.proxy.drain();
-        let gentle = async {
-            lifecycle::notice(drain, || (self.probes.green(), self.probes.red())).await;
+        let draining = async {
+            let probed = self.probes.ready() > 0;
+            lifecycle::wait_for_notice(drain, probed, self.probes.seen_not_ready()).await;
             if !self.proxy.close(deadline.left()).await {
                 tracing::warn!("the drain is over; connections that are still open are cut");
             }
         };
         let hurried = tokio::select! {
-            () = gentle => false,
+            () = draining => false,
             () = signals.stop() => true,
         };
         if hurried {
             tracing::warn!("asked to stop again: connections that are still open are cut");
         }
         self.proxy.stop();
-        let patience = if hurried {
-            Duration::ZERO
+        let (sends, writes) = if hurried {
+            (Duration::ZERO, LAST_WRITES)
         } else {
-            LAST_SENDS.min(deadline.left())
+            let rest = deadline.left().saturating_sub(LAST_RESPONSES);
+            (LAST_SENDS.min(deadline.left()), rest.max(LAST_WRITES))
         };
         let now = Instant::now();
-        let rest = deadline.left().saturating_sub(LAST_ANSWERS);
-        let limit = if hurried {
-            LAST_WRITES
-        } else {
-            rest.max(LAST_WRITES)
-        };
-        self.delivery.stop(now + patience, now + limit).await;
-        drop(self.end_admin);
-        // Whoever still reads there has had its answer, or does not matter at this point.
-        let _ = tokio::time::timeout(LAST_ANSWERS, self.admin).await;
+        self.delivery.stop(now + sends, now + writes).await;
+        drop(self.stop_admin);
+        // A reader that is slower than this does not get the rest of its response.
+        let _ = tokio::time::timeout(LAST_RESPONSES, self.admin).await;
         tracing::info!("stopped");
     }
 }
 
+async fn bind_admin(at: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Admin { at, source };
+    let listener = TcpListener::bind(at).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+fn load_tls(
+    tls: Option<&proxy::Tls>,
+    running: Option<&proxy::Loaded>,
+) -> Result<Option<proxy::Loaded>, proxy::LoadError> {
+    tls.map(|tls| proxy::load_tls(tls, true, running)).transpose()
+}
+
+/// The settings that a reload can change, for the data path.
 fn live(config: &Config, tls: Option<proxy::Loaded>) -> Arc<Live> {
     Arc::new(Live {
         client: config.client.clone(),
@@ -285,100 +279,96 @@ fn live(config: &Config, tls: Option<proxy::Loaded>) -> Arc<Live> {
     })
 }
 
-fn say_whom_we_trust(config: &Config) {
-    let client = &config.client;
+fn log_trust(client: &client::Settings) {
     if client.trusted_hops > 0 {
         tracing::info!(
             "the {} nearest hops are trusted to name the client",
             client.trusted_hops
         );
+        return;
+    }
+    let ranges: Vec<&str> = client.trust.ranges().collect();
+    let trusted = if ranges.is_empty() {
+        "nobody".to_owned()
     } else {
-        let ranges: Vec<&str> = client.trust.ranges().collect();
-        tracing::info!(
-            "trusted to name the client: {}",
-            if ranges.is_empty() {
-                "nobody".to_owned()
-            } else {
-                ranges.join(", ")
-            }
-        );
+        ranges.join(", ")
+    };
+    tracing::info!("trusted to name the client: {trusted}");
+}
+
+/// What the admin address calls to take a status.
+fn take_status(
+    started: Instant,
+    config: &Config,
+    readiness: &Readiness,
+    admin: SocketAddr,
+    proxy: &Proxy,
+    delivery: &Delivery,
+) -> admin::TakeStatus {
+    let storage = match config.queue.at {
+        queue::At::Disk(_) => admin::Storage::Disk,
+        queue::At::Memory => admin::Storage::Memory,
+    };
+    let (ready, listen) = (readiness.watch(), proxy.bound().to_string());
+    let (proxy, delivery) = (proxy.handle(), delivery.watcher());
+    Arc::new(move || {
+        let delivery::Status { queue, delivery } = delivery.status();
+        admin::StatusReport {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: started.elapsed().as_secs_f64(),
+            ready: *ready.borrow(),
+            listen: listen.clone(),
+            admin: admin.to_string(),
+            queue: admin::QueueReport {
+                at: storage,
+                events: queue.events,
+                bytes: queue.bytes,
+                oldest_seconds: queue.oldest_seconds,
+                alarm: queue.alarm,
+            },
+            delivery: admin::DeliveryReport {
+                state: sending_state(delivery.state),
+                last_error: delivery.last_error,
+                last_error_seconds: delivery.last_error_seconds,
+                in_flight: delivery.in_flight,
+            },
+            decisions: admin::DecisionCounts(proxy.decision_counts()),
+        }
+    })
+}
+
+fn sending_state(state: delivery::DeliveryState) -> admin::SendingState {
+    match state {
+        delivery::DeliveryState::Starting => admin::SendingState::Starting,
+        delivery::DeliveryState::Passing => admin::SendingState::Passing,
+        delivery::DeliveryState::Tripped => admin::SendingState::Tripped,
+        delivery::DeliveryState::Probing => admin::SendingState::Probing,
+        delivery::DeliveryState::Restarting => admin::SendingState::Restarting,
+        delivery::DeliveryState::Stopped => admin::SendingState::Stopped,
     }
 }
 
-fn status(
-    started: Instant,
-    readiness: &Readiness,
-    proxy: &Proxy,
-    admin: std::net::SocketAddr,
-    delivery: &Delivery,
-) -> admin::Status {
-    let (ready, handle) = (readiness.watch(), proxy.handle());
-    let (listen, delivery) = (proxy.bound().to_string(), delivery.watcher());
-    Arc::new(move || {
-        let mut status = json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "uptime_seconds": started.elapsed().as_secs_f64(),
-            "ready": *ready.borrow(),
-            "listen": listen,
-            "admin": admin.to_string(),
-        });
-        if let (Some(all), Ok(Value::Object(parts))) =
-            (status.as_object_mut(), serde_json::to_value(delivery.status()))
-        {
-            all.extend(parts);
-            let counts = handle
-                .decision_counts()
-                .into_iter()
-                .map(|(d, n)| (d.to_owned(), json!(n)));
-            all.insert("decisions".into(), Value::Object(counts.collect()));
-        }
-        status
-    })
-}
-
-fn decisions(proxy: &Proxy) -> admin::Decisions {
-    let handle = proxy.handle();
+/// What the admin address calls to get decisions.
+fn decisions_since(proxy: &Proxy) -> admin::DecisionsSince {
+    let proxy = proxy.handle();
     Arc::new(move |since| {
-        let handle = handle.clone();
-        Box::pin(async move { handle.decisions(since).await.iter().map(decision).collect() })
+        let proxy = proxy.clone();
+        Box::pin(async move { proxy.decisions(since).await.iter().map(decision_record).collect() })
     })
 }
 
-fn decision(record: &proxy::Record) -> Value {
+fn decision_record(record: &proxy::Record) -> admin::DecisionRecord {
     let (method, host, path) = record.request();
-    json!({
-        "seq": record.seq,
-        "at": humantime::format_rfc3339_millis(record.at()).to_string(),
-        "decision": record.verdict.decision.label(),
-        "why": record.verdict.why,
-        "method": method,
-        "host": host,
-        "path": path,
-        "status": record.status,
-        "client": record.client.map(admin::masked),
-        "client_from": record.from,
-    })
-}
-
-/// What tells that a file is another one than before.
-type Stamp = Option<(SystemTime, u64)>;
-
-fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
-    files.iter().map(|f| stamp(f)).collect()
-}
-
-fn stamp(file: &Path) -> Stamp {
-    let meta = std::fs::metadata(file).ok()?;
-    Some((meta.modified().ok()?, meta.len()))
-}
-
-/// Returns when one of the files has changed. They are looked at instead of watched, for that finds a file that was
-/// replaced, and one behind the links that Kubernetes swaps.
-async fn changed(files: &[PathBuf], seen: &[Stamp]) {
-    loop {
-        tokio::time::sleep(LOOK).await;
-        if stamps(files) != seen {
-            return;
-        }
+    admin::DecisionRecord {
+        seq: record.seq,
+        at: record.at(),
+        decision: record.verdict.decision,
+        why: record.verdict.why,
+        method,
+        host,
+        path,
+        status: record.status,
+        client: record.client.map(admin::masked),
+        client_from: record.from,
     }
 }

@@ -1,66 +1,86 @@
-//! Logs and the metrics registry, set up once, and what keeps a line of the log from coming thousands of times a second.
+//! Logging, the metrics registry, and the throttle that keeps a repeated log line from flooding the log.
 
 use std::{
     io::{self, IsTerminal},
+    panic::PanicHookInfo,
     time::{Duration, Instant},
 };
 
 use prometheus::{IntGaugeVec, Opts, Registry, process_collector::ProcessCollector};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// What is logged where nothing else is asked for.
-const DEFAULT: &str = "info";
+/// `[log]`, resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// A level, or directives as in `RUST_LOG`.
+    pub level: String,
+    /// How lines are written.
+    pub format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
 
 /// Why logs or metrics can't be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The filter directives can't be read.
-    #[error(
-        "the log filter {text:?} can't be read; a level (error, warn, info, debug, trace) or target=level is accepted"
-    )]
-    Filter {
+    /// The level is neither a level nor directives. The configuration refuses such a level.
+    #[error("the log level {text:?} can't be read")]
+    Level {
         /// As given.
         text: String,
-        /// What the reader said.
+        /// Why it can't be read.
         source: tracing_subscriber::filter::ParseError,
     },
-    /// Logs were set up before.
-    #[error("logs can't be set up")]
-    Logs(#[from] tracing_subscriber::util::TryInitError),
+    /// Logging was set up before.
+    #[error("logging can't be set up")]
+    Logging(#[from] tracing_subscriber::util::TryInitError),
     /// A metric's name is taken.
     #[error("the process's metrics can't be registered")]
     Metrics(#[from] prometheus::Error),
 }
 
-/// Starts logging to standard error: human on a terminal, JSON otherwise. `directives`, else `RUST_LOG`, says what.
+/// Starts logging to standard error.
 ///
 /// # Errors
-/// [`Error::Filter`], [`Error::Logs`]
-pub fn log(directives: Option<&str>) -> Result<(), Error> {
-    let text = match directives {
-        Some(text) => text.to_owned(),
-        None => std::env::var("RUST_LOG")
-            .ok()
-            .filter(|t| !t.is_empty())
-            .unwrap_or_else(|| DEFAULT.into()),
+/// [`Error::Level`], [`Error::Logging`]
+pub fn init_logging(settings: &Settings) -> Result<(), Error> {
+    let text = settings.level.clone();
+    let filter = EnvFilter::try_new(&text).map_err(|source| Error::Level { text, source })?;
+    std::panic::set_hook(Box::new(log_panic));
+    let subscriber = tracing_subscriber::registry().with(filter);
+    let as_text = match settings.format {
+        LogFormat::Auto => io::stderr().is_terminal(),
+        LogFormat::Text => true,
+        LogFormat::Json => false,
     };
-    let filter = EnvFilter::try_new(&text).map_err(|source| Error::Filter { text, source })?;
-    std::panic::set_hook(Box::new(tell_panic));
-    let layers = tracing_subscriber::registry().with(filter);
-    if io::stderr().is_terminal() {
-        layers
-            .with(fmt::layer().with_writer(io::stderr).with_target(false))
+    if as_text {
+        subscriber
+            .with(
+                fmt::layer()
+                    .with_writer(io::stderr)
+                    .with_ansi(io::stderr().is_terminal())
+                    .with_target(false),
+            )
             .try_init()?;
     } else {
-        layers
+        subscriber
             .with(fmt::layer().json().flatten_event(true).with_writer(io::stderr))
             .try_init()?;
     }
     Ok(())
 }
 
-/// Says where a panic was and no more: its message may quote what a visitor sent.
-fn tell_panic(info: &std::panic::PanicHookInfo<'_>) {
+/// Logs where a panic happened, without its message: that may quote what a visitor sent.
+fn log_panic(info: &PanicHookInfo<'_>) {
     let place = info.location().map(ToString::to_string);
     let thread = std::thread::current();
     tracing::error!(
@@ -70,7 +90,7 @@ fn tell_panic(info: &std::panic::PanicHookInfo<'_>) {
     );
 }
 
-/// A registry with what every process tells: its build, its CPU, memory and descriptors.
+/// A registry with the metrics of every process: build, CPU, memory and descriptors.
 ///
 /// # Errors
 /// [`Error::Metrics`]
@@ -86,14 +106,16 @@ pub fn registry() -> Result<Registry, Error> {
     Ok(registry)
 }
 
-/// Lets a number of lines through in a span of time; the next line says for how many occurrences it stands.
+/// Limits how often a log line is written. A line that is written says how many occurrences it stands for.
 #[derive(Debug)]
 pub struct LogThrottle {
     lines: u32,
     span: Duration,
-    /// When the running span began, and the lines that it has had.
+    /// When the current span began.
     began: Option<Instant>,
+    /// Lines written in the current span.
     written: u32,
+    /// Occurrences since the last line.
     suppressed: u64,
 }
 
@@ -109,8 +131,8 @@ impl LogThrottle {
         }
     }
 
-    /// Whether a line may be written now; if so, for how many occurrences it stands, those of lines suppressed before it
-    /// among them.
+    /// Adds occurrences. If a line may be written now, returns how many occurrences it stands for, including those that
+    /// were suppressed before it.
     pub fn pass(&mut self, now: Instant, occurrences: u64) -> Option<u64> {
         self.suppressed += occurrences;
         if self
@@ -172,13 +194,13 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_told_by_its_place_and_not_by_its_message() {
+    fn a_panic_is_logged_with_its_place_and_without_its_message() {
         let written = Written::default();
         let writer = written.clone();
         let logs =
             tracing_subscriber::registry().with(fmt::layer().json().with_writer(move || writer.clone()));
         let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(tell_panic));
+        std::panic::set_hook(Box::new(log_panic));
         let panicked = tracing::subscriber::with_default(logs, || {
             std::panic::catch_unwind(|| panic!("https://example.com/a-visitors-page"))
         });

@@ -1,38 +1,65 @@
-//! The live page: how things stand at a glance, drawn from the values of `/status` and `/decisions`.
+//! The live page: the status and the newest decisions at a glance.
 
-use std::fmt::Write as _;
-use std::time::Duration;
+use std::{
+    cmp::Reverse,
+    fmt::{self, Display, Formatter, Write as _},
+    time::Duration,
+};
 
 use hyper::Response;
-use serde_json::Value;
 
-use super::answer::Body;
-use super::markup::{self, Count, Text};
+use crate::{
+    page::Decision,
+    web::{
+        html::{self, Escaped, Grouped},
+        response::ResponseBody,
+    },
+};
+
+use super::{
+    decision::DecisionRecord,
+    status::{QueueReport, SendingState, StatusReport, Storage},
+};
 
 /// How many of the newest decisions are shown.
 const NEWEST: usize = 50;
 
-/// Decisions after which an event was sent.
-const COUNTING: [&str; 4] = ["counted", "soft_navigation", "activated", "declared"];
-/// Decisions that tell of trouble before or behind.
-const TROUBLE: [&str; 3] = ["error_status", "aborted", "no_client"];
-
-/// Draws the page. Values that are absent are shown as a dash or left out.
-pub(super) fn page(status: &Value, decisions: &[Value]) -> Response<Body> {
-    markup::page("gatecount", "decisions", &main(status, decisions))
+/// The colour of a badge or a card.
+#[derive(Clone, Copy)]
+enum Tone {
+    Good,
+    Warning,
+    Bad,
+    Neutral,
 }
 
-fn main(status: &Value, decisions: &[Value]) -> String {
+impl Display for Tone {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Tone::Good => "good",
+            Tone::Warning => "warning",
+            Tone::Bad => "bad",
+            Tone::Neutral => "neutral",
+        })
+    }
+}
+
+/// Renders the page.
+pub(super) fn page(status: &StatusReport, decisions: &[DecisionRecord]) -> Response<ResponseBody> {
+    html::page("gatecount", "decisions", &main(status, decisions))
+}
+
+fn main(status: &StatusReport, decisions: &[DecisionRecord]) -> String {
     let mut html = String::new();
-    header(&mut html, status);
+    write_header(&mut html, status);
     html.push_str("<section class=cards>\n");
-    traffic(&mut html, status);
-    delivery(&mut html, status);
-    queue(&mut html, status);
+    write_traffic(&mut html, status);
+    write_delivery(&mut html, status);
+    write_queue(&mut html, &status.queue);
     html.push_str("</section>\n<div class=columns>\n<section class=panel>\n<h2>Decisions</h2>\n");
-    html.push_str(&by_kind(status));
-    html.push_str("\n</section>\n<section class=\"panel wide\">\n<h2>Newest</h2>\n");
-    newest(&mut html, decisions);
+    html.push_str(&by_decision(status));
+    html.push_str("\n</section>\n<section class=\"panel wide\">\n<h2>Newest (times in UTC)</h2>\n");
+    write_newest(&mut html, decisions);
     html.push_str(
         "</section>\n</div>\n<footer><a href=metrics>/metrics</a> <a href=status>/status</a> \
          <a href=decisions>/decisions</a> <a href=readyz>/readyz</a> <a href=livez>/livez</a></footer>\n",
@@ -40,152 +67,152 @@ fn main(status: &Value, decisions: &[Value]) -> String {
     html
 }
 
-fn header(html: &mut String, status: &Value) {
-    let ready = status["ready"].as_bool() == Some(true);
-    let (state, word) = if ready {
-        ("good", "ready")
+fn write_header(html: &mut String, status: &StatusReport) {
+    let (tone, word) = if status.ready {
+        (Tone::Good, "ready")
     } else {
-        ("bad", "not ready")
+        (Tone::Bad, "not ready")
     };
     let _ = writeln!(
         html,
-        "<header><h1>gatecount</h1><span class=badge data-kind={state}>{word}</span>\
-         <span class=muted>{version}up {uptime}{listen}</span><span id=live class=live>snapshot</span></header>",
-        version = status["version"]
-            .as_str()
-            .map_or(String::new(), |v| format!("{} · ", Text(v))),
-        uptime = duration(status["uptime_seconds"].as_f64().unwrap_or(0.0)),
-        listen = status["listen"]
-            .as_str()
-            .map_or(String::new(), |l| format!(" · on {}", Text(l))),
+        "<header><h1>gatecount</h1><span class=badge data-kind={tone}>{word}</span>\
+         <span class=muted>{version} · up {uptime} · on {listen}</span>\
+         <span id=live class=live>snapshot</span></header>",
+        version = Escaped(status.version),
+        uptime = duration(status.uptime_seconds),
+        listen = Escaped(&status.listen),
     );
 }
 
-fn traffic(html: &mut String, status: &Value) {
-    let kinds = || status["decisions"].as_object().into_iter().flatten();
-    let sum = |wanted: &dyn Fn(&str) -> bool| -> u64 {
-        kinds()
-            .filter(|(kind, _)| wanted(kind))
-            .filter_map(|(_, n)| n.as_u64())
-            .sum()
-    };
-    let counted = sum(&|kind| COUNTING.contains(&kind));
-    card(
+fn write_traffic(html: &mut String, status: &StatusReport) {
+    let counts = || status.decisions.0.iter();
+    let total: u64 = counts().map(|(_, count)| count).sum();
+    let counted: u64 = counts()
+        .filter(|(decision, _)| matches!(tone(*decision), Tone::Good))
+        .map(|(_, count)| count)
+        .sum();
+    let note = format!("of {} requests decided", Grouped(total));
+    write_card(
         html,
         "Pages counted",
-        &Count(counted).to_string(),
-        "good",
-        &format!("of {} requests decided", Count(sum(&|_| true))),
+        &Grouped(counted).to_string(),
+        Tone::Good,
+        &note,
     );
 }
 
-fn delivery(html: &mut String, status: &Value) {
-    let delivery = &status["delivery"];
-    let state = delivery["state"].as_str().unwrap_or("—");
-    let kind = match state {
-        "passing" => "good",
-        "tripped" => "bad",
-        _ => "soso",
+fn write_delivery(html: &mut String, status: &StatusReport) {
+    let delivery = &status.delivery;
+    let tone = match delivery.state {
+        SendingState::Passing if status.has_trouble() => Tone::Warning,
+        SendingState::Passing => Tone::Good,
+        SendingState::Tripped | SendingState::Stopped => Tone::Bad,
+        SendingState::Starting | SendingState::Probing | SendingState::Restarting => Tone::Warning,
     };
-    let note = match delivery["last_error"].as_str() {
-        Some(error) => format!("last error: {}", Text(error)),
-        None => format!("{} in flight", Count(delivery["in_flight"].as_u64().unwrap_or(0))),
-    };
-    card(html, "Delivery", &Text(state).to_string(), kind, &note);
-}
-
-fn queue(html: &mut String, status: &Value) {
-    let queue = &status["queue"];
-    let events = queue["events"].as_u64().unwrap_or(0);
-    let (kind, note) = match queue["alarm"].as_str() {
-        Some(alarm) => ("bad", Text(alarm).to_string()),
-        None if events == 0 => ("good", format!("nothing waits{}", place(queue))),
-        None => (
-            "soso",
-            format!(
-                "{}, oldest {}{}",
-                bytes(queue["bytes"].as_u64().unwrap_or(0)),
-                duration(queue["oldest_seconds"].as_f64().unwrap_or(0.0)),
-                place(queue),
-            ),
+    let note = match (&delivery.last_error, delivery.last_error_seconds) {
+        (Some(error), _) if status.has_trouble() => format!("last error: {}", Escaped(error)),
+        (Some(error), Some(age)) => format!(
+            "<span title=\"{}\">last trouble {} ago</span>",
+            Escaped(error),
+            duration(age as f64)
         ),
+        _ => format!("{} in flight", Grouped(delivery.in_flight as u64)),
     };
-    card(html, "Queue", &Count(events).to_string(), kind, &note);
+    write_card(html, "Delivery", delivery.state.label(), tone, &note);
 }
 
-/// Where the queue is kept.
-fn place(queue: &Value) -> String {
-    match queue["at"].as_str() {
-        Some("disk") => ", on disk".to_owned(),
-        Some("memory") => ", in memory".to_owned(),
-        _ => String::new(),
-    }
+fn write_queue(html: &mut String, queue: &QueueReport) {
+    let place = match queue.at {
+        Storage::Disk => "on disk",
+        Storage::Memory => "in memory",
+    };
+    let (tone, note) = match &queue.alarm {
+        Some(alarm) => (Tone::Bad, Escaped(alarm).to_string()),
+        None if queue.events == 0 => (Tone::Good, format!("nothing waits, {place}")),
+        None => {
+            let (size, age) = (bytes(queue.bytes), duration(queue.oldest_seconds));
+            (Tone::Warning, format!("{size}, oldest {age}, {place}"))
+        }
+    };
+    write_card(html, "Queue", &Grouped(queue.events).to_string(), tone, &note);
 }
 
 /// `value` and `note` are HTML.
-fn card(html: &mut String, title: &str, value: &str, kind: &str, note: &str) {
+fn write_card(html: &mut String, title: &str, value: &str, tone: Tone, note: &str) {
     let _ = writeln!(
         html,
-        "<div class=card data-kind={kind}><h2>{title}</h2><p class=figure>{value}</p><p class=muted>{note}</p></div>"
+        "<div class=card data-kind={tone}><h2>{title}</h2><p class=figure>{value}</p><p class=muted>{note}</p></div>"
     );
 }
 
-fn by_kind(status: &Value) -> String {
-    let mut kinds: Vec<(&str, u64)> = status["decisions"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter_map(|(kind, n)| Some((kind.as_str(), n.as_u64()?)))
-        .filter(|(_, n)| *n > 0)
+fn by_decision(status: &StatusReport) -> String {
+    let mut counts: Vec<(&str, u64)> = status
+        .decisions
+        .0
+        .iter()
+        .map(|(decision, count)| (decision.label(), *count))
         .collect();
-    kinds.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
-    markup::bars("requests by decision", "No request yet.", kinds.into_iter())
+    counts.sort_by_key(|(_, count)| Reverse(*count));
+    html::bar_list("requests by decision", "No request yet.", counts.into_iter())
 }
 
-fn newest(html: &mut String, decisions: &[Value]) {
+fn write_newest(html: &mut String, decisions: &[DecisionRecord]) {
     if decisions.is_empty() {
         html.push_str("<p class=none>No request yet.</p>\n");
         return;
     }
     html.push_str("<ol class=log>\n");
     for decision in decisions.iter().rev().take(NEWEST) {
-        entry(html, decision);
+        write_entry(html, decision);
     }
     html.push_str("</ol>\n");
 }
 
-fn entry(html: &mut String, decision: &Value) {
-    let text = |key: &str| decision[key].as_str().unwrap_or("");
-    let kind = match text("decision") {
-        counting if COUNTING.contains(&counting) => "good",
-        trouble if TROUBLE.contains(&trouble) => "bad",
-        _ => "plain",
-    };
+fn write_entry(html: &mut String, record: &DecisionRecord) {
     let mut about = Vec::new();
-    if let Some(status) = decision["status"].as_u64() {
-        about.push(status.to_string());
+    if record.status > 0 {
+        about.push(record.status.to_string());
     }
-    if let Some(client) = decision["client"].as_str() {
-        about.push(format!("{} by {}", Text(client), Text(text("client_from"))));
+    if let Some(client) = record.client {
+        about.push(format!("{client} by {}", Escaped(record.client_from)));
     }
-    about.push(Text(text("why")).to_string());
-    let at = text("at");
+    about.push(Escaped(record.why).to_string());
+    let time = record.time();
     let _ = writeln!(
         html,
-        "<li data-key={seq}><time datetime=\"{at}\">{clock}</time><span class=badge data-kind={kind}>{decision}</span>\
+        "<li data-key={seq}><time datetime=\"{time}\">{clock}</time>\
+         <span class=badge data-kind={tone}>{decision}</span>\
          <span class=what>{method} <b>{host}</b>{path}</span><span class=muted>{about}</span></li>",
-        seq = decision["seq"].as_u64().unwrap_or(0),
-        clock = Text(at.get(11..19).unwrap_or(at)),
-        at = Text(at),
-        decision = Text(text("decision")),
-        method = Text(text("method")),
-        host = Text(text("host")),
-        path = Text(text("path")),
+        seq = record.seq,
+        clock = time.get(11..19).unwrap_or(&time),
+        tone = tone(record.decision),
+        decision = record.decision,
+        method = Escaped(&record.method),
+        host = Escaped(&record.host),
+        path = Escaped(&record.path),
         about = about.join(" · "),
     );
 }
 
-/// Seconds in the two units that matter.
+/// Good: the request was a page view. Bad: something went wrong before or behind gatecount.
+fn tone(decision: Decision) -> Tone {
+    match decision {
+        Decision::Counted => Tone::Good,
+        Decision::ErrorStatus | Decision::Aborted | Decision::NoClient => Tone::Bad,
+        Decision::NotPage
+        | Decision::NotHtml
+        | Decision::Redirect
+        | Decision::NotFound
+        | Decision::Download
+        | Decision::Prefetch
+        | Decision::Bot
+        | Decision::Excluded
+        | Decision::UnknownSite
+        | Decision::OptedOut => Tone::Neutral,
+    }
+}
+
+/// Seconds as text, in the two largest units.
 fn duration(seconds: f64) -> String {
     let whole = Duration::try_from_secs_f64(seconds).unwrap_or_default().as_secs();
     match (whole / 86_400, whole / 3_600 % 24, whole / 60 % 60, whole % 60) {
@@ -206,48 +233,102 @@ fn bytes(n: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use std::time::SystemTime;
 
-    use super::*;
+    use super::{
+        super::{masked, status::tests::healthy},
+        *,
+    };
+
+    fn record(seq: u64) -> DecisionRecord {
+        DecisionRecord {
+            seq,
+            at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+            decision: Decision::Counted,
+            why: "A navigation.",
+            method: "GET".to_owned(),
+            host: "example.com".to_owned(),
+            path: "/".to_owned(),
+            status: 200,
+            client: Some(masked([203, 0, 113, 7].into())),
+            client_from: "x-forwarded-for",
+        }
+    }
 
     #[test]
     fn what_clients_sent_is_escaped() {
-        let evil = "<img src=x onerror=alert(1)>\"'";
-        let decision = json!({"seq": 1, "at": evil, "decision": evil, "why": evil, "method": evil, "host": evil,
-            "path": evil, "status": 200, "client": evil, "client_from": evil});
-        let status = json!({"version": evil, "listen": evil, "queue": {"alarm": evil},
-            "delivery": {"state": evil, "last_error": evil}, "decisions": {evil: 1}});
-        let html = main(&status, &[decision]);
+        let evil = "<img src=x onerror=alert(1)>\"'".to_owned();
+        let mut status = healthy();
+        status.listen.clone_from(&evil);
+        status.queue.alarm = Some(evil.clone());
+        status.delivery.last_error = Some(evil.clone());
+        status.delivery.last_error_seconds = Some(0);
+        let record = DecisionRecord {
+            method: evil.clone(),
+            host: evil.clone(),
+            path: evil.clone(),
+            ..record(1)
+        };
+        let mut html = main(&status, std::slice::from_ref(&record));
+        status.delivery.state = SendingState::Tripped;
+        html += &main(&status, &[record]);
         assert!(!html.contains("<img"), "{html}");
-        assert_eq!(
-            html.matches("&lt;img src=x onerror=alert(1)&gt;&quot;&#39;")
-                .count(),
-            15,
-            "{html}"
-        );
+        let escaped = "&lt;img src=x onerror=alert(1)&gt;&quot;&#39;";
+        assert_eq!(html.matches(escaped).count(), 2 * 6, "{html}");
     }
 
     #[test]
     fn the_newest_decision_comes_first_and_old_ones_are_left_out() {
-        let decisions: Vec<_> = (1..=60).map(|seq| json!({"seq": seq})).collect();
-        let html = main(&json!({}), &decisions);
+        let decisions: Vec<_> = (1..=60).map(record).collect();
+        let html = main(&healthy(), &decisions);
         let at = |seq: u64| html.find(&format!("data-key={seq}>"));
         assert!(at(60) < at(11), "newest first");
         assert_eq!(at(10), None);
+        assert!(html.contains("22:13:20</time>") && html.contains("203.0.113.0/24 by x-forwarded-for"));
     }
 
     #[test]
-    fn an_alarm_and_a_tripped_breaker_show_as_trouble() {
-        let status = json!({"ready": false, "queue": {"events": 3, "alarm": "the disk is full"},
-            "delivery": {"state": "tripped", "last_error": "connection refused"}});
+    fn an_alarm_and_a_tripped_breaker_are_shown_as_trouble() {
+        let mut status = healthy();
+        status.ready = false;
+        status.queue.alarm = Some("the disk is full".to_owned());
+        status.delivery.state = SendingState::Tripped;
+        status.delivery.last_error = Some("connection refused".to_owned());
+        status.delivery.last_error_seconds = Some(3);
         let html = main(&status, &[]);
         assert_eq!(html.matches("class=card data-kind=bad").count(), 2, "{html}");
-        assert!(html.contains("the disk is full") && html.contains("connection refused"));
+        assert!(html.contains("the disk is full") && html.contains("last error: connection refused"));
         assert!(html.contains(">not ready<"));
     }
 
     #[test]
-    fn spans_and_sizes_are_read_at_a_glance() {
+    fn trouble_that_is_over_is_shown_with_its_age() {
+        let mut status = healthy();
+        status.delivery.last_error = Some("connection refused".to_owned());
+        status.delivery.last_error_seconds = Some(7_260);
+        let html = main(&status, &[]);
+        assert!(html.contains(">last trouble 2 h 1 min ago<"), "{html}");
+        assert!(!html.contains("last error:"), "{html}");
+        assert!(html.contains("class=card data-kind=good><h2>Delivery"), "{html}");
+    }
+
+    #[test]
+    fn the_page_tells_where_the_queue_is_and_how_many_pages_were_counted() {
+        let mut status = healthy();
+        let html = main(&status, &[]);
+        assert!(
+            html.contains("nothing waits, on disk") && html.contains("of 4 requests decided"),
+            "{html}"
+        );
+        assert!(html.contains("<p class=figure>3</p>"), "{html}");
+        status.queue.at = Storage::Memory;
+        status.queue.events = 2;
+        status.queue.bytes = 2_048;
+        assert!(main(&status, &[]).contains("2.0 KiB, oldest 0 s, in memory"));
+    }
+
+    #[test]
+    fn durations_and_sizes_are_read_at_a_glance() {
         for (seconds, shown) in [
             (5.9, "5 s"),
             (61.0, "1 min 1 s"),

@@ -1,84 +1,110 @@
-//! What each path of the admin address answers.
+//! The routes of the admin address.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
 
-use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use prometheus::{Encoder, TextEncoder};
-use serde_json::Value;
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
 
-use super::answer::{self, Body, Events};
-use super::server::Connection;
-use super::{Sources, live};
+use crate::web::{
+    response::{self, EventSender, ResponseBody},
+    server::ConnectionInfo,
+};
 
-/// How often a stream of decisions looks for new ones.
-const LOOK: Duration = Duration::from_millis(300);
-/// How long the decisions may take to be gathered.
-const GATHER: Duration = Duration::from_secs(2);
-/// Streams are long-lived: probes and scrapes keep the rest of the connections.
+use super::{
+    decision::DecisionRecord,
+    hosts::AllowedHosts,
+    inputs::{DecisionsSince, Inputs},
+    live,
+    settings::Settings,
+};
+
+/// How often a stream looks for new decisions.
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
+/// How long collecting the decisions may take.
+const COLLECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Streams live long. This bound leaves most connections to probes and scrapes.
 const MAX_STREAMS: usize = 32;
 
-/// The answers and what they need.
+/// Responds to requests.
 pub(super) struct Routes {
-    sources: Sources,
+    hosts: AllowedHosts,
+    inputs: Inputs,
     streams: Arc<Semaphore>,
-    /// Sets this process's event ids apart from an earlier one's, whose numbers mean nothing here.
+    /// Part of each event id. It tells this process's ids from those of an earlier one, whose numbers mean nothing here.
     run: u64,
 }
 
 impl Routes {
-    pub(super) fn new(sources: Sources) -> Routes {
+    pub(super) fn new(settings: &Settings, inputs: Inputs) -> Self {
         Routes {
-            sources,
+            hosts: AllowedHosts::new(&settings.hosts),
+            inputs,
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             run: RandomState::new().build_hasher().finish(),
         }
     }
 
-    /// Answers one request.
-    pub(super) async fn answer(&self, request: &Request<Incoming>, connection: Connection) -> Response<Body> {
-        let known = matches!(
-            request.uri().path(),
+    pub(super) async fn respond(
+        &self,
+        request: &Request<Incoming>,
+        connection: ConnectionInfo,
+    ) -> Response<ResponseBody> {
+        if !self.hosts.allow(request.uri(), request.headers()) {
+            return response::text(
+                StatusCode::MISDIRECTED_REQUEST,
+                "this is gatecount's admin address: ask for it by IP address or as localhost, \
+                 or add the name to hosts in [admin]",
+            );
+        }
+        let path = request.uri().path();
+        let exists = matches!(
+            path,
             "/" | "/metrics" | "/livez" | "/readyz" | "/status" | "/decisions"
         );
-        if known && !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return answer::not_allowed("GET, HEAD");
+        if exists && !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return response::method_not_allowed("GET, HEAD");
         }
-        match request.uri().path() {
+        match path {
             "/" => self.live().await,
             "/metrics" => self.metrics(),
-            "/livez" => answer::text(StatusCode::OK, "alive"),
+            "/livez" => response::text(StatusCode::OK, "alive"),
             "/readyz" => self.ready(),
-            "/status" => answer::json(StatusCode::OK, &(self.sources.status)()),
-            "/decisions" if answer::wants_events(request.headers()) => self.stream(request, connection),
+            "/status" => response::json(StatusCode::OK, &(self.inputs.status)()),
+            "/decisions" if response::wants_event_stream(request.headers()) => {
+                self.stream(request, connection)
+            }
             "/decisions" => match self.decisions().await {
-                Some(decisions) => answer::json(StatusCode::OK, &Value::Array(decisions)),
-                None => answer::text(
+                Some(decisions) => response::json(StatusCode::OK, &decisions),
+                None => response::text(
                     StatusCode::SERVICE_UNAVAILABLE,
-                    "the decisions could not be gathered in time",
+                    "the decisions could not be collected in time",
                 ),
             },
-            _ => answer::not_found(),
+            _ => response::not_found(),
         }
     }
 
-    async fn live(&self) -> Response<Body> {
-        let status = (self.sources.status)();
+    async fn live(&self) -> Response<ResponseBody> {
+        let status = (self.inputs.status)();
         let decisions = self.decisions().await.unwrap_or_default();
         live::page(&status, &decisions)
     }
 
-    fn metrics(&self) -> Response<Body> {
+    fn metrics(&self) -> Response<ResponseBody> {
         let mut text = Vec::new();
-        match TextEncoder::new().encode(&self.sources.registry.gather(), &mut text) {
-            Ok(()) => answer::whole(StatusCode::OK, prometheus::TEXT_FORMAT, text),
+        match TextEncoder::new().encode(&self.inputs.registry.gather(), &mut text) {
+            Ok(()) => response::whole(StatusCode::OK, prometheus::TEXT_FORMAT, text),
             Err(error) => {
                 tracing::error!(%error, "the metrics could not be written");
-                answer::text(
+                response::text(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "the metrics could not be written",
                 )
@@ -86,33 +112,33 @@ impl Routes {
         }
     }
 
-    fn ready(&self) -> Response<Body> {
-        let ready = *self.sources.ready.borrow();
-        self.sources.probes.note(ready);
+    fn ready(&self) -> Response<ResponseBody> {
+        let ready = *self.inputs.ready.borrow();
+        self.inputs.probes.count(ready);
         if ready {
-            answer::text(StatusCode::OK, "ready")
+            response::text(StatusCode::OK, "ready")
         } else {
-            answer::text(StatusCode::SERVICE_UNAVAILABLE, "not ready")
+            response::text(StatusCode::SERVICE_UNAVAILABLE, "not ready")
         }
     }
 
-    /// All decisions that are held, oldest first; none where gathering them took too long.
-    async fn decisions(&self) -> Option<Vec<Value>> {
-        timeout(GATHER, (self.sources.decisions)(0)).await.ok()
+    /// All decisions that are kept, oldest first. `None` if collecting them took too long.
+    async fn decisions(&self) -> Option<Vec<DecisionRecord>> {
+        timeout(COLLECT_TIMEOUT, (self.inputs.decisions)(0)).await.ok()
     }
 
-    /// Follows the decisions: first those that are held, or those after `Last-Event-ID`, then each as it is made.
-    fn stream(&self, request: &Request<Incoming>, mut connection: Connection) -> Response<Body> {
-        let Ok(place) = Arc::clone(&self.streams).try_acquire_owned() else {
-            return answer::text(StatusCode::SERVICE_UNAVAILABLE, "too many streams");
+    /// Streams the decisions that are kept, or those after `Last-Event-ID`, and then each new one.
+    fn stream(&self, request: &Request<Incoming>, mut connection: ConnectionInfo) -> Response<ResponseBody> {
+        let Ok(permit) = Arc::clone(&self.streams).try_acquire_owned() else {
+            return response::text(StatusCode::SERVICE_UNAVAILABLE, "too many streams");
         };
-        let (events, response) = answer::events();
+        let (events, response) = response::event_stream();
         if request.method() == Method::GET {
-            let since = self.resume(request).unwrap_or(0);
-            let decisions = Arc::clone(&self.sources.decisions);
+            let since = self.last_event(request).unwrap_or(0);
+            let decisions = Arc::clone(&self.inputs.decisions);
             let run = self.run;
             tokio::spawn(async move {
-                let _place = place;
+                let _permit = permit;
                 tokio::select! {
                     () = connection.closing() => {}
                     () = follow(&decisions, &events, run, since) => {}
@@ -122,8 +148,8 @@ impl Routes {
         response
     }
 
-    /// The number after which a reader that lost its stream goes on.
-    fn resume(&self, request: &Request<Incoming>) -> Option<u64> {
+    /// The sequence number of `Last-Event-ID`, if it is an id of this process.
+    fn last_event(&self, request: &Request<Incoming>) -> Option<u64> {
         let id = request.headers().get("last-event-id")?.to_str().ok()?;
         let (run, seq) = id.split_once('-')?;
         (u64::from_str_radix(run, 16).ok()? == self.run)
@@ -133,7 +159,7 @@ impl Routes {
 }
 
 /// Sends decisions until the reader is gone.
-async fn follow(decisions: &super::Decisions, events: &Events, run: u64, mut since: u64) {
+async fn follow(decisions: &DecisionsSince, events: &EventSender, run: u64, mut since: u64) {
     loop {
         let next = async {
             loop {
@@ -141,22 +167,22 @@ async fn follow(decisions: &super::Decisions, events: &Events, run: u64, mut sin
                 if !found.is_empty() {
                     return found;
                 }
-                sleep(LOOK).await;
+                sleep(POLL_INTERVAL).await;
             }
         };
         let Some(found) = events.while_waiting(next).await else {
             return;
         };
         for decision in found {
-            let seq = decision.get("seq").and_then(Value::as_u64).unwrap_or(since);
-            if !events
-                .send(&format!("{run:x}-{seq}"), &decision.to_string())
-                .await
-            {
+            since = since.max(decision.seq);
+            // Strings and numbers alone: they can always be written as JSON.
+            let Ok(data) = serde_json::to_string(&decision) else {
+                continue;
+            };
+            if !events.send(&format!("{run:x}-{}", decision.seq), &data).await {
                 return;
             }
-            since = since.max(seq);
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
 }

@@ -1,4 +1,4 @@
-//! `gatecount demo`: a site, a receiver, and the sidecar between them, all on loopback.
+//! `gatecount demo`: a site, a receiver and the sidecar between them, all on loopback.
 
 use std::{error::Error, net::Ipv4Addr};
 
@@ -12,20 +12,23 @@ use crate::{
     telemetry,
 };
 
-use super::Failure;
+use super::error::CommandError;
 
 /// The site's name at the receiver.
 const DOMAIN: &str = "demo.example";
 
-pub(super) fn run() -> Result<(), Failure> {
+pub(super) fn run() -> Result<(), CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(show()).map_err(Failure::Running)
+    runtime.block_on(run_demo()).map_err(CommandError::Running)
 }
 
-async fn show() -> Result<(), Box<dyn Error>> {
-    telemetry::log(Some("warn"))?;
+async fn run_demo() -> Result<(), Box<dyn Error>> {
+    telemetry::init_logging(&telemetry::Settings {
+        level: "warn".to_owned(),
+        format: telemetry::LogFormat::Auto,
+    })?;
     let mut signals = Signals::listen()?;
     let site = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let receiver = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -41,12 +44,12 @@ async fn show() -> Result<(), Box<dyn Error>> {
     });
     let config = config::load(&sources).map_err(|mistakes| mistakes.to_string())?;
 
-    let (end, ended) = watch::channel(());
+    let (stop, stopped) = watch::channel(());
     let shutdown = || {
-        let mut ended = ended.clone();
+        let mut stopped = stopped.clone();
         async move {
-            // Ends when the sender goes.
-            while ended.changed().await.is_ok() {}
+            // An error means that the sender was dropped.
+            while stopped.changed().await.is_ok() {}
         }
     };
     let site = tokio::spawn(demo::site::serve(site, shutdown()));
@@ -61,7 +64,7 @@ async fn show() -> Result<(), Box<dyn Error>> {
     );
     println!("Ctrl-C ends it.");
     sidecar.serve(&mut signals, || config::load(&sources)).await;
-    drop(end);
+    drop(stop);
     site.await?;
     receiver.await?;
     Ok(())

@@ -23,7 +23,10 @@ use crate::{
     },
 };
 
-use super::{Failure, Options, usage};
+use super::{
+    error::{CommandError, usage},
+    options::Options,
+};
 
 /// Said in the place of a record that is no event.
 const UNREAD: &str = "no event of this version's";
@@ -51,7 +54,7 @@ pub(super) struct QueueDirectory {
     directory: Option<PathBuf>,
 }
 
-pub(super) fn run(before: Options, action: Action) -> Result<(), Failure> {
+pub(super) fn run(before: Options, action: Action) -> Result<(), CommandError> {
     let mut out = BufWriter::new(io::stdout().lock());
     match action {
         Action::Status(directory) => {
@@ -71,7 +74,7 @@ pub(super) fn run(before: Options, action: Action) -> Result<(), Failure> {
 }
 
 impl QueueDirectory {
-    fn find(self, before: Options) -> Result<PathBuf, Failure> {
+    fn find(self, before: Options) -> Result<PathBuf, CommandError> {
         if let Some(directory) = self.directory {
             return Ok(directory);
         }
@@ -82,15 +85,15 @@ impl QueueDirectory {
     }
 }
 
-fn running(error: inspect::InspectError) -> Failure {
-    Failure::Running(error.into())
+fn running(error: inspect::InspectError) -> CommandError {
+    CommandError::Running(error.into())
 }
 
 /// Shows every event that waits, until the output takes no more.
 fn each(
     directory: &std::path::Path,
     mut show: impl FnMut(&PendingRecord<'_>) -> io::Result<()>,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let mut outcome = Ok(());
     inspect::pending_records(directory, &mut |item| match show(&item) {
         Ok(()) => ControlFlow::Continue(()),

@@ -5,9 +5,9 @@ use crate::{
     sidecar,
 };
 
-use super::Failure;
+use super::error::CommandError;
 
-pub(super) fn run(sources: &Sources) -> Result<(), Failure> {
+pub(super) fn run(sources: &Sources) -> Result<(), CommandError> {
     let config = config::load(sources)?;
-    sidecar::run(config, sources).map_err(|error| Failure::Running(error.into()))
+    sidecar::run(config, sources).map_err(|error| CommandError::Running(error.into()))
 }

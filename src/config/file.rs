@@ -1,6 +1,7 @@
-//! The file: TOML to values with their lines. Syntax, unknown keys and the shape of tables are judged here, values not.
+//! Reads the file: TOML to values with their lines. Syntax, unknown keys and the shape of tables are checked here,
+//! values later.
 //!
-//! Not by serde's derive: it stops at the first mistake, and forgets the line.
+//! serde's derive is no help: it stops at the first mistake and forgets the line.
 
 use std::path::Path;
 
@@ -10,44 +11,44 @@ use toml::{
 };
 
 use super::{
-    keys,
+    hints, keys,
     mistake::{Mistake, Mistakes, Origin},
-    value::{Spot, Value},
+    value::{Located, RawValue},
 };
 
-/// What a file says.
+/// The content of a file.
 #[derive(Debug, Default)]
-pub(super) struct File {
+pub(super) struct RawFile {
     /// Known keys with their values.
-    pub(super) values: Vec<(&'static str, Spot<Value>)>,
+    pub(super) values: Vec<(&'static str, Located<RawValue>)>,
     /// The `[[sites]]` tables.
-    pub(super) sites: Vec<Site>,
+    pub(super) sites: Vec<RawSite>,
     /// The `[[listen.tls.more]]` tables.
-    pub(super) pairs: Vec<Pair>,
-    /// Not TOML: what it says is not known, so nothing can be called missing.
+    pub(super) pairs: Vec<RawPair>,
+    /// The file is not TOML. Its content is unknown, so no key can be reported as missing.
     pub(super) broken: bool,
 }
 
-/// One `[[sites]]` table as it was given.
+/// One `[[sites]]` table as it was written.
 #[derive(Debug, Clone)]
-pub(super) struct Site {
-    /// Where it begins.
+pub(super) struct RawSite {
+    /// Where the table begins.
     pub(super) origin: Origin,
-    pub(super) hosts: Option<Spot<Value>>,
-    pub(super) domain: Option<Spot<Value>>,
+    pub(super) hosts: Option<Located<RawValue>>,
+    pub(super) domain: Option<Located<RawValue>>,
 }
 
-/// One `[[listen.tls.more]]` table as it was given.
+/// One `[[listen.tls.more]]` table as it was written.
 #[derive(Debug, Clone)]
-pub(super) struct Pair {
-    /// Where it begins.
+pub(super) struct RawPair {
+    /// Where the table begins.
     pub(super) origin: Origin,
-    pub(super) certificate: Option<Spot<Value>>,
-    pub(super) key: Option<Spot<Value>>,
+    pub(super) certificate: Option<Located<RawValue>>,
+    pub(super) key: Option<Located<RawValue>>,
 }
 
-/// Reads a file's text; `path` is for the mistakes.
-pub(super) fn read(path: &Path, text: &str, mistakes: &mut Mistakes) -> File {
+/// Reads a file's text. `path` is for the mistakes.
+pub(super) fn read(path: &Path, text: &str, mistakes: &mut Mistakes) -> RawFile {
     let lines = Lines { path, text };
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
@@ -60,18 +61,18 @@ pub(super) fn read(path: &Path, text: &str, mistakes: &mut Mistakes) -> File {
             );
             mistakes.push(Mistake::key(&lines.origin(start), "", problem));
         }
-        return File {
+        return RawFile {
             broken: true,
-            ..File::default()
+            ..RawFile::default()
         };
     }
-    let mut file = File::default();
+    let mut file = RawFile::default();
     for (name, value) in document.get_ref() {
         let origin = lines.origin(name.span().start);
         let name = name.get_ref().as_ref();
         match value.get_ref() {
             _ if keys::tables().all(|t| t != name) => {
-                mistakes.push(Mistake::key(&origin, name, keys::unknown_table(name)));
+                mistakes.push(Mistake::key(&origin, name, hints::unknown_table(name)));
             }
             DeValue::Array(tables) if name == "sites" => {
                 for table in tables {
@@ -89,7 +90,7 @@ pub(super) fn read(path: &Path, text: &str, mistakes: &mut Mistakes) -> File {
     file
 }
 
-fn table_wanted(table: &str, origin: &Origin, value: &Value) -> Mistake {
+fn table_wanted(table: &str, origin: &Origin, value: &RawValue) -> Mistake {
     let known = keys::listed(&keys::names_in(table));
     let problem = format!("a table is wanted: [{table}] with {known}");
     Mistake::value(origin, table, value.quoted(), problem)
@@ -99,19 +100,20 @@ fn read_table(
     table: &str,
     content: &DeTable<'_>,
     lines: &Lines<'_>,
-    file: &mut File,
+    file: &mut RawFile,
     mistakes: &mut Mistakes,
 ) {
     for (name, value) in content {
         let origin = lines.origin(name.span().start);
         let name = name.get_ref().as_ref();
         let path = format!("{table}.{name}");
+        let is_table = keys::tables().any(|t| t == path);
         match value.get_ref() {
-            DeValue::Table(inner) if keys::tables().any(|t| t == path) => {
+            DeValue::Table(inner) if is_table => {
                 read_table(&path, inner, lines, file, mistakes);
                 continue;
             }
-            other if keys::tables().any(|t| t == path) => {
+            other if is_table => {
                 mistakes.push(table_wanted(&path, &origin, &lines.value(other)));
                 continue;
             }
@@ -132,17 +134,17 @@ fn read_table(
         match keys::find(&path) {
             Some(key) => file.values.push((
                 key.path,
-                Spot {
-                    what: lines.value(value.get_ref()),
+                Located {
+                    value: lines.value(value.get_ref()),
                     origin,
                 },
             )),
-            None => mistakes.push(Mistake::key(&origin, &path, keys::unknown_key(table, name))),
+            None => mistakes.push(Mistake::key(&origin, &path, hints::unknown_key(table, name))),
         }
     }
 }
 
-fn site(table: &Spanned<DeValue<'_>>, lines: &Lines<'_>, file: &mut File, mistakes: &mut Mistakes) {
+fn site(table: &Spanned<DeValue<'_>>, lines: &Lines<'_>, file: &mut RawFile, mistakes: &mut Mistakes) {
     let origin = lines.origin(table.span().start);
     let DeValue::Table(content) = table.get_ref() else {
         let value = lines.value(table.get_ref()).quoted();
@@ -150,7 +152,7 @@ fn site(table: &Spanned<DeValue<'_>>, lines: &Lines<'_>, file: &mut File, mistak
         mistakes.push(Mistake::value(&origin, "sites", value, problem));
         return;
     };
-    let mut site = Site {
+    let mut site = RawSite {
         origin,
         hosts: None,
         domain: None,
@@ -158,23 +160,27 @@ fn site(table: &Spanned<DeValue<'_>>, lines: &Lines<'_>, file: &mut File, mistak
     for (name, value) in content {
         let origin = lines.origin(name.span().start);
         let name = name.get_ref().as_ref();
-        let spot = Spot {
-            what: lines.value(value.get_ref()),
+        let located = Located {
+            value: lines.value(value.get_ref()),
             origin,
         };
         match name {
-            "hosts" => site.hosts = Some(spot),
-            "domain" => site.domain = Some(spot),
+            "hosts" => site.hosts = Some(located),
+            "domain" => site.domain = Some(located),
             _ => {
                 let path = format!("sites.{name}");
-                mistakes.push(Mistake::key(&spot.origin, &path, keys::unknown_site_key(name)));
+                mistakes.push(Mistake::key(
+                    &located.origin,
+                    &path,
+                    hints::unknown_site_key(name),
+                ));
             }
         }
     }
     file.sites.push(site);
 }
 
-fn pair(table: &Spanned<DeValue<'_>>, lines: &Lines<'_>, file: &mut File, mistakes: &mut Mistakes) {
+fn pair(table: &Spanned<DeValue<'_>>, lines: &Lines<'_>, file: &mut RawFile, mistakes: &mut Mistakes) {
     let origin = lines.origin(table.span().start);
     let DeValue::Table(content) = table.get_ref() else {
         let value = lines.value(table.get_ref()).quoted();
@@ -182,30 +188,34 @@ fn pair(table: &Spanned<DeValue<'_>>, lines: &Lines<'_>, file: &mut File, mistak
         mistakes.push(Mistake::value(&origin, keys::PAIRS, value, problem));
         return;
     };
-    let mut pair = Pair {
+    let mut pair = RawPair {
         origin,
         certificate: None,
         key: None,
     };
     for (name, value) in content {
-        let spot = Spot {
-            what: lines.value(value.get_ref()),
+        let located = Located {
+            value: lines.value(value.get_ref()),
             origin: lines.origin(name.span().start),
         };
         match name.get_ref().as_ref() {
-            "certificate" => pair.certificate = Some(spot),
-            "key" => pair.key = Some(spot),
+            "certificate" => pair.certificate = Some(located),
+            "key" => pair.key = Some(located),
             name => {
                 let path = format!("{}.{name}", keys::PAIRS);
-                mistakes.push(Mistake::key(&spot.origin, &path, keys::unknown_pair_key(name)));
+                mistakes.push(Mistake::key(
+                    &located.origin,
+                    &path,
+                    hints::unknown_pair_key(name),
+                ));
             }
         }
     }
     file.pairs.push(pair);
 }
 
-/// One value as TOML writes it.
-pub(super) fn value(toml: &str) -> Option<Value> {
+/// Reads one TOML value.
+pub(super) fn value(toml: &str) -> Option<RawValue> {
     let text = format!("value = {toml}");
     let document = DeTable::parse(&text).ok()?;
     let lines = Lines {
@@ -215,7 +225,7 @@ pub(super) fn value(toml: &str) -> Option<Value> {
     Some(lines.value(document.get_ref().get("value")?.get_ref()))
 }
 
-/// A text whose places are told by line and column.
+/// A text that knows the line and column of its bytes.
 struct Lines<'a> {
     path: &'a Path,
     text: &'a str,
@@ -236,30 +246,30 @@ impl Lines<'_> {
         line.chars().count() + 1
     }
 
-    fn value(&self, value: &DeValue<'_>) -> Value {
+    fn value(&self, value: &DeValue<'_>) -> RawValue {
         match value {
-            DeValue::String(text) => Value::Text(text.clone().into_owned()),
-            DeValue::Integer(number) => Value::Integer(
+            DeValue::String(text) => RawValue::Text(text.clone().into_owned()),
+            DeValue::Integer(number) => RawValue::Integer(
                 i64::from_str_radix(number.as_str(), number.radix()).map_err(|_| number.to_string()),
             ),
-            DeValue::Boolean(value) => Value::Boolean(*value),
-            DeValue::Array(items) => Value::List(
+            DeValue::Boolean(value) => RawValue::Boolean(*value),
+            DeValue::Array(items) => RawValue::List(
                 items
                     .iter()
-                    .map(|item| Spot {
-                        what: self.value(item.get_ref()),
+                    .map(|item| Located {
+                        value: self.value(item.get_ref()),
                         origin: self.origin(item.span().start),
                     })
                     .collect(),
             ),
-            DeValue::Float(number) => Value::Other(number.to_string()),
-            DeValue::Datetime(date) => Value::Other(date.to_string()),
-            DeValue::Table(_) => Value::Other("a table".to_owned()),
+            DeValue::Float(number) => RawValue::Other(number.to_string()),
+            DeValue::Datetime(date) => RawValue::Other(date.to_string()),
+            DeValue::Table(_) => RawValue::Other("a table".to_owned()),
         }
     }
 }
 
-/// The line, from 1, of a byte offset.
+/// The line of a byte offset, from 1.
 pub(super) fn line_of(text: &[u8], offset: usize) -> usize {
     memchr::memchr_iter(b'\n', &text[..offset.min(text.len())]).count() + 1
 }

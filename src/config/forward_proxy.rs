@@ -7,16 +7,17 @@ use crate::delivery::{Base, ForwardProxy};
 
 use super::{
     mistake::{Mistake, Origin},
-    parse::{self, Parsed},
-    reader::Reader,
-    value::{mask_password, quote},
+    parse::{self, ParseResult},
+    password::mask_password,
+    reader::KeyReader,
+    value::quote,
 };
 
 /// The key.
 const KEY: &str = "plausible.proxy";
 
 /// The proxy through which Plausible at `base` is reached, if any. The key comes before the environment.
-pub(super) fn resolve(r: &mut Reader<'_>, base: &Base) -> Option<ForwardProxy> {
+pub(super) fn resolve(r: &mut KeyReader<'_>, base: &Base) -> Option<ForwardProxy> {
     let configured = r.text(KEY, |text, _| match text {
         "" => Ok(None),
         text => parse_proxy(text).map(|proxy| Some((proxy, text.to_owned()))),
@@ -29,8 +30,7 @@ pub(super) fn resolve(r: &mut Reader<'_>, base: &Base) -> Option<ForwardProxy> {
     let origin = Origin::Environment(variable.to_owned());
     match parse_variable(text) {
         Ok(proxy) => {
-            r.show(KEY, quote(&mask_password(text)));
-            r.show_origin(KEY, origin);
+            r.show_from(KEY, quote(&mask_password(text)), origin);
             Some(proxy)
         }
         Err(problem) => {
@@ -43,7 +43,7 @@ pub(super) fn resolve(r: &mut Reader<'_>, base: &Base) -> Option<ForwardProxy> {
 }
 
 /// `http://proxy.example:3128`, with or without user name and password.
-fn parse_proxy(text: &str) -> Parsed<ForwardProxy> {
+fn parse_proxy(text: &str) -> ParseResult<ForwardProxy> {
     const WANTED: &str = "http://HOST:PORT or http://USER:PASSWORD@HOST:PORT is wanted";
     let Some((scheme, rest)) = text.split_once("://") else {
         let meant = format!("http://{text}");
@@ -93,7 +93,7 @@ fn parse_proxy(text: &str) -> Parsed<ForwardProxy> {
 }
 
 /// The same, or without a scheme, as curl takes it from the environment.
-fn parse_variable(text: &str) -> Parsed<ForwardProxy> {
+fn parse_variable(text: &str) -> ParseResult<ForwardProxy> {
     if text.contains("://") {
         return parse_proxy(text);
     }

@@ -1,4 +1,4 @@
-//! A mistake in the configuration, told so that its reader need not look anything up.
+//! A mistake in the configuration, with everything that its reader needs to correct it.
 
 use std::{
     error::Error,
@@ -6,12 +6,12 @@ use std::{
     path::PathBuf,
 };
 
-use super::value::mask_password;
+use super::password::mask_password;
 
-/// The longest value that is quoted in full, in characters.
-const QUOTED: usize = 80;
+/// Longer values are cut, in characters.
+const MAX_QUOTED: usize = 80;
 
-/// Where a value was said. Later ones beat earlier ones; the order is that in which mistakes are listed.
+/// Where a value was set. Later variants beat earlier ones, and mistakes are listed in this order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// In a file, at this line (from 1).
@@ -25,7 +25,7 @@ pub enum Origin {
     Environment(String),
     /// In this flag.
     Flag(&'static str),
-    /// Nowhere: it is the default, or it is missing.
+    /// Nowhere: the value is the default, or missing.
     Default,
 }
 
@@ -40,14 +40,14 @@ impl Display for Origin {
     }
 }
 
-/// One mistake: where, which key, what was said, what would be accepted.
+/// One mistake: where, which key, which value, and what would be accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// Where it was said.
+    /// Where it is.
     pub origin: Origin,
-    /// The key's path such as `listen.drain`; empty where no key is to blame (a file that can't be read).
+    /// The key's path such as `listen.drain`; empty if no key is to blame (a file that can't be read).
     pub key: String,
-    /// The value as it was given, where one was.
+    /// The value as it was written, if there is one, without a URL's password.
     pub value: Option<String>,
     /// What is wrong and what would be accepted.
     pub problem: String,
@@ -69,7 +69,7 @@ impl Mistake {
         }
     }
 
-    /// A mistake about a key, whatever its value.
+    /// A mistake about a key and not its value.
     pub(super) fn key(origin: &Origin, key: &str, problem: impl Into<String>) -> Self {
         Mistake {
             origin: origin.clone(),
@@ -103,7 +103,7 @@ impl Display for Mistake {
 /// The keys whose values are URLs, so that a password is found in them without a scheme too.
 const URLS: [&str; 3] = ["app.url", "plausible.url", "plausible.proxy"];
 
-/// A message goes to the log and the terminal: a URL's password is not repeated in it.
+/// The value without a URL's password: a message goes to the log and the terminal.
 fn without_password(key: &str, value: String) -> String {
     if value.contains("://") || URLS.contains(&key) {
         mask_password(&value)
@@ -112,10 +112,10 @@ fn without_password(key: &str, value: String) -> String {
     }
 }
 
-/// A value on one line: control characters escaped, cut where it is long.
+/// A value on one line: control characters are escaped, and long values are cut.
 fn shortened(value: &str) -> String {
-    let mut out: String = value.chars().take(QUOTED).flat_map(escape_control).collect();
-    if value.chars().nth(QUOTED).is_some() {
+    let mut out: String = value.chars().take(MAX_QUOTED).flat_map(escape_control).collect();
+    if value.chars().nth(MAX_QUOTED).is_some() {
         out.push('…');
     }
     out
@@ -130,7 +130,7 @@ fn escape_control(c: char) -> impl Iterator<Item = char> {
     escaped.into_iter().flatten().chain(plain)
 }
 
-/// Every mistake of one configuration; never empty where it is an error.
+/// Every mistake of one configuration. As an error it is never empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mistakes(Vec<Mistake>);
 
@@ -152,7 +152,7 @@ impl Mistakes {
         self.0.is_empty()
     }
 
-    /// In the order they are told; the sort keeps the order of discovery within one place.
+    /// Sorted by place; mistakes at one place stay in the order of their discovery.
     pub(super) fn sorted(mut self) -> Self {
         self.0.sort_by(|a, b| a.origin.cmp(&b.origin));
         self

@@ -1,20 +1,31 @@
-//! The configuration: a TOML file, the environment and flags in, each service's settings out. The only place that knows
-//! the file's format.
+//! The configuration: from a TOML file, the environment and flags to each service's settings. Only this module knows the
+//! file format.
 //!
-//! Flags beat the environment, the environment beats the file, the file beats the defaults of [`keys`]. A key `table.name`
-//! is `name` in `[table]`, and `GATECOUNT_TABLE_NAME` in the environment, where a list is comma-separated. `[[sites]]`
-//! has no variable: `GATECOUNT_DOMAIN`, as `--domain`, takes its place for every host.
+//! Flags beat the environment, the environment beats the file, the file beats the defaults of [`keys`]. A key
+//! `table.name` is `name` in `[table]`, and `GATECOUNT_TABLE_NAME` in the environment, where a list is comma-separated.
+//! `[[sites]]` has no variable: `GATECOUNT_DOMAIN`, like `--domain`, replaces it for every host. `[[listen.tls.more]]` has
+//! none either.
 //!
-//! A relative path in the file is relative to the file, elsewhere to the directory that gatecount was started in.
+//! A relative path in the file is relative to the file. Elsewhere it is relative to the working directory.
 //!
-//! Resolving never stops at the first mistake: [`Mistakes`] holds all of them. Each source's value is judged, also where
-//! another beats it. What this version does not know is a mistake, never ignored.
+//! Resolving never stops at the first mistake: [`Mistakes`] holds all of them. Each source's value is checked, even if
+//! another source beats it. A key that this version does not know is a mistake and never ignored.
+//!
+//! The way of a value: [`sources`] → [`gather`] (raw values by key, from [`file`] and others) → [`reader`] (typed by
+//! [`keys`], parsed by [`parse`]) → [`resolve`] (settings, table by table) → [`conflicts`].
 
+mod conflicts;
 mod file;
 mod forward_proxy;
+mod gather;
+mod hints;
 mod keys;
+mod log;
 mod mistake;
+mod pages;
 mod parse;
+mod password;
+mod queue;
 mod reader;
 mod resolve;
 mod show;
@@ -23,27 +34,29 @@ mod sources;
 mod tls;
 mod trust;
 mod value;
+mod watch;
 
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
 
-use crate::{admin, client, delivery, event, page, proxy, queue};
+use crate::{admin, client, delivery, event, page, proxy, telemetry};
 
 pub use self::{
     mistake::{Mistake, Mistakes, Origin},
     sources::{Flags, Sources},
+    watch::FileWatcher,
 };
 
 use self::{
-    reader::Shown,
-    resolve::{Resolved, Wanted, resolve},
-    sites::ShownSite,
-    tls::ShownPair,
+    reader::ResolvedKey,
+    resolve::{Required, ResolvedParts, resolve},
+    sites::ResolvedSite,
+    tls::ResolvedPair,
 };
 
-/// The tables that a reload can apply; a change of any other key waits for a restart.
+/// The tables that a reload can apply, besides `[[sites]]`. A change of any other key waits for a restart.
 const RELOADABLE: [&str; 3] = ["listen.tls", "client", "pages"];
 
 /// A whole configuration, resolved.
@@ -53,6 +66,8 @@ pub struct Config {
     pub proxy: proxy::Settings,
     /// `[admin]`
     pub admin: admin::Settings,
+    /// `[log]`
+    pub log: telemetry::Settings,
     /// `[client]`
     pub client: client::Settings,
     /// `[pages]`, without the event's part.
@@ -62,20 +77,18 @@ pub struct Config {
     /// `[plausible]`
     pub delivery: delivery::Settings,
     /// `[queue]`
-    pub queue: queue::Settings,
-    /// What is logged, as directives of tracing's: `--log`, else `RUST_LOG`, if either says anything.
-    pub log: Option<String>,
-    /// The files that this configuration was read from (absolute if the working directory is known): the configuration
-    /// file, and the lists, certificates and keys that it names. A change of one of them is a reason to load again.
+    pub queue: crate::queue::Settings,
+    /// The files that this configuration consists of, absolute if the working directory is known: the configuration
+    /// file and the files that it names. A change of one of them is a reason to load again.
     pub files: Vec<PathBuf>,
-    shown: Vec<Shown>,
-    sites: Vec<ShownSite>,
-    pairs: Vec<ShownPair>,
+    keys: Vec<ResolvedKey>,
+    sites: Vec<ResolvedSite>,
+    pairs: Vec<ResolvedPair>,
 }
 
-/// What deciding about one request needs.
+/// What is needed to decide about one request.
 #[derive(Debug, Clone)]
-pub struct Rules {
+pub struct DecisionRules {
     /// `[client]`
     pub client: client::Settings,
     /// `[pages]`, without the event's part.
@@ -88,77 +101,94 @@ pub struct Rules {
     pub any_site: bool,
 }
 
-/// Resolves the sources; also called for a reload. Every mistake at once.
+/// Resolves the sources, at a start and for a reload.
+///
+/// # Errors
+/// Every mistake at once.
 pub fn load(sources: &Sources) -> Result<Config, Mistakes> {
-    let Resolved {
+    let ResolvedParts {
         proxy,
         admin,
+        log,
         client,
         page,
         event,
         delivery,
         queue,
-        log,
         files,
-        shown,
+        keys,
         sites,
         pairs,
-    } = resolve(sources, Wanted::All)?;
-    // A missing app is a mistake where all is wanted, and with a mistake nothing was resolved.
+    } = resolve(sources, Required::AppAndSite)?;
+    // A missing app is a mistake here, so `proxy` is there.
     let proxy = proxy.ok_or_else(Mistakes::default)?;
     Ok(Config {
         proxy,
         admin,
+        log,
         client,
         page,
         event,
         delivery,
         queue,
-        log,
         files,
-        shown,
+        keys,
         sites,
         pairs,
     })
 }
 
-/// Resolves what deciding needs: as [`load`], and every mistake is one here too, but app and sites may be missing.
-pub fn load_rules(sources: &Sources) -> Result<Rules, Mistakes> {
-    let resolved = resolve(sources, Wanted::Rules)?;
-    Ok(Rules {
-        client: resolved.client,
-        page: resolved.page,
-        event: resolved.event,
-        address_headers: resolved.delivery.address_headers,
-        any_site: !resolved.sites.is_empty(),
+/// Resolves what is needed to decide about requests. App and sites may be missing.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_rules(sources: &Sources) -> Result<DecisionRules, Mistakes> {
+    let parts = resolve(sources, Required::Nothing)?;
+    Ok(DecisionRules {
+        client: parts.client,
+        page: parts.page,
+        event: parts.event,
+        address_headers: parts.delivery.address_headers,
+        any_site: !parts.sites.is_empty(),
     })
 }
 
-/// Where the queue is, by `[queue]`: as [`load`], but app and sites may be missing.
-pub fn load_queue(sources: &Sources) -> Result<queue::Settings, Mistakes> {
-    Ok(resolve(sources, Wanted::Rules)?.queue)
+/// Resolves `[queue]`. App and sites may be missing.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_queue(sources: &Sources) -> Result<crate::queue::Settings, Mistakes> {
+    Ok(resolve(sources, Required::Nothing)?.queue)
 }
 
 impl Config {
-    /// The keys whose values differ in `new` and which a reload can't apply. What a reload can: `[listen.tls]`,
-    /// `[client]`, `[pages]`, `[[sites]]`.
+    /// The keys whose values differ in `new` and which a reload can't apply.
     pub fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
-        let fixed = |s: &&Shown| !RELOADABLE.contains(&keys::table_of(s.key));
-        self.shown
+        self.keys
             .iter()
-            .filter(fixed)
+            .filter(|old| !RELOADABLE.contains(&keys::table_of(old.key)))
             .filter(|old| {
-                let differs = |s: &Shown| s.key == old.key && s.toml != old.toml;
-                // Shown without its password.
+                let differs = |key: &ResolvedKey| key.key == old.key && key.toml != old.toml;
+                // Shown without its password, so two different ones may look the same.
                 let other_proxy = old.key == "plausible.proxy" && self.delivery.proxy != new.delivery.proxy;
-                other_proxy || new.shown.iter().any(differs)
+                other_proxy || new.keys.iter().any(differs)
             })
             .map(|old| old.key)
             .collect()
     }
 
-    /// The configuration as a TOML file that resolves to this one, each value with where it came from.
+    /// Takes from `new` what a reload can apply: `[listen.tls]`, `[client]`, `[pages]`, `[[sites]]` and the list of files.
+    /// The other keys keep the values that the process runs with.
+    pub fn adopt_reloadable(&mut self, new: Config) {
+        self.proxy.tls = new.proxy.tls;
+        self.client = new.client;
+        self.page = new.page;
+        self.event = new.event;
+        self.files = new.files;
+    }
+
+    /// The configuration as a TOML file that resolves to the same, with the origin of each value.
     pub fn to_toml(&self) -> String {
-        show::to_toml(&self.shown, &self.sites, &self.pairs)
+        show::to_toml(&self.keys, &self.sites, &self.pairs)
     }
 }

@@ -1,4 +1,4 @@
-//! Values out of texts. An error says what would be accepted.
+//! Parses the texts of values. An error says what would be accepted.
 
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
@@ -14,21 +14,22 @@ use crate::{
     proxy::{Listen, Upstream},
 };
 
-use super::keys;
+use super::{hints, keys};
 
-/// Longer durations than this are a slip, and would overflow clocks.
-const LONGEST: Duration = Duration::from_hours(365 * 24);
+/// Longer durations are a slip, and would overflow clocks.
+const MAX_DURATION: Duration = Duration::from_hours(365 * 24);
 
-/// What a path to a Unix socket may measure in bytes: `sun_path` less its final zero.
-const SOCKET_PATH: usize = 107;
+/// The longest path of a Unix socket, in bytes: `sun_path` without its final zero.
+const MAX_SOCKET_PATH: usize = 107;
 
-/// The forwarding headers that hold a list, which a single-address header's name must not be mistaken for.
+/// The headers that hold a list of addresses. A slip in such a name must not make it a single-address header.
 const LIST_HEADERS: [&str; 2] = ["x-forwarded-for", "forwarded"];
 
-pub(super) type Parsed<T> = Result<T, String>;
+/// A value, or the problem with its text.
+pub(super) type ParseResult<T> = Result<T, String>;
 
-/// `25s`, `500ms`, `1h 30m`; none of no length.
-pub(super) fn duration(text: &str) -> Parsed<Duration> {
+/// `25s`, `500ms`, `1h 30m`; more than zero.
+pub(super) fn duration(text: &str) -> ParseResult<Duration> {
     let duration = duration_or_none(text)?;
     if duration.is_zero() {
         return Err("more than 0s is wanted".to_owned());
@@ -37,17 +38,19 @@ pub(super) fn duration(text: &str) -> Parsed<Duration> {
 }
 
 /// A duration that may be `0s`.
-pub(super) fn duration_or_none(text: &str) -> Parsed<Duration> {
+pub(super) fn duration_or_none(text: &str) -> ParseResult<Duration> {
     let duration = humantime::parse_duration(text)
         .map_err(|_| "a duration is wanted, such as \"500ms\", \"25s\" or \"24h\"".to_owned())?;
-    if duration > LONGEST {
+    if duration > MAX_DURATION {
         return Err("at most \"365d\" is accepted".to_owned());
     }
     Ok(duration)
 }
 
-/// `64KiB`, `256 MiB`, `1GB`, plain bytes.
-pub(super) fn size(text: &str) -> Parsed<u64> {
+/// `64KiB`, `256 MiB`, `1GB`, or plain bytes.
+///
+/// Written by hand because of `64K`: nginx and HAProxy mean 65,536 by it, bytesize reads 64,000. It is refused.
+pub(super) fn size(text: &str) -> ParseResult<u64> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -61,17 +64,17 @@ pub(super) fn size(text: &str) -> Parsed<u64> {
         "mb" => 1_000_000,
         "gb" => 1_000_000_000,
         "tb" => 1_000_000_000_000,
-        _ => return Err(keys::Kind::Size.wanted().to_owned()),
+        _ => return Err(keys::ValueKind::Size.wanted().to_owned()),
     };
     number
         .parse::<u64>()
         .ok()
         .and_then(|n| n.checked_mul(factor))
-        .ok_or_else(|| keys::Kind::Size.wanted().to_owned())
+        .ok_or_else(|| keys::ValueKind::Size.wanted().to_owned())
 }
 
 /// `0.0.0.0:8080`, `[::]:8080`, `unix:/path`.
-pub(super) fn listen(text: &str, base: &Path) -> Parsed<Listen> {
+pub(super) fn listen(text: &str, base: &Path) -> ParseResult<Listen> {
     if let Some(path) = text.strip_prefix("unix:") {
         return Ok(Listen::Unix(socket_path(path, base)?));
     }
@@ -84,12 +87,12 @@ pub(super) fn listen(text: &str, base: &Path) -> Parsed<Listen> {
 }
 
 /// `127.0.0.1:9090`
-pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
+pub(super) fn address(text: &str) -> ParseResult<SocketAddr> {
     text.parse()
         .map_err(|_| format!("ADDRESS:PORT is wanted, such as \"127.0.0.1:9090\"{}", hint(text)))
 }
 
-/// What was probably meant by a listening address that is none.
+/// The listening address that was probably meant.
 fn hint(text: &str) -> String {
     let port = text.rsplit(':').next().unwrap_or(text);
     let meant = match text.strip_suffix(port) {
@@ -104,7 +107,7 @@ fn hint(text: &str) -> String {
 }
 
 /// `http://127.0.0.1:3000`, `unix:/path`.
-pub(super) fn upstream(text: &str, base: &Path) -> Parsed<Upstream> {
+pub(super) fn upstream(text: &str, base: &Path) -> ParseResult<Upstream> {
     const WANTED: &str = "http://HOST:PORT or unix:/PATH is wanted";
     if let Some(path) = text.strip_prefix("unix:") {
         return Ok(Upstream::Unix(socket_path(path, base)?));
@@ -134,7 +137,7 @@ pub(super) fn upstream(text: &str, base: &Path) -> Parsed<Upstream> {
 }
 
 /// `https://plausible.io`, with a path prefix or without.
-pub(super) fn base_url(text: &str) -> Parsed<Base> {
+pub(super) fn base_url(text: &str) -> ParseResult<Base> {
     const WANTED: &str = "https://HOST or http://HOST is wanted";
     let Some((scheme, rest)) = text.split_once("://") else {
         let meant = format!("https://{text}");
@@ -174,13 +177,13 @@ pub(super) fn base_url(text: &str) -> Parsed<Base> {
     })
 }
 
-/// Authority and the rest of a URL whose scheme is cut off.
+/// Splits a URL without its scheme into the authority and the rest.
 pub(super) fn split_authority(rest: &str) -> (&str, &str) {
     rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()))
 }
 
-/// Host (without brackets) and port of an authority (RFC 3986 §3.2), user information refused.
-pub(super) fn host_and_port(authority: &str) -> Parsed<(String, Option<u16>)> {
+/// Host (without brackets) and port of an authority (RFC 3986 §3.2). User information is refused.
+pub(super) fn host_and_port(authority: &str) -> ParseResult<(String, Option<u16>)> {
     if authority.contains('@') {
         return Err("no user name or password".to_owned());
     }
@@ -223,24 +226,47 @@ pub(super) fn host_and_port(authority: &str) -> Parsed<(String, Option<u16>)> {
 }
 
 /// A Unix socket's path.
-fn socket_path(path: &str, base: &Path) -> Parsed<PathBuf> {
+fn socket_path(path: &str, base: &Path) -> ParseResult<PathBuf> {
     let path = path_from(path, base)?;
-    if path.as_os_str().len() > SOCKET_PATH {
-        return Err(format!("a socket's path may have {SOCKET_PATH} bytes"));
+    if path.as_os_str().len() > MAX_SOCKET_PATH {
+        return Err(format!("a socket's path may have {MAX_SOCKET_PATH} bytes"));
     }
     Ok(path)
 }
 
-/// A path, relative ones to `base`.
-pub(super) fn path_from(path: &str, base: &Path) -> Parsed<PathBuf> {
+/// A path; a relative one is relative to `base`.
+pub(super) fn path_from(path: &str, base: &Path) -> ParseResult<PathBuf> {
     if path.is_empty() || path.contains('\0') {
         return Err("a path is wanted".to_owned());
     }
     Ok(base.join(path))
 }
 
+/// A name by which the admin address may be asked, in lower case.
+pub(super) fn host_name(text: &str) -> ParseResult<String> {
+    let name = text.trim_end_matches('.').to_ascii_lowercase();
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    if name.is_empty() || !name.bytes().all(fits) {
+        return Err(
+            "a host name is wanted, such as \"gatecount.internal\", without scheme and port".to_owned(),
+        );
+    }
+    Ok(name)
+}
+
+/// One of a few words. `later` are words that a later version accepts.
+pub(super) fn word_or_later<T: Copy>(text: &str, words: &[(&str, T)], later: &[&str]) -> ParseResult<T> {
+    word(text, words).map_err(|problem| {
+        if later.contains(&text) {
+            hints::later_value(text, &problem)
+        } else {
+            problem
+        }
+    })
+}
+
 /// One of a few words.
-pub(super) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Parsed<T> {
+pub(super) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> ParseResult<T> {
     if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
         return Ok(*value);
     }
@@ -252,9 +278,9 @@ pub(super) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Parsed<T> {
 }
 
 /// `[client] header`: a name of the two list headers, of any single-address header, or `none`.
-pub(super) fn address_source(text: &str) -> Parsed<AddressSource> {
+pub(super) fn address_source(text: &str) -> ParseResult<AddressSource> {
     let source = text.parse::<AddressSource>().map_err(|error| error.to_string())?;
-    // A list header misspelt would be a single-address header that never comes: every visitor would be the proxy.
+    // A misspelt list header would be a single-address header that never comes, and every visitor would be the proxy.
     if let AddressSource::Single(name) = &source
         && let Some(meant) = LIST_HEADERS
             .iter()
@@ -266,7 +292,7 @@ pub(super) fn address_source(text: &str) -> Parsed<AddressSource> {
 }
 
 /// `[plausible] address_header`
-pub(super) fn address_header(text: &str) -> Parsed<AddressHeader> {
+pub(super) fn address_header(text: &str) -> ParseResult<AddressHeader> {
     let words = [
         ("x-forwarded-for", AddressHeader::XForwardedFor),
         ("x-plausible-ip", AddressHeader::XPlausibleIp),
@@ -274,14 +300,17 @@ pub(super) fn address_header(text: &str) -> Parsed<AddressHeader> {
     word(&text.to_ascii_lowercase(), &words)
 }
 
-/// A dashboard's name at Plausible: a domain, perhaps with a path; commas part several.
-pub(super) fn domain(text: &str) -> Parsed<String> {
+/// A site's name at Plausible: a domain, possibly with a path.
+pub(super) fn domain(text: &str) -> ParseResult<String> {
     const WANTED: &str = "a site's name at Plausible is wanted, such as \"example.com\"";
     if text.contains("://") {
         return Err(format!("{WANTED}, without a scheme"));
     }
     if text.contains(',') {
         return Err(format!("{WANTED}; several are a list"));
+    }
+    if text.starts_with('/') || text.ends_with('/') {
+        return Err(format!("{WANTED}, without a slash at its end"));
     }
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | ':');
     if text.is_empty() || !text.chars().all(fits) {
@@ -290,8 +319,8 @@ pub(super) fn domain(text: &str) -> Parsed<String> {
     Ok(text.to_owned())
 }
 
-/// A file name's extension, with or without its dot, in lower case.
-pub(super) fn extension(text: &str) -> Parsed<String> {
+/// A file name's extension in lower case, without its dot.
+pub(super) fn extension(text: &str) -> ParseResult<String> {
     let bare = text.strip_prefix('.').unwrap_or(text);
     if bare.is_empty()
         || !bare
@@ -303,7 +332,7 @@ pub(super) fn extension(text: &str) -> Parsed<String> {
     Ok(bare.to_ascii_lowercase())
 }
 
-/// Whether a listener at `a` takes what is sent to `b`: the same port, and the same address or any.
+/// Whether a listener at `a` gets what is sent to `b`: the same port, and the same or any address.
 pub(super) fn covers(a: SocketAddr, b: SocketAddr) -> bool {
     let any = |ip: IpAddr| ip.is_unspecified();
     a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || any(a.ip()) || any(b.ip()))

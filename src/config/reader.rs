@@ -1,65 +1,75 @@
-//! Takes the values out of what the sources say, key by key: the right kind, the best source, every mistake noted.
+//! Reads the gathered values key by key: checks the kind, picks the source with the highest precedence, collects every
+//! mistake.
 
-use std::{ops::RangeInclusive, path::Path};
-
-use super::{
-    keys::{self, Key},
-    mistake::{Mistake, Mistakes, Origin},
-    parse::{self, Parsed},
-    sources::{Given, Sources},
-    value::{Settled, Spot, Value},
+use std::{
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
 };
 
-/// A key's value as it holds, for `check` and for comparing two configurations.
+use super::{
+    file,
+    gather::{RawConfig, gather},
+    keys::{self, Key},
+    mistake::{Mistake, Mistakes, Origin},
+    parse::{self, ParseResult},
+    sources::Sources,
+    value::{Located, RawValue, TypedValue},
+};
+
+/// A key's resolved value, for `check` and for comparing two configurations.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Shown {
+pub(super) struct ResolvedKey {
     pub(super) key: &'static str,
     /// The value as TOML.
     pub(super) toml: String,
     pub(super) origin: Origin,
 }
 
-/// Goes through what was given. Every source's value is judged, also one that another beats: a mistake that waits
-/// behind an environment variable is a mistake.
-pub(super) struct Reader<'s> {
+/// Reads values by key. Every source's value is checked, even if another source beats it: a mistake that an environment
+/// variable hides is still a mistake.
+pub(super) struct KeyReader<'s> {
     pub(super) sources: &'s Sources,
-    pub(super) given: Given,
+    pub(super) raw: RawConfig,
     pub(super) mistakes: Mistakes,
-    pub(super) shown: Vec<Shown>,
+    pub(super) resolved: Vec<ResolvedKey>,
+    /// Further files that the configuration consists of, such as lists and certificates. A change of one is a reason to
+    /// reload.
+    pub(super) watched: Vec<PathBuf>,
 }
 
-impl<'s> Reader<'s> {
+impl<'s> KeyReader<'s> {
     pub(super) fn new(sources: &'s Sources) -> Self {
         let mut mistakes = Mistakes::default();
-        let given = sources.gather(&mut mistakes);
-        Reader {
+        let raw = gather(sources, &mut mistakes);
+        KeyReader {
             sources,
-            given,
+            raw,
             mistakes,
-            shown: Vec::new(),
+            resolved: Vec::new(),
+            watched: Vec::new(),
         }
     }
 
-    /// A text; `parse` also gets what relative paths are relative to.
-    pub(super) fn text<T>(&mut self, key: &'static str, parse: impl Fn(&str, &Path) -> Parsed<T>) -> T {
+    /// A text. `parse` also gets the directory that relative paths are relative to.
+    pub(super) fn text<T>(&mut self, key: &'static str, parse: impl Fn(&str, &Path) -> ParseResult<T>) -> T {
         defaulted(self.optional_text(key, parse))
     }
 
-    /// A text of a key without a default.
+    /// A text of a required key.
     pub(super) fn optional_text<T>(
         &mut self,
         key: &'static str,
-        parse: impl Fn(&str, &Path) -> Parsed<T>,
+        parse: impl Fn(&str, &Path) -> ParseResult<T>,
     ) -> Option<T> {
-        self.take(key, |settled, spot, base| match settled {
-            Settled::Text(text) => parse(text, base).map_err(|p| vec![mistake(key, spot, p)]),
+        self.take(key, |typed, located, base| match typed {
+            TypedValue::Text(text) => parse(text, base).map_err(|p| vec![mistake(key, located, p)]),
             _ => Err(Vec::new()),
         })
     }
 
     pub(super) fn boolean(&mut self, key: &'static str) -> bool {
-        let value = self.take(key, |settled, _, _| match settled {
-            Settled::Boolean(value) => Ok(*value),
+        let value = self.take(key, |typed, _, _| match typed {
+            TypedValue::Boolean(value) => Ok(*value),
             _ => Err(Vec::new()),
         });
         defaulted(value)
@@ -67,8 +77,8 @@ impl<'s> Reader<'s> {
 
     /// A whole number within a range.
     pub(super) fn integer(&mut self, key: &'static str, range: RangeInclusive<u32>) -> u32 {
-        let value = self.take(key, |settled, spot, _| match settled {
-            Settled::Integer(number) => u32::try_from(*number)
+        let value = self.take(key, |typed, located, _| match typed {
+            TypedValue::Integer(number) => u32::try_from(*number)
                 .ok()
                 .filter(|n| range.contains(n))
                 .ok_or_else(|| {
@@ -77,105 +87,107 @@ impl<'s> Reader<'s> {
                         range.start(),
                         range.end()
                     );
-                    vec![mistake(key, spot, problem)]
+                    vec![mistake(key, located, problem)]
                 }),
             _ => Err(Vec::new()),
         });
         defaulted(value)
     }
 
-    /// A size in bytes within a range, whose ends are told by name.
-    pub(super) fn size(&mut self, key: &'static str, range: RangeInclusive<u64>, told: &str) -> u64 {
-        let value = self.take(key, |settled, spot, _| {
-            let size = match settled {
-                Settled::Integer(number) => {
-                    u64::try_from(*number).map_err(|_| keys::Kind::Size.wanted().to_owned())
+    /// A size in bytes within a range; `wanted` names the range.
+    pub(super) fn size(&mut self, key: &'static str, range: RangeInclusive<u64>, wanted: &str) -> u64 {
+        let value = self.take(key, |typed, located, _| {
+            let size = match typed {
+                TypedValue::Integer(number) => {
+                    u64::try_from(*number).map_err(|_| keys::ValueKind::Size.wanted().to_owned())
                 }
-                Settled::Text(text) => parse::size(text),
+                TypedValue::Text(text) => parse::size(text),
                 _ => return Err(Vec::new()),
             };
             size.and_then(|s| {
                 if range.contains(&s) {
                     Ok(s)
                 } else {
-                    Err(told.to_owned())
+                    Err(wanted.to_owned())
                 }
             })
-            .map_err(|problem| vec![mistake(key, spot, problem)])
+            .map_err(|problem| vec![mistake(key, located, problem)])
         });
         defaulted(value)
     }
 
-    /// A list of texts, each judged for itself.
-    pub(super) fn list<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Vec<T> {
-        let value = self.take(key, |settled, _, _| match settled {
-            Settled::List(items) => each(key, items, |item, _| parse(item)),
+    /// A list of texts, each parsed by itself.
+    pub(super) fn list<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> ParseResult<T>) -> Vec<T> {
+        let value = self.take(key, |typed, _, _| match typed {
+            TypedValue::List(items) => each(key, items, |item, _| parse(item)),
             _ => Err(Vec::new()),
         });
         defaulted(value)
     }
 
-    /// The value of a key by the best source that has one, else by its default; none where there is no default.
+    /// The key's value from the source with the highest precedence, else its default. `None` if it has no default.
     pub(super) fn take<T>(
         &mut self,
         path: &'static str,
-        parse: impl Fn(&Settled, &Spot<Value>, &Path) -> Result<T, Vec<Mistake>>,
+        parse: impl Fn(&TypedValue, &Located<RawValue>, &Path) -> Result<T, Vec<Mistake>>,
     ) -> Option<T> {
         let key = key(path);
         let mut best = None;
-        for spot in self.given.values.remove(path).unwrap_or_default() {
-            let base = match spot.origin {
-                Origin::File { .. } => &self.given.base,
+        for located in self.raw.values.remove(path).unwrap_or_default() {
+            let base = match located.origin {
+                Origin::File { .. } => &self.raw.base,
                 _ => &self.sources.directory,
             };
-            let outcome = spot
-                .settle(key.kind)
-                .map_err(|(part, wanted)| vec![Mistake::value(&part.origin, path, part.what, wanted)])
-                .and_then(|settled| Ok((parse(&settled, &spot, base)?, settled)));
+            let outcome = located
+                .typed(key.kind)
+                .map_err(|(part, wanted)| vec![Mistake::value(&part.origin, path, part.value, wanted)])
+                .and_then(|typed| Ok((parse(&typed, &located, base)?, typed)));
             match outcome {
-                Ok((value, settled)) => best = Some((value, settled, spot.origin)),
+                Ok((value, typed)) => best = Some((value, typed, located.origin)),
                 Err(found) => self.mistakes.extend(found),
             }
         }
-        let (value, settled, origin) = if let Some(best) = best {
+        let (value, typed, origin) = if let Some(best) = best {
             best
         } else {
-            let spot = default_of(key)?;
-            let settled = spot.settle(key.kind).ok()?;
-            let value = parse(&settled, &spot, &self.sources.directory).ok()?;
-            (value, settled, Origin::Default)
+            let located = default_of(key)?;
+            let typed = located.typed(key.kind).ok()?;
+            let value = parse(&typed, &located, &self.sources.directory).ok()?;
+            (value, typed, Origin::Default)
         };
-        self.shown.push(Shown {
+        self.resolved.push(ResolvedKey {
             key: path,
-            toml: settled.to_toml(),
+            toml: typed.to_toml(),
             origin,
         });
         Some(value)
     }
 
-    /// Shows a key's value otherwise than it was given: found out, or made absolute.
+    /// Replaces what `check` shows for a key: a default that was worked out, or a path that was made absolute.
     pub(super) fn show(&mut self, path: &str, toml: String) {
-        if let Some(shown) = self.shown.iter_mut().find(|s| s.key == path) {
-            shown.toml = toml;
+        if let Some(resolved) = self.resolved.iter_mut().find(|r| r.key == path) {
+            resolved.toml = toml;
         }
     }
 
-    /// Shows a key's value as one from elsewhere.
-    pub(super) fn show_origin(&mut self, path: &str, origin: Origin) {
-        if let Some(shown) = self.shown.iter_mut().find(|s| s.key == path) {
-            shown.origin = origin;
+    /// Replaces what `check` shows for a key, and where it came from.
+    pub(super) fn show_from(&mut self, path: &str, toml: String, origin: Origin) {
+        if let Some(resolved) = self.resolved.iter_mut().find(|r| r.key == path) {
+            resolved.toml = toml;
+            resolved.origin = origin;
         }
     }
 
     /// Where a key's value came from.
     pub(super) fn origin(&self, path: &str) -> &Origin {
-        self.shown
+        self.resolved
             .iter()
-            .find(|s| s.key == path)
-            .map_or(&Origin::Default, |s| &s.origin)
+            .find(|r| r.key == path)
+            .map_or(&Origin::Default, |r| &r.origin)
     }
 
-    /// A mistake that lies in how two keys go together, told of the one that was said, of both the later.
+    /// Reports a conflict between two keys, at the one that was set explicitly (if both were, at the one with higher
+    /// precedence).
     pub(super) fn clash(&mut self, one: &str, other: &str, problem: impl Into<String>) {
         let blamed = match (self.origin(one), self.origin(other)) {
             (Origin::Default, _) => other,
@@ -184,28 +196,28 @@ impl<'s> Reader<'s> {
             _ => other,
         };
         let value = self
-            .shown
+            .resolved
             .iter()
-            .find(|s| s.key == blamed)
-            .map_or("", |s| &s.toml);
+            .find(|r| r.key == blamed)
+            .map_or("", |r| &r.toml);
         let mistake = Mistake::value(self.origin(blamed), blamed, value, problem);
         self.mistakes.push(mistake);
     }
 }
 
-/// Judges each item of a list; all mistakes, or all values.
+/// Parses each item of a list. All values, or all mistakes.
 pub(super) fn each<T>(
     key: &str,
-    items: &[Spot<String>],
-    parse: impl Fn(&str, &Spot<String>) -> Parsed<T>,
+    items: &[Located<String>],
+    parse: impl Fn(&str, &Located<String>) -> ParseResult<T>,
 ) -> Result<Vec<T>, Vec<Mistake>> {
     let mut values = Vec::with_capacity(items.len());
     let mut mistakes = Vec::new();
     for item in items {
-        match parse(&item.what, item) {
+        match parse(&item.value, item) {
             Ok(value) => values.push(value),
             Err(problem) => {
-                let quoted = Value::Text(item.what.clone()).quoted();
+                let quoted = RawValue::Text(item.value.clone()).quoted();
                 mistakes.push(Mistake::value(&item.origin, key, quoted, problem));
             }
         }
@@ -217,26 +229,26 @@ pub(super) fn each<T>(
     }
 }
 
-fn mistake(key: &str, spot: &Spot<Value>, problem: String) -> Mistake {
-    Mistake::value(&spot.origin, key, spot.what.quoted(), problem)
+fn mistake(key: &str, located: &Located<RawValue>, problem: String) -> Mistake {
+    Mistake::value(&located.origin, key, located.value.quoted(), problem)
 }
 
 fn key(path: &str) -> &'static Key {
-    // Paths are literals of `resolve`; a test compares those that it asks for with the table.
+    // Callers pass literals, and a test reads every one of them.
     keys::find(path).expect("a key of the table")
 }
 
-/// A key's default as a value, read as the file's text would be.
-fn default_of(key: &Key) -> Option<Spot<Value>> {
+/// A key's default, read like a value of the file.
+fn default_of(key: &Key) -> Option<Located<RawValue>> {
     let text = key.default?;
-    let what = super::file::value(text)?;
-    Some(Spot {
-        what,
+    let value = file::value(text)?;
+    Some(Located {
+        value,
         origin: Origin::Default,
     })
 }
 
 fn defaulted<T>(value: Option<T>) -> T {
-    // A test resolves every default by its own key's rule.
+    // A test reads every default.
     value.expect("a key's default is one of its values")
 }

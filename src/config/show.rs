@@ -1,15 +1,14 @@
-//! The resolved configuration as a file that resolves to the same.
+//! Writes the resolved configuration as a file that resolves to the same.
 
 use std::fmt::Write;
 
-use super::{keys, mistake::Origin, reader::Shown, sites::ShownSite, tls::ShownPair, value};
+use super::{keys, mistake::Origin, reader::ResolvedKey, sites::ResolvedSite, tls::ResolvedPair, value};
 
-/// The column at which comments begin, where the value leaves room.
-const COMMENTS: usize = 48;
+/// The column of the comments, if the value leaves room.
+const COMMENT_COLUMN: usize = 48;
 
-/// Every key with its value and where it came from. A key without a value (`app.url` where it is not needed) is left
-/// out.
-pub(super) fn to_toml(shown: &[Shown], sites: &[ShownSite], pairs: &[ShownPair]) -> String {
+/// Every key with its value and where it came from. A key without a value (`app.url` if it is not needed) is left out.
+pub(super) fn to_toml(resolved: &[ResolvedKey], sites: &[ResolvedSite], pairs: &[ResolvedPair]) -> String {
     let mut out = String::new();
     for table in keys::tables() {
         if table == "sites" {
@@ -20,8 +19,8 @@ pub(super) fn to_toml(shown: &[Shown], sites: &[ShownSite], pairs: &[ShownPair])
         }
         section(&mut out, &format!("[{table}]"));
         let keys = keys::KEYS.iter().filter(|k| keys::table_of(k.path) == table);
-        for shown in keys.filter_map(|k| shown.iter().find(|s| s.key == k.path)) {
-            line(&mut out, keys::name_of(shown.key), &shown.toml, &shown.origin);
+        for key in keys.filter_map(|k| resolved.iter().find(|r| r.key == k.path)) {
+            line(&mut out, keys::name_of(key.key), &key.toml, &key.origin);
         }
         if table == keys::table_of(keys::PAIRS) {
             for pair in pairs {
@@ -32,7 +31,7 @@ pub(super) fn to_toml(shown: &[Shown], sites: &[ShownSite], pairs: &[ShownPair])
     out
 }
 
-fn write_site(out: &mut String, site: &ShownSite) {
+fn write_site(out: &mut String, site: &ResolvedSite) {
     section(out, "[[sites]]");
     let hosts = value::list(site.hosts.iter().map(String::as_str));
     line(out, "hosts", &hosts, &site.origin);
@@ -43,7 +42,7 @@ fn write_site(out: &mut String, site: &ShownSite) {
     line(out, "domain", &domains, &site.origin);
 }
 
-fn write_pair(out: &mut String, pair: &ShownPair) {
+fn write_pair(out: &mut String, pair: &ResolvedPair) {
     section(out, &format!("[[{}]]", keys::PAIRS));
     for (name, path) in [("certificate", &pair.files.certificate), ("key", &pair.files.key)] {
         line(
@@ -64,7 +63,7 @@ fn section(out: &mut String, header: &str) {
 }
 
 fn line(out: &mut String, name: &str, value: &str, origin: &Origin) {
-    let said = format!("{name} = {value}");
-    // Writing to a String does not fail.
-    let _ = writeln!(out, "{said:<COMMENTS$}  # {origin}");
+    let setting = format!("{name} = {value}");
+    // Writing to a String can't fail.
+    let _ = writeln!(out, "{setting:<COMMENT_COLUMN$}  # {origin}");
 }

@@ -3,38 +3,38 @@
 use crate::event::{HostPattern, Site, Sites};
 
 use super::{
-    file,
-    keys::Kind,
+    file::RawSite,
+    keys::ValueKind,
     mistake::{Mistake, Origin},
-    parse::{self, Parsed},
-    reader::{Reader, each},
-    value::{Settled, Spot, Value},
+    parse::{self, ParseResult},
+    reader::{KeyReader, each},
+    value::{Located, RawValue, TypedValue},
 };
 
 /// One site as `check` shows it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct ShownSite {
+pub(super) struct ResolvedSite {
     pub(super) hosts: Vec<String>,
     pub(super) domains: Vec<String>,
     pub(super) origin: Origin,
 }
 
-/// The host pattern that every host matches.
-const EVERY: &str = "*";
+/// The host pattern that matches every host.
+const EVERY_HOST: &str = "*";
 
-/// The sites; `--domain` takes the place of the file's, which are judged nevertheless.
-pub(super) fn resolve(r: &mut Reader<'_>, wanted: bool) -> (Sites, Vec<ShownSite>) {
+/// The sites. `--domain` replaces the file's, which are checked nevertheless.
+pub(super) fn resolve(r: &mut KeyReader<'_>, required: bool) -> (Sites, Vec<ResolvedSite>) {
     let mut sites = Vec::new();
     let mut shown = Vec::new();
-    let tables = std::mem::take(&mut r.given.sites);
-    let said = !tables.is_empty() || r.given.domain.is_some();
+    let tables = std::mem::take(&mut r.raw.sites);
+    let is_set = !tables.is_empty() || r.raw.domain.is_some();
     for table in tables {
         let hosts = list(
             r,
             "sites.hosts",
             table.hosts.as_ref(),
             &table,
-            Kind::List,
+            ValueKind::List,
             |text| {
                 let pattern = text.parse::<HostPattern>().map_err(|e| e.to_string())?;
                 Ok((pattern, text.to_owned()))
@@ -45,11 +45,11 @@ pub(super) fn resolve(r: &mut Reader<'_>, wanted: bool) -> (Sites, Vec<ShownSite
             "sites.domain",
             table.domain.as_ref(),
             &table,
-            Kind::TextOrList,
+            ValueKind::TextOrList,
             parse::domain,
         );
         let (patterns, hosts) = hosts.into_iter().unzip();
-        shown.push(ShownSite {
+        shown.push(ResolvedSite {
             hosts,
             domains: domains.clone(),
             origin: table.origin,
@@ -59,16 +59,16 @@ pub(super) fn resolve(r: &mut Reader<'_>, wanted: bool) -> (Sites, Vec<ShownSite
             domains,
         });
     }
-    if let Some(spot) = r.given.domain.take() {
-        let domains = domains(r, &spot);
-        let shown = ShownSite {
-            hosts: vec![EVERY.to_owned()],
+    if let Some(located) = r.raw.domain.take() {
+        let domains = domains(r, &located);
+        let shown = ResolvedSite {
+            hosts: vec![EVERY_HOST.to_owned()],
             domains: domains.clone(),
-            origin: spot.origin,
+            origin: located.origin,
         };
         return (Sites::every(&domains), vec![shown]);
     }
-    if !said && wanted && !r.given.broken {
+    if !is_set && required && !r.raw.broken {
         let problem = "missing: say which site at Plausible this is, by --domain example.com or GATECOUNT_DOMAIN (for \
                        every host), or [[sites]] with hosts and domain";
         r.mistakes.push(Mistake::key(&Origin::Default, "sites", problem));
@@ -76,16 +76,16 @@ pub(super) fn resolve(r: &mut Reader<'_>, wanted: bool) -> (Sites, Vec<ShownSite
     (Sites::new(sites), shown)
 }
 
-/// A list of one site's, with at least one item.
+/// A list of one site, with at least one item.
 fn list<T>(
-    r: &mut Reader<'_>,
+    r: &mut KeyReader<'_>,
     key: &'static str,
-    given: Option<&Spot<Value>>,
-    table: &file::Site,
-    kind: Kind,
-    parse: impl Fn(&str) -> Parsed<T>,
+    raw: Option<&Located<RawValue>>,
+    table: &RawSite,
+    kind: ValueKind,
+    parse: impl Fn(&str) -> ParseResult<T>,
 ) -> Vec<T> {
-    let Some(spot) = given else {
+    let Some(located) = raw else {
         let example = if key == "sites.hosts" {
             "hosts = [\"example.com\"]"
         } else {
@@ -98,16 +98,16 @@ fn list<T>(
         ));
         return Vec::new();
     };
-    let outcome = match spot.settle(kind) {
-        Ok(Settled::List(items)) if items.is_empty() => Err(vec![Mistake::value(
-            &spot.origin,
+    let outcome = match located.typed(kind) {
+        Ok(TypedValue::List(items)) if items.is_empty() => Err(vec![Mistake::value(
+            &located.origin,
             key,
             "[]",
             "at least one is wanted",
         )]),
-        Ok(Settled::List(items)) => each(key, &items, |item, _| parse(item)),
+        Ok(TypedValue::List(items)) => each(key, &items, |item, _| parse(item)),
         Ok(_) => Err(Vec::new()),
-        Err((part, wanted)) => Err(vec![Mistake::value(&part.origin, key, part.what, wanted)]),
+        Err((part, wanted)) => Err(vec![Mistake::value(&part.origin, key, part.value, wanted)]),
     };
     outcome.unwrap_or_else(|found| {
         r.mistakes.extend(found);
@@ -116,18 +116,18 @@ fn list<T>(
 }
 
 /// The domains of `--domain` or its variable.
-fn domains(r: &mut Reader<'_>, spot: &Spot<Value>) -> Vec<String> {
-    let outcome = match spot.settle(Kind::List) {
-        Ok(Settled::List(items)) if items.is_empty() => {
+fn domains(r: &mut KeyReader<'_>, located: &Located<RawValue>) -> Vec<String> {
+    let outcome = match located.typed(ValueKind::List) {
+        Ok(TypedValue::List(items)) if items.is_empty() => {
             let problem = "a site's name at Plausible is wanted, such as \"example.com\"";
             Err(vec![Mistake::value(
-                &spot.origin,
+                &located.origin,
                 "sites.domain",
-                spot.what.quoted(),
+                located.value.quoted(),
                 problem,
             )])
         }
-        Ok(Settled::List(items)) => each("sites.domain", &items, |item, _| parse::domain(item)),
+        Ok(TypedValue::List(items)) => each("sites.domain", &items, |item, _| parse::domain(item)),
         _ => Err(Vec::new()),
     };
     outcome.unwrap_or_else(|found| {

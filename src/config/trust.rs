@@ -6,68 +6,69 @@ use crate::client::{Trust, TrustError};
 
 use super::{
     mistake::{Mistake, Origin},
-    reader::Reader,
+    reader::KeyReader,
     sources::Sources,
-    value::{self, Settled, Spot},
+    value::{self, Located, TypedValue},
 };
 
 const KEY: &str = "client.trusted_proxies";
 
-/// What one list came to.
+/// A list, resolved.
 struct Ranges {
     trust: Vec<Trust>,
     /// The files that it names.
     files: Vec<PathBuf>,
-    /// The list as it was given, its files' paths made absolute.
-    given: Vec<String>,
+    /// The list as it was written, with absolute paths of its files.
+    shown: Vec<String>,
 }
 
-/// The ranges, and the files that they came from.
-pub(super) fn resolve(r: &mut Reader<'_>) -> (Trust, Vec<PathBuf>) {
+/// Resolves the list, and has the files that it names watched.
+pub(super) fn resolve(r: &mut KeyReader<'_>) -> Trust {
     let sources = r.sources;
-    let ranges = r.take(KEY, |settled, _, base| match settled {
-        Settled::List(items) => read(items, base, sources),
+    let ranges = r.take(KEY, |typed, _, base| match typed {
+        TypedValue::List(items) => read(items, base, sources),
         _ => Err(Vec::new()),
     });
-    let Some(Ranges { trust, files, given }) = ranges else {
-        return (Trust::default(), Vec::new());
+    let Some(Ranges { trust, files, shown }) = ranges else {
+        return Trust::default();
     };
-    r.show(KEY, value::list(given.iter().map(String::as_str)));
-    // Nothing in the list is no one trusted, not the default.
-    let none = Trust::parse(&[]).unwrap_or_default();
-    (trust.into_iter().fold(none, Trust::and), files)
+    r.show(KEY, value::list(shown.iter().map(String::as_str)));
+    r.watched.extend(files);
+    // An empty list trusts nobody; `Trust::default` would be the default ranges.
+    let nobody = Trust::parse(&[]).unwrap_or_default();
+    trust.into_iter().fold(nobody, Trust::and)
 }
 
-fn read(items: &[Spot<String>], base: &Path, sources: &Sources) -> Result<Ranges, Vec<Mistake>> {
+fn read(items: &[Located<String>], base: &Path, sources: &Sources) -> Result<Ranges, Vec<Mistake>> {
     let mut mistakes = Vec::new();
     let mut ranges = Ranges {
         trust: Vec::new(),
         files: Vec::new(),
-        given: Vec::new(),
+        shown: Vec::new(),
     };
     for item in items {
-        let Some(path) = item.what.strip_prefix('@') else {
-            match Trust::parse(&[&item.what]) {
+        let Some(path) = item.value.strip_prefix('@') else {
+            match Trust::parse(&[&item.value]) {
                 Ok(trust) => ranges.trust.push(trust),
                 Err(errors) => mistakes.extend(errors.into_iter().map(|e| mistake(&item.origin, e))),
             }
-            ranges.given.push(item.what.clone());
+            ranges.shown.push(item.value.clone());
             continue;
         };
         let path = base.join(path);
         match read_list(&path, sources) {
             Ok(trust) => ranges.trust.push(trust),
-            Err(Unread::File(problem)) => {
+            Err(ListError::File(problem)) => {
                 mistakes.push(Mistake::value(
                     &item.origin,
                     KEY,
-                    value::quote(&item.what),
+                    value::quote(&item.value),
                     problem,
                 ));
             }
-            Err(Unread::Lines(found)) => mistakes.extend(found),
+            Err(ListError::Lines(found)) => mistakes.extend(found),
         }
-        ranges.given.push(format!("@{}", path.display()));
+        ranges.shown.push(format!("@{}", path.display()));
         ranges.files.push(path);
     }
     if mistakes.is_empty() {
@@ -77,25 +78,25 @@ fn read(items: &[Spot<String>], base: &Path, sources: &Sources) -> Result<Ranges
     }
 }
 
-/// Why a list was not read.
-enum Unread {
+/// Why a list can't be read.
+enum ListError {
     File(String),
     Lines(Vec<Mistake>),
 }
 
-/// One entry a line; `#` begins a comment.
-fn read_list(path: &Path, sources: &Sources) -> Result<Trust, Unread> {
-    let bytes = (sources.read)(path).map_err(|error| Unread::File(format!("can't be read: {error}")))?;
+/// Reads a list with one entry a line; `#` begins a comment.
+fn read_list(path: &Path, sources: &Sources) -> Result<Trust, ListError> {
+    let bytes = (sources.read)(path).map_err(|error| ListError::File(format!("can't be read: {error}")))?;
     let text = String::from_utf8_lossy(&bytes);
     Trust::parse_lines(&text).map_err(|errors| {
-        let told = errors.into_iter().map(|error| {
+        let mistakes = errors.into_iter().map(|error| {
             let origin = Origin::File {
                 path: path.to_owned(),
                 line: error.index,
             };
             mistake(&origin, error)
         });
-        Unread::Lines(told.collect())
+        ListError::Lines(mistakes.collect())
     })
 }
 

@@ -1,97 +1,109 @@
-//! A value as it was given, and what it is once its key's kind is known.
+//! A value as it was written, and the same once its key's kind is known.
 
 use std::fmt::Write;
 
-use super::{keys::Kind, mistake::Origin};
+use super::{keys::ValueKind, mistake::Origin};
 
-/// A value as it was given.
+/// A value as it was written.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
-    /// From the environment or a flag: its kind is what the key wants.
-    Loose(String),
+pub(super) enum RawValue {
+    /// From the environment or a flag: its kind follows from the key.
+    Untyped(String),
     Text(String),
-    /// A whole number of TOML's, in its own spelling where it is no `i64`.
+    /// A whole number; its text if it is not an `i64`.
     Integer(Result<i64, String>),
     Boolean(bool),
-    List(Vec<Spot<Value>>),
-    /// A kind that no key has, as it was written.
+    List(Vec<Located<RawValue>>),
+    /// A value of a kind that no key has, as text.
     Other(String),
 }
 
-/// Something with the place where it was said.
+/// A value with the place where it was written.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Spot<T> {
-    pub(super) what: T,
+pub(super) struct Located<T> {
+    pub(super) value: T,
     pub(super) origin: Origin,
 }
 
 /// A value of its key's kind.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Settled {
+pub(super) enum TypedValue {
     Text(String),
     Integer(i64),
     Boolean(bool),
-    List(Vec<Spot<String>>),
+    List(Vec<Located<String>>),
 }
 
-impl Value {
-    /// The value as its giver wrote it, for a mistake's text.
+impl RawValue {
+    /// The value as its author wrote it, for a mistake's message.
     pub(super) fn quoted(&self) -> String {
         match self {
-            Value::Loose(text) | Value::Text(text) => quote(text),
-            Value::Integer(Ok(number)) => number.to_string(),
-            Value::Integer(Err(spelling)) | Value::Other(spelling) => spelling.clone(),
-            Value::Boolean(value) => value.to_string(),
-            Value::List(items) => {
-                let items: Vec<String> = items.iter().map(|i| i.what.quoted()).collect();
+            RawValue::Untyped(text) | RawValue::Text(text) => quote(text),
+            RawValue::Integer(Ok(number)) => number.to_string(),
+            RawValue::Integer(Err(spelling)) | RawValue::Other(spelling) => spelling.clone(),
+            RawValue::Boolean(value) => value.to_string(),
+            RawValue::List(items) => {
+                let items: Vec<String> = items.iter().map(|i| i.value.quoted()).collect();
                 format!("[{}]", items.join(", "))
             }
         }
     }
 }
 
-impl Spot<Value> {
-    /// The value as one of `kind`; where it is none, the offending part with what is wanted.
-    pub(super) fn settle(&self, kind: Kind) -> Result<Settled, (Spot<String>, &'static str)> {
-        let wrong = |spot: &Spot<Value>, wanted| {
-            let offending = Spot {
-                what: spot.what.quoted(),
-                origin: spot.origin.clone(),
+impl Located<RawValue> {
+    /// Reads the value as one of `kind`. The error is the offending part and what is wanted instead.
+    pub(super) fn typed(&self, kind: ValueKind) -> Result<TypedValue, (Located<String>, &'static str)> {
+        let wrong = |located: &Located<RawValue>, wanted| {
+            let offending = Located {
+                value: located.value.quoted(),
+                origin: located.origin.clone(),
             };
             (offending, wanted)
         };
-        match (&self.what, kind) {
-            (Value::Text(text) | Value::Loose(text), Kind::Text | Kind::Size) => {
-                Ok(Settled::Text(text.clone()))
+        match (&self.value, kind) {
+            (RawValue::Text(text) | RawValue::Untyped(text), ValueKind::Text | ValueKind::Size) => {
+                Ok(TypedValue::Text(text.clone()))
             }
-            (Value::Text(text), Kind::TextOrList) => Ok(Settled::List(vec![self.with(text.clone())])),
-            (Value::Integer(Ok(number)), Kind::Integer | Kind::Size) => Ok(Settled::Integer(*number)),
-            (Value::Boolean(value), Kind::Boolean | Kind::BooleanOrList) => Ok(Settled::Boolean(*value)),
-            (Value::List(items), Kind::List | Kind::TextOrList | Kind::BooleanOrList) => items
-                .iter()
-                .map(|item| match &item.what {
-                    Value::Text(text) => Ok(item.with(text.clone())),
-                    _ => Err(wrong(item, Kind::Text.wanted())),
-                })
-                .collect::<Result<_, _>>()
-                .map(Settled::List),
-            (Value::Loose(text), Kind::Integer) => match text.trim().parse() {
-                Ok(number) => Ok(Settled::Integer(number)),
+            (RawValue::Text(text), ValueKind::TextOrList) => {
+                Ok(TypedValue::List(vec![self.with(text.clone())]))
+            }
+            (RawValue::Integer(Ok(number)), ValueKind::Integer | ValueKind::Size) => {
+                Ok(TypedValue::Integer(*number))
+            }
+            (RawValue::Boolean(value), ValueKind::Boolean | ValueKind::BooleanOrList) => {
+                Ok(TypedValue::Boolean(*value))
+            }
+            (RawValue::List(items), ValueKind::List | ValueKind::TextOrList | ValueKind::BooleanOrList) => {
+                items
+                    .iter()
+                    .map(|item| match &item.value {
+                        RawValue::Text(text) => Ok(item.with(text.clone())),
+                        _ => Err(wrong(item, ValueKind::Text.wanted())),
+                    })
+                    .collect::<Result<_, _>>()
+                    .map(TypedValue::List)
+            }
+            (RawValue::Untyped(text), ValueKind::Integer) => match text.trim().parse() {
+                Ok(number) => Ok(TypedValue::Integer(number)),
                 Err(_) => Err(wrong(self, kind.wanted())),
             },
-            (Value::Loose(text), Kind::Boolean | Kind::BooleanOrList) => match (text.trim(), kind) {
-                ("true", _) => Ok(Settled::Boolean(true)),
-                ("false", _) => Ok(Settled::Boolean(false)),
-                (_, Kind::BooleanOrList) => Ok(Settled::List(self.separated(text))),
-                _ => Err(wrong(self, kind.wanted())),
-            },
-            (Value::Loose(text), Kind::List | Kind::TextOrList) => Ok(Settled::List(self.separated(text))),
+            (RawValue::Untyped(text), ValueKind::Boolean | ValueKind::BooleanOrList) => {
+                match (text.trim(), kind) {
+                    ("true", _) => Ok(TypedValue::Boolean(true)),
+                    ("false", _) => Ok(TypedValue::Boolean(false)),
+                    (_, ValueKind::BooleanOrList) => Ok(TypedValue::List(self.separated(text))),
+                    _ => Err(wrong(self, kind.wanted())),
+                }
+            }
+            (RawValue::Untyped(text), ValueKind::List | ValueKind::TextOrList) => {
+                Ok(TypedValue::List(self.separated(text)))
+            }
             _ => Err(wrong(self, kind.wanted())),
         }
     }
 
-    /// The parts of a comma-separated list; an empty text is an empty list.
-    fn separated(&self, text: &str) -> Vec<Spot<String>> {
+    /// The items of a comma-separated list. An empty text is an empty list.
+    fn separated(&self, text: &str) -> Vec<Located<String>> {
         if text.trim().is_empty() {
             return Vec::new();
         }
@@ -100,42 +112,23 @@ impl Spot<Value> {
             .collect()
     }
 
-    fn with<T>(&self, what: T) -> Spot<T> {
-        Spot {
-            what,
+    fn with<T>(&self, value: T) -> Located<T> {
+        Located {
+            value,
             origin: self.origin.clone(),
         }
     }
 }
 
-impl Settled {
+impl TypedValue {
     /// The value as TOML.
     pub(super) fn to_toml(&self) -> String {
         match self {
-            Settled::Text(text) => quote(text),
-            Settled::Integer(number) => number.to_string(),
-            Settled::Boolean(value) => value.to_string(),
-            Settled::List(items) => list(items.iter().map(|i| i.what.as_str())),
+            TypedValue::Text(text) => quote(text),
+            TypedValue::Integer(number) => number.to_string(),
+            TypedValue::Boolean(value) => value.to_string(),
+            TypedValue::List(items) => list(items.iter().map(|i| i.value.as_str())),
         }
-    }
-}
-
-/// The text with `***` in place of a URL's password, or of all user information if it has no colon.
-pub(super) fn mask_password(text: &str) -> String {
-    let start = text.find("://").map_or(0, |at| at + "://".len());
-    let (scheme, rest) = text.split_at(start);
-    // Password and path may contain @ too. The last one ends the password, and without a colon before the path there is
-    // no password.
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if !authority.contains(['@', ':']) {
-        return text.to_owned();
-    }
-    match rest.rsplit_once('@') {
-        None => text.to_owned(),
-        Some((credentials, address)) => match credentials.split_once(':') {
-            Some((user, _)) => format!("{scheme}{user}:***@{address}"),
-            None => format!("{scheme}***@{address}"),
-        },
     }
 }
 
@@ -145,7 +138,7 @@ pub(super) fn list<'t>(items: impl IntoIterator<Item = &'t str>) -> String {
     format!("[{}]", items.join(", "))
 }
 
-/// A text as a basic string of TOML's.
+/// A text as a TOML string.
 pub(super) fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
@@ -157,7 +150,7 @@ pub(super) fn quote(text: &str) -> String {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             c if c.is_control() => {
-                // Writing to a String does not fail.
+                // Writing to a String can't fail.
                 let _ = write!(out, "\\u{:04X}", c as u32);
             }
             c => out.push(c),

@@ -1,4 +1,4 @@
-//! A site to click through and a receiver that counts: what stands on both sides of the sidecar in `gatecount demo`.
+//! The two neighbours of the sidecar in `gatecount demo`: a site to click through, and a receiver that counts.
 
 pub mod receiver;
 pub mod site;

@@ -202,10 +202,10 @@ impl Metrics {
     }
 
     /// Requests by decision so far, for `/status`; those with none are left out.
-    pub(super) fn decisions(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    pub(super) fn decisions(&self) -> impl Iterator<Item = (Decision, u64)> {
         Decision::ALL
             .into_iter()
-            .map(|d| (d.label(), self.decisions[d as usize].get()))
+            .map(|d| (d, self.decisions[d as usize].get()))
             .filter(|(_, n)| *n > 0)
     }
 }

@@ -143,7 +143,7 @@ impl Handle {
     }
 
     /// Requests so far by decision.
-    pub fn decision_counts(&self) -> Vec<(&'static str, u64)> {
+    pub fn decision_counts(&self) -> Vec<(page::Decision, u64)> {
         self.metrics.decisions().collect()
     }
 

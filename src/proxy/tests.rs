@@ -134,7 +134,7 @@ fn serve(request: &'static str, requests: u64) -> (u64, Vec<(&'static str, u64)>
     runtime.block_on(delivery.stop(now, now + Duration::from_secs(2)));
     (
         counted.count_total,
-        metrics.decisions().collect(),
+        metrics.decisions().map(|(d, n)| (d.label(), n)).collect(),
         metrics.faults.get(),
     )
 }

@@ -101,6 +101,7 @@ fn status_tells_of_queue_delivery_and_decisions() {
         "{status}"
     );
     assert!(status["queue"]["alarm"].is_null(), "{status}");
+    assert_eq!(status["queue"]["at"], "disk");
     assert_eq!(status["decisions"]["counted"], 1);
     eventually("the failure is told", || {
         let status = stage.sidecar.status();
@@ -195,6 +196,7 @@ fn decisions_stream_as_they_are_taken() {
     let mut stream = Client::to(stage.sidecar.admin);
     stream.send(
         &Request::get("/decisions")
+            .host("localhost")
             .with("Accept", "text/event-stream")
             .bytes(),
     );
@@ -243,7 +245,58 @@ fn the_live_page_is_a_page_and_escapes_what_came_from_outside() {
 fn nothing_is_changed_by_a_post() {
     let stage = stage();
     for path in ["/", "/metrics", "/status", "/decisions", "/readyz"] {
-        let response = Client::to(stage.sidecar.admin).ask(&Request::post(path, b""));
+        let response = Client::to(stage.sidecar.admin).ask(&Request::post(path, b"").host("localhost"));
         assert_eq!(response.status(), 405, "{path}");
     }
+}
+
+/// DNS rebinding: a page's own name is made to point at the admin address.
+#[test]
+fn a_foreign_host_name_is_refused_and_a_configured_one_is_not() {
+    let app = Origin::start(origin::pages);
+    let sidecar = Builder::before(&app)
+        .set("admin.hosts", vec!["gatecount.internal"])
+        .start();
+    for (host, status) in [
+        ("evil.test", 421),
+        ("gatecount.internal:9090", 200),
+        ("localhost", 200),
+    ] {
+        for path in ["/", "/status", "/decisions", "/metrics"] {
+            let response = Client::to(sidecar.admin).ask(&Request::get(path).host(host));
+            assert_eq!(response.status(), status, "{host} {path}");
+        }
+    }
+}
+
+#[test]
+fn silent_clients_do_not_keep_a_probe_waiting() {
+    let app = Origin::start(origin::pages);
+    let sidecar = Builder::before(&app).start();
+    let silent: Vec<_> = (0..200)
+        .map(|_| std::net::TcpStream::connect(sidecar.admin).unwrap())
+        .collect();
+    assert_eq!(sidecar.admin("/livez").status(), 200);
+    drop(silent);
+}
+
+#[test]
+fn an_error_that_is_over_is_shown_as_over() {
+    let stage = stage();
+    stage.plausible.die();
+    visit(&stage.sidecar, "/");
+    eventually("the page shows the error", || {
+        match stage.sidecar.admin("/").text() {
+            page if page.contains("last error: ") => Ok(()),
+            page => Err(page),
+        }
+    });
+    stage.plausible.come_back();
+    stage.sidecar.settled(1);
+    eventually("the page shows that it is over", || {
+        match stage.sidecar.admin("/").text() {
+            page if page.contains("last trouble ") && !page.contains("last error: ") => Ok(()),
+            page => Err(page),
+        }
+    });
 }

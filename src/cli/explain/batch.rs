@@ -4,7 +4,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 
 use serde::Serialize;
 
-use crate::config::Rules;
+use crate::config::DecisionRules;
 
 use super::{request::Case, story::Story};
 
@@ -18,7 +18,7 @@ struct Wrong {
 
 /// Answers every line of the input. The answers are flushed before waiting for more input, so that a program
 /// can ask line by line.
-pub(super) fn run(rules: &Rules, input: impl Read, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn run(rules: &DecisionRules, input: impl Read, out: &mut impl Write) -> io::Result<()> {
     let mut input = BufReader::with_capacity(1 << 16, input);
     let mut line = Vec::new();
     loop {

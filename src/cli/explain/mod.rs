@@ -31,7 +31,7 @@ use self::{
     request::{AppResponse, Case, peer},
     story::Story,
 };
-use super::{Failure, usage};
+use super::error::{CommandError, usage};
 
 /// The request, by flags like curl's.
 #[derive(Debug, Args)]
@@ -84,7 +84,7 @@ pub(super) struct Arguments {
     url: Option<String>,
 }
 
-pub(super) fn run(sources: &Sources, arguments: Arguments) -> Result<(), Failure> {
+pub(super) fn run(sources: &Sources, arguments: Arguments) -> Result<(), CommandError> {
     let rules = config::load_rules(sources)?;
     let mut out = BufWriter::new(io::stdout().lock());
     if arguments.batch {

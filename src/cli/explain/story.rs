@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     client::{self, Visible},
-    config::Rules,
+    config::DecisionRules,
     delivery::AddressHeader,
     event::{Event, Sighting},
     facts,
@@ -52,7 +52,7 @@ pub(super) struct Sent {
 impl Story {
     /// # Errors
     /// What is wrong with the request, or why the proxy would refuse it.
-    pub(super) fn tell(rules: &Rules, case: &Case) -> Result<Story, String> {
+    pub(super) fn tell(rules: &DecisionRules, case: &Case) -> Result<Story, String> {
         case.response.check()?;
         let bytes = case.head()?;
         let mut slots = http1::field_slots();
@@ -123,7 +123,7 @@ fn field((name, value): &(String, String)) -> httparse::Header<'_> {
 
 /// The header lines for the app, without the framing, which the codec writes.
 fn to_app(
-    rules: &Rules,
+    rules: &DecisionRules,
     case: &Case,
     resolved: &client::ResolvedClient,
     head: &http1::RequestHead<'_, '_>,
@@ -153,7 +153,7 @@ fn to_app(
 }
 
 /// The event as delivery sends it.
-fn sent(rules: &Rules, event: &Event<'_>) -> Result<Sent, String> {
+fn sent(rules: &DecisionRules, event: &Event<'_>) -> Result<Sent, String> {
     let mut headers = vec![("user-agent", text(&event.user_agent))];
     headers.extend(rules.address_headers.iter().map(|header| {
         let name = match header {

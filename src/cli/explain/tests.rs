@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config::Flags;
 
-fn rules(file: &'static str) -> config::Rules {
+fn rules(file: &'static str) -> config::DecisionRules {
     let sources = Sources {
         flags: Flags {
             config: Some("gatecount.toml".into()),

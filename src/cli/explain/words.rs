@@ -2,19 +2,19 @@
 
 use std::fmt::Write;
 
-use crate::config::Rules;
+use crate::config::DecisionRules;
 
 use super::{request::Case, story::Story};
 
 /// Four parts: who the client is, the decision, what the app gets, what Plausible gets.
-pub(super) fn tell(rules: &Rules, case: &Case, story: &Story) -> String {
+pub(super) fn tell(rules: &DecisionRules, case: &Case, story: &Story) -> String {
     let mut out = String::new();
     // Writing to a String does not fail.
     let _ = write(&mut out, rules, case, story);
     out
 }
 
-fn write(out: &mut String, rules: &Rules, case: &Case, story: &Story) -> std::fmt::Result {
+fn write(out: &mut String, rules: &DecisionRules, case: &Case, story: &Story) -> std::fmt::Result {
     writeln!(
         out,
         "Request: {} {}, answered {}",

@@ -1,6 +1,7 @@
 //! The configuration from made-up sources: no file, no environment of this machine's.
 
 mod mistakes;
+mod names;
 mod precedence;
 mod reload;
 mod round_trip;

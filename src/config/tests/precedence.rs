@@ -8,6 +8,7 @@ use crate::{
     page::{Bots, CountMode},
     proxy::{Listen, Upstream},
     queue::At,
+    telemetry::LogFormat,
 };
 
 use super::*;
@@ -66,7 +67,11 @@ fn the_smallest_start_has_every_default() {
     assert_eq!((page.include.len(), page.exclude.len()), (1, 1));
     assert_eq!((page.not_found, page.respect_gpc), (false, false));
     assert!(page.downloads.is_none() && page.exclude_when.is_empty());
-    assert_eq!(config.log, None);
+    assert_eq!(
+        (config.log.level.as_str(), config.log.format),
+        ("info", LogFormat::Auto)
+    );
+    assert!(config.admin.hosts.is_empty());
 }
 
 #[test]
@@ -106,10 +111,12 @@ fn the_environment_speaks_for_every_kind_of_value() {
             "x-plausible-ip,X-Forwarded-For",
         ),
         ("GATECOUNT_PAGES_DOWNLOADS", "pdf, .ZIP"),
-        ("GATECOUNT_PAGES_INCLUDE", ""),
+        ("GATECOUNT_PAGES_EXCLUDE", ""),
         ("GATECOUNT_PAGES_BOTS", "bots.example.com"),
         ("GATECOUNT_QUEUE_AT", "memory"),
         ("GATECOUNT_LOG", "info,gatecount=debug"),
+        ("GATECOUNT_LOG_FORMAT", "json"),
+        ("GATECOUNT_ADMIN_HOSTS", "A.Internal, b."),
     ];
     let config = load(&sources(&[], &environment, enough())).unwrap();
     assert_eq!((config.proxy.workers, config.proxy.proxy_protocol), (3, true));
@@ -126,30 +133,44 @@ fn the_environment_speaks_for_every_kind_of_value() {
         config.page.downloads.as_deref(),
         Some(&["pdf".to_owned(), "zip".to_owned()][..])
     );
-    assert!(config.page.include.is_empty());
+    assert!(config.page.exclude.is_empty());
     assert!(matches!(&config.page.bots, Bots::Domain(domain) if domain == "bots.example.com"));
     assert_eq!(config.queue.at, At::Memory);
-    assert_eq!(config.log.as_deref(), Some("info,gatecount=debug"));
+    assert_eq!(config.log.level, "info,gatecount=debug");
+    assert_eq!(config.log.format, LogFormat::Json);
+    assert_eq!(config.admin.hosts, ["a.internal", "b"]);
     let off = load(&sources(&[], &[("GATECOUNT_PAGES_DOWNLOADS", "false")], enough())).unwrap();
     assert!(off.page.downloads.is_none());
 }
 
 #[test]
-fn the_log_is_said_by_flag_then_variable_then_rust_log() {
-    let both = [("GATECOUNT_LOG", "warn"), ("RUST_LOG", "trace")];
+fn the_log_level_is_set_by_flag_then_variable_then_file_then_rust_log() {
+    let environment = [("GATECOUNT_LOG_LEVEL", "warn"), ("RUST_LOG", "trace")];
+    let file = "[log]\nlevel = \"debug\"\n";
     let flag = Flags {
         log: Some("error".to_owned()),
         ..enough()
     };
-    let log = |environment: &[(&str, &str)], flags| load(&sources(&[], environment, flags)).unwrap().log;
-    assert_eq!(log(&both, flag).as_deref(), Some("error"));
-    assert_eq!(log(&both, enough()).as_deref(), Some("warn"));
-    assert_eq!(log(&both[1..], enough()).as_deref(), Some("trace"));
+    let level = |file, environment: &[(&str, &str)], flags| {
+        load(&sources(&[("gatecount.toml", file)], environment, flags))
+            .unwrap()
+            .log
+            .level
+    };
+    assert_eq!(level(file, &environment, flag), "error");
+    assert_eq!(level(file, &environment, enough()), "warn");
+    assert_eq!(level(file, &environment[1..], enough()), "debug");
+    assert_eq!(level("", &environment[1..], enough()), "trace");
+    assert_eq!(level("", &[("GATECOUNT_LOG", "off")], enough()), "off");
     assert_eq!(
-        log(&[("RUST_LOG", "a=b=c")], enough()),
-        None,
+        level("", &[("RUST_LOG", "a=b=c")], enough()),
+        "info",
         "an unreadable RUST_LOG is nobody's mistake"
     );
+    let config = load(&sources(&[], &environment[1..], enough())).unwrap();
+    let printed = config.to_toml();
+    let line = printed.lines().find(|l| l.starts_with("level = ")).unwrap();
+    assert!(line.ends_with("# RUST_LOG"), "{line}");
 }
 
 #[test]

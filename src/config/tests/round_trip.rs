@@ -1,7 +1,7 @@
 //! What `check` prints is a configuration file; so are the examples.
 
 use super::{
-    super::{keys, sources::Given},
+    super::{gather::gather, keys},
     *,
 };
 
@@ -74,7 +74,7 @@ fn the_full_example_is_the_defaults() {
     let least = load(&sources(&[("gatecount.toml", MINIMAL)], &[], Flags::default())).unwrap();
     assert_eq!(values(&full.to_toml()), values(&least.to_toml()));
     for key in keys::KEYS {
-        let origin = &full.shown.iter().find(|s| s.key == key.path).unwrap().origin;
+        let origin = &full.keys.iter().find(|k| k.key == key.path).unwrap().origin;
         assert_ne!(*origin, super::super::Origin::Default, "{} is missing", key.path);
     }
 }
@@ -84,11 +84,11 @@ fn the_full_example_is_the_defaults() {
 fn every_known_key_is_read() {
     let config = load(&sources(&[], &[], enough())).unwrap();
     for key in keys::KEYS {
-        assert!(config.shown.iter().any(|s| s.key == key.path), "{}", key.path);
+        assert!(config.keys.iter().any(|k| k.key == key.path), "{}", key.path);
     }
-    let Given { values, .. } =
-        sources(&[("gatecount.toml", FULL)], &[], Flags::default()).gather(&mut Mistakes::default());
-    assert_eq!(values.len(), keys::KEYS.len());
+    let full = sources(&[("gatecount.toml", FULL)], &[], Flags::default());
+    let raw = gather(&full, &mut Mistakes::default());
+    assert_eq!(raw.values.len(), keys::KEYS.len());
 }
 
 /// A printed configuration without its comments, which tell where values came from.

@@ -59,6 +59,16 @@ fn pairs_are_read_and_watched() {
 }
 
 #[test]
+fn a_reload_adopts_the_pairs_and_their_files() {
+    let (crt, key) = issued("a.example");
+    let mut running = from_file("").unwrap();
+    let new = with_files(TABLE, &[("crt", &crt), ("key", &key)]).unwrap();
+    running.adopt_reloadable(new.clone());
+    assert_eq!(running.proxy.tls, new.proxy.tls);
+    assert_eq!(running.files, new.files);
+}
+
+#[test]
 fn the_environment_names_the_first_pair() {
     let (crt, key) = issued("a.example");
     let environment = [

@@ -1,79 +1,89 @@
-//! A Plausible-compatible receiver: takes events as strictly as [`crate::plausible`] reads them, keeps a bounded
-//! board of what came in memory, and shows it on a page that follows along.
+//! A Plausible-compatible receiver. It takes events as strictly as [`crate::plausible`] reads them, counts them in
+//! memory, and shows the counts on a page that refreshes itself.
 
 mod board;
 mod page;
 #[cfg(test)]
 mod tests;
 
-use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
 
 use http::HeaderValue;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use serde_json::json;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    time::{Instant, timeout},
+};
 
-use crate::admin::answer::{self, Body};
-use crate::admin::server::{self, Connection};
 use crate::plausible::{Accepted, FieldErrors, MAX_BODY, accept};
+use crate::web::response::{self, ResponseBody};
+use crate::web::server::{self, ConnectionInfo};
 
-use board::{Board, Moment};
+use board::{Board, ReceivedAt};
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves the receiver until `shutdown` ends: `/api/event`, `/api/health`, and the page at `/`. Events of other sites
-/// than `domain` are dropped, as Plausible drops those it does not know.
+/// Serves the receiver until `shutdown` is ready: `/api/event`, `/api/health`, and the page at `/`. Events of sites other
+/// than `domain` are dropped, as Plausible drops events of unknown sites.
 pub async fn serve(listener: TcpListener, domain: &str, shutdown: impl Future<Output = ()>) {
     let receiver = Arc::new(Receiver {
         domain: domain.to_owned(),
         started: Instant::now(),
         board: Mutex::new(Board::new(fastrand::u64(..))),
-        news: watch::Sender::new(0),
+        arrivals: watch::Sender::new(0),
     });
     let handler = move |request, connection| {
         let receiver = Arc::clone(&receiver);
-        async move { receiver.answer(request, connection).await }
+        async move { receiver.respond(request, connection).await }
     };
     server::serve(listener, handler, shutdown).await;
 }
 
 struct Receiver {
-    /// The site that is known here.
+    /// The only known site.
     domain: String,
     started: Instant,
     board: Mutex<Board>,
-    /// Goes up when something arrived.
-    news: watch::Sender<u64>,
+    /// The number of events that have arrived.
+    arrivals: watch::Sender<u64>,
 }
 
 impl Receiver {
-    async fn answer(&self, request: Request<Incoming>, connection: Connection) -> Response<Body> {
+    async fn respond(
+        &self,
+        request: Request<Incoming>,
+        connection: ConnectionInfo,
+    ) -> Response<ResponseBody> {
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         match request.uri().path() {
-            "/api/event" if request.method() == Method::POST => self.event(request, connection).await,
-            "/api/event" => answer::not_allowed("POST"),
-            "/" | "/live" | "/api/health" if !reads => answer::not_allowed("GET, HEAD"),
+            "/api/event" if request.method() == Method::POST => self.receive(request, connection).await,
+            "/api/event" => response::method_not_allowed("POST"),
+            "/" | "/live" | "/api/health" if !reads => response::method_not_allowed("GET, HEAD"),
             "/" => page::page(&self.domain, &self.board(), self.now()),
             "/live" => self.follow(&request, connection),
-            "/api/health" => answer::json(
+            "/api/health" => response::json(
                 StatusCode::OK,
                 &json!({"clickhouse": "ok", "postgres": "ok", "sites_cache": "ok"}),
             ),
-            _ => answer::not_found(),
+            _ => response::not_found(),
         }
     }
 
-    async fn event(&self, request: Request<Incoming>, connection: Connection) -> Response<Body> {
+    async fn receive(
+        &self,
+        request: Request<Incoming>,
+        connection: ConnectionInfo,
+    ) -> Response<ResponseBody> {
         let (head, body) = request.into_parts();
         let Ok(body) = timeout(BODY_TIMEOUT, read(body)).await else {
-            return answer::text(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time");
+            return response::text(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time");
         };
         let fields: Vec<_> = head
             .headers
@@ -85,15 +95,15 @@ impl Receiver {
             .collect();
         match accept(&fields, connection.peer, &body) {
             Ok(event) if head.headers.get("x-debug-request").is_some_and(|v| v == "true") => {
-                answer::text(StatusCode::OK, &event.client.to_string())
+                response::text(StatusCode::OK, &event.client.to_string())
             }
             Ok(event) => self.take(&event),
             Err(errors) => self.refuse(&errors),
         }
     }
 
-    /// Answers 202, whether the event counts or is dropped; a dropped one is told by a header.
-    fn take(&self, event: &Accepted) -> Response<Body> {
+    /// Answers 202, whether the event is counted or dropped. A header tells if it is dropped, as with Plausible.
+    fn take(&self, event: &Accepted) -> Response<ResponseBody> {
         let (dropped, reason) = self.drops(event);
         let now = self.now();
         if dropped < event.domains.len() {
@@ -101,8 +111,8 @@ impl Receiver {
         } else {
             self.board().drop_event(event, reason, now);
         }
-        self.news.send_modify(|n| *n += 1);
-        let mut response = answer::text(StatusCode::ACCEPTED, "ok");
+        self.arrivals.send_modify(|n| *n += 1);
+        let mut response = response::text(StatusCode::ACCEPTED, "ok");
         if dropped > 0 {
             response
                 .headers_mut()
@@ -111,13 +121,13 @@ impl Receiver {
         response
     }
 
-    fn refuse(&self, errors: &FieldErrors) -> Response<Body> {
+    fn refuse(&self, errors: &FieldErrors) -> Response<ResponseBody> {
         self.board().refuse(errors, self.now());
-        self.news.send_modify(|n| *n += 1);
-        answer::json(StatusCode::BAD_REQUEST, &errors.to_json())
+        self.arrivals.send_modify(|n| *n += 1);
+        response::json(StatusCode::BAD_REQUEST, &errors.to_json())
     }
 
-    /// How many of the event's sites drop it, and why the last one does.
+    /// How many of the event's sites drop it, and why.
     fn drops(&self, event: &Accepted) -> (usize, &'static str) {
         if event.data_centre {
             return (event.domains.len(), "a data-centre address");
@@ -129,16 +139,16 @@ impl Receiver {
         (unknown, "an unknown site")
     }
 
-    /// A stream that says when something has arrived.
-    fn follow(&self, request: &Request<Incoming>, mut connection: Connection) -> Response<Body> {
-        let (events, response) = answer::events();
+    /// A stream with an event for each arrival.
+    fn follow(&self, request: &Request<Incoming>, mut connection: ConnectionInfo) -> Response<ResponseBody> {
+        let (events, response) = response::event_stream();
         if request.method() == Method::GET {
-            let mut news = self.news.subscribe();
+            let mut arrivals = self.arrivals.subscribe();
             tokio::spawn(async move {
                 let send = async {
-                    while let Some(Ok(())) = events.while_waiting(news.changed()).await {
-                        let arrived = news.borrow_and_update().to_string();
-                        if !events.send(&arrived, &arrived).await {
+                    while let Some(Ok(())) = events.while_waiting(arrivals.changed()).await {
+                        let number = arrivals.borrow_and_update().to_string();
+                        if !events.send(&number, &number).await {
                             return;
                         }
                     }
@@ -152,21 +162,21 @@ impl Receiver {
         response
     }
 
-    fn now(&self) -> Moment {
-        Moment {
+    fn now(&self) -> ReceivedAt {
+        ReceivedAt {
             since_start: self.started.elapsed(),
             clock: SystemTime::now(),
         }
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {
-        // A board that a panic left half-written is off by one at worst.
+        // A panic while the board is updated makes a count wrong by one at worst.
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The body up to one byte more than is allowed, so that its length tells; what a broken connection left out is
-/// missing.
+/// Reads the body up to one byte more than is allowed, so that the length tells whether it is too long. If the connection
+/// breaks, the rest is missing.
 async fn read(mut body: Incoming) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let Some(Ok(frame)) = body.frame().await {
@@ -181,7 +191,7 @@ async fn read(mut body: Incoming) -> Vec<u8> {
     bytes
 }
 
-/// Whether a user agent calls itself a robot; who sends events is to have seen that before.
+/// Whether a user agent calls itself a robot. Senders are expected to drop these themselves.
 fn names_a_robot(user_agent: &[u8]) -> bool {
     let text = String::from_utf8_lossy(user_agent).to_ascii_lowercase();
     ["bot", "crawler", "spider"]

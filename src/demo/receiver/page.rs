@@ -4,43 +4,50 @@ use std::fmt::Write as _;
 
 use hyper::Response;
 
-use crate::admin::answer::Body;
-use crate::admin::markup::{self, Count, Text, bars};
+use crate::web::{
+    html::{self, Escaped, Grouped, bar_list},
+    response::ResponseBody,
+};
 
-use super::board::{Arrival, Board, COLUMN, COLUMNS, Fate, Moment};
+use super::board::{Arrival, Board, COLUMN, COLUMNS, Fate, ReceivedAt};
 
 /// How many names a list shows.
-const MOST: usize = 10;
+const MAX_ROWS: usize = 10;
 
-/// Draws the page of the site `domain`.
-pub(super) fn page(domain: &str, board: &Board, now: Moment) -> Response<Body> {
-    markup::page(&format!("{domain} · receiver"), "live", &main(domain, board, now))
+/// Renders the page of the site `domain`.
+pub(super) fn page(domain: &str, board: &Board, now: ReceivedAt) -> Response<ResponseBody> {
+    html::page(&format!("{domain} · receiver"), "live", &main(domain, board, now))
 }
 
-fn main(domain: &str, board: &Board, now: Moment) -> String {
+fn main(domain: &str, board: &Board, now: ReceivedAt) -> String {
     let mut html = format!(
         "<header><h1>{}</h1><span class=muted>{} here now</span><span id=live class=live>snapshot</span></header>\n\
          <section class=cards>\n",
-        Text(domain),
-        Count(board.current(now) as u64),
+        Escaped(domain),
+        Grouped(board.current(now) as u64),
     );
     card(
         &mut html,
         "Unique visitors",
-        &Count(board.unique()).to_string(),
+        &Grouped(board.unique()).to_string(),
         "",
     );
-    card(&mut html, "Visits", &Count(board.visits).to_string(), "");
-    card(&mut html, "Page views", &Count(board.views).to_string(), "");
+    card(&mut html, "Visits", &Grouped(board.visits).to_string(), "");
+    card(&mut html, "Page views", &Grouped(board.views).to_string(), "");
     let bounces = board
         .bounce_rate()
         .map_or("—".to_owned(), |rate| format!("{rate} %"));
     card(&mut html, "Bounce rate", &bounces, "");
     if board.dropped > 0 {
-        card(&mut html, "Dropped", &Count(board.dropped).to_string(), "soso");
+        card(
+            &mut html,
+            "Dropped",
+            &Grouped(board.dropped).to_string(),
+            "warning",
+        );
     }
     if board.refused > 0 {
-        card(&mut html, "Refused", &Count(board.refused).to_string(), "bad");
+        card(&mut html, "Refused", &Grouped(board.refused).to_string(), "bad");
     }
 
     html.push_str("</section>\n<div class=columns>\n");
@@ -50,12 +57,12 @@ fn main(domain: &str, board: &Board, now: Moment) -> String {
         "Page views in the last five minutes",
         &chart(board, now),
     );
-    let listed = |what, none, rows: Vec<(&str, u64)>| bars(what, none, rows.into_iter());
-    let pages = listed("page views by page", "No page yet.", board.pages(MOST));
+    let listed = |what, none, rows: Vec<(&str, u64)>| bar_list(what, none, rows.into_iter());
+    let pages = listed("page views by page", "No page yet.", board.pages(MAX_ROWS));
     panel(&mut html, "half", "Top pages", &pages);
-    let sources = listed("arrivals by source", "No arrival yet.", board.sources(MOST));
+    let sources = listed("arrivals by source", "No arrival yet.", board.sources(MAX_ROWS));
     panel(&mut html, "half", "Sources", &sources);
-    let customs = board.customs(MOST);
+    let customs = board.customs(MAX_ROWS);
     if !customs.is_empty() {
         panel(
             &mut html,
@@ -88,8 +95,8 @@ fn panel(html: &mut String, width: &str, title: &str, inside: &str) {
     );
 }
 
-/// Columns of page views, the highest as high as the chart.
-fn chart(board: &Board, now: Moment) -> String {
+/// Columns of page views. The highest is as high as the chart.
+fn chart(board: &Board, now: ReceivedAt) -> String {
     let columns = board.chart(now);
     let highest = columns.clone().max().unwrap_or(0).max(1);
     let mut rects = String::new();
@@ -125,11 +132,11 @@ fn latest(board: &Board) -> String {
 fn entry(html: &mut String, arrival: &Arrival) {
     let (kind, word) = match arrival.fate {
         Fate::Counted => ("good", arrival.name.as_str()),
-        Fate::Dropped => ("soso", "dropped"),
+        Fate::Dropped => ("warning", "dropped"),
         Fate::Refused => ("bad", "refused"),
     };
     let at = humantime::format_rfc3339_millis(arrival.clock).to_string();
-    // Of a refused event nothing is known but what is wrong with it.
+    // All that is known about a refused event is what is wrong with it.
     let (place, about) = match arrival.fate {
         Fate::Refused => (arrival.about.join(" · "), String::new()),
         Fate::Counted | Fate::Dropped => (arrival.place.clone(), arrival.about.join(" · ")),
@@ -140,8 +147,8 @@ fn entry(html: &mut String, arrival: &Arrival) {
          <span class=what>{place}</span><span class=muted>{about}</span></li>",
         seq = arrival.seq,
         clock = at.get(11..19).unwrap_or(&at),
-        word = Text(word),
-        place = Text(&place),
-        about = Text(&about),
+        word = Escaped(word),
+        place = Escaped(&place),
+        about = Escaped(&about),
     );
 }

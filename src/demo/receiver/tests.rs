@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::admin::ask::{ask, body, get, open, until};
+use crate::web::test_client::{body, get, open, read_until, send};
 
 const HEAD: &str = "POST /api/event HTTP/1.1\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0\r\n\
                     Content-Type: application/json\r\nX-Forwarded-For: 203.0.113.7";
@@ -27,7 +27,7 @@ fn view(domain: &str, path: &str) -> Vec<u8> {
 #[tokio::test]
 async fn a_page_view_is_taken_and_shown() {
     let to = receiver().await;
-    let answer = ask(to, HEAD, &view("example.com", "/a")).await;
+    let answer = send(to, HEAD, &view("example.com", "/a")).await;
     assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
     assert!(!answer.contains("x-plausible-dropped"), "{answer}");
     let page = get(to, "/").await;
@@ -48,7 +48,7 @@ async fn a_dropped_event_is_202_with_the_number_of_sites_that_dropped_it() {
             "2",
         ),
     ] {
-        let answer = ask(to, &head, &view(domain, "/a")).await;
+        let answer = send(to, &head, &view(domain, "/a")).await;
         assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
         assert!(
             answer.contains(&format!("x-plausible-dropped: {dropped}\r\n")),
@@ -66,7 +66,7 @@ async fn a_dropped_event_is_202_with_the_number_of_sites_that_dropped_it() {
 #[tokio::test]
 async fn an_invalid_event_is_400_with_its_mistakes_by_field() {
     let to = receiver().await;
-    let answer = ask(
+    let answer = send(
         to,
         HEAD,
         br#"{"name": "pageview", "url": "/a", "domain": "example.com"}"#,
@@ -78,14 +78,14 @@ async fn an_invalid_event_is_400_with_its_mistakes_by_field() {
     assert!(get(to, "/").await.contains("url: must be absolute"));
 
     let huge = vec![b' '; MAX_BODY + 1];
-    let answer = ask(to, HEAD, &huge).await;
+    let answer = send(to, HEAD, &huge).await;
     assert!(answer.contains("body is longer than 1000000 bytes"), "{answer}");
 }
 
 #[tokio::test]
 async fn a_debug_request_tells_the_address_and_counts_nothing() {
     let to = receiver().await;
-    let answer = ask(
+    let answer = send(
         to,
         &format!("{HEAD}\r\nX-Debug-Request: true"),
         &view("example.com", "/a"),
@@ -101,11 +101,11 @@ async fn the_page_hears_of_each_arrival() {
     let to = receiver().await;
     let mut stream = open(to, "GET /live HTTP/1.1\r\nAccept: text/event-stream", b"").await;
     let mut text = String::new();
-    until(&mut stream, &mut text, "\r\n\r\n").await;
+    read_until(&mut stream, &mut text, "\r\n\r\n").await;
     assert!(text.contains("content-type: text/event-stream\r\n"), "{text}");
     for n in 1..=2 {
-        ask(to, HEAD, &view("example.com", "/a")).await;
-        until(&mut stream, &mut text, &format!("data: {n}\n\n")).await;
+        send(to, HEAD, &view("example.com", "/a")).await;
+        read_until(&mut stream, &mut text, &format!("data: {n}\n\n")).await;
     }
 }
 
@@ -119,7 +119,7 @@ async fn what_arrives_is_shown_as_text() {
             "d": "example.com", "r": "https://<img>/", "p": {evil: evil}, "$": {"currency": "EUR", "amount": 1}})
     };
     for name in ["pageview", evil] {
-        let answer = ask(to, &head, event(name).to_string().as_bytes()).await;
+        let answer = send(to, &head, event(name).to_string().as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
     }
     let page = get(to, "/").await;
@@ -144,7 +144,7 @@ async fn the_other_paths_answer_as_plausible_does() {
     );
     assert!(get(to, "/api/event").await.contains("allow: POST\r\n"));
     assert!(
-        ask(to, "POST / HTTP/1.1", b"")
+        send(to, "POST / HTTP/1.1", b"")
             .await
             .contains("allow: GET, HEAD\r\n")
     );
@@ -161,8 +161,8 @@ async fn a_stop_ends_the_streams_too() {
     }));
     let mut stream = open(to, "GET /live HTTP/1.1", b"").await;
     let mut text = String::new();
-    until(&mut stream, &mut text, "\r\n\r\n").await;
+    read_until(&mut stream, &mut text, "\r\n\r\n").await;
     stop.send(()).unwrap();
     served.await.unwrap();
-    until(&mut stream, &mut text, "0\r\n\r\n").await;
+    read_until(&mut stream, &mut text, "0\r\n\r\n").await;
 }

@@ -1,27 +1,25 @@
-//! A small bookshop: pages with links and images, a search, a form, a download, a redirect, and what is not there.
+//! A small bookshop: pages with links and images, a search, a form, a download, a redirect and a broken link.
 //!
-//! It knows nothing of gatecount: its pages are counted because of what browsers ask and it answers.
+//! It knows nothing of gatecount. Its pages are counted because of the requests of browsers and its responses.
 
 mod pages;
 #[cfg(test)]
 mod tests;
 
-use std::future::Future;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::Duration;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode};
-use tokio::net::TcpListener;
-use tokio::time::timeout;
+use hyper::{Method, Request, Response, StatusCode, body::Incoming};
+use tokio::{net::TcpListener, time::timeout};
 
-use crate::admin::answer::Body;
-use crate::admin::server;
+use crate::web::{response::ResponseBody, server};
 
-/// The longest form that is read, in bytes.
+/// Longer forms are refused, in bytes.
 const MAX_FORM: usize = 16 * 1024;
 /// How long a form may take to arrive.
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,22 +64,22 @@ const FILES: [(&str, &str, &[u8]); 8] = [
     ),
 ];
 
-/// Serves the site until `shutdown` ends.
+/// Serves the site until `shutdown` is ready.
 pub async fn serve(listener: TcpListener, shutdown: impl Future<Output = ()>) {
-    server::serve(listener, |request, _| answer(request), shutdown).await;
+    server::serve(listener, |request, _| respond(request), shutdown).await;
 }
 
-async fn answer(request: Request<Incoming>) -> Response<Body> {
+async fn respond(request: Request<Incoming>) -> Response<ResponseBody> {
     let path = request.uri().path();
     match (request.method(), path) {
         (&Method::POST, "/newsletter") => subscribe(request).await,
         (&Method::GET | &Method::HEAD, _) => read(&request),
-        (_, "/newsletter") => refused("GET, HEAD, POST"),
-        _ => refused("GET, HEAD"),
+        (_, "/newsletter") => method_not_allowed("GET, HEAD, POST"),
+        _ => method_not_allowed("GET, HEAD"),
     }
 }
 
-fn read(request: &Request<Incoming>) -> Response<Body> {
+fn read(request: &Request<Incoming>) -> Response<ResponseBody> {
     let path = request.uri().path();
     if let Some((_, kind, content)) = FILES.iter().find(|(p, _, _)| *p == path) {
         return file(path, kind, content);
@@ -99,7 +97,7 @@ fn read(request: &Request<Incoming>) -> Response<Body> {
 const HTML: &str = "text/html; charset=utf-8";
 
 /// A page with its validator (RFC 9110 §8.8.3): a browser that has it asks again and is told 304.
-fn page(request: &Request<Incoming>, html: String) -> Response<Body> {
+fn page(request: &Request<Incoming>, html: String) -> Response<ResponseBody> {
     let mut hasher = DefaultHasher::new();
     html.hash(&mut hasher);
     let tag = format!("\"{:016x}\"", hasher.finish());
@@ -108,7 +106,7 @@ fn page(request: &Request<Incoming>, html: String) -> Response<Body> {
             .is_ok_and(|l| l.split(',').any(|t| t.trim().trim_start_matches("W/") == tag))
     });
     let mut response = if held {
-        let mut response = Response::new(Body::Whole(None));
+        let mut response = Response::new(ResponseBody::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         response
     } else {
@@ -124,7 +122,7 @@ fn page(request: &Request<Incoming>, html: String) -> Response<Body> {
     response
 }
 
-fn file(path: &str, kind: &'static str, content: &'static [u8]) -> Response<Body> {
+fn file(path: &str, kind: &'static str, content: &'static [u8]) -> Response<ResponseBody> {
     let mut response = whole(StatusCode::OK, kind, content);
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, http::HeaderValue::from_static("max-age=3600"));
@@ -135,8 +133,8 @@ fn file(path: &str, kind: &'static str, content: &'static [u8]) -> Response<Body
     response
 }
 
-/// Takes the newsletter's form, keeps nothing of it, and sends the browser on to the thanks.
-async fn subscribe(request: Request<Incoming>) -> Response<Body> {
+/// Takes the newsletter's form, stores nothing, and redirects to the thanks.
+async fn subscribe(request: Request<Incoming>) -> Response<ResponseBody> {
     let form = timeout(
         FORM_TIMEOUT,
         Limited::new(request.into_body(), MAX_FORM).collect(),
@@ -152,15 +150,15 @@ async fn subscribe(request: Request<Incoming>) -> Response<Body> {
     }
 }
 
-/// Whether the form's `email` could be one.
+/// Whether the form's `email` could be an address.
 fn has_address(form: &[u8]) -> bool {
     form.split(|b| *b == b'&')
         .filter_map(|pair| pair.strip_prefix(b"email="))
         .any(|value| value.windows(3).any(|w| w == b"%40") || value.contains(&b'@'))
 }
 
-fn redirect(status: StatusCode, to: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::Whole(None));
+fn redirect(status: StatusCode, to: &'static str) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = status;
     response
         .headers_mut()
@@ -168,7 +166,7 @@ fn redirect(status: StatusCode, to: &'static str) -> Response<Body> {
     response
 }
 
-fn refused(allow: &'static str) -> Response<Body> {
+fn method_not_allowed(allow: &'static str) -> Response<ResponseBody> {
     let mut response = whole(
         StatusCode::METHOD_NOT_ALLOWED,
         "text/plain",
@@ -180,8 +178,8 @@ fn refused(allow: &'static str) -> Response<Body> {
     response
 }
 
-fn whole(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(Body::Whole(Some(body.into())));
+fn whole(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::whole(body.into()));
     *response.status_mut() = status;
     response
         .headers_mut()

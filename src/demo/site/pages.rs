@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::admin::markup::Text;
+use crate::web::html::Escaped;
 
 const LAYOUT: &str = include_str!("assets/layout.html");
 
@@ -49,7 +49,7 @@ const BOOKS: [Book; 3] = [
     },
 ];
 
-/// The page at a path; none where there is no such page.
+/// The page at a path, if there is one.
 pub(super) fn find(path: &str, query: &str) -> Option<String> {
     match path {
         "/" => Some(home()),
@@ -102,7 +102,7 @@ pub(super) fn too_much() -> String {
 /// `title` is text, `main` is HTML.
 fn layout(title: &str, main: &str) -> String {
     LAYOUT
-        .replace("{{title}}", &Text(title).to_string())
+        .replace("{{title}}", &Escaped(title).to_string())
         .replace("{{main}}", main)
 }
 
@@ -166,18 +166,21 @@ fn search(query: &str) -> String {
         .collect();
     let found = match (wanted.trim(), hits.len()) {
         ("", _) => String::new(),
-        (_, 0) => format!("<p class=\"lead\">Nothing about “{}”, sorry.</p>", Text(&asked)),
+        (_, 0) => format!(
+            "<p class=\"lead\">Nothing about “{}”, sorry.</p>",
+            Escaped(&asked)
+        ),
         (_, n) => format!(
             "<p class=\"lead\">{n} of {} books for “{}”</p>\n{}",
             BOOKS.len(),
-            Text(&asked),
+            Escaped(&asked),
             list(hits.into_iter())
         ),
     };
     let main = format!(
         "<h1>Search</h1>\n<form action=\"/search\"><input name=\"q\" value=\"{}\" aria-label=\"Search for\" \
          placeholder=\"ferry, maps, winter …\"><button>Search</button></form>\n{found}",
-        Text(&asked)
+        Escaped(&asked)
     );
     layout("Search", &main)
 }
@@ -192,7 +195,7 @@ fn newsletter(note: &str) -> String {
     )
 }
 
-/// A parameter of a query, decoded; empty where it is absent.
+/// A parameter of a query, decoded; empty if it is absent.
 fn form_value(query: &str, name: &str) -> String {
     let raw = query
         .split('&')

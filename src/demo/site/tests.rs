@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::*;
-use crate::admin::ask::{ask, body, get};
+use crate::web::test_client::{body, get, send};
 
 async fn site() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -63,7 +63,7 @@ async fn a_page_has_a_validator_and_is_not_sent_twice() {
         (&format!("W/{tag}, \"x\""), "304"),
         ("\"x\"", "200"),
     ] {
-        let answer = ask(
+        let answer = send(
             site,
             &format!("GET /books HTTP/1.1\r\nIf-None-Match: {header}"),
             b"",
@@ -78,19 +78,19 @@ async fn a_page_has_a_validator_and_is_not_sent_twice() {
 async fn the_form_leads_to_the_thanks() {
     let site = site().await;
     let post = "POST /newsletter HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded";
-    let answer = ask(site, post, b"email=me%40example.com").await;
+    let answer = send(site, post, b"email=me%40example.com").await;
     assert!(
         answer.starts_with("HTTP/1.1 303 ") && answer.contains("location: /thanks\r\n"),
         "{answer}"
     );
-    assert!(ask(site, post, b"email=me").await.starts_with("HTTP/1.1 422 "));
+    assert!(send(site, post, b"email=me").await.starts_with("HTTP/1.1 422 "));
     assert!(
-        ask(site, post, &vec![b'x'; MAX_FORM + 1])
+        send(site, post, &vec![b'x'; MAX_FORM + 1])
             .await
             .starts_with("HTTP/1.1 413 ")
     );
     assert!(
-        ask(site, "PUT /newsletter HTTP/1.1", b"")
+        send(site, "PUT /newsletter HTTP/1.1", b"")
             .await
             .contains("allow: GET, HEAD, POST\r\n")
     );

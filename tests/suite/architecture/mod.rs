@@ -184,7 +184,12 @@ fn allowed(module: &str) -> BTreeSet<&'static str> {
             .chain(RUNNING)
             .chain(["config"])
             .collect(),
-        "config" => ground().chain(PURE).chain(services()).collect(),
+        // Each part's settings, the log's among them.
+        "config" => ground()
+            .chain(PURE)
+            .chain(services())
+            .chain(["telemetry"])
+            .collect(),
         // Storage knows bytes and keys alone.
         "queue" => ground().chain(["telemetry"]).collect(),
         "lifecycle" | "telemetry" | "timer" => ground().collect(),

@@ -334,7 +334,8 @@ impl Client {
 /// One request over a connection of its own.
 #[track_caller]
 pub(crate) fn get(address: SocketAddr, target: &str) -> Response {
-    Client::to(address).ask(&Request::get(target).with("Connection", "close"))
+    let request = Request::get(target).host(&address.to_string());
+    Client::to(address).ask(&request.with("Connection", "close"))
 }
 
 /// curl, quiet and with a deadline.

@@ -277,7 +277,10 @@ impl Sidecar {
 
     fn try_admin(&self, target: &str) -> Result<Response, String> {
         Client::try_to(self.admin)
-            .and_then(|mut c| c.try_ask(&client::Request::get(target).with("Connection", "close")))
+            .and_then(|mut c| {
+                let request = client::Request::get(target).host(&self.admin.to_string());
+                c.try_ask(&request.with("Connection", "close"))
+            })
             .map_err(|e| format!("{target}: {e}"))
     }
 

@@ -14,11 +14,11 @@
     }
   };
 
-  // Rows that were not there before glow for a while, also across refreshes.
-  const glow = (now) => {
+  // New rows glow for a while, also across refreshes.
+  const glow = (now, newSince = now) => {
     const rows = new Map();
     for (const row of main.querySelectorAll("[data-key]")) {
-      const since = seen.get(row.dataset.key) ?? now;
+      const since = seen.get(row.dataset.key) ?? newSince;
       rows.set(row.dataset.key, since);
       if (now - since < GLOW) {
         row.classList.add("new");
@@ -28,11 +28,13 @@
     seen = rows;
   };
 
-  // A selection is left alone, so that what is shown can be copied.
+  // Don't refresh while text is selected, so that it can be copied.
   const reading = () => {
     const selection = getSelection();
     return selection && !selection.isCollapsed && main.contains(selection.anchorNode);
   };
+
+  const links = () => [...main.querySelectorAll("a")];
 
   const refresh = async () => {
     timer = 0;
@@ -41,11 +43,13 @@
     try {
       const answer = await fetch(location.href, { cache: "no-store" });
       if (!answer.ok) throw new Error("no page");
-      // The head stays behind: the nonce of its style is not the one of the page in use.
+      // Only <main> is taken: the nonce of the new page's style is not this page's.
       const text = await answer.text();
       const page = new DOMParser().parseFromString(text.slice(text.indexOf("<main>")), "text/html");
       const fresh = page.querySelector("main");
+      const focused = links().indexOf(document.activeElement);
       main.replaceChildren(...fresh.childNodes);
+      links()[focused]?.focus({ preventScroll: true });
       glow(performance.now());
       show("live");
     } catch {
@@ -55,7 +59,7 @@
     }
   };
 
-  // News come in bursts: one refresh answers all of a third of a second.
+  // Events come in bursts: one refresh covers a third of a second.
   const soon = () => {
     if (!timer) timer = setTimeout(refresh, 300);
   };
@@ -66,6 +70,7 @@
   news.onerror = () => show("lost");
   document.addEventListener("visibilitychange", soon);
   setInterval(soon, 2000);
-  glow(-GLOW);
+  // The rows of the first page are not new.
+  glow(0, -GLOW);
   show("live");
 })();

@@ -1,0 +1,69 @@
+//! Why a command did not succeed.
+
+use std::{error::Error, io};
+
+use crate::config::Mistakes;
+
+/// The error of a command. Usage and mistakes end with status 2, failures with 1.
+pub(super) enum CommandError {
+    /// What clap refuses, with its own message. Help and version come this way too.
+    Arguments(clap::Error),
+    /// Arguments that clap accepts and that don't go together.
+    Usage(String),
+    /// A configuration with mistakes.
+    Mistakes(Mistakes),
+    /// A failure while running.
+    Running(Box<dyn Error>),
+}
+
+/// A [`CommandError::Usage`].
+pub(super) fn usage(problem: &str) -> CommandError {
+    CommandError::Usage(problem.to_owned())
+}
+
+impl From<Mistakes> for CommandError {
+    fn from(mistakes: Mistakes) -> Self {
+        CommandError::Mistakes(mistakes)
+    }
+}
+
+impl From<io::Error> for CommandError {
+    fn from(error: io::Error) -> Self {
+        CommandError::Running(error.into())
+    }
+}
+
+/// An error and its causes on one line.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// Whether the reader of our output has left, as in `gatecount … | head`.
+pub(super) fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_told_after_the_error() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("can't listen on a")]
+        struct Outer(#[source] io::Error);
+        let error = Outer(io::Error::other("address in use"));
+        assert_eq!(chain(&error), "can't listen on a: address in use");
+        assert!(is_closed_pipe(&io::Error::from(io::ErrorKind::BrokenPipe)));
+        assert!(!is_closed_pipe(&error));
+    }
+}

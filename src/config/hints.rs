@@ -1,0 +1,169 @@
+//! What to say about a name that is not known: the name that was probably meant, or that it comes in a later version.
+
+use super::keys::{KEYS, PAIR_KEYS, PAIRS, SITE_KEYS, listed, name_of, names_in, tables, variable};
+
+/// How alike two names must be, from 0 to 1, for one to be suggested for the other.
+const SIMILAR: f64 = 0.85;
+
+/// Tables of later versions.
+const LATER_TABLES: &[&str] = &["tracker", "observe", "events", "stream"];
+
+/// Keys of later versions in tables that exist.
+const LATER_KEYS: &[&str] = &[
+    "listen.body_timeout",
+    "listen.min_rate",
+    "pages.tracker_wait",
+    "pages.soft_navigations",
+    "pages.mask",
+    "pages.ignore_clients",
+];
+
+/// What is said about names of later versions.
+const LATER: &str = "comes in a later version of gatecount";
+
+/// Names that other programs use, and what they may be called here.
+const SYNONYMS: &[(&str, &[&str])] = &[
+    ("uri", &["url"]),
+    ("address", &["url"]),
+    ("port", &["address", "url"]),
+    ("bind", &["address"]),
+    ("host", &["address", "url"]),
+    ("upstream", &["url"]),
+    ("directory", &["path"]),
+];
+
+/// The problem of an unknown table, or of a key outside of its table.
+pub(super) fn unknown_table(table: &str) -> String {
+    if LATER_TABLES.contains(&table) {
+        return LATER.to_owned();
+    }
+    if SITE_KEYS.contains(&table) {
+        return format!("no such table; did you mean {table} in [[sites]]?");
+    }
+    if let Some(key) = KEYS.iter().find(|k| name_of(k.path) == table) {
+        return format!("no such table; did you mean {}?", key.path);
+    }
+    let inner = tables().find(|t| *t != table && name_of(t) == table);
+    match inner.or_else(|| nearest(table, tables())) {
+        Some("sites") => "no such table; did you mean [[sites]]?".to_owned(),
+        Some(near) => format!("no such table; did you mean [{near}]?"),
+        None => format!(
+            "no such table; there are {}",
+            listed(&tables().collect::<Vec<_>>())
+        ),
+    }
+}
+
+/// The problem of an unknown key in a known table.
+pub(super) fn unknown_key(table: &str, name: &str) -> String {
+    if LATER_KEYS.contains(&format!("{table}.{name}").as_str()) {
+        return LATER.to_owned();
+    }
+    let here = names_in(table);
+    let meant = meant_by(name, &here);
+    if !meant.is_empty() {
+        let paths: Vec<String> = meant.iter().map(|name| format!("{table}.{name}")).collect();
+        return format!("no such key; did you mean {}?", paths.join(" or "));
+    }
+    if let Some(elsewhere) = KEYS.iter().find(|k| name_of(k.path) == name) {
+        return format!("no such key; did you mean {}?", elsewhere.path);
+    }
+    format!("no such key; [{table}] has {}", listed(&here))
+}
+
+/// The problem of an unknown key in a `[[sites]]` table.
+pub(super) fn unknown_site_key(name: &str) -> String {
+    unknown_key_of_repeated("sites", SITE_KEYS, name)
+}
+
+/// The problem of an unknown key in a `[[listen.tls.more]]` table.
+pub(super) fn unknown_pair_key(name: &str) -> String {
+    unknown_key_of_repeated(PAIRS, PAIR_KEYS, name)
+}
+
+/// The problem of an unknown key in a table that occurs any number of times.
+fn unknown_key_of_repeated(table: &str, known: &[&str], name: &str) -> String {
+    let meant = meant_by(name, known);
+    if meant.is_empty() {
+        return format!("no such key; [[{table}]] has {}", listed(known));
+    }
+    let paths: Vec<String> = meant.iter().map(|name| format!("{table}.{name}")).collect();
+    format!("no such key; did you mean {}?", paths.join(" or "))
+}
+
+/// The problem of an unknown `GATECOUNT_…` variable; `others` are the known ones that set no key.
+pub(super) fn unknown_variable(name: &str, others: &[&str]) -> String {
+    // Compared without the prefix, which all names have in common.
+    let bare = |name: &str| name.trim_start_matches("GATECOUNT_").to_ascii_lowercase();
+    let wanted = bare(name);
+    let in_later_table = LATER_TABLES.iter().any(|table| {
+        wanted
+            .strip_prefix(table)
+            .is_some_and(|rest| rest.starts_with('_'))
+    });
+    if in_later_table || LATER_KEYS.iter().any(|path| variable(path) == name) {
+        return LATER.to_owned();
+    }
+    let best = KEYS
+        .iter()
+        .map(|k| variable(k.path))
+        .chain(others.iter().map(|other| (*other).to_owned()))
+        .map(|known| (similarity(&wanted, &bare(&known)), known))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(score, _)| *score >= SIMILAR);
+    match best {
+        Some((_, near)) => format!("no such variable; did you mean {near}?"),
+        None => {
+            "no such variable; they are called GATECOUNT_ and a key's path, such as GATECOUNT_LISTEN_ADDRESS"
+                .to_owned()
+        }
+    }
+}
+
+/// The problem of a value that a later version accepts.
+pub(super) fn later_value(text: &str, wanted: &str) -> String {
+    format!("\"{text}\" {LATER}; {wanted}")
+}
+
+/// The known name that is most like `name`, if it is like enough to be meant.
+pub(super) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let name = normalized(name);
+    known
+        .into_iter()
+        .map(|known| (similarity(&name, known), known))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(score, _)| *score >= SIMILAR)
+        .map(|(_, known)| known)
+}
+
+/// The names that may be meant by `name`: those that contain it as a word, else the most similar one, else a synonym.
+fn meant_by<'k>(name: &str, known: &[&'k str]) -> Vec<&'k str> {
+    let name = normalized(name);
+    let containing: Vec<&str> = known
+        .iter()
+        .copied()
+        .filter(|known| known.split('_').any(|word| word == name))
+        .collect();
+    if !containing.is_empty() {
+        return containing;
+    }
+    if let Some(near) = nearest(&name, known.iter().copied()) {
+        return vec![near];
+    }
+    SYNONYMS
+        .iter()
+        .filter(|(synonym, _)| *synonym == name)
+        .flat_map(|(_, names)| names.iter())
+        .find_map(|wanted| known.iter().copied().find(|known| known == wanted))
+        .into_iter()
+        .collect()
+}
+
+fn normalized(name: &str) -> String {
+    name.to_ascii_lowercase().replace('-', "_")
+}
+
+/// Jaro–Winkler: it favours a common beginning, as in `addr` for `address`.
+fn similarity(a: &str, b: &str) -> f64 {
+    strsim::jaro_winkler(a, b)
+}

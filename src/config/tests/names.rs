@@ -1,0 +1,168 @@
+//! Names that are not known: hints, names of later versions, names that are nobody's mistake.
+
+use super::*;
+
+#[test]
+fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
+    for (file, expected) in [
+        (
+            "[listen]\nadress = \"a\"",
+            "gatecount.toml:2: listen.adress: no such key; did you mean listen.address?",
+        ),
+        (
+            "[listen]\naddr = \"a\"",
+            "gatecount.toml:2: listen.addr: no such key; did you mean listen.address?",
+        ),
+        (
+            "[app]\nkeep-alive = \"4s\"",
+            "gatecount.toml:2: app.keep-alive: no such key; did you mean app.keep_alive?",
+        ),
+        (
+            "[listen]\nto_app = \"keep\"",
+            "gatecount.toml:2: listen.to_app: no such key; did you mean client.to_app?",
+        ),
+        (
+            "[queue]\ncolour = \"red\"",
+            "gatecount.toml:2: queue.colour: no such key; [queue] has at, path and max_bytes",
+        ),
+        (
+            "listen.port = 1",
+            "gatecount.toml:1: listen.port: no such key; did you mean listen.address?",
+        ),
+        (
+            "[[site]]\nhosts = [\"a\"]",
+            "gatecount.toml:1: site: no such table; did you mean [[sites]]?",
+        ),
+        (
+            "[app]\ntimeout = \"1s\"",
+            "gatecount.toml:2: app.timeout: no such key; did you mean app.connect_timeout or app.response_timeout?",
+        ),
+        (
+            "[app]\nuri = \"http://a\"",
+            "gatecount.toml:2: app.uri: no such key; did you mean app.url?",
+        ),
+        (
+            "[app]\nport = 3000",
+            "gatecount.toml:2: app.port: no such key; did you mean app.url?",
+        ),
+        (
+            "[[events]]\nname = \"Signup\"",
+            "gatecount.toml:1: events: comes in a later version of gatecount",
+        ),
+        (
+            "[pages]\nmask = []",
+            "gatecount.toml:2: pages.mask: comes in a later version of gatecount",
+        ),
+        (
+            "[plausable]\nurl = \"a\"",
+            "gatecount.toml:1: plausable: no such table; did you mean [plausible]?",
+        ),
+        (
+            "domain = \"a\"",
+            "gatecount.toml:1: domain: no such table; did you mean domain in [[sites]]?",
+        ),
+        (
+            "url = \"http://a\"",
+            "gatecount.toml:1: url: no such table; did you mean app.url?",
+        ),
+        (
+            "[tracker]\nsource = \"\"",
+            "gatecount.toml:1: tracker: comes in a later version of gatecount",
+        ),
+        (
+            "[colour]\nred = 1",
+            "gatecount.toml:1: colour: no such table; there are listen, listen.tls, app, admin, log, client, plausible, queue, pages and sites",
+        ),
+        (
+            "[listen]\ncertificate = \"a\"",
+            "gatecount.toml:2: listen.certificate: no such key; did you mean listen.tls.certificate?",
+        ),
+        (
+            "[[sites]]\nhost = [\"a\"]\nhosts = [\"a\"]\ndomain = \"a\"",
+            "gatecount.toml:2: sites.host: no such key; did you mean sites.hosts?",
+        ),
+        (
+            "listen = \"0.0.0.0:80\"",
+            "gatecount.toml:1: listen = \"0.0.0.0:80\": a table is wanted: [listen] with address, workers, proxy_protocol, drain, max_connections, header_timeout, idle_timeout, max_head_bytes, http2 and max_streams",
+        ),
+        (
+            "[sites]\nhosts = [\"a\"]",
+            "gatecount.toml:1: sites: written as [[sites]], once for each site, with hosts and domain",
+        ),
+        (
+            "sites = [1]",
+            "gatecount.toml:1: sites = 1: a table with hosts and domain is wanted",
+        ),
+    ] {
+        assert_eq!(told(from_file(file)), [expected], "{file}");
+    }
+}
+
+/// What later versions will know is not accepted and ignored.
+#[test]
+fn keys_that_this_version_does_not_do_are_refused() {
+    for file in [
+        "[tracker]\nscript = \"/js/script.js\"",
+        "[observe]\naddress = \"\"",
+        "[[events]]\nname = \"Signup\"",
+        "[pages]\nsoft_navigations = true",
+        "[pages]\ntracker_wait = \"10s\"",
+        "[pages]\nprefetch = \"count\"",
+        "[pages]\nprefetch = \"refuse\"",
+    ] {
+        assert_eq!(told(from_file(file)).len(), 1, "{file}");
+    }
+}
+
+#[test]
+fn a_queue_that_looks_like_a_slip_of_a_word_is_no_directory() {
+    let queue = |text: &str| {
+        let flags = Flags {
+            queue: Some(text.to_owned()),
+            ..enough()
+        };
+        told(load(&sources(&[], &[], flags)))
+    };
+    for slip in ["memry", "Memory", "disc", "mem"] {
+        let problem = format!("memory or a directory is wanted (./{slip} for a directory of that name)");
+        assert_eq!(
+            queue(slip),
+            [format!("--queue: queue.path = {slip:?}: {problem}")]
+        );
+    }
+    for directory in ["./memry", "/disc", "queue", "data"] {
+        assert_eq!(queue(directory), [""; 0], "{directory}");
+    }
+}
+
+#[test]
+fn variables_of_later_versions_are_known_to_come() {
+    for name in ["GATECOUNT_TRACKER_SOURCE", "GATECOUNT_PAGES_SOFT_NAVIGATIONS"] {
+        assert_eq!(
+            told(load(&sources(&[], &[(name, "a")], enough()))),
+            [format!("{name}: comes in a later version of gatecount")]
+        );
+    }
+}
+
+#[test]
+fn variables_that_a_container_platform_sets_are_not_ours() {
+    let environment = [
+        ("GATECOUNT_SERVICE_HOST", "10.0.0.1"),
+        ("GATECOUNT_SERVICE_PORT", "80"),
+        ("GATECOUNT_SERVICE_PORT_HTTP", "80"),
+        ("GATECOUNT_PORT", "tcp://10.0.0.1:80"),
+        ("GATECOUNT_PORT_80_TCP", "tcp://10.0.0.1:80"),
+        ("GATECOUNT_PORT_80_TCP_ADDR", "10.0.0.1"),
+        ("GATECOUNT_ADMIN_PORT_9090_TCP_PROTO", "tcp"),
+        ("GATECOUNT_ADMIN_SERVICE_HOST", "10.0.0.1"),
+    ];
+    assert_eq!(told(load(&sources(&[], &environment, enough()))), [""; 0]);
+    let ours = [("GATECOUNT_PORT", "8080")];
+    assert_eq!(
+        told(load(&sources(&[], &ours, enough()))),
+        [
+            "GATECOUNT_PORT: no such variable; they are called GATECOUNT_ and a key's path, such as GATECOUNT_LISTEN_ADDRESS"
+        ]
+    );
+}
