@@ -87,6 +87,12 @@ async fn serve_tls(
             } else {
                 Handshake::Full
             });
+            tracing::debug!(
+                server_name = stream.server_name(),
+                resumed = stream.is_resumed(),
+                client_certificate = stream.has_client_certificate(),
+                "TLS handshake"
+            );
             let is_h2 = stream.is_h2();
             let mut client = Client::new(context, Transport::Tls(stream), peer);
             client.https = true;

@@ -46,7 +46,7 @@ impl TlsStream {
     /// [`io::ErrorKind::UnexpectedEof`] where the connection ends without `close_notify`. Somebody else may have cut it
     /// (RFC 8446 §6.1), so a message that ends with the connection is not complete then; between two requests, and within
     /// a message that has a length, it is an end as any other. [`io::ErrorKind::InvalidData`] where the client breaks the
-    /// protocol; the alert is sent.
+    /// protocol; the alert is sent, and nothing more can be read.
     pub(in crate::proxy) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -162,10 +162,7 @@ impl TlsStream {
 
     /// Says that nothing more will be written, by `close_notify` and by TCP's own end. The client may still write.
     pub(in crate::proxy) async fn shutdown(&mut self) {
-        // The client may be gone already; then there is nobody to tell.
-        self.tls.send_close_notify();
-        let _ = poll_fn(|cx| self.poll_flush(cx)).await;
-        self.stream.shutdown().await;
+        let _ = poll_fn(|cx| Pin::new(&mut *self).poll_shutdown(cx)).await;
     }
 
     /// Whether HTTP/2 was chosen by ALPN; else it is HTTP/1.1, also for a client without ALPN.
@@ -274,11 +271,14 @@ impl AsyncWrite for TlsStream {
         let this = self.get_mut();
         // A second call sends nothing.
         this.tls.send_close_notify();
-        ready!(this.poll_flush(cx))?;
-        match &mut this.stream {
-            Stream::Tcp(s) => Pin::new(s).poll_shutdown(cx),
-            Stream::Unix(s) => Pin::new(s).poll_shutdown(cx),
+        // The client may be gone already; then there is nobody to tell.
+        if ready!(this.poll_flush(cx)).is_ok() {
+            let _ = ready!(match &mut this.stream {
+                Stream::Tcp(s) => Pin::new(s).poll_shutdown(cx),
+                Stream::Unix(s) => Pin::new(s).poll_shutdown(cx),
+            });
         }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Handshakes that succeed, fail, stop half-way, and that are none.
 
-use rustls::{AlertDescription, ProtocolVersion};
+use rustls::AlertDescription;
 use tokio::io::AsyncReadExt;
 
 use super::*;
@@ -264,8 +264,14 @@ async fn versions_before_1_2_are_refused() {
     let authority = Authority::new();
     let (ours, theirs) = socket_pair();
     let mut hello = Bare::new(authority.client(&[&TLS12])).flight();
-    // The version inside of the ClientHello: TLS 1.1.
+    // TLS 1.1, as the ClientHello's version and in its extension `supported_versions` (0x2b).
     hello[9..11].copy_from_slice(&[3, 2]);
+    let extension = [0, 0x2b, 0, 3, 2, 3, 3];
+    let at = hello
+        .windows(extension.len())
+        .position(|w| w == extension)
+        .unwrap();
+    hello[at + extension.len() - 1] = 2;
     send_all(&theirs, &hello).await;
     let accepted = handshake(ours, &authority.serve()).await;
     assert!(
@@ -277,5 +283,4 @@ async fn versions_before_1_2_are_refused() {
         (answer[0], answer[6]),
         (0x15, u8::from(AlertDescription::ProtocolVersion))
     );
-    assert_eq!(u16::from(ProtocolVersion::TLSv1_1), 0x0302);
 }

@@ -121,7 +121,6 @@ async fn a_record_that_was_tampered_with_ends_the_connection_with_an_alert() {
         }
         let expected = rustls::Error::AlertReceived(rustls::AlertDescription::BadRecordMac);
         assert_eq!(told, Err(expected));
-        assert!(read(&mut server, &mut [0; 100]).await.is_err());
     }
 }
 

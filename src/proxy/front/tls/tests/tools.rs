@@ -47,6 +47,9 @@ fn serve(loaded: Loaded) -> SocketAddr {
     address.recv().unwrap()
 }
 
+/// A command that writes a request.
+const REQUEST: &str = "printf 'GET / HTTP/1.1\\r\\n\\r\\n'";
+
 /// Runs a tool; nothing where it is not installed.
 fn run(tool: &str, arguments: &[&str]) -> Option<Output> {
     let output = Command::new(tool).args(arguments).stdin(Stdio::null()).output();
@@ -56,11 +59,11 @@ fn run(tool: &str, arguments: &[&str]) -> Option<Output> {
     output.ok()
 }
 
-/// What `openssl s_client` prints when it is given this input, and its end half a second later.
+/// What `openssl s_client` prints when its input comes from these commands, and ends half a second later.
 fn s_client(address: SocketAddr, authority: &Authority, arguments: &str, input: &str) -> Option<String> {
     run("openssl", &["version"])?;
     let script = format!(
-        "(printf '{input}'; sleep 0.5) | openssl s_client -connect {address} -CAfile {} -verify_return_error \
+        "({input}; sleep 0.5) | openssl s_client -connect {address} -CAfile {} -verify_return_error \
          -servername a.example {arguments} 2>&1",
         authority.path("ca").display()
     );
@@ -70,7 +73,6 @@ fn s_client(address: SocketAddr, authority: &Authority, arguments: &str, input: 
 
 #[test]
 fn openssl_speaks_both_versions_and_resumes() {
-    const REQUEST: &str = "GET / HTTP/1.1\\r\\n\\r\\n";
     let authority = Authority::new();
     let address = serve(authority.serve());
     for (flag, version) in [("-tls1_2", "TLSv1.2"), ("-tls1_3", "TLSv1.3")] {
@@ -97,11 +99,12 @@ fn openssl_updates_keys_and_cannot_renegotiate() {
     let authority = Authority::new();
     let address = serve(authority.serve());
     // A line `K` asks both sides for new keys, a line `R` for another handshake.
-    let Some(told) = s_client(address, &authority, "-tls1_3", "K\\nGET / HTTP/1.1\\r\\n\\r\\n") else {
+    let input = format!("sleep 0.2; echo K; sleep 0.2; {REQUEST}");
+    let Some(told) = s_client(address, &authority, "-tls1_3", &input) else {
         return;
     };
     assert!(told.contains("KEYUPDATE") && told.contains("hello"), "{told}");
-    let told = s_client(address, &authority, "-tls1_2", "R\\n").unwrap();
+    let told = s_client(address, &authority, "-tls1_2", "sleep 0.2; echo R").unwrap();
     assert!(
         told.contains("RENEGOTIATING") && told.contains("no renegotiation"),
         "{told}"
