@@ -47,6 +47,10 @@ use std::{env, process::ExitCode};
 
 use clap::Parser;
 
+/// As gatecount has it, so that the proxy on hyper differs by its code alone.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// What went wrong, in words for whoever runs the bench.
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
