@@ -1,14 +1,20 @@
-//! Who is measured: nginx, HAProxy, and gatecount in several moods.
+//! Who is measured: nginx, HAProxy, a proxy on hyper, and gatecount in several moods.
 
 use std::{fs, path::Path, process::Command};
 
-use crate::{Failure, process};
+use crate::{Failure, certificate::Certificate, process};
 
 /// A proxy, configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contender {
     Nginx,
     HaProxy,
+    /// A lean proxy on hyper, which counts nothing.
+    Hyper,
+    NginxTls,
+    HaProxyTls,
+    /// Everything on, with TLS towards the clients.
+    GatecountTls,
     /// Everything on: it counts, queues on disk, and delivers.
     Gatecount,
     /// `count = "never"`: it only passes on.
@@ -36,6 +42,10 @@ impl Contender {
         match self {
             Self::Nginx => "nginx",
             Self::HaProxy => "haproxy",
+            Self::Hyper => "hyper",
+            Self::NginxTls => "nginx-tls",
+            Self::HaProxyTls => "haproxy-tls",
+            Self::GatecountTls => "gatecount-tls",
             Self::Gatecount => "gatecount",
             Self::NeverCounting => "gatecount-never",
             Self::PlausibleDown => "gatecount-503",
@@ -48,9 +58,14 @@ impl Contender {
         if self == Self::TwoWorkers { 2.0 } else { 1.0 }
     }
 
+    /// Whether its clients speak TLS with it.
+    pub(crate) fn speaks_tls(self) -> bool {
+        matches!(self, Self::NginxTls | Self::HaProxyTls | Self::GatecountTls)
+    }
+
     /// Whether its events reach the receiver that counts them.
     pub(crate) fn delivers(self) -> bool {
-        matches!(self, Self::Gatecount | Self::TwoWorkers)
+        matches!(self, Self::Gatecount | Self::GatecountTls | Self::TwoWorkers)
     }
 
     /// The command that runs it on `cpus`; its files go to `directory`, which is its own.
@@ -60,21 +75,54 @@ impl Contender {
         directory: &Path,
         binary: &Path,
         ports: Ports,
+        certificate: &Certificate,
     ) -> Result<Command, Failure> {
         match self {
-            Self::Nginx => {
-                let file = configuration(include_str!("nginx.conf"), "nginx.conf", directory, ports)?;
+            Self::Nginx | Self::NginxTls => {
+                let tls = (self == Self::NginxTls).then(|| {
+                    let (chain, key) = (certificate.chain.display(), certificate.key.display());
+                    let lines = format!(
+                        "ssl_certificate {chain}; ssl_certificate_key {key}; ssl_protocols TLSv1.2 TLSv1.3;"
+                    );
+                    (" ssl http2".to_owned(), lines)
+                });
+                let (listen, tls) = tls.unwrap_or_default();
+                let text = include_str!("nginx.conf")
+                    .replace("@LISTEN@", &listen)
+                    .replace("@TLS@", &tls);
+                let file = configuration(&text, "nginx.conf", directory, ports)?;
                 let mut command = process::pinned(cpus, "nginx");
                 command.args(["-e", "stderr", "-c"]).arg(file);
                 Ok(command)
             }
-            Self::HaProxy => {
-                let file = configuration(include_str!("haproxy.cfg"), "haproxy.cfg", directory, ports)?;
+            Self::HaProxy | Self::HaProxyTls => {
+                let both = certificate.both.display();
+                let (listen, scheme) = if self == Self::HaProxyTls {
+                    (format!(" ssl crt {both} alpn h2,http/1.1"), "https")
+                } else {
+                    (String::new(), "http")
+                };
+                let text = include_str!("haproxy.cfg")
+                    .replace("@LISTEN@", &listen)
+                    .replace("@SCHEME@", scheme);
+                let file = configuration(&text, "haproxy.cfg", directory, ports)?;
                 let mut command = process::pinned(cpus, "haproxy");
                 command.args(["-db", "-f"]).arg(file);
                 Ok(command)
             }
-            _ => Ok(self.gatecount(cpus, directory, binary, ports)),
+            Self::Hyper => {
+                let (own, app) = (ports.own.to_string(), ports.app.to_string());
+                process::itself(cpus, &["@hyper", &own, &app])
+            }
+            _ => {
+                let mut command = self.gatecount(cpus, directory, binary, ports);
+                if self == Self::GatecountTls {
+                    command
+                        .env("GATECOUNT_LISTEN_TLS_CERTIFICATE", &certificate.chain)
+                        .env("GATECOUNT_LISTEN_TLS_KEY", &certificate.key);
+                }
+                Ok(command)
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Rounds that a measurement has at least; the first warms up and is not counted.
-const LEAST_ROUNDS: usize = 4;
+pub(crate) const LEAST_ROUNDS: usize = 4;
 
 /// A contender that uses less CPU than this share within [`REST`] has come to rest.
 const RESTING: f64 = 0.03;
@@ -226,28 +226,8 @@ impl Side {
             p50: statistics::quantile(&mut self.latencies, 0.50),
             p99: statistics::quantile(&mut self.latencies, 0.99),
         });
-        self.rest();
+        rest(&self.ids);
         Ok(())
-    }
-
-    /// Waits until the contender has come to rest, so that what it still has to deliver is not the next one's burden.
-    fn rest(&self) {
-        let mut quiet = 0;
-        let mut before = process::cpu(&self.ids);
-        for _ in 0..LONGEST_REST {
-            thread::sleep(REST);
-            let now = process::cpu(&self.ids);
-            let used = Duration::from_nanos(now.saturating_sub(before));
-            quiet = if used.as_secs_f64() < RESTING * REST.as_secs_f64() {
-                quiet + 1
-            } else {
-                0
-            };
-            if quiet == QUIET {
-                return;
-            }
-            before = now;
-        }
     }
 
     /// Charges the slice before with all the CPU used until `now`.
@@ -266,6 +246,26 @@ impl Side {
             pages: self.pages,
             slices: self.slices,
         }
+    }
+}
+
+/// Waits until a contender has come to rest, so that what it still has to deliver is not the next one's burden.
+pub(crate) fn rest(ids: &[u32]) {
+    let mut quiet = 0;
+    let mut before = process::cpu(ids);
+    for _ in 0..LONGEST_REST {
+        thread::sleep(REST);
+        let now = process::cpu(ids);
+        let used = Duration::from_nanos(now.saturating_sub(before));
+        quiet = if used.as_secs_f64() < RESTING * REST.as_secs_f64() {
+            quiet + 1
+        } else {
+            0
+        };
+        if quiet == QUIET {
+            return;
+        }
+        before = now;
     }
 }
 

@@ -76,6 +76,12 @@ pub(crate) fn today() -> String {
     now
 }
 
+/// Whether a program is installed that knows `--version`.
+pub(crate) fn installed(program: &str) -> bool {
+    let output = Command::new(program).arg("--version").output();
+    output.is_ok_and(|output| output.status.success())
+}
+
 /// The first line a program says of its version; `None` where it is not installed.
 pub(crate) fn version(program: &str) -> Option<String> {
     let output = Command::new(program).arg("-v").output().ok()?;

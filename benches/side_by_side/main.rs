@@ -1,7 +1,7 @@
 //! What gatecount costs beside nginx and HAProxy: CPU per request, side by side in one run, as ratios.
 //!
 //! `cargo bench --bench side_by_side` measures and prints the table; `-- --help` has the options. It needs Linux, two
-//! CPUs, `taskset`, and, for the columns that bear their names, nginx and HAProxy.
+//! CPUs, `taskset`, for the rows that bear their names nginx and HAProxy, and for those over TLS nghttp2's h2load.
 //!
 //! # How it measures
 //!
@@ -15,16 +15,21 @@
 //!   last response is paid for too. The next contender's slice waits (shortly) until the one before has come to rest.
 //! - Two processes of the same program differ by some 3 %, by where their memory lies: what counting adds is taken from
 //!   several pairs of fresh ones.
-//! - Every connection comes from an address of its own in 127.0.0.0/8, so each is a visitor.
+//! - Every connection comes from an address of its own in 127.0.0.0/8, so each is a visitor. Over TLS, where h2load
+//!   asks, all of them are one.
 //!
 //! # The house
 //!
 //! The binary runs itself again for the parts that need a process of their own: [`origin`] is the app and the receiver,
-//! [`load`] asks, [`crowd`] holds idle connections. [`session`] puts a measurement together from [`contender`]s, and
+//! [`load`] asks, [`h2load`] has h2load ask over TLS, [`crowd`] holds idle connections, and [`hyper_proxy`] is a contender
+//! that shows what a proxy on hyper costs. [`session`] puts a measurement together from [`contender`]s, and
 //! [`rows`] says which measurement fills which row of the [`table`], and [`report`] prints it.
 
+mod certificate;
 mod contender;
 mod crowd;
+mod h2load;
+mod hyper_proxy;
 mod interrupt;
 mod load;
 mod machine;
@@ -42,6 +47,10 @@ use std::{env, process::ExitCode};
 
 use clap::Parser;
 
+/// As gatecount has it, so that the proxy on hyper differs by its code alone.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// What went wrong, in words for whoever runs the bench.
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
@@ -52,7 +61,10 @@ fn main() -> ExitCode {
         ["@app"] => origin::app(),
         ["@receiver", status] => origin::receiver(status),
         ["@load", plan] => load::main(plan),
-        ["@crowd", port, connections] => crowd::main(port, connections),
+        ["@h2load", plan] => h2load::main(plan),
+        ["@crowd", port, connections] => crowd::main(port, connections, None),
+        ["@crowd", port, connections, trusted] => crowd::main(port, connections, Some(trusted)),
+        ["@hyper", port, app] => hyper_proxy::main(port, app),
         // `cargo test --benches` runs every bench without arguments: no time to measure anything.
         [] => {
             println!("side_by_side measures under `cargo bench --bench side_by_side`");

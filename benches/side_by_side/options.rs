@@ -58,6 +58,8 @@ pub(crate) enum Group {
     Event,
     /// What counting adds to a page while Plausible is down
     Counting,
+    /// Over TLS: a site by HTTP/1.1 and HTTP/2, handshakes, memory
+    Tls,
     /// Two workers against one
     Workers,
 }

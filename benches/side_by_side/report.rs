@@ -30,8 +30,8 @@ pub(crate) fn print(session: &Session, table: &Table) {
     }
     if markdown {
         println!(
-            "\nMeasure it on your machine: `cargo bench --bench side_by_side` (Linux, two CPUs, nginx and HAProxy \
-             installed); `-- --help` has the options."
+            "\nMeasure it on your machine: `cargo bench --bench side_by_side` (Linux, two CPUs; nginx, HAProxy and \
+             nghttp2's h2load installed); `-- --help` has the options."
         );
     }
 }
@@ -62,6 +62,7 @@ fn cells(row: &Row) -> [String; 5] {
     let (limit, aim) = match row.goal {
         Goal::AtMost { limit, aim } => (written(limit, row.unit), written(aim, row.unit)),
         Goal::AtLeast(limit) => (format!("at least {}", written(limit, row.unit)), String::new()),
+        Goal::Shown => (String::new(), String::new()),
     };
     if row.figures.is_empty() {
         return [row.label.clone(), "—".to_owned(), limit, aim, String::new()];
@@ -88,6 +89,7 @@ fn verdict(figure: f64, goal: Goal) -> &'static str {
         Goal::AtMost { aim, .. } if figure <= aim => "aim reached",
         Goal::AtMost { limit, .. } if figure <= limit => "holds",
         Goal::AtLeast(limit) if figure >= limit => "holds",
+        Goal::Shown => "",
         _ => "missed",
     }
 }

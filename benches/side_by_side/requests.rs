@@ -22,11 +22,18 @@ const EVERY_REQUEST: &str = "Host: example.com\r\n\
     Sec-Fetch-Site: same-origin\r\n\
     Sec-CH-UA: \"Google Chrome\";v=\"131\", \"Chromium\";v=\"131\", \"Not_A Brand\";v=\"24\"\r\n";
 
+const NAVIGATION: &str = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8\r\n\
+    Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-User: ?1\r\nUpgrade-Insecure-Requests: 1\r\n";
+
 /// A navigation to `path`: what gatecount counts.
 pub(crate) fn page(path: &str) -> Vec<u8> {
-    let own = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8\r\n\
-        Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-User: ?1\r\nUpgrade-Insecure-Requests: 1\r\n";
-    format!("GET {path} HTTP/1.1\r\n{EVERY_REQUEST}{own}\r\n").into_bytes()
+    format!("GET {path} HTTP/1.1\r\n{EVERY_REQUEST}{NAVIGATION}\r\n").into_bytes()
+}
+
+/// The fields of a navigation, but for the host, for a load that sends the same with every request.
+pub(crate) fn fields() -> impl Iterator<Item = &'static str> {
+    let lines = EVERY_REQUEST.lines().chain(NAVIGATION.lines());
+    lines.filter(|line| !line.starts_with("Host:"))
 }
 
 /// An image of a page: what is not counted.
@@ -51,7 +58,7 @@ pub(crate) fn connect(port: u16, visitor: usize) -> Result<TcpStream, Failure> {
 
 /// Sends `request` and reads the answer to its end, which must be a 200 with a `Content-Length`. Gives the answer's
 /// whole length in bytes: a proxy that answers the same request again sends as many.
-pub(crate) fn ask(stream: &mut TcpStream, request: &[u8]) -> Result<usize, Failure> {
+pub(crate) fn ask(stream: &mut (impl Read + Write), request: &[u8]) -> Result<usize, Failure> {
     stream.write_all(request)?;
     let mut answer = Vec::new();
     let mut chunk = vec![0; 64 << 10];

@@ -2,7 +2,11 @@
 
 use crate::{
     Failure,
-    contender::Contender::{self, Gatecount, HaProxy, NeverCounting, Nginx, PlausibleDown, TwoWorkers},
+    contender::Contender::{
+        self, Gatecount, GatecountTls, HaProxy, HaProxyTls, Hyper, NeverCounting, Nginx, NginxTls,
+        PlausibleDown, TwoWorkers,
+    },
+    h2load::{self, Manner},
     load::Slice,
     options::Group,
     session::{Comparison, Session, Shape},
@@ -36,6 +40,27 @@ const ONE_CONNECTION: Shape = Shape {
     ..SITE
 };
 
+/// A site over TLS, on connections that are kept.
+const SITE_OVER_TLS: Manner = Manner {
+    http2: false,
+    connections: 32,
+    streams: 1,
+    requests: 32 * 32 * h2load::MIX,
+    pages: true,
+};
+const SITE_OVER_HTTP2: Manner = Manner {
+    http2: true,
+    streams: 16,
+    ..SITE_OVER_TLS
+};
+/// A connection for each request. It is for an image, so that nothing but the handshake costs much.
+const HANDSHAKES: Manner = Manner {
+    connections: 400,
+    requests: 400,
+    pages: false,
+    ..SITE_OVER_TLS
+};
+
 /// Measures all that is asked for, run by run.
 pub(crate) fn measure(session: &Session) -> Result<Table, Failure> {
     let mut table = Table::default();
@@ -51,6 +76,7 @@ pub(crate) fn measure(session: &Session) -> Result<Table, Failure> {
         run.counting()?;
         run.one_connection()?;
         run.memory()?;
+        run.tls()?;
         run.workers()?;
     }
     Ok(table)
@@ -71,7 +97,7 @@ impl Run<'_, '_> {
             return Ok(());
         }
         let contenders: &[Contender] = if site {
-            &[Nginx, HaProxy, Gatecount]
+            &[Nginx, HaProxy, Hyper, Gatecount]
         } else {
             &[Nginx, Gatecount]
         };
@@ -90,6 +116,12 @@ impl Run<'_, '_> {
                 Unit::Ratio,
                 goal,
                 of.cpu_ratio(Gatecount, HaProxy),
+            );
+            self.table.add(
+                "CPU per request, the same site, a proxy on hyper, nothing counted, against nginx",
+                Unit::Ratio,
+                Goal::Shown,
+                of.cpu_ratio(Hyper, Nginx),
             );
         }
         if latency {
@@ -192,7 +224,20 @@ impl Run<'_, '_> {
         if !self.wants(Group::Memory) {
             return Ok(());
         }
-        for contender in [Nginx, HaProxy, Gatecount] {
+        let label = "resident memory, 5,000 idle connections that have each made a request";
+        let goal = Goal::at_most(64.0, 40.0);
+        self.crowd(label, goal, Gatecount, [Nginx, HaProxy, Gatecount])
+    }
+
+    /// What `of` takes with a crowd of idle connections, and for the details the others.
+    fn crowd(
+        &mut self,
+        label: &str,
+        goal: Goal,
+        of: Contender,
+        among: [Contender; 3],
+    ) -> Result<(), Failure> {
+        for contender in among {
             if !self.session.has(contender) {
                 continue;
             }
@@ -201,11 +246,66 @@ impl Run<'_, '_> {
             let resident = self.session.crowd(contender, CROWD)?;
             let detail = format!("run {}, {CROWD} idle, {name:16} {resident:6.1} MiB", self.number);
             self.table.details.push(detail);
-            if contender == Gatecount {
-                let label = "resident memory, 5,000 idle connections that have each made a request";
-                self.table
-                    .add(label, Unit::Mebibytes, Goal::at_most(64.0, 40.0), Some(resident));
+            if contender == of {
+                self.table.add(label, Unit::Mebibytes, goal, Some(resident));
             }
+        }
+        Ok(())
+    }
+
+    /// TLS towards the clients: by both protocols, the handshake alone, and memory.
+    fn tls(&mut self) -> Result<(), Failure> {
+        if !self.wants(Group::Tls) {
+            return Ok(());
+        }
+        if self.session.h2load {
+            let site = "CPU per request, a site over TLS, 1 KiB";
+            let goal = Goal::at_most(1.00, 0.85);
+            self.over_tls("site, TLS", &format!("{site}, HTTP/1.1"), SITE_OVER_TLS, goal)?;
+            let goal = Goal::at_most(1.00, 0.60);
+            let label = format!("{site}, HTTP/2 (16 streams a connection)");
+            self.over_tls("site, HTTP/2", &label, SITE_OVER_HTTP2, goal)?;
+            let goal = Goal::at_most(1.10, 1.00);
+            let label = "CPU of a full TLS handshake (ECDSA P-256)";
+            self.over_tls("handshakes", label, HANDSHAKES, goal)?;
+            self.table.remark(
+                "Over TLS h2load asks, and its connections are all one visitor's; a turn's handshakes are part of it.",
+            );
+        } else {
+            self.table.remark(
+                "Over TLS: left out but for memory, as h2load is not installed (Debian's nghttp2-client).",
+            );
+        }
+        let label = "resident memory, 5,000 idle TLS connections that have each made a request";
+        let goal = Goal::at_most(150.0, 100.0);
+        self.crowd(label, goal, GatecountTls, [NginxTls, HaProxyTls, GatecountTls])
+    }
+
+    /// One comparison over TLS: against nginx by the goal, against HAProxy for the record.
+    fn over_tls(&mut self, what: &str, label: &str, manner: Manner, goal: Goal) -> Result<(), Failure> {
+        self.tell(what);
+        let among: Vec<Contender> = [NginxTls, HaProxyTls, GatecountTls]
+            .into_iter()
+            .filter(|&one| self.session.has(one))
+            .collect();
+        let of = self.session.compare_over_tls(manner, &among)?;
+        for &contender in &among {
+            let figure = |figure: fn(&Slice) -> f64| of.of(contender, figure).unwrap_or_default();
+            self.table.details.push(format!(
+                "run {}, {what:22} {:15} {:6.2} µs CPU a request, ratio {:5.3}, CPUs used {:4.2}, {:7.0} a second",
+                self.number,
+                contender.name(),
+                figure(Slice::cpu_per_request),
+                of.cpu_ratio(contender, among[0]).unwrap_or_default(),
+                figure(Slice::utilisation),
+                figure(Slice::rate),
+            ));
+        }
+        self.table.delivered(what, of.delivered.0, of.delivered.1);
+        for (name, other, goal) in [("nginx", NginxTls, goal), ("HAProxy", HaProxyTls, Goal::Shown)] {
+            let ratio = of.cpu_ratio(GatecountTls, other);
+            self.table
+                .add(&format!("{label}, against {name}"), Unit::Ratio, goal, ratio);
         }
         Ok(())
     }

@@ -11,7 +11,9 @@ use tempfile::TempDir;
 
 use crate::{
     Failure,
+    certificate::Certificate,
     contender::{Contender, Ports},
+    h2load::{self, Manner},
     interrupt,
     load::{Measured, Plan, Slice, Target},
     machine::{self, Machine},
@@ -34,6 +36,9 @@ pub(crate) struct Session<'a> {
     pub(crate) nginx: Option<String>,
     /// HAProxy's version, where it is installed.
     pub(crate) haproxy: Option<String>,
+    /// Whether h2load is installed.
+    pub(crate) h2load: bool,
+    certificate: Certificate,
     scratch: TempDir,
 }
 
@@ -55,6 +60,13 @@ pub(crate) struct Comparison {
     pub(crate) delivered: (u64, u64),
 }
 
+/// A contender, running.
+struct Running {
+    contender: Contender,
+    process: Process,
+    port: u16,
+}
+
 /// The app and the receivers, running.
 struct Surroundings {
     app: (Process, u16),
@@ -65,22 +77,25 @@ struct Surroundings {
 impl<'a> Session<'a> {
     /// Looks at the machine and what is installed.
     pub(crate) fn new(options: &'a Options) -> Result<Self, Failure> {
+        let scratch = tempfile::Builder::new()
+            .prefix("gatecount-side-by-side-")
+            .tempdir()?;
         Ok(Self {
             options,
             machine: Machine::read()?,
             nginx: machine::version("nginx"),
             haproxy: machine::version("haproxy"),
-            scratch: tempfile::Builder::new()
-                .prefix("gatecount-side-by-side-")
-                .tempdir()?,
+            h2load: machine::installed("h2load"),
+            certificate: Certificate::make(scratch.path())?,
+            scratch,
         })
     }
 
     /// Whether `contender` is here to be measured.
     pub(crate) fn has(&self, contender: Contender) -> bool {
         match contender {
-            Contender::Nginx => self.nginx.is_some(),
-            Contender::HaProxy => self.haproxy.is_some(),
+            Contender::Nginx | Contender::NginxTls => self.nginx.is_some(),
+            Contender::HaProxy | Contender::HaProxyTls => self.haproxy.is_some(),
             _ => true,
         }
     }
@@ -94,18 +109,7 @@ impl<'a> Session<'a> {
             self.machine.rest()
         };
         let around = self.surroundings(&rest)?;
-        let mut running = Vec::new();
-        for &contender in contenders {
-            running.push((contender, self.start(contender, &around)?));
-        }
-        // nginx takes connections before its worker runs, and every start has work to get out of the way.
-        thread::sleep(Duration::from_millis(300));
-
-        let targets = running.iter().map(|(contender, (process, port))| Target {
-            name: contender.name().to_owned(),
-            port: *port,
-            ids: process.ids(),
-        });
+        let running = self.start_all(contenders, &around)?;
         let plan = Plan {
             connections: shape.connections,
             visitors: self
@@ -117,21 +121,44 @@ impl<'a> Session<'a> {
             one_in: shape.one_in,
             page: shape.page.to_owned(),
             image: shape.image.to_owned(),
-            targets: targets.collect(),
+            targets: targets(&running),
         };
-        let measured = self.load(&rest, &plan)?;
-        let pages = |one: &Measured| {
-            let delivers = contenders
-                .iter()
-                .any(|contender| contender.name() == one.name && contender.delivers());
-            if delivers { one.pages } else { 0 }
+        let measured = self.load(&rest, "@load", &serde_json::to_string(&plan)?)?;
+        settle(contenders, measured, &around)
+    }
+
+    /// Measures `contenders`, all of them installed, side by side over TLS.
+    pub(crate) fn compare_over_tls(
+        &self,
+        manner: Manner,
+        contenders: &[Contender],
+    ) -> Result<Comparison, Failure> {
+        let rest = self.machine.rest();
+        let around = self.surroundings(&rest)?;
+        let running = self.start_all(contenders, &around)?;
+        let plan = h2load::Plan {
+            manner,
+            seconds: self.options.seconds,
+            directory: self.scratch.path().to_owned(),
+            targets: targets(&running),
         };
-        let expected = measured.iter().map(pages).sum();
-        let arrived = wait_for_events(around.plausible.1, expected)?;
-        Ok(Comparison {
-            measured,
-            delivered: (arrived, expected),
-        })
+        let measured = self.load(&rest, "@h2load", &serde_json::to_string(&plan)?)?;
+        settle(contenders, measured, &around)
+    }
+
+    fn start_all(&self, contenders: &[Contender], around: &Surroundings) -> Result<Vec<Running>, Failure> {
+        let mut running = Vec::new();
+        for &contender in contenders {
+            let (process, port) = self.start(contender, around)?;
+            running.push(Running {
+                contender,
+                process,
+                port,
+            });
+        }
+        // nginx takes connections before its worker runs, and every start has work to get out of the way.
+        thread::sleep(Duration::from_millis(300));
+        Ok(running)
     }
 
     /// Resident memory of `contender` in MiB with `connections` idle ones that have each made a request.
@@ -139,7 +166,12 @@ impl<'a> Session<'a> {
         let rest = self.machine.rest();
         let around = self.surroundings(&rest)?;
         let (proxy, port) = self.start(contender, &around)?;
-        let role = ["@crowd", &port.to_string(), &connections.to_string()];
+        let (port, connections) = (port.to_string(), connections.to_string());
+        let mut role = vec!["@crowd", &port, &connections];
+        let trusted = self.certificate.chain.to_string_lossy();
+        if contender.speaks_tls() {
+            role.push(&trusted);
+        }
         let mut crowd = Process::start("crowd", self.scratch.path(), process::itself(&rest, &role)?)?;
         crowd.line()?;
         // What still moves (deliveries, an allocator that returns memory) has a moment to come to rest.
@@ -176,7 +208,8 @@ impl<'a> Session<'a> {
         } else {
             self.machine.proxy()
         };
-        let mut command = contender.command(&cpus, &directory, &self.options.binary, ports)?;
+        let mut command =
+            contender.command(&cpus, &directory, &self.options.binary, ports, &self.certificate)?;
         command.stdout(File::create(directory.join("stdout.log"))?);
         let mut process = Process::start(contender.name(), self.scratch.path(), command)?;
         process.opens(own)?;
@@ -192,12 +225,13 @@ impl<'a> Session<'a> {
         Ok(directory)
     }
 
-    fn load(&self, cpus: &str, plan: &Plan) -> Result<Vec<Measured>, Failure> {
+    /// Has one of the roles that ask carry out its plan.
+    fn load(&self, cpus: &str, role: &str, plan: &str) -> Result<Vec<Measured>, Failure> {
         let results = self.scratch.path().join("load.json");
-        let mut command = process::itself(cpus, &["@load", &serde_json::to_string(plan)?])?;
+        let mut command = process::itself(cpus, &[role, plan])?;
         command.stdout(File::create(&results)?);
         let mut load = Process::start("load", self.scratch.path(), command)?;
-        load.ends(Duration::from_secs(plan.seconds * 2 + 60))?;
+        load.ends(Duration::from_secs(self.options.seconds * 2 + 60))?;
         Ok(serde_json::from_slice(&fs::read(&results)?)?)
     }
 }
@@ -257,6 +291,35 @@ impl Slice {
     pub(crate) fn wanted(&self) -> f64 {
         (self.busy + self.waited) as f64 / self.wall.max(1) as f64
     }
+}
+
+fn targets(running: &[Running]) -> Vec<Target> {
+    let target = |one: &Running| Target {
+        name: one.contender.name().to_owned(),
+        port: one.port,
+        ids: one.process.ids(),
+    };
+    running.iter().map(target).collect()
+}
+
+/// What was measured, once the events have arrived that are on their way.
+fn settle(
+    contenders: &[Contender],
+    measured: Vec<Measured>,
+    around: &Surroundings,
+) -> Result<Comparison, Failure> {
+    let pages = |one: &Measured| {
+        let delivers = contenders
+            .iter()
+            .any(|contender| contender.name() == one.name && contender.delivers());
+        if delivers { one.pages } else { 0 }
+    };
+    let expected = measured.iter().map(pages).sum();
+    let arrived = wait_for_events(around.plausible.1, expected)?;
+    Ok(Comparison {
+        measured,
+        delivered: (arrived, expected),
+    })
 }
 
 /// Waits (not for ever) until the receiver has `expected` events, or gets no more; how many it has.

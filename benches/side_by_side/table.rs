@@ -12,8 +12,13 @@ pub(crate) enum Unit {
 /// What a figure is to come to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Goal {
-    AtMost { limit: f64, aim: f64 },
+    AtMost {
+        limit: f64,
+        aim: f64,
+    },
     AtLeast(f64),
+    /// It is there to be compared with.
+    Shown,
 }
 
 impl Goal {
