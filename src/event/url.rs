@@ -38,7 +38,11 @@ impl QueryRule {
             QueryRule::All => true,
             QueryRule::Names(names) => {
                 let name = memchr(b'=', parameter).map_or(parameter, |at| &parameter[..at]);
-                names.iter().any(|n| decodes_to(name, n.as_bytes()))
+                if memchr(b'%', name).is_some() {
+                    names.iter().any(|n| decodes_to(name, n.as_bytes()))
+                } else {
+                    names.iter().any(|n| n.as_bytes() == name)
+                }
             }
         }
     }
@@ -46,10 +50,6 @@ impl QueryRule {
 
 /// Whether a parameter's name, with its escapes decoded, is `name`.
 fn decodes_to(mut sent: &[u8], name: &[u8]) -> bool {
-    if sent.len() == name.len() {
-        return sent == name;
-    }
-    // An escape takes three bytes for one, so only a longer name can have one.
     for byte in name {
         let (sent_byte, len) = match (sent.first(), sent.get(..3).and_then(escaped)) {
             (_, Some(decoded)) => (decoded, 3),
@@ -80,6 +80,11 @@ pub(super) fn write(
     query: &QueryRule,
     out: &mut Vec<u8>,
 ) -> std::ops::Range<usize> {
+    let put = if memchr(b'%', target).is_some() {
+        put_with_valid_escapes
+    } else {
+        |text: &[u8], out: &mut Vec<u8>| out.extend_from_slice(text)
+    };
     let url = out.len();
     let (path, parameters) = match memchr2(b'?', b'#', target) {
         Some(at) if target[at] == b'?' => {
@@ -102,7 +107,7 @@ pub(super) fn write(
     if path.first() != Some(&b'/') {
         out.push(b'/');
     }
-    put_with_valid_escapes(path, out);
+    put(path, out);
     cut(out, url + MAX_URL);
     let end = out.len();
 
@@ -114,7 +119,7 @@ pub(super) fn write(
     {
         let before = out.len();
         out.push(between);
-        put_with_valid_escapes(parameter, out);
+        put(parameter, out);
         if out.len() - url > MAX_URL {
             out.truncate(before);
         } else {
