@@ -65,9 +65,9 @@ fn decodes_to(mut sent: &[u8], name: &[u8]) -> bool {
 }
 
 /// Appends the absolute url: scheme and host, the path as sent, and as many of the kept parameters, in their
-/// order, as fit into [`MAX_URL`] bytes. A path that is too long is cut at a character. A `%` without two hex
-/// digits after it is written as `%25`, because some editions of Plausible fail on it. Returns where the path
-/// starts and ends.
+/// order, as fit into [`MAX_URL`] bytes. A path that is too long is cut at a character. In the path, a `%`
+/// without two hex digits after it is written as `%25`, because some editions of Plausible fail on it. Returns
+/// where the path starts and ends.
 ///
 /// `host` is the host that the visitor's browser used, with its port. What a browser does not show in a url
 /// is left out: credentials and the scheme's default port. If `host` is no host, the first of `domains` is
@@ -80,11 +80,6 @@ pub(super) fn write(
     query: &QueryRule,
     out: &mut Vec<u8>,
 ) -> std::ops::Range<usize> {
-    let put = if memchr(b'%', target).is_some() {
-        put_with_valid_escapes
-    } else {
-        |text: &[u8], out: &mut Vec<u8>| out.extend_from_slice(text)
-    };
     let url = out.len();
     let (path, parameters) = match memchr2(b'?', b'#', target) {
         Some(at) if target[at] == b'?' => {
@@ -107,7 +102,7 @@ pub(super) fn write(
     if path.first() != Some(&b'/') {
         out.push(b'/');
     }
-    put(path, out);
+    put_with_valid_escapes(path, out);
     cut(out, url + MAX_URL);
     let end = out.len();
 
@@ -117,12 +112,9 @@ pub(super) fn write(
         .flat_map(|q| q.split(|b| *b == b'&'))
         .filter(|p| query.keeps(p))
     {
-        let before = out.len();
-        out.push(between);
-        put(parameter, out);
-        if out.len() - url > MAX_URL {
-            out.truncate(before);
-        } else {
+        if out.len() - url + 1 + parameter.len() <= MAX_URL {
+            out.push(between);
+            out.extend_from_slice(parameter);
             between = b'&';
         }
     }
