@@ -3,7 +3,7 @@
 
 use divan::{AllocProfiler, Bencher, black_box};
 use gatecount::{
-    client::{Peer, Settings, forward, is_forwarding, proxy_protocol, resolve, visible},
+    client::{Peer, Settings, Visible, forward, is_forwarding, proxy_protocol, resolve, visible},
     headers::{ConnectionOptions, to_app},
 };
 use httparse::Header;
@@ -87,7 +87,7 @@ fn visible_one(bencher: Bencher<'_, '_>, walk: usize) {
             black_box(&settings),
             &resolved,
             black_box(&fields),
-            Some("www.example.com"),
+            Visible::plain(Some("www.example.com")),
         )
     });
 }
@@ -105,6 +105,7 @@ fn head_to_app(bencher: Bencher<'_, '_>, walk: usize) {
         let fields = black_box(&fields[..]);
         let resolved = resolve(&settings, peer, fields);
         let connection = ConnectionOptions::read(fields);
+        let arrived = Visible::plain(Some("www.example.com"));
         to_app(
             fields,
             &connection,
@@ -116,8 +117,8 @@ fn head_to_app(bencher: Bencher<'_, '_>, walk: usize) {
             &resolved,
             peer,
             fields,
-            Some("www.example.com"),
-            &visible(&settings, &resolved, fields, Some("www.example.com")),
+            &arrived,
+            &visible(&settings, &resolved, fields, arrived),
             &mut |name, value| {
                 out.extend_from_slice(name.as_bytes());
                 out.extend_from_slice(b": ");

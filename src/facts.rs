@@ -164,8 +164,16 @@ pub struct ResponseFacts<'a> {
 }
 
 impl<'a> ResponseFacts<'a> {
-    /// Collects the facts of a head's fields.
-    pub fn read(status: u16, fields: &'a [Header<'a>]) -> Self {
+    /// The facts of a head with no field that tells anything, as of an answer of gatecount's own.
+    pub fn of_status(status: u16) -> Self {
+        ResponseFacts {
+            status,
+            ..ResponseFacts::default()
+        }
+    }
+
+    /// Reads the facts out of a head's fields.
+    pub fn read(status: u16, fields: &[Header<'a>]) -> Self {
         let mut r = ResponseFacts {
             status,
             ..ResponseFacts::default()

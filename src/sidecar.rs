@@ -44,10 +44,13 @@ pub enum Error {
     Telemetry(#[from] telemetry::Error),
     /// Delivery, as when no trusted roots are found.
     #[error("can't start delivery")]
-    Delivery(#[from] delivery::Error),
+    Delivery(#[from] delivery::DeliveryError),
     /// The data path, as when the address is in use.
     #[error("can't start the proxy")]
     Proxy(#[from] proxy::Error),
+    /// The certificates.
+    #[error("can't set up TLS")]
+    Tls(#[from] proxy::LoadError),
     /// The admin address is in use, or not this machine's.
     #[error("can't listen on the admin address {at}")]
     Admin {
@@ -90,6 +93,7 @@ pub struct Sidecar {
     config: Config,
     delivery: Delivery,
     proxy: Proxy,
+    tls: Option<proxy::Loaded>,
     admin: JoinHandle<()>,
     admin_address: std::net::SocketAddr,
     end_admin: oneshot::Sender<()>,
@@ -105,6 +109,10 @@ impl Sidecar {
     pub async fn start(config: Config) -> Result<Self, Error> {
         let started = Instant::now();
         let registry = telemetry::registry()?;
+        let tls = match &config.proxy.tls {
+            Some(tls) => Some(proxy::load_tls(tls, true, None)?),
+            None => None,
+        };
         say_whom_we_trust(&config);
         let listener = TcpListener::bind(config.admin.address)
             .await
@@ -125,7 +133,7 @@ impl Sidecar {
             &registry,
         )?;
         delivery.recovered(RECOVERY).await;
-        let proxy = proxy::start(&config.proxy, &live(&config), outboxes, &registry)?;
+        let proxy = proxy::start(&config.proxy, &live(&config, tls.clone()), outboxes, &registry)?;
 
         let readiness = Readiness::default();
         let probes = Arc::new(admin::Probes::default());
@@ -147,6 +155,7 @@ impl Sidecar {
             config,
             delivery,
             proxy,
+            tls,
             admin,
             admin_address,
             end_admin,
@@ -201,14 +210,29 @@ impl Sidecar {
                 waiting.join(", ")
             );
         }
-        self.proxy.handle().reload(&live(&new));
+        self.reload_tls(new.proxy.tls.as_ref());
+        self.proxy.handle().reload(&live(&new, self.tls.clone()));
         self.delivery.reload(new.event.clone());
         say_whom_we_trust(&new);
         tracing::info!("configuration reloaded");
         self.config.client = new.client;
+        self.config.proxy.tls = new.proxy.tls;
         self.config.page = new.page;
         self.config.event = new.event;
         self.config.files = new.files;
+    }
+
+    /// Reads the certificates again. Where that fails, the running ones stay.
+    fn reload_tls(&mut self, tls: Option<&proxy::Tls>) {
+        self.tls = match tls.map(|tls| proxy::load_tls(tls, true, self.tls.as_ref())) {
+            None => None,
+            Some(Ok(loaded)) => Some(loaded),
+            Some(Err(error)) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::error!(error, "the certificates were not reloaded, the running ones stay");
+                return;
+            }
+        };
     }
 
     /// Stops in reverse order. A second signal cuts the waiting short; what was accepted is kept all the same.
@@ -252,11 +276,12 @@ impl Sidecar {
     }
 }
 
-fn live(config: &Config) -> Arc<Live> {
+fn live(config: &Config, tls: Option<proxy::Loaded>) -> Arc<Live> {
     Arc::new(Live {
         client: config.client.clone(),
         page: config.page.clone(),
         sites: config.event.sites.clone(),
+        tls,
     })
 }
 

@@ -19,7 +19,7 @@ use crate::{
     event::Event,
     queue::{
         At,
-        inspect::{self, Item, Totals},
+        inspect::{self, PendingRecord, Totals},
     },
 };
 
@@ -32,18 +32,18 @@ const UNREAD: &str = "no event of this version's";
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
     /// How much waits, since when
-    Status(Directory),
+    Status(QueueDirectory),
     /// The events that wait, oldest first, their addresses masked
-    List(Directory),
+    List(QueueDirectory),
     /// The events that wait, whole, as one JSON object a line
-    Export(Directory),
+    Export(QueueDirectory),
     /// Remove every event; refused while a process uses the queue
-    Purge(Directory),
+    Purge(QueueDirectory),
 }
 
 /// Which queue.
 #[derive(Debug, Args)]
-pub(super) struct Directory {
+pub(super) struct QueueDirectory {
     #[command(flatten)]
     options: Options,
     /// The queue's directory [default: the configured one]
@@ -70,7 +70,7 @@ pub(super) fn run(before: Options, action: Action) -> Result<(), Failure> {
     Ok(())
 }
 
-impl Directory {
+impl QueueDirectory {
     fn find(self, before: Options) -> Result<PathBuf, Failure> {
         if let Some(directory) = self.directory {
             return Ok(directory);
@@ -82,14 +82,14 @@ impl Directory {
     }
 }
 
-fn running(error: inspect::Error) -> Failure {
+fn running(error: inspect::InspectError) -> Failure {
     Failure::Running(error.into())
 }
 
 /// Shows every event that waits, until the output takes no more.
 fn each(
     directory: &std::path::Path,
-    mut show: impl FnMut(&Item<'_>) -> io::Result<()>,
+    mut show: impl FnMut(&PendingRecord<'_>) -> io::Result<()>,
 ) -> Result<(), Failure> {
     let mut outcome = Ok(());
     inspect::pending_records(directory, &mut |item| match show(&item) {
@@ -138,7 +138,7 @@ fn write_status(
 }
 
 /// Position, time, masked address, domain, name, url: a line, its parts parted by tabs.
-fn write_listed(out: &mut impl Write, item: &Item<'_>) -> io::Result<()> {
+fn write_listed(out: &mut impl Write, item: &PendingRecord<'_>) -> io::Result<()> {
     write!(out, "{}\t{}\t", item.position, told(item.record.at))?;
     let Some(event) = Event::decode(item.record.bytes) else {
         return writeln!(out, "{UNREAD}");
@@ -168,7 +168,7 @@ struct Exported {
     body: Option<Box<RawValue>>,
 }
 
-fn write_exported(out: &mut impl Write, item: &Item<'_>) -> io::Result<()> {
+fn write_exported(out: &mut impl Write, item: &PendingRecord<'_>) -> io::Result<()> {
     let Some(event) = Event::decode(item.record.bytes) else {
         let (position, at) = (item.position.to_string(), told(item.record.at));
         let unread = json!({"position": position, "at": at, "error": UNREAD});
@@ -235,7 +235,7 @@ mod tests {
         };
         let mut bytes = Vec::new();
         event.encode(&mut bytes);
-        let item = |bytes| Item {
+        let item = |bytes| PendingRecord {
             position: Position::new(1, 16),
             record: Record {
                 key: 0,

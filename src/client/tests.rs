@@ -64,13 +64,14 @@ fn peer(case: &Value) -> Peer {
 fn told(settings: &Settings, peer: Peer, fields: &[Header<'_>], host: Option<&str>) -> Vec<(String, String)> {
     let mut lines = Vec::new();
     let resolved = resolve(settings, peer, fields);
-    let seen = visible(settings, &resolved, fields, host);
+    let arrived = Visible::plain(host);
+    let seen = visible(settings, &resolved, fields, arrived);
     forward(
         settings,
         &resolved,
         peer,
         fields,
-        host,
+        &arrived,
         &seen,
         &mut |name, value| {
             lines.push((name.to_owned(), String::from_utf8(value.to_vec()).unwrap()));
@@ -433,13 +434,14 @@ fn generated_headers_bring_no_panic_and_decide_nothing_for_the_untrusted() {
         });
         let peer = peers[random.usize(..peers.len())];
         let resolved = resolve(&settings, peer, &fields);
-        let seen = visible(&settings, &resolved, &fields, Some("example.com"));
+        let arrived = Visible::plain(Some("example.com"));
+        let seen = visible(&settings, &resolved, &fields, arrived);
         forward(
             &settings,
             &resolved,
             peer,
             &fields,
-            Some("example.com"),
+            &arrived,
             &seen,
             &mut |_, value| {
                 assert!(!value.is_empty() || settings.to_app == ToApp::Append || resolved.peer_trusted);

@@ -39,8 +39,8 @@ pub fn is_forwarding(settings: &Settings, resolved: &ResolvedClient, name: &str)
     }
 }
 
-/// Emits the forwarding lines for the app: one call per line, the name in lower case. `host` is the request's
-/// own host, `visible` the result of [`visible`](super::visible()) for it.
+/// Emits the forwarding lines for the app: one call per line, the name in lower case. `arrived` is what this connection
+/// shows of scheme and host, `visible` the result of [`visible`](super::visible()) for it.
 ///
 /// - `rewrite`: `X-Forwarded-For` lists the addresses from the client to the peer; `X-Real-IP` is the client.
 ///   `X-Forwarded-Proto`, `-Host`, `-Port` and `Forwarded` are kept if a trusted peer sent them, else set
@@ -55,13 +55,13 @@ pub fn forward(
     resolved: &ResolvedClient,
     peer: Peer,
     fields: &[Header<'_>],
-    host: Option<&str>,
+    arrived: &Visible<'_>,
     visible: &Visible<'_>,
     emit: &mut impl FnMut(&str, &[u8]),
 ) {
     match settings.to_app {
         ToApp::Rewrite => rewrite(settings, resolved, peer, fields, visible, emit),
-        ToApp::Append => append(settings, resolved, peer, fields, host, visible, emit),
+        ToApp::Append => append(settings, resolved, peer, fields, arrived, visible, emit),
         ToApp::Keep => {}
     }
 }
@@ -106,7 +106,7 @@ fn append(
     resolved: &ResolvedClient,
     peer: Peer,
     fields: &[Header<'_>],
-    host: Option<&str>,
+    arrived: &Visible<'_>,
     visible: &Visible<'_>,
     emit: &mut impl FnMut(&str, &[u8]),
 ) {
@@ -136,8 +136,8 @@ fn append(
     if was_sent || settings.header == AddressSource::Forwarded {
         // Scheme and host of the request as it arrived here.
         let arrived = Visible {
-            https: false,
-            host: host.filter(|h| is_host(h)),
+            https: arrived.https,
+            host: arrived.host.filter(|h| is_host(h)),
         };
         let mut element = ValueBuffer::new();
         write_elements(&mut element, field::members(&own), &arrived);

@@ -21,8 +21,15 @@ pub struct Visible<'a> {
     pub host: Option<&'a str>,
 }
 
-/// Takes scheme and host from the forwarding headers of a trusted peer, else from the request itself: `host`
-/// is its `Host` or the authority of its target, and the scheme is `http`.
+impl<'a> Visible<'a> {
+    /// What a request shows that came over plain text with this host.
+    pub fn plain(host: Option<&'a str>) -> Self {
+        Visible { https: false, host }
+    }
+}
+
+/// Takes scheme and host from the forwarding headers of a trusted peer, else what `arrived` on this connection: the scheme is
+/// `https` over TLS, the host is the request's `Host` or the authority of its target.
 ///
 /// Trust and hop are those of the client's address. If the address comes from `Forwarded`, only the client's
 /// element is read, and no other header. In all other cases it is the entry of `X-Forwarded-Proto` and of
@@ -32,7 +39,7 @@ pub fn visible<'a>(
     settings: &Settings,
     resolved: &ResolvedClient,
     fields: &'a [Header<'a>],
-    host: Option<&'a str>,
+    arrived: Visible<'a>,
 ) -> Visible<'a> {
     let (mut proto, mut forwarded_host) = (None, None);
     if resolved.peer_trusted {
@@ -46,11 +53,13 @@ pub fn visible<'a>(
         }
     }
     Visible {
-        https: proto.is_some_and(|p| p.eq_ignore_ascii_case(b"https") || p.eq_ignore_ascii_case(b"wss")),
+        https: proto.map_or(arrived.https, |p| {
+            p.eq_ignore_ascii_case(b"https") || p.eq_ignore_ascii_case(b"wss")
+        }),
         host: forwarded_host
             .and_then(|h| str::from_utf8(h).ok())
             .filter(|h| is_host(h))
-            .or(host.filter(|h| is_host(h))),
+            .or(arrived.host.filter(|h| is_host(h))),
     }
 }
 
@@ -102,7 +111,7 @@ mod tests {
             &settings,
             &resolve(&settings, peer, &fields),
             &fields,
-            Some("own.example"),
+            Visible::plain(Some("own.example")),
         );
         (seen.https, seen.host.map(str::to_owned))
     }
@@ -188,6 +197,31 @@ mod tests {
         );
         let hidden = [("Forwarded", "for=9.9.9.9;proto=http, for=_hidden;proto=https")];
         assert!(see("forwarded", "10.0.0.9", &hidden).0);
+    }
+
+    #[test]
+    fn a_connection_over_tls_is_https_unless_a_trusted_peer_says_otherwise() {
+        let settings = Settings::default();
+        let arrived = Visible {
+            https: true,
+            host: Some("own.example"),
+        };
+        let http = [Header {
+            name: "X-Forwarded-Proto",
+            value: b"http",
+        }];
+        for (peer, fields, https) in [
+            ("203.0.113.7", &http[..], true),
+            ("10.0.0.9", &[], true),
+            ("10.0.0.9", &http, false),
+        ] {
+            let resolved = resolve(&settings, peer.parse().unwrap(), fields);
+            assert_eq!(
+                visible(&settings, &resolved, fields, arrived).https,
+                https,
+                "{peer}"
+            );
+        }
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub(super) struct File {
     pub(super) values: Vec<(&'static str, Spot<Value>)>,
     /// The `[[sites]]` tables.
     pub(super) sites: Vec<Site>,
+    /// The `[[listen.tls.more]]` tables.
+    pub(super) pairs: Vec<Pair>,
     /// Not TOML: what it says is not known, so nothing can be called missing.
     pub(super) broken: bool,
 }
@@ -33,6 +35,15 @@ pub(super) struct Site {
     pub(super) origin: Origin,
     pub(super) hosts: Option<Spot<Value>>,
     pub(super) domain: Option<Spot<Value>>,
+}
+
+/// One `[[listen.tls.more]]` table as it was given.
+#[derive(Debug, Clone)]
+pub(super) struct Pair {
+    /// Where it begins.
+    pub(super) origin: Origin,
+    pub(super) certificate: Option<Spot<Value>>,
+    pub(super) key: Option<Spot<Value>>,
 }
 
 /// Reads a file's text; `path` is for the mistakes.
@@ -72,19 +83,16 @@ pub(super) fn read(path: &Path, text: &str, mistakes: &mut Mistakes) -> File {
                 mistakes.push(Mistake::key(&origin, name, problem));
             }
             DeValue::Table(table) => read_table(name, table, &lines, &mut file, mistakes),
-            other => {
-                let known = keys::listed(&keys::names_in(name));
-                let problem = format!("a table is wanted: [{name}] with {known}");
-                mistakes.push(Mistake::value(
-                    &origin,
-                    name,
-                    lines.value(other).quoted(),
-                    problem,
-                ));
-            }
+            other => mistakes.push(table_wanted(name, &origin, &lines.value(other))),
         }
     }
     file
+}
+
+fn table_wanted(table: &str, origin: &Origin, value: &Value) -> Mistake {
+    let known = keys::listed(&keys::names_in(table));
+    let problem = format!("a table is wanted: [{table}] with {known}");
+    Mistake::value(origin, table, value.quoted(), problem)
 }
 
 fn read_table(
@@ -98,6 +106,29 @@ fn read_table(
         let origin = lines.origin(name.span().start);
         let name = name.get_ref().as_ref();
         let path = format!("{table}.{name}");
+        match value.get_ref() {
+            DeValue::Table(inner) if keys::tables().any(|t| t == path) => {
+                read_table(&path, inner, lines, file, mistakes);
+                continue;
+            }
+            other if keys::tables().any(|t| t == path) => {
+                mistakes.push(table_wanted(&path, &origin, &lines.value(other)));
+                continue;
+            }
+            DeValue::Array(tables) if path == keys::PAIRS => {
+                for table in tables {
+                    pair(table, lines, file, mistakes);
+                }
+                continue;
+            }
+            _ if path == keys::PAIRS => {
+                let problem =
+                    "written as [[listen.tls.more]], once for each further pair, with certificate and key";
+                mistakes.push(Mistake::key(&origin, &path, problem));
+                continue;
+            }
+            _ => {}
+        }
         match keys::find(&path) {
             Some(key) => file.values.push((
                 key.path,
@@ -141,6 +172,36 @@ fn site(table: &Spanned<DeValue<'_>>, lines: &Lines<'_>, file: &mut File, mistak
         }
     }
     file.sites.push(site);
+}
+
+fn pair(table: &Spanned<DeValue<'_>>, lines: &Lines<'_>, file: &mut File, mistakes: &mut Mistakes) {
+    let origin = lines.origin(table.span().start);
+    let DeValue::Table(content) = table.get_ref() else {
+        let value = lines.value(table.get_ref()).quoted();
+        let problem = "a table with certificate and key is wanted";
+        mistakes.push(Mistake::value(&origin, keys::PAIRS, value, problem));
+        return;
+    };
+    let mut pair = Pair {
+        origin,
+        certificate: None,
+        key: None,
+    };
+    for (name, value) in content {
+        let spot = Spot {
+            what: lines.value(value.get_ref()),
+            origin: lines.origin(name.span().start),
+        };
+        match name.get_ref().as_ref() {
+            "certificate" => pair.certificate = Some(spot),
+            "key" => pair.key = Some(spot),
+            name => {
+                let path = format!("{}.{name}", keys::PAIRS);
+                mistakes.push(Mistake::key(&spot.origin, &path, keys::unknown_pair_key(name)));
+            }
+        }
+    }
+    file.pairs.push(pair);
 }
 
 /// One value as TOML writes it.

@@ -49,8 +49,8 @@ const fn key(path: &'static str, kind: Kind, default: &'static str) -> Key {
     }
 }
 
-/// The keys in the order of the documentation, which is the order in which `check` prints them. `[[sites]]` is apart:
-/// its keys come any number of times.
+/// The keys in the order of the documentation, which is the order in which `check` prints them. `[[sites]]` and
+/// `[[listen.tls.more]]` are apart: their keys come any number of times.
 pub(super) const KEYS: &[Key] = &[
     key("listen.address", Kind::Text, "\"0.0.0.0:8080\""),
     key("listen.workers", Kind::Integer, "0"),
@@ -60,6 +60,11 @@ pub(super) const KEYS: &[Key] = &[
     key("listen.header_timeout", Kind::Text, "\"30s\""),
     key("listen.idle_timeout", Kind::Text, "\"75s\""),
     key("listen.max_head_bytes", Kind::Size, "\"64KiB\""),
+    key("listen.http2", Kind::Boolean, "false"),
+    key("listen.max_streams", Kind::Integer, "128"),
+    key("listen.tls.certificate", Kind::Text, "\"\""),
+    key("listen.tls.key", Kind::Text, "\"\""),
+    key("listen.tls.client_ca", Kind::Text, "\"\""),
     Key {
         path: "app.url",
         kind: Kind::Text,
@@ -90,6 +95,7 @@ pub(super) const KEYS: &[Key] = &[
     key("plausible.retry_max", Kind::Text, "\"60s\""),
     key("plausible.max_tries", Kind::Integer, "10"),
     key("plausible.ca_file", Kind::Text, "\"\""),
+    key("plausible.proxy", Kind::Text, "\"\""),
     key("queue.at", Kind::Text, "\"disk\""),
     key("queue.path", Kind::Text, "\"\""),
     key("queue.max_bytes", Kind::Size, "\"256MiB\""),
@@ -111,6 +117,10 @@ pub(super) const KEYS: &[Key] = &[
 
 /// The keys of one `[[sites]]` table.
 pub(super) const SITE_KEYS: &[&str] = &["hosts", "domain"];
+
+/// The table of the further pairs, and its keys.
+pub(super) const PAIRS: &str = "listen.tls.more";
+pub(super) const PAIR_KEYS: &[&str] = &["certificate", "key"];
 
 /// How alike two names must be, 0 to 1, for one to be offered in place of the other.
 const ALIKE: f64 = 0.85;
@@ -150,7 +160,8 @@ pub(super) fn unknown_table(table: &str) -> String {
     if let Some(key) = KEYS.iter().find(|k| name_of(k.path) == table) {
         return format!("no such table; did you mean {}?", key.path);
     }
-    match nearest(table, tables()) {
+    let inner = tables().find(|t| *t != table && name_of(t) == table);
+    match inner.or_else(|| nearest(table, tables())) {
         Some(near) => format!("no such table; did you mean [{near}]?"),
         None => format!(
             "no such table; there are {}",
@@ -173,9 +184,18 @@ pub(super) fn unknown_key(table: &str, name: &str) -> String {
 
 /// What to say of an unknown key of a `[[sites]]` table.
 pub(super) fn unknown_site_key(name: &str) -> String {
-    match nearest(name, SITE_KEYS.iter().copied()) {
-        Some(near) => format!("no such key; did you mean sites.{near}?"),
-        None => format!("no such key; [[sites]] has {}", listed(SITE_KEYS)),
+    unknown_key_of_many("sites", SITE_KEYS, name)
+}
+
+/// What to say of an unknown key of a `[[listen.tls.more]]` table.
+pub(super) fn unknown_pair_key(name: &str) -> String {
+    unknown_key_of_many(PAIRS, PAIR_KEYS, name)
+}
+
+fn unknown_key_of_many(table: &str, known: &[&str], name: &str) -> String {
+    match nearest(name, known.iter().copied()) {
+        Some(near) => format!("no such key; did you mean {table}.{near}?"),
+        None => format!("no such key; [[{table}]] has {}", listed(known)),
     }
 }
 
@@ -228,9 +248,9 @@ pub(super) fn listed(names: &[&str]) -> String {
 }
 
 pub(super) fn table_of(path: &str) -> &str {
-    path.split('.').next().unwrap_or(path)
+    path.rsplit_once('.').map_or(path, |(table, _)| table)
 }
 
 pub(super) fn name_of(path: &str) -> &str {
-    path.split_once('.').map_or(path, |(_, name)| name)
+    path.rsplit_once('.').map_or(path, |(_, name)| name)
 }

@@ -6,6 +6,8 @@ use std::{
     path::PathBuf,
 };
 
+use super::value::mask_password;
+
 /// The longest value that is quoted in full, in characters.
 const QUOTED: usize = 80;
 
@@ -62,7 +64,7 @@ impl Mistake {
         Mistake {
             origin: origin.clone(),
             key: key.to_owned(),
-            value: Some(value.into()),
+            value: Some(without_password(key, value.into())),
             problem: problem.into(),
         }
     }
@@ -95,6 +97,18 @@ impl Display for Mistake {
             f.write_str(": ")?;
         }
         f.write_str(&self.problem)
+    }
+}
+
+/// The keys whose values are URLs, so that a password is found in them without a scheme too.
+const URLS: [&str; 3] = ["app.url", "plausible.url", "plausible.proxy"];
+
+/// A message goes to the log and the terminal: a URL's password is not repeated in it.
+fn without_password(key: &str, value: String) -> String {
+    if value.contains("://") || URLS.contains(&key) {
+        mask_password(&value)
+    } else {
+        value
     }
 }
 

@@ -11,6 +11,7 @@
 //! another beats it. What this version does not know is a mistake, never ignored.
 
 mod file;
+mod forward_proxy;
 mod keys;
 mod mistake;
 mod parse;
@@ -19,6 +20,7 @@ mod resolve;
 mod show;
 mod sites;
 mod sources;
+mod tls;
 mod trust;
 mod value;
 
@@ -38,10 +40,11 @@ use self::{
     reader::Shown,
     resolve::{Resolved, Wanted, resolve},
     sites::ShownSite,
+    tls::ShownPair,
 };
 
 /// The tables that a reload can apply; a change of any other key waits for a restart.
-const RELOADABLE: [&str; 2] = ["client", "pages"];
+const RELOADABLE: [&str; 3] = ["listen.tls", "client", "pages"];
 
 /// A whole configuration, resolved.
 #[derive(Debug, Clone)]
@@ -63,10 +66,11 @@ pub struct Config {
     /// What is logged, as directives of tracing's: `--log`, else `RUST_LOG`, if either says anything.
     pub log: Option<String>,
     /// The files that this configuration was read from (absolute if the working directory is known): the configuration
-    /// file and the lists that it names. A change of one of them is a reason to load again.
+    /// file, and the lists, certificates and keys that it names. A change of one of them is a reason to load again.
     pub files: Vec<PathBuf>,
     shown: Vec<Shown>,
     sites: Vec<ShownSite>,
+    pairs: Vec<ShownPair>,
 }
 
 /// What deciding about one request needs.
@@ -98,6 +102,7 @@ pub fn load(sources: &Sources) -> Result<Config, Mistakes> {
         files,
         shown,
         sites,
+        pairs,
     } = resolve(sources, Wanted::All)?;
     // A missing app is a mistake where all is wanted, and with a mistake nothing was resolved.
     let proxy = proxy.ok_or_else(Mistakes::default)?;
@@ -113,6 +118,7 @@ pub fn load(sources: &Sources) -> Result<Config, Mistakes> {
         files,
         shown,
         sites,
+        pairs,
     })
 }
 
@@ -134,20 +140,25 @@ pub fn load_queue(sources: &Sources) -> Result<queue::Settings, Mistakes> {
 }
 
 impl Config {
-    /// The keys whose values differ in `new` and which a reload can't apply. What a reload can: `[client]`, `[pages]`,
-    /// `[[sites]]`.
+    /// The keys whose values differ in `new` and which a reload can't apply. What a reload can: `[listen.tls]`,
+    /// `[client]`, `[pages]`, `[[sites]]`.
     pub fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
         let fixed = |s: &&Shown| !RELOADABLE.contains(&keys::table_of(s.key));
         self.shown
             .iter()
             .filter(fixed)
-            .filter(|old| new.shown.iter().any(|s| s.key == old.key && s.toml != old.toml))
+            .filter(|old| {
+                let differs = |s: &Shown| s.key == old.key && s.toml != old.toml;
+                // Shown without its password.
+                let other_proxy = old.key == "plausible.proxy" && self.delivery.proxy != new.delivery.proxy;
+                other_proxy || new.shown.iter().any(differs)
+            })
             .map(|old| old.key)
             .collect()
     }
 
     /// The configuration as a TOML file that resolves to this one, each value with where it came from.
     pub fn to_toml(&self) -> String {
-        show::to_toml(&self.shown, &self.sites)
+        show::to_toml(&self.shown, &self.sites, &self.pairs)
     }
 }

@@ -175,12 +175,12 @@ pub(super) fn base_url(text: &str) -> Parsed<Base> {
 }
 
 /// Authority and the rest of a URL whose scheme is cut off.
-fn split_authority(rest: &str) -> (&str, &str) {
+pub(super) fn split_authority(rest: &str) -> (&str, &str) {
     rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()))
 }
 
 /// Host (without brackets) and port of an authority (RFC 3986 §3.2), user information refused.
-fn host_and_port(authority: &str) -> Parsed<(String, Option<u16>)> {
+pub(super) fn host_and_port(authority: &str) -> Parsed<(String, Option<u16>)> {
     if authority.contains('@') {
         return Err("no user name or password".to_owned());
     }

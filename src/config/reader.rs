@@ -160,6 +160,13 @@ impl<'s> Reader<'s> {
         }
     }
 
+    /// Shows a key's value as one from elsewhere.
+    pub(super) fn show_origin(&mut self, path: &str, origin: Origin) {
+        if let Some(shown) = self.shown.iter_mut().find(|s| s.key == path) {
+            shown.origin = origin;
+        }
+    }
+
     /// Where a key's value came from.
     pub(super) fn origin(&self, path: &str) -> &Origin {
         self.shown

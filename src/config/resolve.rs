@@ -12,12 +12,13 @@ use crate::{
 };
 
 use super::{
-    keys,
+    forward_proxy, keys,
     mistake::{Mistake, Mistakes, Origin},
     parse,
     reader::{Reader, Shown, each},
     sites::{self, ShownSite},
     sources::Sources,
+    tls::{self, ShownPair},
     trust,
     value::{self, Settled},
 };
@@ -39,6 +40,7 @@ pub(super) struct Resolved {
     pub(super) files: Vec<PathBuf>,
     pub(super) shown: Vec<Shown>,
     pub(super) sites: Vec<ShownSite>,
+    pub(super) pairs: Vec<ShownPair>,
 }
 
 /// What must be there.
@@ -53,7 +55,7 @@ pub(super) enum Wanted {
 /// Resolves all of it, or tells every mistake.
 pub(super) fn resolve(sources: &Sources, wanted: Wanted) -> Result<Resolved, Mistakes> {
     let mut r = Reader::new(sources);
-    let proxy = proxy(&mut r, wanted);
+    let (proxy, pairs) = proxy(&mut r, wanted);
     let admin = admin::Settings {
         address: r.text("admin.address", |t, _| parse::address(t)),
     };
@@ -85,6 +87,7 @@ pub(super) fn resolve(sources: &Sources, wanted: Wanted) -> Result<Resolved, Mis
     }
     let mut files = r.given.files;
     files.extend(lists);
+    files.extend(proxy.iter().filter_map(|p| p.tls.as_ref()).flat_map(tls::files));
     Ok(Resolved {
         proxy,
         admin,
@@ -97,11 +100,12 @@ pub(super) fn resolve(sources: &Sources, wanted: Wanted) -> Result<Resolved, Mis
         files,
         shown: r.shown,
         sites: shown_sites,
+        pairs,
     })
 }
 
 /// `[listen]` and `[app]`.
-fn proxy(r: &mut Reader<'_>, wanted: Wanted) -> Option<proxy::Settings> {
+fn proxy(r: &mut Reader<'_>, wanted: Wanted) -> (Option<proxy::Settings>, Vec<ShownPair>) {
     let listen = r.text("listen.address", parse::listen);
     if let Listen::Unix(path) = &listen {
         r.show(
@@ -121,6 +125,9 @@ fn proxy(r: &mut Reader<'_>, wanted: Wanted) -> Option<proxy::Settings> {
     let idle_timeout = r.text("listen.idle_timeout", |t, _| parse::duration(t));
     let told = "a size from \"1KiB\" to \"16MiB\" is wanted";
     let max_head_bytes = r.size("listen.max_head_bytes", 1 << 10..=16 << 20, told) as usize;
+    let http2 = r.boolean("listen.http2");
+    let max_streams = r.integer("listen.max_streams", 1..=10_000);
+    let (tls, pairs) = tls::resolve(r, wanted);
 
     let said = r.given.values.contains_key("app.url");
     let upstream = r.optional_text("app.url", parse::upstream);
@@ -136,7 +143,7 @@ fn proxy(r: &mut Reader<'_>, wanted: Wanted) -> Option<proxy::Settings> {
     let response_timeout = r.text("app.response_timeout", |t, _| parse::duration(t));
     let keep_alive = r.text("app.keep_alive", |t, _| parse::duration_or_none(t));
 
-    Some(proxy::Settings {
+    let settings = upstream.map(|upstream| proxy::Settings {
         listen,
         workers,
         proxy_protocol,
@@ -145,13 +152,17 @@ fn proxy(r: &mut Reader<'_>, wanted: Wanted) -> Option<proxy::Settings> {
         header_timeout,
         idle_timeout,
         max_head_bytes,
+        tls,
+        http2,
+        max_streams,
         app: proxy::App {
-            upstream: upstream?,
+            upstream,
             connect_timeout,
             response_timeout,
             keep_alive,
         },
-    })
+    });
+    (settings, pairs)
 }
 
 /// `[client]`, and the list files that it names.
@@ -196,8 +207,10 @@ fn delivery(r: &mut Reader<'_>) -> delivery::Settings {
     let retry_initial = r.text("plausible.retry_initial", |t, _| parse::duration(t));
     let retry_max = r.text("plausible.retry_max", |t, _| parse::duration(t));
     let max_tries = r.integer("plausible.max_tries", 1..=1_000_000);
+    let proxy = forward_proxy::resolve(r, &base);
     delivery::Settings {
         base,
+        proxy,
         address_headers: address_headers.unwrap_or_else(|| vec![delivery::AddressHeader::XForwardedFor]),
         timeout,
         concurrency,

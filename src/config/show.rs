@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use super::{keys, mistake::Origin, reader::Shown, sites::ShownSite, value};
+use super::{keys, mistake::Origin, reader::Shown, sites::ShownSite, tls::ShownPair, value};
 
 /// The column at which comments begin, where the value leaves room.
 const COMMENTS: usize = 48;
 
 /// Every key with its value and where it came from. A key without a value (`app.url` where it is not needed) is left
 /// out.
-pub(super) fn to_toml(shown: &[Shown], sites: &[ShownSite]) -> String {
+pub(super) fn to_toml(shown: &[Shown], sites: &[ShownSite], pairs: &[ShownPair]) -> String {
     let mut out = String::new();
     for table in keys::tables() {
         if table == "sites" {
@@ -22,6 +22,11 @@ pub(super) fn to_toml(shown: &[Shown], sites: &[ShownSite]) -> String {
         let keys = keys::KEYS.iter().filter(|k| keys::table_of(k.path) == table);
         for shown in keys.filter_map(|k| shown.iter().find(|s| s.key == k.path)) {
             line(&mut out, keys::name_of(shown.key), &shown.toml, &shown.origin);
+        }
+        if table == keys::table_of(keys::PAIRS) {
+            for pair in pairs {
+                write_pair(&mut out, pair);
+            }
         }
     }
     out
@@ -36,6 +41,18 @@ fn write_site(out: &mut String, site: &ShownSite) {
         several => value::list(several.iter().map(String::as_str)),
     };
     line(out, "domain", &domains, &site.origin);
+}
+
+fn write_pair(out: &mut String, pair: &ShownPair) {
+    section(out, &format!("[[{}]]", keys::PAIRS));
+    for (name, path) in [("certificate", &pair.files.certificate), ("key", &pair.files.key)] {
+        line(
+            out,
+            name,
+            &value::quote(&path.display().to_string()),
+            &pair.origin,
+        );
+    }
 }
 
 fn section(out: &mut String, header: &str) {

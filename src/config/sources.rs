@@ -144,10 +144,12 @@ impl Sources {
                 let File {
                     values,
                     sites,
+                    pairs,
                     broken,
                 } = file::read(path, &text, mistakes);
                 given.broken = broken;
                 given.sites = sites;
+                given.pairs = pairs;
                 for (key, value) in values {
                     given.values.entry(key).or_default().push(value);
                 }
@@ -289,6 +291,8 @@ pub(super) struct Given {
     pub(super) values: BTreeMap<&'static str, Vec<Spot<Value>>>,
     /// The file's sites.
     pub(super) sites: Vec<file::Site>,
+    /// The file's further pairs of certificate and key.
+    pub(super) pairs: Vec<file::Pair>,
     /// `--domain` or its variable.
     pub(super) domain: Option<Spot<Value>>,
     /// `--log` or its variable.

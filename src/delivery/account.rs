@@ -64,7 +64,7 @@ impl Source {
 
 /// How an event ended: the label of `gatecount_events_finished_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum EventEnd {
     Delivered,
     DroppedByPlausible,
     Rejected,
@@ -74,26 +74,26 @@ pub(super) enum End {
     Overflow,
 }
 
-impl End {
-    pub(super) const ALL: [End; 7] = [
-        End::Delivered,
-        End::DroppedByPlausible,
-        End::Rejected,
-        End::Expired,
-        End::Evicted,
-        End::Corrupt,
-        End::Overflow,
+impl EventEnd {
+    pub(super) const ALL: [EventEnd; 7] = [
+        EventEnd::Delivered,
+        EventEnd::DroppedByPlausible,
+        EventEnd::Rejected,
+        EventEnd::Expired,
+        EventEnd::Evicted,
+        EventEnd::Corrupt,
+        EventEnd::Overflow,
     ];
 
     pub(super) fn label(self) -> &'static str {
         match self {
-            End::Delivered => "delivered",
-            End::DroppedByPlausible => "dropped_by_plausible",
-            End::Rejected => "rejected",
-            End::Expired => "expired",
-            End::Evicted => "evicted",
-            End::Corrupt => "corrupt",
-            End::Overflow => "overflow",
+            EventEnd::Delivered => "delivered",
+            EventEnd::DroppedByPlausible => "dropped_by_plausible",
+            EventEnd::Rejected => "rejected",
+            EventEnd::Expired => "expired",
+            EventEnd::Evicted => "evicted",
+            EventEnd::Corrupt => "corrupt",
+            EventEnd::Overflow => "overflow",
         }
     }
 }
@@ -106,14 +106,14 @@ impl End {
 #[derive(Debug, Default)]
 pub(super) struct Account {
     offered: [AtomicU64; Source::ALL.len()],
-    finished: [AtomicU64; End::ALL.len()],
+    finished: [AtomicU64; EventEnd::ALL.len()],
 }
 
 /// The account at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Balance {
     pub(super) offered: [u64; Source::ALL.len()],
-    pub(super) finished: [u64; End::ALL.len()],
+    pub(super) finished: [u64; EventEnd::ALL.len()],
     pub(super) pending: u64,
 }
 
@@ -122,7 +122,7 @@ impl Account {
         self.offered[source as usize].fetch_add(events, Ordering::Relaxed);
     }
 
-    pub(super) fn finished(&self, end: End, events: u64) {
+    pub(super) fn finished(&self, end: EventEnd, events: u64) {
         self.finished[end as usize].fetch_add(events, Ordering::Release);
     }
 
@@ -221,7 +221,7 @@ impl Collector for AccountMetrics {
     fn collect(&self) -> Vec<MetricFamily> {
         let balance = self.account.balance();
         let offered = Source::ALL.map(|s| counter("source", s.label(), balance.offered[s as usize]));
-        let finished = End::ALL.map(|e| counter("outcome", e.label(), balance.finished[e as usize]));
+        let finished = EventEnd::ALL.map(|e| counter("outcome", e.label(), balance.finished[e as usize]));
         vec![
             family(OFFERED, MetricType::COUNTER, offered.into()),
             family(FINISHED, MetricType::COUNTER, finished.into()),
@@ -286,8 +286,8 @@ mod tests {
         registry.register(Box::new(metrics)).unwrap();
         account.offered(Source::Page, 5);
         account.offered(Source::Tracker, 2);
-        account.finished(End::Delivered, 3);
-        account.finished(End::Overflow, 1);
+        account.finished(EventEnd::Delivered, 3);
+        account.finished(EventEnd::Overflow, 1);
         holdings.bytes.store(900, Ordering::Relaxed);
         holdings.alarm.store(true, Ordering::Relaxed);
         let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
@@ -314,7 +314,7 @@ mod tests {
             let writer = scope.spawn(|| {
                 for _ in 0..100_000 {
                     account.offered(Source::Page, 1);
-                    account.finished(End::Delivered, 1);
+                    account.finished(EventEnd::Delivered, 1);
                 }
             });
             while !writer.is_finished() {

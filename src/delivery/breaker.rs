@@ -12,32 +12,40 @@
 
 use std::time::Duration;
 
-use super::{backoff::Backoff, lanes::Ticket, outcome::Trouble};
+use super::{backoff::Backoff, lanes::Ticket, outcome::RetryReason};
 
-/// Visitors that fail in a row, with nobody getting through, before Plausible is taken for down. One visitor's trouble
-/// is never enough: it may be that visitor's event.
+/// So many visitors fail in a row, with nobody getting through, before Plausible is considered down. The failures of one
+/// visitor are never enough: the cause may be that visitor's event.
 const VISITORS: usize = 5;
 
 /// See the module. Times are milliseconds since 1970.
 #[derive(Debug)]
 pub(super) struct Breaker {
-    state: State,
+    state: BreakerState,
     backoff: Backoff,
 }
 
 #[derive(Debug)]
-enum State {
-    /// All may be sent; those in `failing` failed since the last that got through.
+enum BreakerState {
+    /// All events may be sent. `failing`: the visitors that failed since the last event that got through.
     Passing { failing: Vec<u64> },
     /// Nothing is sent until `until`.
     Tripped { until: u64, strikes: u32 },
-    /// This one is under way, and tells.
+    /// One event is in flight; its outcome decides.
     Probing { probe: Ticket, strikes: u32 },
 }
 
-/// A change that an operator wants to hear of.
+/// The boxes of the diagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum BreakerPhase {
+    Passing,
+    Tripped,
+    Probing,
+}
+
+/// A change that is reported to the operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transition {
     /// From passing to tripped.
     Tripped,
     /// Back to passing.
@@ -46,10 +54,10 @@ pub(super) enum Change {
 
 /// One failed attempt.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Failure {
+pub(super) struct FailedAttempt {
     pub(super) ticket: Ticket,
     pub(super) visitor: u64,
-    pub(super) trouble: Trouble,
+    pub(super) reason: RetryReason,
     /// How long the server asked to be left alone.
     pub(super) after: Duration,
 }
@@ -57,93 +65,93 @@ pub(super) struct Failure {
 impl Breaker {
     pub(super) fn new(backoff: Backoff) -> Self {
         Breaker {
-            state: State::passing(),
+            state: BreakerState::passing(),
             backoff,
         }
     }
 
-    /// The state in a word, for `/status`.
-    pub(super) fn name(&self) -> &'static str {
+    /// Which box of the diagram it is in, for `/status`.
+    pub(super) fn phase(&self) -> BreakerPhase {
         match self.state {
-            State::Passing { .. } => "passing",
-            State::Tripped { .. } => "tripped",
-            State::Probing { .. } => "probing",
+            BreakerState::Passing { .. } => BreakerPhase::Passing,
+            BreakerState::Tripped { .. } => BreakerPhase::Tripped,
+            BreakerState::Probing { .. } => BreakerPhase::Probing,
         }
     }
 
     pub(super) fn is_passing(&self) -> bool {
-        matches!(self.state, State::Passing { .. })
+        matches!(self.state, BreakerState::Passing { .. })
     }
 
-    /// How many visitors failed since the last event that got through; none once it has tripped.
+    /// How many visitors failed since the last event that got through; 0 in the other states.
     pub(super) fn failing(&self) -> usize {
         match &self.state {
-            State::Passing { failing } => failing.len(),
-            State::Tripped { .. } | State::Probing { .. } => 0,
+            BreakerState::Passing { failing } => failing.len(),
+            BreakerState::Tripped { .. } | BreakerState::Probing { .. } => 0,
         }
     }
 
-    /// Whether one more may be sent now.
+    /// Whether one more event may be sent now.
     pub(super) fn allows(&self, now: u64) -> bool {
         match self.state {
-            State::Passing { .. } => true,
-            State::Tripped { until, .. } => until <= now,
-            State::Probing { .. } => false,
+            BreakerState::Passing { .. } => true,
+            BreakerState::Tripped { until, .. } => until <= now,
+            BreakerState::Probing { .. } => false,
         }
     }
 
-    /// When the wait of the tripped breaker is over; nothing in the other states.
+    /// When the wait of the tripped breaker is over; `None` in the other states.
     pub(super) fn until(&self) -> Option<u64> {
         match self.state {
-            State::Tripped { until, .. } => Some(until),
-            State::Passing { .. } | State::Probing { .. } => None,
+            BreakerState::Tripped { until, .. } => Some(until),
+            BreakerState::Passing { .. } | BreakerState::Probing { .. } => None,
         }
     }
 
-    /// One is sent.
+    /// An attempt starts.
     pub(super) fn sent(&mut self, ticket: Ticket) {
-        if let State::Tripped { strikes, .. } = self.state {
-            self.state = State::Probing {
+        if let BreakerState::Tripped { strikes, .. } = self.state {
+            self.state = BreakerState::Probing {
                 probe: ticket,
                 strikes,
             };
         }
     }
 
-    /// One got through, whenever it was sent.
-    pub(super) fn passed(&mut self) -> Option<Change> {
+    /// An event got through, whenever it was sent.
+    pub(super) fn passed(&mut self) -> Option<Transition> {
         match &mut self.state {
-            State::Passing { failing } => {
+            BreakerState::Passing { failing } => {
                 failing.clear();
                 None
             }
-            State::Tripped { .. } | State::Probing { .. } => {
-                self.state = State::passing();
-                Some(Change::Passing)
+            BreakerState::Tripped { .. } | BreakerState::Probing { .. } => {
+                self.state = BreakerState::passing();
+                Some(Transition::Passing)
             }
         }
     }
 
-    /// One failed. `random` is drawn evenly from 0 to 1.
-    pub(super) fn failed(&mut self, now: u64, failure: Failure, random: f64) -> Option<Change> {
+    /// An attempt failed. `random` is drawn evenly from 0 to 1.
+    pub(super) fn failed(&mut self, now: u64, failure: FailedAttempt, random: f64) -> Option<Transition> {
         match &mut self.state {
-            State::Passing { failing } => {
+            BreakerState::Passing { failing } => {
                 if !failing.contains(&failure.visitor) {
                     failing.push(failure.visitor);
                 }
-                let wrong_address = matches!(failure.trouble, Trouble::Misconfigured(_));
+                let wrong_address = matches!(failure.reason, RetryReason::Misconfigured(_));
                 if failing.len() < VISITORS && !wrong_address {
                     return None;
                 }
                 self.trip(now, 1, failure.after, random);
-                Some(Change::Tripped)
+                Some(Transition::Tripped)
             }
-            // Those that were under way when it tripped come in late, and tell nothing new but the server's wish.
-            State::Tripped { until, .. } => {
+            // Attempts that were in flight at the trip fail late. Only their `Retry-After` is news.
+            BreakerState::Tripped { until, .. } => {
                 *until = (*until).max(now + failure.after.as_millis() as u64);
                 None
             }
-            State::Probing { probe, strikes } => {
+            BreakerState::Probing { probe, strikes } => {
                 if *probe == failure.ticket {
                     let strikes = strikes.saturating_add(1);
                     self.trip(now, strikes, failure.after, random);
@@ -153,27 +161,27 @@ impl Breaker {
         }
     }
 
-    /// One ended without Plausible having been asked. If it was the probe, the next one is.
-    pub(super) fn untold(&mut self, now: u64, ticket: Ticket) {
-        if let State::Probing { probe, strikes } = self.state
+    /// An attempt ended and says nothing about Plausible. If it was the probe, another probe may start.
+    pub(super) fn inconclusive(&mut self, now: u64, ticket: Ticket) {
+        if let BreakerState::Probing { probe, strikes } = self.state
             && probe == ticket
         {
-            self.state = State::Tripped { until: now, strikes };
+            self.state = BreakerState::Tripped { until: now, strikes };
         }
     }
 
     fn trip(&mut self, now: u64, strikes: u32, after: Duration, random: f64) {
         let wait = self.backoff.delay(strikes, random).max(after);
-        self.state = State::Tripped {
+        self.state = BreakerState::Tripped {
             until: now + wait.as_millis() as u64,
             strikes,
         };
     }
 }
 
-impl State {
+impl BreakerState {
     fn passing() -> Self {
-        State::Passing { failing: Vec::new() }
+        BreakerState::Passing { failing: Vec::new() }
     }
 }
 
@@ -185,11 +193,11 @@ mod tests {
         Breaker::new(Backoff::new(Duration::from_millis(500), Duration::from_mins(1)))
     }
 
-    fn failure(visitor: u64, trouble: Trouble) -> Failure {
-        Failure {
+    fn failure(visitor: u64, reason: RetryReason) -> FailedAttempt {
+        FailedAttempt {
             ticket: Ticket::of(visitor),
             visitor,
-            trouble,
+            reason,
             after: Duration::ZERO,
         }
     }
@@ -197,10 +205,13 @@ mod tests {
     fn tripped() -> Breaker {
         let mut breaker = breaker();
         for visitor in 1..VISITORS as u64 {
-            assert_eq!(breaker.failed(0, failure(visitor, Trouble::Timeout), 1.0), None);
+            assert_eq!(
+                breaker.failed(0, failure(visitor, RetryReason::Timeout), 1.0),
+                None
+            );
         }
-        let last = failure(VISITORS as u64, Trouble::Timeout);
-        assert_eq!(breaker.failed(0, last, 1.0), Some(Change::Tripped));
+        let last = failure(VISITORS as u64, RetryReason::Timeout);
+        assert_eq!(breaker.failed(0, last, 1.0), Some(Transition::Tripped));
         breaker
     }
 
@@ -209,7 +220,7 @@ mod tests {
         let mut breaker = breaker();
         for _ in 0..100 {
             assert_eq!(
-                breaker.failed(0, failure(1, Trouble::ServerError(500)), 1.0),
+                breaker.failed(0, failure(1, RetryReason::ServerError(500)), 1.0),
                 None
             );
         }
@@ -221,7 +232,7 @@ mod tests {
         let mut breaker = breaker();
         for visitor in 0..100 {
             assert_eq!(
-                breaker.failed(0, failure(visitor, Trouble::ServerError(500)), 1.0),
+                breaker.failed(0, failure(visitor, RetryReason::ServerError(500)), 1.0),
                 None
             );
             assert_eq!(breaker.passed(), None);
@@ -231,8 +242,8 @@ mod tests {
     #[test]
     fn a_wrong_address_trips_it_at_once() {
         let mut breaker = breaker();
-        let change = breaker.failed(0, failure(1, Trouble::Misconfigured(404)), 1.0);
-        assert_eq!(change, Some(Change::Tripped));
+        let change = breaker.failed(0, failure(1, RetryReason::Misconfigured(404)), 1.0);
+        assert_eq!(change, Some(Transition::Tripped));
         assert!(!breaker.allows(499) && breaker.allows(500));
     }
 
@@ -245,39 +256,39 @@ mod tests {
             now += wait;
             assert!(breaker.allows(now));
             breaker.sent(Ticket::of(9));
-            assert_eq!(breaker.name(), "probing");
+            assert_eq!(breaker.phase(), BreakerPhase::Probing);
             assert!(!breaker.allows(now), "a second probe");
-            assert_eq!(breaker.failed(now, failure(9, Trouble::Connect), 1.0), None);
+            assert_eq!(breaker.failed(now, failure(9, RetryReason::Connect), 1.0), None);
         }
         now += 4_000;
         assert!(breaker.allows(now));
         breaker.sent(Ticket::of(9));
-        assert_eq!(breaker.passed(), Some(Change::Passing));
+        assert_eq!(breaker.passed(), Some(Transition::Passing));
         assert!(breaker.is_passing() && breaker.allows(now));
     }
 
     #[test]
     fn late_failures_neither_extend_nor_end_a_probe() {
         let mut breaker = tripped();
-        breaker.failed(100, failure(50, Trouble::Timeout), 1.0);
+        breaker.failed(100, failure(50, RetryReason::Timeout), 1.0);
         assert_eq!(breaker.until(), Some(500));
         breaker.sent(Ticket::of(9));
-        breaker.failed(600, failure(51, Trouble::Timeout), 1.0);
-        assert_eq!(breaker.name(), "probing");
+        breaker.failed(600, failure(51, RetryReason::Timeout), 1.0);
+        assert_eq!(breaker.phase(), BreakerPhase::Probing);
     }
 
     #[test]
     fn a_late_success_is_success() {
         let mut breaker = tripped();
-        assert_eq!(breaker.passed(), Some(Change::Passing));
+        assert_eq!(breaker.passed(), Some(Transition::Passing));
     }
 
     #[test]
     fn retry_after_is_the_least_that_is_waited() {
         let mut breaker = tripped();
-        let asked = Failure {
+        let asked = FailedAttempt {
             after: Duration::from_mins(2),
-            ..failure(7, Trouble::ServerError(503))
+            ..failure(7, RetryReason::ServerError(503))
         };
         breaker.failed(100, asked, 0.0);
         assert_eq!(breaker.until(), Some(120_100));
@@ -287,9 +298,9 @@ mod tests {
     fn a_probe_that_asked_nobody_is_followed_by_another() {
         let mut breaker = tripped();
         breaker.sent(Ticket::of(9));
-        breaker.untold(700, Ticket::of(8));
+        breaker.inconclusive(700, Ticket::of(8));
         assert!(!breaker.allows(700));
-        breaker.untold(700, Ticket::of(9));
+        breaker.inconclusive(700, Ticket::of(9));
         assert!(breaker.allows(700));
     }
 }

@@ -201,7 +201,7 @@ impl Intake {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use super::{super::account::End, *};
+    use super::{super::account::EventEnd, *};
     use crate::{clock::Clock, event::Sighting, page::EventKind};
 
     fn sighting(at_ns: u64, target: &str) -> Sighting<'_> {
@@ -287,7 +287,7 @@ mod tests {
             outbox.offer_sighting(Source::Page, &sighting(at, &target));
         }
         let balance = account.balance();
-        let lost = balance.finished[End::Overflow as usize];
+        let lost = balance.finished[EventEnd::Overflow as usize];
         assert_eq!(balance.offered[Source::Page as usize], 150);
         assert!(
             (40..60).contains(&lost),
@@ -306,7 +306,7 @@ mod tests {
         let (mut outbox, _second, intake, account) = two_rings();
         drop(intake);
         outbox.offer_sighting(Source::Page, &sighting(0, "/a"));
-        assert_eq!(account.balance().finished[End::Overflow as usize], 1);
+        assert_eq!(account.balance().finished[EventEnd::Overflow as usize], 1);
     }
 
     #[tokio::test]

@@ -17,12 +17,12 @@ const BUCKETS: [f64; 12] = [
 
 /// Attempts by result, and how long they took.
 #[derive(Debug, Clone)]
-pub(super) struct Metrics {
+pub(super) struct DeliveryMetrics {
     attempts: [IntCounter; Outcome::LABELS.len()],
     duration: Histogram,
 }
 
-impl Metrics {
+impl DeliveryMetrics {
     /// Registers these and the account's.
     pub(super) fn register(
         registry: &Registry,
@@ -47,7 +47,7 @@ impl Metrics {
         registry.register(Box::new(AccountMetrics::new(account, holdings, clock)?))?;
         registry.register(Box::new(attempts.clone()))?;
         registry.register(Box::new(duration.clone()))?;
-        Ok(Metrics {
+        Ok(DeliveryMetrics {
             attempts: Outcome::LABELS.map(|label| attempts.with_label_values(&[label])),
             duration,
         })

@@ -30,25 +30,20 @@
 mod account;
 mod backoff;
 mod breaker;
-mod compose;
-mod connection;
+mod encode;
 mod endpoint;
 mod engine;
-mod http2;
 mod intake;
 mod lanes;
-mod lent;
 mod metrics;
 mod outbox;
 mod outcome;
-mod request;
-mod sender;
+mod senders;
 mod settings;
 mod status;
+mod supervisor;
 #[cfg(test)]
 mod tests;
-mod thread;
-mod tls;
 
 use std::{
     io,
@@ -60,23 +55,23 @@ use std::{
 use prometheus::Registry;
 use tokio::{sync::mpsc::UnboundedSender, task::spawn_blocking, time::timeout_at};
 
-use engine::{Command, Kept};
-use metrics::Metrics;
-use request::Target;
+use endpoint::{Destination, client_config};
+use engine::{CarryOver, Command, EngineParts};
+use metrics::DeliveryMetrics;
 use status::Shared;
+use supervisor::Supervisor;
 
 pub use account::Source;
+pub use endpoint::{AddressError, TlsError};
 pub use outbox::{Draft, Outbox};
-pub use request::AddressError;
-pub use settings::{AddressHeader, Base, Settings};
-pub use status::{DeliveryStatus, QueueStatus, Status};
-pub use tls::TlsError;
+pub use settings::{AddressHeader, Base, ForwardProxy, Settings};
+pub use status::{DeliveryState, DeliveryStatus, QueueStatus, Status, Stopped};
 
 use crate::{clock::Clock, event::EventRules, queue};
 
 /// Delivery cannot start as it is configured.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum DeliveryError {
     /// The base URL.
     #[error(transparent)]
     Address(#[from] AddressError),
@@ -85,7 +80,7 @@ pub enum Error {
     Tls(#[from] TlsError),
     /// A metric of that name is there already.
     #[error("delivery's metrics cannot be registered")]
-    Metrics(#[from] prometheus::Error),
+    DeliveryMetrics(#[from] prometheus::Error),
     /// The system gave no thread.
     #[error("delivery's thread cannot be started")]
     Thread(#[source] io::Error),
@@ -110,13 +105,6 @@ impl Watcher {
     }
 }
 
-/// What a stop left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stopped {
-    /// Events that have not ended; the next start sends them if the queue is on disk.
-    pub pending: u64,
-}
-
 /// Starts delivery on a thread of its own, with an [`Outbox`] for each of `workers`. The queue is opened and recovered
 /// on that thread, so this returns at once however much it holds.
 pub fn start(
@@ -125,36 +113,37 @@ pub fn start(
     rules: EventRules,
     workers: usize,
     registry: &Registry,
-) -> Result<(Delivery, Vec<Outbox>), Error> {
+) -> Result<(Delivery, Vec<Outbox>), DeliveryError> {
     let tls = if settings.base.https {
-        Some(tls::client(settings.ca_file.as_deref())?)
+        Some(client_config(settings.ca_file.as_deref())?)
     } else {
         None
     };
-    let target = Target::new(&settings, tls)?;
+    let destination = Destination::new(&settings, tls)?;
+    if let Some(proxy) = &settings.proxy {
+        tracing::info!(%proxy, "events leave through a proxy");
+    }
     let clock = Clock::start();
     let shared = Arc::new(Shared::new(clock));
-    let metrics = Metrics::register(registry, shared.account.clone(), shared.holdings.clone(), clock)?;
+    let metrics =
+        DeliveryMetrics::register(registry, shared.account.clone(), shared.holdings.clone(), clock)?;
     let (outboxes, intake) = intake::rings(workers, &shared.account, clock);
     let (commands, receiver) = tokio::sync::mpsc::unbounded_channel();
-    let work = thread::Work {
-        settings,
-        queue,
-        target,
-        kept: Kept {
-            intake,
-            rules,
-            adopted: 0,
-            ended: 0,
+    let supervisor = Supervisor {
+        parts: EngineParts {
+            settings,
+            destination,
+            shared: shared.clone(),
+            metrics,
         },
-        shared: shared.clone(),
-        metrics,
+        queue,
+        carry: CarryOver::new(intake, rules),
         commands: receiver,
     };
     let thread = Builder::new()
         .name("gatecount-delivery".to_owned())
-        .spawn(move || work.run())
-        .map_err(Error::Thread)?;
+        .spawn(move || supervisor.run())
+        .map_err(DeliveryError::Thread)?;
     let delivery = Delivery {
         shared,
         commands,
@@ -173,7 +162,7 @@ impl Delivery {
     /// not yet safe from a kill.
     pub async fn recovered(&self, patience: Duration) {
         let begun = Instant::now();
-        while self.status().delivery.state == status::STARTING && begun.elapsed() < patience {
+        while self.status().delivery.state == DeliveryState::Starting && begun.elapsed() < patience {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }

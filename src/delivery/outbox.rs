@@ -12,7 +12,7 @@ use std::{
 use rtrb::Producer;
 use tokio::sync::Notify;
 
-use super::account::{Account, End, Source};
+use super::account::{Account, EventEnd, Source};
 use crate::{clock::Clock, event::Sighting};
 
 /// What stands before each sighting in a ring: its length (4 bytes), its source (1), its time (8).
@@ -53,7 +53,7 @@ impl Outbox {
     pub fn offer(&mut self, source: Source, draft: &mut Draft, order: u64, time: u64) {
         self.account.offered(source, 1);
         let Some((prefix, sighting)) = draft.0.split_first_chunk_mut::<PREFIX>() else {
-            self.account.finished(End::Rejected, 1);
+            self.account.finished(EventEnd::Rejected, 1);
             return;
         };
         let [l0, l1, l2, l3] = (sighting.len() as u32).to_le_bytes();
@@ -62,7 +62,7 @@ impl Outbox {
         Sighting::stamp(sighting, order, time);
         // An abandoned ring is one whose reader's thread ended for good.
         if self.ring.is_abandoned() || self.ring.push_entire_slice(&draft.0).is_err() {
-            self.account.finished(End::Overflow, 1);
+            self.account.finished(EventEnd::Overflow, 1);
             return;
         }
         self.since_woken += draft.0.len();

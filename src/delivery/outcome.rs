@@ -2,27 +2,27 @@
 
 use std::time::{Duration, SystemTime};
 
-/// The longest that a `Retry-After` is obeyed: a server's slip must not silence us for a day.
+/// The longest `Retry-After` that is obeyed: a server's mistake must not silence us for a day.
 pub(super) const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// How one attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// Taken.
+    /// Plausible accepted it.
     Delivered,
-    /// Taken and thrown away by Plausible's own judgement, by one of the event's sites at least. Final.
+    /// Plausible accepted and dropped it, for at least one of the event's sites. Final.
     DroppedByPlausible,
-    /// Invalid in Plausible's eyes. Final.
+    /// Plausible refused it as invalid. Final.
     Rejected,
-    /// What was stored cannot be made into a request. Final.
+    /// No request can be made of the stored bytes. Final.
     Unreadable,
-    /// It may be taken another time, after this long if the server said so.
-    Retry(Trouble, Option<Duration>),
+    /// It may be accepted later, after this long if the server said so.
+    Retry(RetryReason, Option<Duration>),
 }
 
-/// Why an attempt did not end its event.
+/// Why an event has to be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum RetryReason {
     /// No connection: name, TCP or TLS.
     Connect,
     /// The connection ended, or what came over it was no HTTP, before the response was whole.
@@ -55,51 +55,51 @@ impl Outcome {
         "refused",
     ];
 
-    /// The place of its label in [`Outcome::LABELS`].
+    /// The index of its label in [`Outcome::LABELS`].
     pub(super) fn index(self) -> usize {
         match self {
             Outcome::Delivered => 0,
             Outcome::DroppedByPlausible => 1,
             Outcome::Rejected => 2,
             Outcome::Unreadable => 3,
-            Outcome::Retry(Trouble::Connect, _) => 4,
-            Outcome::Retry(Trouble::Broken, _) => 5,
-            Outcome::Retry(Trouble::Timeout, _) => 6,
-            Outcome::Retry(Trouble::Throttled, _) => 7,
-            Outcome::Retry(Trouble::ServerError(_), _) => 8,
-            Outcome::Retry(Trouble::Misconfigured(_), _) => 9,
-            Outcome::Retry(Trouble::Refused(_), _) => 10,
+            Outcome::Retry(RetryReason::Connect, _) => 4,
+            Outcome::Retry(RetryReason::Broken, _) => 5,
+            Outcome::Retry(RetryReason::Timeout, _) => 6,
+            Outcome::Retry(RetryReason::Throttled, _) => 7,
+            Outcome::Retry(RetryReason::ServerError(_), _) => 8,
+            Outcome::Retry(RetryReason::Misconfigured(_), _) => 9,
+            Outcome::Retry(RetryReason::Refused(_), _) => 10,
         }
     }
 }
 
-impl std::fmt::Display for Trouble {
+impl std::fmt::Display for RetryReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Trouble::Connect => f.write_str("no connection"),
-            Trouble::Broken => f.write_str("the connection ended before a whole answer came"),
-            Trouble::Timeout => f.write_str("no answer in time"),
-            Trouble::Throttled => f.write_str("answered 429 (too many requests)"),
-            Trouble::ServerError(status) => write!(f, "answered {status}"),
-            Trouble::Misconfigured(status) => write!(
+            RetryReason::Connect => f.write_str("no connection"),
+            RetryReason::Broken => f.write_str("the connection ended before a whole answer came"),
+            RetryReason::Timeout => f.write_str("no answer in time"),
+            RetryReason::Throttled => f.write_str("answered 429 (too many requests)"),
+            RetryReason::ServerError(status) => write!(f, "answered {status}"),
+            RetryReason::Misconfigured(status) => write!(
                 f,
                 "answered {status}: this is not Plausible's event endpoint, see [plausible] url"
             ),
-            Trouble::Refused(status) => write!(f, "refused with {status}"),
+            RetryReason::Refused(status) => write!(f, "refused with {status}"),
         }
     }
 }
 
 /// Reads the outcome out of a response's head.
 ///
-/// Plausible answers 202; any other 2xx is taken for success too, because whoever sent it has the event, and sending it
-/// again would count it twice. `x-plausible-dropped: N` says that N of the event's sites dropped it: with N ≥ 1 the
-/// event counts as dropped even where another site took it, so that a dashboard that gets nothing shows.
-/// An answer that fits one event only (403 of a firewall, 413 of a proxy) is [`Trouble::Refused`]: the event ends when
+/// Plausible answers 202. Any other 2xx is a success too: the server has the event, and sending it again would count it
+/// twice. `x-plausible-dropped: N` says that N of the event's sites dropped it: with N ≥ 1 the
+/// event counts as dropped even if another site recorded it. Otherwise nobody would notice a dashboard that gets nothing.
+/// An answer that may concern this event alone (403 of a firewall, 413 of a proxy) is [`RetryReason::Refused`]: the event ends when
 /// its tries are used up while others get through, and nothing is lost where all of them are refused.
 ///
-/// `field` finds a field's value by its name in lower case. `now` is asked where only the clock can tell how long a date is
-/// away.
+/// `field` finds a field's value by its name in lower case. `now` is called only if a date has to be compared with the
+/// clock.
 pub(super) fn judge<'a>(
     status: u16,
     field: impl Fn(&str) -> Option<&'a [u8]>,
@@ -111,11 +111,11 @@ pub(super) fn judge<'a>(
             Some(_) => Outcome::DroppedByPlausible,
         },
         400 => Outcome::Rejected,
-        408 => Outcome::Retry(Trouble::Timeout, retry_after(field, now)),
-        429 => Outcome::Retry(Trouble::Throttled, retry_after(field, now)),
-        300..=399 | 401 | 404 | 405 | 407 => Outcome::Retry(Trouble::Misconfigured(status), None),
-        500..=599 => Outcome::Retry(Trouble::ServerError(status), retry_after(field, now)),
-        _ => Outcome::Retry(Trouble::Refused(status), retry_after(field, now)),
+        408 => Outcome::Retry(RetryReason::Timeout, retry_after(field, now)),
+        429 => Outcome::Retry(RetryReason::Throttled, retry_after(field, now)),
+        300..=399 | 401 | 404 | 405 | 407 => Outcome::Retry(RetryReason::Misconfigured(status), None),
+        500..=599 => Outcome::Retry(RetryReason::ServerError(status), retry_after(field, now)),
+        _ => Outcome::Retry(RetryReason::Refused(status), retry_after(field, now)),
     }
 }
 
@@ -158,19 +158,19 @@ mod tests {
             (200, Delivered),
             (204, Delivered),
             (400, Rejected),
-            (301, Retry(Trouble::Misconfigured(301), None)),
-            (308, Retry(Trouble::Misconfigured(308), None)),
-            (401, Retry(Trouble::Misconfigured(401), None)),
-            (404, Retry(Trouble::Misconfigured(404), None)),
-            (405, Retry(Trouble::Misconfigured(405), None)),
-            (403, Retry(Trouble::Refused(403), None)),
-            (413, Retry(Trouble::Refused(413), None)),
-            (408, Retry(Trouble::Timeout, None)),
-            (429, Retry(Trouble::Throttled, None)),
-            (500, Retry(Trouble::ServerError(500), None)),
-            (503, Retry(Trouble::ServerError(503), None)),
-            (101, Retry(Trouble::Refused(101), None)),
-            (999, Retry(Trouble::Refused(999), None)),
+            (301, Retry(RetryReason::Misconfigured(301), None)),
+            (308, Retry(RetryReason::Misconfigured(308), None)),
+            (401, Retry(RetryReason::Misconfigured(401), None)),
+            (404, Retry(RetryReason::Misconfigured(404), None)),
+            (405, Retry(RetryReason::Misconfigured(405), None)),
+            (403, Retry(RetryReason::Refused(403), None)),
+            (413, Retry(RetryReason::Refused(413), None)),
+            (408, Retry(RetryReason::Timeout, None)),
+            (429, Retry(RetryReason::Throttled, None)),
+            (500, Retry(RetryReason::ServerError(500), None)),
+            (503, Retry(RetryReason::ServerError(503), None)),
+            (101, Retry(RetryReason::Refused(101), None)),
+            (999, Retry(RetryReason::Refused(999), None)),
         ] {
             assert_eq!(judged(status, &[]), expected, "{status}");
         }
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn retry_after_is_read_in_both_forms_and_bounded() {
         let after = |fields: &[(&str, &str)]| match judged(503, fields) {
-            Outcome::Retry(Trouble::ServerError(503), after) => after,
+            Outcome::Retry(RetryReason::ServerError(503), after) => after,
             other => panic!("{other:?}"),
         };
         let seconds = |n| Some(Duration::from_secs(n));
@@ -215,8 +215,8 @@ mod tests {
         labels.dedup();
         assert_eq!(labels.len(), Outcome::LABELS.len());
         let label = |outcome: Outcome| Outcome::LABELS[outcome.index()];
-        assert_eq!(label(Outcome::Retry(Trouble::Refused(403), None)), "refused");
-        assert_eq!(label(Outcome::Retry(Trouble::Connect, None)), "connect");
+        assert_eq!(label(Outcome::Retry(RetryReason::Refused(403), None)), "refused");
+        assert_eq!(label(Outcome::Retry(RetryReason::Connect, None)), "connect");
         assert_eq!(label(Outcome::Delivered), "delivered");
     }
 }

@@ -1,4 +1,4 @@
-//! What `/status` tells of the queue and of delivery.
+//! The state of queue and delivery for `/status`.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -7,11 +7,11 @@ use std::sync::{
 
 use serde::Serialize;
 
-use super::account::{Account, Holdings};
+use super::{
+    account::{Account, Holdings},
+    breaker::BreakerPhase,
+};
 use crate::clock::Clock;
-
-/// The state until the queue is recovered.
-pub(super) const STARTING: &str = "starting";
 
 /// The state of queue and delivery at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -38,9 +38,9 @@ pub struct QueueStatus {
 /// How sending goes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DeliveryStatus {
-    /// `starting`, `passing`, `tripped`, `probing`, `restarting` or `stopped`.
-    pub state: &'static str,
-    /// Why the last attempt that failed did so, however long ago.
+    /// What delivery is doing.
+    pub state: DeliveryState,
+    /// Why the last failed attempt failed, however long ago.
     pub last_error: Option<String>,
     /// Seconds since that failure.
     pub last_error_seconds: Option<u64>,
@@ -48,22 +48,63 @@ pub struct DeliveryStatus {
     pub in_flight: usize,
 }
 
-/// What the delivery thread shares with those who ask.
+/// What delivery is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeliveryState {
+    /// The queue is being recovered.
+    Starting,
+    /// Events are sent.
+    Passing,
+    /// Events wait, because Plausible does not accept any.
+    Tripped,
+    /// One event is sent to see whether Plausible accepts events again.
+    Probing,
+    /// The delivery thread panicked and starts again.
+    Restarting,
+    /// The delivery thread has ended.
+    Stopped,
+}
+
+impl From<BreakerPhase> for DeliveryState {
+    fn from(phase: BreakerPhase) -> Self {
+        match phase {
+            BreakerPhase::Passing => DeliveryState::Passing,
+            BreakerPhase::Tripped => DeliveryState::Tripped,
+            BreakerPhase::Probing => DeliveryState::Probing,
+        }
+    }
+}
+
+/// What a stop left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped {
+    /// Events that have not ended; the next start sends them if the queue is on disk.
+    pub pending: u64,
+}
+
+/// What the delivery thread shares with other threads.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) account: Arc<Account>,
     pub(super) holdings: Arc<Holdings>,
     pub(super) clock: Clock,
     pub(super) in_flight: AtomicUsize,
-    view: Mutex<View>,
+    report: Mutex<StatusReport>,
 }
 
 #[derive(Debug)]
-struct View {
-    state: &'static str,
-    /// What, and when in milliseconds since 1970.
-    error: Option<(String, u64)>,
+struct StatusReport {
+    state: DeliveryState,
+    last_error: Option<LastError>,
     alarm: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+struct LastError {
+    text: String,
+    /// Milliseconds since 1970.
+    at: u64,
 }
 
 impl Shared {
@@ -73,31 +114,31 @@ impl Shared {
             holdings: Arc::default(),
             clock,
             in_flight: AtomicUsize::new(0),
-            view: Mutex::new(View {
-                state: STARTING,
-                error: None,
+            report: Mutex::new(StatusReport {
+                state: DeliveryState::Starting,
+                last_error: None,
                 alarm: None,
             }),
         }
     }
 
-    pub(super) fn set_state(&self, state: &'static str) {
-        self.with_view(|view| view.state = state);
+    pub(super) fn set_state(&self, state: DeliveryState) {
+        self.with_report(|report| report.state = state);
     }
 
-    pub(super) fn set_error(&self, error: String) {
+    pub(super) fn set_error(&self, text: String) {
         let at = self.clock.millis();
-        self.with_view(|view| view.error = Some((error, at)));
+        self.with_report(|report| report.last_error = Some(LastError { text, at }));
     }
 
     pub(super) fn set_alarm(&self, alarm: Option<&str>) {
         self.holdings.alarm.store(alarm.is_some(), Ordering::Relaxed);
-        self.with_view(|view| view.alarm = alarm.map(str::to_owned));
+        self.with_report(|report| report.alarm = alarm.map(str::to_owned));
     }
 
     pub(super) fn status(&self) -> Status {
         let (state, error, alarm) =
-            self.with_view(|view| (view.state, view.error.clone(), view.alarm.clone()));
+            self.with_report(|report| (report.state, report.last_error.clone(), report.alarm.clone()));
         let now = self.clock.millis();
         Status {
             queue: QueueStatus {
@@ -108,15 +149,15 @@ impl Shared {
             },
             delivery: DeliveryStatus {
                 state,
-                last_error_seconds: error.as_ref().map(|(_, at)| now.saturating_sub(*at) / 1_000),
-                last_error: error.map(|(what, _)| what),
+                last_error_seconds: error.as_ref().map(|error| now.saturating_sub(error.at) / 1_000),
+                last_error: error.map(|error| error.text),
                 in_flight: self.in_flight.load(Ordering::Relaxed),
             },
         }
     }
 
-    fn with_view<T>(&self, act: impl FnOnce(&mut View) -> T) -> T {
-        // Whoever panicked with it held left each field whole.
-        act(&mut self.view.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with_report<T>(&self, act: impl FnOnce(&mut StatusReport) -> T) -> T {
+        // Each field is set with one assignment, so a panic in between leaves nothing half done.
+        act(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -12,4 +12,4 @@ mod pass;
 
 pub use connection::ConnectionOptions;
 pub use names::{is_hop_by_hop, may_be_trailer};
-pub use pass::{accepts_trailers, to_app, to_client};
+pub use pass::{accepts_trailers, for_client, to_app, to_client};

@@ -26,15 +26,23 @@ pub fn to_app(
 /// Appends the lines of a response that are passed to the client, with their names as sent. Left out are
 /// hop-by-hop fields, those that `Connection` removes, framing and `Gatecount-*`.
 pub fn to_client(fields: &[Header<'_>], connection: &ConnectionOptions<'_>, out: &mut Vec<u8>) {
-    for line in fields {
-        if !names::ends_here(line.name) && !connection.removes(line.name) {
-            write(line, out);
-        }
+    for line in for_client(fields, connection) {
+        write(line, out);
     }
 }
 
-/// Whether `TE` says that the client accepts trailers (RFC 9110 §10.1.4). That is the one part of `TE` that
-/// the app needs to know.
+/// The lines that [`to_client`] copies.
+pub fn for_client<'f, 'b>(
+    fields: &'f [Header<'b>],
+    connection: &'f ConnectionOptions<'b>,
+) -> impl Iterator<Item = &'f Header<'b>> {
+    fields
+        .iter()
+        .filter(|line| !names::ends_here(line.name) && !connection.removes(line.name))
+}
+
+/// Whether `TE` says that the client accepts trailers (RFC 9110 §10.1.4). That is the one part of `TE` that the app
+/// needs to know.
 pub fn accepts_trailers(fields: &[Header<'_>]) -> bool {
     field::list(fields, "te").any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
 }

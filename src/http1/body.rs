@@ -1,5 +1,7 @@
 //! How a body is framed (RFC 9112 §6), and how it is read and written.
 
+use httparse::Header;
+
 use super::chunked::{Chunked, ChunkedError, Piece};
 
 /// What is left to read of a body.
@@ -88,22 +90,27 @@ fn write_chunk_size(size: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes the last chunk and those trailer lines whose names `may_pass`. A trailer section that is malformed,
-/// or has more than 64 lines, is dropped.
+/// Calls `take` for each trailer whose name `may_pass`. A trailer section that is malformed, or has more than 64 lines, is
+/// dropped.
+pub fn for_each_trailer(trailers: &[u8], may_pass: impl Fn(&str) -> bool, mut take: impl FnMut(&Header<'_>)) {
+    if trailers.is_empty() {
+        return;
+    }
+    let lines = [trailers, b"\r\n"].concat();
+    let mut slots = [httparse::EMPTY_HEADER; 64];
+    if let Ok(httparse::Status::Complete((_, fields))) = httparse::parse_headers(&lines, &mut slots) {
+        fields.iter().filter(|f| may_pass(f.name)).for_each(&mut take);
+    }
+}
+
+/// Writes the last chunk and those trailer lines whose names `may_pass`.
 pub fn write_last_chunk(trailers: &[u8], may_pass: impl Fn(&str) -> bool, out: &mut Vec<u8>) {
     out.extend_from_slice(b"0\r\n");
-    if !trailers.is_empty() {
-        let lines = [trailers, b"\r\n"].concat();
-        let mut slots = [httparse::EMPTY_HEADER; 64];
-        if let Ok(httparse::Status::Complete((_, fields))) = httparse::parse_headers(&lines, &mut slots) {
-            for f in fields.iter().filter(|f| may_pass(f.name)) {
-                out.extend_from_slice(f.name.as_bytes());
-                out.extend_from_slice(b": ");
-                out.extend_from_slice(f.value);
-                out.extend_from_slice(b"\r\n");
-            }
+    for_each_trailer(trailers, may_pass, |line| {
+        for part in [line.name.as_bytes(), b": ", line.value, b"\r\n"] {
+            out.extend_from_slice(part);
         }
-    }
+    });
     out.extend_from_slice(b"\r\n");
 }
 

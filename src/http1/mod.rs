@@ -15,8 +15,8 @@ mod response;
 #[cfg(test)]
 mod tests;
 
-pub use body::{Body, BodyStep, write_chunk, write_last_chunk};
+pub use body::{Body, BodyStep, for_each_trailer, write_chunk, write_last_chunk};
 pub use chunked::{Chunked, ChunkedError, Piece};
 pub use head::{FieldSlots, MAX_FIELDS, Version, field_slots};
-pub use request::{Refusal, RequestHead, head_end, is_idempotent, parse_request};
+pub use request::{Refusal, RequestHead, head_end, is_authority, is_idempotent, not_offered, parse_request};
 pub use response::{BadResponse, ResponseHead, parse_response};

@@ -94,8 +94,23 @@ pub fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
     None
 }
 
-/// Whether a method is idempotent (RFC 9110 §9.2.2), so that a request may be sent again if it got no
-/// response.
+/// What a request asks for that is understood and not offered, in any version of HTTP.
+pub fn not_offered(method: &str, fields: &[Header<'_>]) -> Option<Refusal> {
+    if method == "CONNECT" {
+        return Some(Refusal::Connect);
+    }
+    fields
+        .iter()
+        .any(|f| f.name.len() == 6 && f.name.eq_ignore_ascii_case("expect") && !is_continue(f.value))
+        .then_some(Refusal::Expectation)
+}
+
+/// The one expectation there is (RFC 9110 §10.1.1).
+fn is_continue(value: &[u8]) -> bool {
+    field::trim(value).eq_ignore_ascii_case(b"100-continue")
+}
+
+/// Whether a method is idempotent (RFC 9110 §9.2.2), so that a request may be sent again if it got no response.
 pub fn is_idempotent(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
 }
@@ -129,9 +144,6 @@ pub fn parse_request<'h, 'b>(
         Version::Http11
     };
     let fields: &'h [Header<'b>] = parsed.headers;
-    if method == "CONNECT" {
-        return Err(Refusal::Connect);
-    }
     let framing = FramingFields::read(fields)?;
     let (authority, target) = split_target(method, target)?;
     let host = match (framing.hosts, framing.host) {
@@ -197,10 +209,7 @@ impl<'b> FramingFields<'b> {
                     found.host = Some(value.ok_or(Refusal::Host)?);
                 }
                 6 if f.name.eq_ignore_ascii_case("expect") => {
-                    if !field::trim(f.value).eq_ignore_ascii_case(b"100-continue") {
-                        return Err(Refusal::Expectation);
-                    }
-                    found.expects_continue = true;
+                    found.expects_continue |= is_continue(f.value);
                 }
                 14 if field::folds_to(f.name, "content-length") => {
                     // Of two lines, a list or another spelling, one parser takes the first value and one the
@@ -250,6 +259,10 @@ fn ends_in_chunked(value: &[u8]) -> bool {
 
 /// Splits a target into the authority, which only absolute-form has, and path with query (RFC 9112 §3.2).
 fn split_target<'b>(method: &str, target: &'b str) -> Result<(Option<&'b str>, &'b str), Refusal> {
+    if method == "CONNECT" {
+        let authority = Some(target).filter(|t| !t.is_empty() && is_authority(t));
+        return Ok((authority, authority.ok_or(Refusal::Target)?));
+    }
     if target.starts_with('/') {
         return Ok((None, target));
     }
@@ -277,9 +290,9 @@ fn split_target<'b>(method: &str, target: &'b str) -> Result<(Option<&'b str>, &
     }
 }
 
-/// Whether a text is a host with an optional port (RFC 3986 §3.2.2–3), without user information. It may be
-/// empty (RFC 9110 §7.2).
-fn is_authority(value: &str) -> bool {
+/// Whether a text is a host with an optional port (RFC 3986 §3.2.2–3), without user information. It may be empty
+/// (RFC 9110 §7.2).
+pub fn is_authority(value: &str) -> bool {
     value.bytes().all(|b| {
         b.is_ascii_alphanumeric()
             || matches!(

@@ -41,7 +41,6 @@ fn each_ambiguity_is_refused_with_its_status() {
         ("X: a\r\n b\r\n", Refusal::Malformed),
         ("X: a\n", Refusal::Malformed),
         ("Host: b\r\n", Refusal::Host),
-        ("Expect: 200-maybe\r\n", Refusal::Expectation),
     ] {
         let text = format!("POST / HTTP/1.1\r\n{host}{lines}\r\n");
         assert_eq!(parse(&text).err(), Some(refusal), "{lines}");
@@ -65,8 +64,8 @@ fn each_ambiguity_is_refused_with_its_status() {
         Some(Refusal::Version)
     );
     assert_eq!(
-        parse("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n").err(),
-        Some(Refusal::Connect)
+        parse("CONNECT /a HTTP/1.1\r\nHost: a\r\n\r\n").err(),
+        Some(Refusal::Target)
     );
     assert_eq!(
         parse("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n").err(),
@@ -101,6 +100,25 @@ fn every_form_of_target_gives_path_and_authority() {
             Some(Refusal::Target),
             "{line}"
         );
+    }
+}
+
+#[test]
+fn a_tunnel_and_a_strange_expectation_are_understood_and_not_offered() {
+    for (text, refusal) in [
+        (
+            "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n",
+            Some(Refusal::Connect),
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nExpect: 200-maybe\r\n\r\n",
+            Some(Refusal::Expectation),
+        ),
+        ("GET / HTTP/1.1\r\nHost: a\r\nEXPECT: 100-Continue\r\n\r\n", None),
+    ] {
+        let mut slots = field_slots();
+        let head = parse_request(text.as_bytes(), &mut slots).unwrap().unwrap();
+        assert_eq!(not_offered(head.method, head.fields), refusal, "{text}");
     }
 }
 

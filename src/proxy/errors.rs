@@ -1,17 +1,9 @@
-//! What can go wrong between client and app; the one place that turns an error into a response, names whose fault it
-//! was, and counts it.
+//! What can go wrong between client and app: one table that says, for each fault, which status answers it, whose fault it
+//! is, how it is counted, and in which words it is told.
 
-use std::{
-    cell::RefCell,
-    io,
-    time::{Duration, Instant},
-};
+use std::io;
 
-use super::metrics::Metrics;
-use crate::{
-    http1::{BadResponse, ChunkedError, Refusal},
-    telemetry::LogThrottle,
-};
+use crate::http1::{BadResponse, ChunkedError, Refusal};
 
 /// Who has to mend it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +12,7 @@ pub(super) enum Whose {
     App,
 }
 
-/// Why a request did not get the app's answer.
+/// Why a request did not get the app's answer. The text is for the log; [`Fault::words`] are for the client.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
     #[error("{0}")]
@@ -33,6 +25,8 @@ pub(super) enum Fault {
     SlowBody,
     #[error("the PROXY protocol header is missing or malformed")]
     Preamble,
+    #[error("the client speaks plain HTTP to a TLS port")]
+    PlainHttp,
     #[error("no connection to the app: {0}")]
     Connect(io::ErrorKind),
     #[error("the app took too long to accept a connection")]
@@ -51,84 +45,129 @@ pub(super) enum Fault {
     ResponseBody(ChunkedError),
 }
 
+/// One row of the table.
+struct Row {
+    status: u16,
+    whose: Whose,
+    /// The label of `gatecount_app_errors_total`; none where the app had no part in it.
+    reason: Option<Reason>,
+    /// The sentence for the client, behind the status line's own words. It tells nothing of our inside.
+    words: &'static str,
+}
+
+const BAD_GATEWAY: &str = "the app behind this proxy did not give a usable answer";
+const GATEWAY_TIMEOUT: &str = "the app behind this proxy took too long";
+const MALFORMED: &str = "the request is malformed";
+const SLOW: &str = "the request took too long to arrive";
+
+const fn of_client(status: u16, words: &'static str) -> Row {
+    Row {
+        status,
+        whose: Whose::Client,
+        reason: None,
+        words,
+    }
+}
+
+const fn of_app(status: u16, reason: Reason, words: &'static str) -> Row {
+    Row {
+        status,
+        whose: Whose::App,
+        reason: Some(reason),
+        words,
+    }
+}
+
 impl Fault {
-    /// The status that tells the client.
-    pub(super) fn status(&self) -> u16 {
+    /// The table.
+    fn row(&self) -> Row {
         match self {
-            Fault::Refused(refusal) => refusal.status(),
-            Fault::RequestBody(_) | Fault::Preamble => 400,
-            Fault::SlowHead | Fault::SlowBody => 408,
-            Fault::ConnectTimeout | Fault::ResponseTimeout => 504,
-            Fault::Connect(_)
-            | Fault::Closed
-            | Fault::Response(_)
-            | Fault::Unasked
-            | Fault::Cut
-            | Fault::ResponseBody(_) => 502,
+            Fault::Refused(refusal) => of_client(refusal.status(), refusal_words(*refusal)),
+            Fault::RequestBody(_) | Fault::Preamble => of_client(400, MALFORMED),
+            Fault::PlainHttp => of_client(400, "this port speaks TLS: use https://"),
+            Fault::SlowHead | Fault::SlowBody => of_client(408, SLOW),
+            Fault::Connect(_) => of_app(502, Reason::Connect, BAD_GATEWAY),
+            Fault::ConnectTimeout => of_app(504, Reason::ConnectTimeout, GATEWAY_TIMEOUT),
+            Fault::ResponseTimeout => of_app(504, Reason::ResponseTimeout, GATEWAY_TIMEOUT),
+            Fault::Closed => of_app(502, Reason::Closed, BAD_GATEWAY),
+            Fault::Response(_) | Fault::Unasked | Fault::ResponseBody(_) => {
+                of_app(502, Reason::Malformed, BAD_GATEWAY)
+            }
+            Fault::Cut => of_app(502, Reason::Cut, BAD_GATEWAY),
         }
     }
 
+    /// The status that tells the client.
+    pub(super) fn status(&self) -> u16 {
+        self.row().status
+    }
+
     pub(super) fn whose(&self) -> Whose {
-        match self {
-            Fault::Refused(_)
-            | Fault::RequestBody(_)
-            | Fault::SlowHead
-            | Fault::SlowBody
-            | Fault::Preamble => Whose::Client,
-            _ => Whose::App,
-        }
+        self.row().whose
     }
 
     /// The label of `gatecount_app_errors_total`; none where the app had no part in it.
     pub(super) fn reason(&self) -> Option<Reason> {
-        Some(match self {
-            Fault::Connect(_) => Reason::Connect,
-            Fault::ConnectTimeout => Reason::ConnectTimeout,
-            Fault::ResponseTimeout => Reason::ResponseTimeout,
-            Fault::Closed => Reason::Closed,
-            Fault::Response(_) | Fault::Unasked | Fault::ResponseBody(_) => Reason::Malformed,
-            Fault::Cut => Reason::Cut,
-            _ => return None,
-        })
+        self.row().reason
     }
 
-    /// The words for the client: whose side it is on, and no inside of ours.
-    fn body(&self) -> &'static str {
-        match self.status() {
-            400 => "400 Bad Request: the request is malformed.\n",
-            405 => "405 Method Not Allowed: CONNECT is not offered here.\n",
-            408 => "408 Request Timeout: the request took too long to arrive.\n",
-            417 => "417 Expectation Failed: only 100-continue is understood.\n",
-            431 => "431 Request Header Fields Too Large.\n",
-            501 => "501 Not Implemented: the transfer coding is not supported.\n",
-            502 => "502 Bad Gateway: the app behind this proxy did not give a usable answer.\n",
-            504 => "504 Gateway Timeout: the app behind this proxy took too long.\n",
-            505 => "505 HTTP Version Not Supported.\n",
-            _ => "500 Internal Server Error.\n",
-        }
+    /// The answer's fields, in place of the app's: short, plain, never cached. The framing is the protocol's.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let allow =
+            (self.status() == 405).then_some(("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        [
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Cache-Control", "no-store"),
+        ]
+        .into_iter()
+        .chain(allow)
     }
 
-    /// The whole response: short, plain, never cached.
+    /// The answer's body: the status and what is wrong, in a line.
+    pub(super) fn body(&self) -> String {
+        let row = self.row();
+        format!("{} {}: {}.\n", row.status, reason_phrase(row.status), row.words)
+    }
+
+    /// The whole answer as HTTP/1.1.
     pub(super) fn response(&self, to_head: bool, close: bool) -> Vec<u8> {
-        let body = self.body();
-        let line = body
-            .split([':', '\n'])
-            .next()
-            .unwrap_or_default()
-            .trim_end_matches('.');
-        let allow = if self.status() == 405 {
-            "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
-        } else {
-            ""
-        };
-        let connection = if close { "Connection: close\r\n" } else { "" };
-        let length = body.len();
-        let body = if to_head { "" } else { body };
-        format!(
-            "HTTP/1.1 {line}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\nCache-Control: no-store\r\n{allow}{connection}\r\n{body}"
-        )
-        .into_bytes()
+        let (status, body) = (self.status(), self.body());
+        let mut head = format!(
+            "HTTP/1.1 {status} {}\r\nContent-Length: {}\r\n",
+            reason_phrase(status),
+            body.len()
+        );
+        let connection = close.then_some(("Connection", "close"));
+        for (name, value) in self.fields().chain(connection) {
+            for part in [name, ": ", value, "\r\n"] {
+                head.push_str(part);
+            }
+        }
+        head.push_str("\r\n");
+        if !to_head {
+            head.push_str(&body);
+        }
+        head.into_bytes()
     }
+}
+
+fn refusal_words(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::TooLarge => "the request's head is too large",
+        Refusal::Version => "only HTTP/1.0 and HTTP/1.1 are spoken here",
+        Refusal::Coding => "the transfer coding is not supported",
+        Refusal::Connect => "CONNECT is not offered here",
+        Refusal::Expectation => "only 100-continue is understood",
+        Refusal::Malformed | Refusal::Host | Refusal::Target | Refusal::Framing => MALFORMED,
+    }
+}
+
+/// The words of a status line (RFC 9110 §15).
+fn reason_phrase(status: u16) -> &'static str {
+    http::StatusCode::from_u16(status)
+        .ok()
+        .and_then(|s| s.canonical_reason())
+        .unwrap_or_default()
 }
 
 /// The closed list of `gatecount_app_errors_total{reason}`.
@@ -164,36 +203,12 @@ impl Reason {
     }
 }
 
-/// Logs and counts faults. A dead app must not fill the disk: five lines a second, by worker.
-#[derive(Debug)]
-pub(super) struct Reporter(RefCell<LogThrottle>);
-
-impl Reporter {
-    pub(super) fn new() -> Self {
-        Reporter(RefCell::new(LogThrottle::new(5, Duration::from_secs(1))))
-    }
-
-    /// Logs and counts one fault. `sent`: the status that the client got, if any.
-    pub(super) fn report(&self, fault: &Fault, sent: Option<u16>, metrics: &Metrics) {
-        if let Some(reason) = fault.reason() {
-            metrics.app_error(reason);
-        }
-        let Some(occurrences) = self.0.borrow_mut().pass(Instant::now(), 1) else {
-            return;
-        };
-        match fault.whose() {
-            Whose::App => tracing::warn!(fault = "app", status = sent, occurrences, "{fault}"),
-            Whose::Client => tracing::info!(fault = "client", status = sent, occurrences, "{fault}"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_error_response_is_whole_and_says_its_status() {
+    fn an_error_response_is_complete_and_says_its_status() {
         for fault in [
             Fault::Refused(Refusal::Malformed),
             Fault::Refused(Refusal::TooLarge),
@@ -207,15 +222,19 @@ mod tests {
         ] {
             let text = String::from_utf8(fault.response(false, true)).unwrap();
             let (head, body) = text.split_once("\r\n\r\n").unwrap();
-            assert!(
-                head.starts_with(&format!("HTTP/1.1 {} ", fault.status())),
-                "{head}"
-            );
-            assert!(!head.lines().next().unwrap().ends_with('.'), "{head}");
+            let line = head.lines().next().unwrap();
+            let phrase = line
+                .strip_prefix(&format!("HTTP/1.1 {} ", fault.status()))
+                .unwrap();
+            assert!(phrase.len() > 4 && !phrase.ends_with('.'), "{head}");
             assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())));
-            assert!(head.contains("Connection: close"));
-            assert!(body.starts_with(&fault.status().to_string()), "{body}");
+            assert!(head.ends_with("\r\nConnection: close"), "{head}");
+            assert!(
+                body.starts_with(&format!("{} {phrase}: ", fault.status())),
+                "{body}"
+            );
             assert!(fault.response(true, false).ends_with(b"\r\n\r\n"));
+            assert_eq!(head.contains("\r\nAllow: "), fault.status() == 405, "{head}");
         }
     }
 }

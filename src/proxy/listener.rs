@@ -17,7 +17,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{connection, settings::Listen, stream::Stream, worker::Worker};
+use super::{context::Context, front, settings::Listen, stream::Stream};
 use crate::{client::Peer, telemetry::LogThrottle};
 
 /// Connections that the kernel holds for a worker which can't take them at the moment.
@@ -157,19 +157,19 @@ impl Accepting {
 
 /// Accepts for as long as the worker runs, and starts a task for each connection. At the limit it waits, and the rest
 /// wait in the kernel's queue.
-pub(super) async fn accept(worker: Rc<Worker>, listener: Accepting) {
+pub(super) async fn accept(context: Rc<Context>, listener: Accepting) {
     let mut throttle = LogThrottle::new(1, Duration::from_mins(1));
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 // Taken behind the accept: a worker that waits for a client holds none that another could use.
-                let Some(permit) = permit(&worker.permits).await else {
+                let Some(permit) = permit(&context.permits).await else {
                     return;
                 };
-                tokio::task::spawn_local(connection::serve(Rc::clone(&worker), stream, peer, permit));
+                tokio::task::spawn_local(front::serve(Rc::clone(&context), stream, peer, permit));
             }
             Err(error) => {
-                worker.metrics.accept_errors.inc();
+                context.metrics.accept_errors.inc();
                 if is_peers_doing(&error) {
                     continue;
                 }

@@ -7,6 +7,48 @@ use prometheus::{
 use super::errors::Reason;
 use crate::{client, page::Decision};
 
+/// How a TLS handshake ended: the closed list of `gatecount_tls_handshakes_total{result}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Handshake {
+    /// With a session of its own.
+    Full,
+    /// With an earlier session.
+    Resumed,
+    /// The client closed.
+    Closed,
+    /// One of the two did not accept the other.
+    Failed,
+    /// `client_ca` is set, and the client showed no certificate.
+    NoCertificate,
+    /// The client spoke plain HTTP.
+    PlainHttp,
+    TimedOut,
+}
+
+impl Handshake {
+    const ALL: [Handshake; 7] = [
+        Handshake::Full,
+        Handshake::Resumed,
+        Handshake::Closed,
+        Handshake::Failed,
+        Handshake::NoCertificate,
+        Handshake::PlainHttp,
+        Handshake::TimedOut,
+    ];
+
+    fn label(self) -> &'static str {
+        match self {
+            Handshake::Full => "full",
+            Handshake::Resumed => "resumed",
+            Handshake::Closed => "closed",
+            Handshake::Failed => "failed",
+            Handshake::NoCertificate => "no_certificate",
+            Handshake::PlainHttp => "plain_http",
+            Handshake::TimedOut => "timed_out",
+        }
+    }
+}
+
 /// The data path's metrics, shared by the workers.
 #[derive(Debug, Clone)]
 pub(super) struct Metrics {
@@ -21,6 +63,11 @@ pub(super) struct Metrics {
     pub(super) malformed_addresses: IntCounter,
     pub(super) accept_errors: IntCounter,
     pub(super) faults: IntCounter,
+    handshakes: [IntCounter; Handshake::ALL.len()],
+    pub(super) http2_streams: IntGauge,
+    pub(super) http2_waiting_bytes: IntGauge,
+    pub(super) http2_interim_dropped: IntCounter,
+    pub(super) http2_errors: IntCounter,
 }
 
 impl Metrics {
@@ -36,6 +83,11 @@ impl Metrics {
         };
         let counter = |name: &str, help: &str| -> prometheus::Result<IntCounter> {
             let one = IntCounter::new(name, help)?;
+            registry.register(Box::new(one.clone()))?;
+            Ok(one)
+        };
+        let gauge = |name: &str, help: &str| -> prometheus::Result<IntGauge> {
+            let one = IntGauge::new(name, help)?;
             registry.register(Box::new(one.clone()))?;
             Ok(one)
         };
@@ -59,6 +111,11 @@ impl Metrics {
             "Requests, by where the client's address was taken from.",
             "from",
         )?;
+        let handshakes = counters(
+            "gatecount_tls_handshakes_total",
+            "TLS handshakes with clients, by how they ended.",
+            "result",
+        )?;
         let duration = Histogram::with_opts(
             HistogramOpts::new(
                 "gatecount_request_duration_seconds",
@@ -70,8 +127,7 @@ impl Metrics {
             ]),
         )?;
         registry.register(Box::new(duration.clone()))?;
-        let connections = IntGauge::new("gatecount_connections", "Client connections that are open.")?;
-        registry.register(Box::new(connections.clone()))?;
+        let connections = gauge("gatecount_connections", "Client connections that are open.")?;
         let worker_connections = IntGaugeVec::new(
             Opts::new(
                 "gatecount_worker_connections",
@@ -100,6 +156,23 @@ impl Metrics {
                 "gatecount_accept_errors_total",
                 "Connections that could not be accepted, as when descriptors run out.",
             )?,
+            handshakes: Handshake::ALL.map(|h| handshakes.with_label_values(&[h.label()])),
+            http2_streams: gauge(
+                "gatecount_http2_streams",
+                "Requests over HTTP/2 that are under way.",
+            )?,
+            http2_waiting_bytes: gauge(
+                "gatecount_http2_waiting_bytes",
+                "Bytes of responses over HTTP/2 that clients have not taken yet.",
+            )?,
+            http2_interim_dropped: counter(
+                "gatecount_http2_interim_dropped_total",
+                "Interim responses (1xx) of the app that could not be passed on over HTTP/2.",
+            )?,
+            http2_errors: counter(
+                "gatecount_http2_errors_total",
+                "HTTP/2 connections that ended with an error, as after a flood or a malformed frame.",
+            )?,
             faults: counter(
                 "gatecount_faults_total",
                 "Requests whose statistics failed by a fault of gatecount's own; the requests went on.",
@@ -114,6 +187,10 @@ impl Metrics {
 
     pub(super) fn app_error(&self, reason: Reason) {
         self.app_errors[reason as usize].inc();
+    }
+
+    pub(super) fn handshake(&self, handshake: Handshake) {
+        self.handshakes[handshake as usize].inc();
     }
 
     pub(super) fn decision(&self, decision: Decision) {

@@ -1,41 +1,36 @@
 //! The data path: a thread a core, each with its own listener, runtime, connections to the app and buffers. On the way
 //! of a request nothing is shared between threads but counters.
 
-mod connection;
+mod app;
+mod asked;
+mod context;
 mod errors;
+mod front;
+mod heads;
 mod listener;
+mod live;
 mod metrics;
-mod pool;
+mod plan;
 mod recent;
-mod relay;
-mod service;
+mod record;
 mod settings;
 mod stream;
-mod upgrade;
 mod worker;
 
 use std::{io, sync::Arc, thread, time::Duration};
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+pub use front::tls::{LoadError, Loaded, PairError, check_authorities, check_pair, load as load_tls};
 pub use listener::Bound;
+pub use live::Live;
 pub use recent::Record;
-pub use settings::{App, Listen, Settings, Upstream};
+pub use settings::{App, KeyPair, Listen, Settings, Tls, Upstream};
 
-use crate::{client, delivery::Outbox, event, page};
+use crate::{delivery::Outbox, page};
+use context::Shared;
 use metrics::Metrics;
 use worker::{Control, Parts};
-
-/// The rules that a reload can change.
-#[derive(Debug)]
-pub struct Live {
-    /// Whom to believe about addresses, and what the app is told.
-    pub client: client::Settings,
-    /// What counts.
-    pub page: page::PageRules,
-    /// Whose hosts they are.
-    pub sites: event::Sites,
-}
 
 /// Why the data path can't start.
 #[derive(Debug, thiserror::Error)]
@@ -94,14 +89,16 @@ pub fn start(
     for (number, (listener, outbox)) in listeners.into_iter().zip(outboxes).enumerate() {
         let (tell, control) = mpsc::unbounded_channel();
         let parts = Parts {
-            number,
-            settings: settings.clone(),
-            live: Arc::clone(live),
+            shared: Shared {
+                worker: number,
+                settings: settings.clone(),
+                live: Arc::clone(live),
+                outbox,
+                metrics: metrics.clone(),
+                permits: Arc::clone(&permits),
+                pairs: Arc::clone(&pairs),
+            },
             listener,
-            outbox,
-            metrics: metrics.clone(),
-            permits: Arc::clone(&permits),
-            pairs: Arc::clone(&pairs),
             control,
         };
         let thread = thread::Builder::new()

@@ -31,6 +31,24 @@ impl Upstream {
     }
 }
 
+/// A certificate chain and its private key, both PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPair {
+    /// The chain, the server's own certificate first.
+    pub certificate: PathBuf,
+    /// The private key (PKCS #8, PKCS #1 or SEC 1), not protected by a passphrase.
+    pub key: PathBuf,
+}
+
+/// TLS towards the client: `[listen.tls]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The pairs, at least one. The first also serves clients whose server name no pair has.
+    pub pairs: Vec<KeyPair>,
+    /// Certificate authorities, one of which must have issued each client's certificate; `None`: clients show none.
+    pub client_ca: Option<PathBuf>,
+}
+
 /// Towards the app: `[app]`.
 #[derive(Debug, Clone)]
 pub struct App {
@@ -63,6 +81,13 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// The longest request head, in bytes; 431 beyond.
     pub max_head_bytes: usize,
+    /// TLS towards the client; `None`: plain text.
+    pub tls: Option<Tls>,
+    /// Whether HTTP/2 is spoken in plain text to clients that begin with its preface (RFC 9113 §3.3). Over TLS it is
+    /// offered whatever this says.
+    pub http2: bool,
+    /// Streams at once on one HTTP/2 connection.
+    pub max_streams: u32,
     /// Towards the app.
     pub app: App,
 }

@@ -1,13 +1,13 @@
-//! One connection's bytes, over TCP or a Unix socket.
+//! One connection's bytes, over TCP or a Unix socket, and those that wait to be written.
 
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context as TaskContext, Poll},
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWriteExt, ReadBuf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::{TcpStream, UnixStream},
 };
 
@@ -18,10 +18,19 @@ pub(super) enum Stream {
     Unix(UnixStream),
 }
 
+/// Something that takes bytes without waiting.
+pub(super) trait TryWrite {
+    /// Takes as many bytes of `parts`, in their order, as it has room for.
+    ///
+    /// # Errors
+    /// `WouldBlock` where it takes none at the moment; else the socket's.
+    fn try_write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize>;
+}
+
 impl Stream {
     /// Reads what is there into `into`; 0 is the peer's end. A short read tells the reactor that nothing is left, which
     /// saves the call that would say so.
-    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_read(&mut self, cx: &mut TaskContext<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buf = ReadBuf::new(into);
         let read = match self {
             Stream::Tcp(s) => Pin::new(s).poll_read(cx, &mut buf),
@@ -31,24 +40,10 @@ impl Stream {
     }
 
     /// Ready when a write may take bytes again.
-    pub(super) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_write_ready(&self, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
         match self {
             Stream::Tcp(s) => s.poll_write_ready(cx),
             Stream::Unix(s) => s.poll_write_ready(cx),
-        }
-    }
-
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(s) => s.try_write(bytes),
-            Stream::Unix(s) => s.try_write(bytes),
-        }
-    }
-
-    fn try_write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(s) => s.try_write_vectored(parts),
-            Stream::Unix(s) => s.try_write_vectored(parts),
         }
     }
 
@@ -62,8 +57,21 @@ impl Stream {
     }
 }
 
+impl TryWrite for Stream {
+    fn try_write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        match (self, parts) {
+            (Stream::Tcp(s), [one]) => s.try_write(one),
+            (Stream::Unix(s), [one]) => s.try_write(one),
+            (Stream::Tcp(s), parts) => s.try_write_vectored(parts),
+            (Stream::Unix(s), parts) => s.try_write_vectored(parts),
+        }
+    }
+}
+
 /// Small writes are flattened into one `send`, which is cheaper than a `writev` up to about this size, in bytes.
 const FLATTEN: usize = 8 * 1024;
+/// Slices written by one call at most.
+const SLICES: usize = 4;
 
 /// Bytes that a socket has not taken yet. Empty it holds no memory, so that an idle connection costs none.
 #[derive(Debug, Default)]
@@ -77,17 +85,24 @@ impl Unsent {
         self.bytes.is_empty()
     }
 
-    /// Writes `parts` in order, after what is unsent already; keeps what the socket does not take.
+    /// What waits.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[self.at..]
+    }
+
+    /// Writes `parts` in order, after what is unsent already; keeps what the stream does not take.
     ///
     /// # Errors
-    /// The socket's, other than that it is full.
-    pub(super) fn send(&mut self, stream: &Stream, parts: &[&[u8]]) -> io::Result<()> {
+    /// The stream's, other than that it is full.
+    #[inline]
+    pub(super) fn send(&mut self, stream: &mut impl TryWrite, parts: &[&[u8]]) -> io::Result<()> {
         let mut sent = 0;
         if self.is_empty() {
-            sent = match *parts {
-                [one] => self.flush_one(stream, one)?,
-                _ => self.write_parts(stream, parts)?,
-            };
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            for (slot, part) in slices.iter_mut().zip(parts) {
+                *slot = IoSlice::new(part);
+            }
+            sent = would_block_is_zero(stream.try_write(&slices[..parts.len().min(SLICES)]))?;
         }
         for part in parts {
             let skip = sent.min(part.len());
@@ -97,27 +112,13 @@ impl Unsent {
         Ok(())
     }
 
-    fn flush_one(&self, stream: &Stream, bytes: &[u8]) -> io::Result<usize> {
-        debug_assert!(self.is_empty(), "order of bytes");
-        would_block_is_zero(stream.try_write(bytes))
-    }
-
-    fn write_parts(&self, stream: &Stream, parts: &[&[u8]]) -> io::Result<usize> {
-        debug_assert!(self.is_empty(), "order of bytes");
-        let mut slices = [IoSlice::new(&[]); 4];
-        for (slot, part) in slices.iter_mut().zip(parts) {
-            *slot = IoSlice::new(part);
-        }
-        would_block_is_zero(stream.try_write_vectored(&slices[..parts.len().min(4)]))
-    }
-
-    /// Writes what is unsent, as far as the socket takes it.
+    /// Writes what is unsent, as far as the stream takes it.
     ///
     /// # Errors
-    /// The socket's, other than that it is full.
-    pub(super) fn flush(&mut self, stream: &Stream) -> io::Result<()> {
+    /// The stream's, other than that it is full.
+    pub(super) fn flush(&mut self, stream: &mut impl TryWrite) -> io::Result<()> {
         while self.at < self.bytes.len() {
-            match would_block_is_zero(stream.try_write(&self.bytes[self.at..]))? {
+            match would_block_is_zero(stream.try_write(&[IoSlice::new(&self.bytes[self.at..])]))? {
                 0 => return Ok(()),
                 n => self.at += n,
             }
@@ -136,5 +137,54 @@ fn would_block_is_zero(written: io::Result<usize>) -> io::Result<usize> {
     match written {
         Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
         other => other,
+    }
+}
+
+/// For libraries that do the waiting themselves.
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tcp(s) => Pin::new(s).poll_read(cx, into),
+            Stream::Unix(s) => Pin::new(s).poll_read(cx, into),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Tcp(s) => Pin::new(s).poll_write(cx, bytes),
+            Stream::Unix(s) => Pin::new(s).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Tcp(s) => Pin::new(s).poll_write_vectored(cx, parts),
+            Stream::Unix(s) => Pin::new(s).poll_write_vectored(cx, parts),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tcp(s) => Pin::new(s).poll_shutdown(cx),
+            Stream::Unix(s) => Pin::new(s).poll_shutdown(cx),
+        }
     }
 }

@@ -12,9 +12,12 @@ use std::{
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{
-    App, Bound, Listen, Live, Settings, Upstream, listener,
+    App, Bound, Listen, Live, Settings, Upstream,
+    context::Shared,
+    listener,
     metrics::Metrics,
-    service::{FAULT_AHEAD, FAULT_AT_THE_END},
+    plan::FAULT_AHEAD,
+    record::FAULT_AT_THE_END,
     worker::{self, Control, Parts},
 };
 use crate::{
@@ -99,18 +102,21 @@ fn serve(request: &'static str, requests: u64) -> (u64, Vec<(&'static str, u64)>
     };
     let (tell, control) = mpsc::unbounded_channel();
     let parts = Parts {
-        number: 0,
-        settings,
-        live: Arc::new(Live {
-            client: client::Settings::default(),
-            page: page::PageRules::default(),
-            sites: Sites::every(&["example.com".to_owned()]),
-        }),
+        shared: Shared {
+            worker: 0,
+            settings,
+            live: Arc::new(Live {
+                client: client::Settings::default(),
+                page: page::PageRules::default(),
+                sites: Sites::every(&["example.com".to_owned()]),
+                tls: None,
+            }),
+            outbox: outboxes.remove(0),
+            metrics: metrics.clone(),
+            permits: Arc::new(Semaphore::new(8)),
+            pairs: Arc::new(page::PreloadPairs::new()),
+        },
         listener: listeners.remove(0),
-        outbox: outboxes.remove(0),
-        metrics: metrics.clone(),
-        permits: Arc::new(Semaphore::new(8)),
-        pairs: Arc::new(page::PreloadPairs::new()),
         control,
     };
     let client = thread::spawn(move || {
@@ -181,6 +187,9 @@ fn settings(app: SocketAddr) -> Settings {
         header_timeout: patience,
         idle_timeout: patience,
         max_head_bytes: 64 * 1024,
+        tls: None,
+        http2: false,
+        max_streams: 128,
         app: App {
             upstream: Upstream::Tcp(app.ip().to_string(), app.port()),
             connect_timeout: patience,
@@ -200,6 +209,7 @@ fn deliver(registry: &prometheus::Registry) -> (delivery::Delivery, Vec<delivery
             port: 9,
             path: String::new(),
         },
+        proxy: None,
         address_headers: vec![AddressHeader::XForwardedFor],
         timeout: Duration::from_secs(5),
         concurrency: 1,

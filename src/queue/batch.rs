@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::{
-    Millis, Position,
     frame::{self, HEADER},
+    record::{Millis, Position},
 };
 
 /// What is kept of the buffers between two uses, in bytes and in records.
@@ -16,12 +16,12 @@ const KEPT: (usize, usize) = (256 * 1_024, 1_024);
 pub struct Batch {
     /// Room for a file's header, then frames.
     bytes: Vec<u8>,
-    entries: Vec<Entry>,
+    entries: Vec<BatchEntry>,
 }
 
 /// A record of a batch.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct BatchEntry {
     /// Its frame.
     frame: Range<usize>,
     key: u64,
@@ -53,7 +53,7 @@ impl Batch {
         };
         frame::set_key(&mut self.bytes[start..], key, at);
         let frame = start..self.bytes.len();
-        self.entries.push(Entry { frame, key, at });
+        self.entries.push(BatchEntry { frame, key, at });
         true
     }
 
@@ -62,7 +62,7 @@ impl Batch {
         self.entries.is_empty()
     }
 
-    pub(super) fn entries(&self) -> &[Entry] {
+    pub(super) fn entries(&self) -> &[BatchEntry] {
         &self.entries
     }
 
@@ -104,7 +104,7 @@ impl Batch {
 
     /// The records, as they will be read.
     #[cfg(test)]
-    pub(crate) fn records(&self) -> impl Iterator<Item = super::Record<'_>> {
+    pub(crate) fn records(&self) -> impl Iterator<Item = super::record::Record<'_>> {
         self.entries
             .iter()
             .filter_map(|entry| frame::read_record(&self.bytes[entry.frame.clone()][frame::HEAD..]))
@@ -120,14 +120,14 @@ pub(super) struct Room {
     pub(super) created: Option<Millis>,
 }
 
-impl Entry {
+impl BatchEntry {
     /// How much it takes up as a frame.
     pub(super) fn size(&self) -> usize {
         self.frame.len()
     }
 
     /// How far it is from another one before it.
-    pub(super) fn after(&self, other: &Entry) -> usize {
+    pub(super) fn after(&self, other: &BatchEntry) -> usize {
         self.frame.start - other.frame.start
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, io};
 
-use super::disk::{Handle, read_full_at};
+use super::disk::{FileHandle, read_full_at};
 
 const RECENT: usize = 512 << 10;
 const BLOCK: usize = 128 << 10;
@@ -10,14 +10,14 @@ const BLOCKS: usize = 4;
 
 /// What was just appended, and so is about to be sent: in ordinary weather no send reads the disk.
 #[derive(Default)]
-pub(super) struct Recent {
+pub(super) struct RecentWrites {
     /// In the order of their places.
-    chunks: VecDeque<Chunk>,
+    chunks: VecDeque<RecentChunk>,
     bytes: usize,
     spare: Vec<u8>,
 }
 
-struct Chunk {
+struct RecentChunk {
     segment: u32,
     offset: u32,
     /// What was written there starts after so many bytes.
@@ -25,7 +25,7 @@ struct Chunk {
     bytes: Vec<u8>,
 }
 
-impl Recent {
+impl RecentWrites {
     /// A buffer to build the next chunk in, which may be about as long as the last one.
     pub(super) fn buffer(&mut self, last: usize) -> Vec<u8> {
         let spare = std::mem::take(&mut self.spare);
@@ -42,7 +42,7 @@ impl Recent {
             bytes.shrink_to_fit();
         }
         self.bytes += bytes.capacity();
-        self.chunks.push_back(Chunk {
+        self.chunks.push_back(RecentChunk {
             segment,
             offset,
             skip,
@@ -76,7 +76,7 @@ impl Recent {
 
 /// Blocks of files, the ones last used.
 #[derive(Default)]
-pub(super) struct Ahead {
+pub(super) struct ReadAhead {
     blocks: Vec<Block>,
     clock: u64,
 }
@@ -88,12 +88,12 @@ struct Block {
     used: u64,
 }
 
-impl Ahead {
+impl ReadAhead {
     /// The bytes of the file from `offset` on, to the end of their block: `least` at the least, if the file has
     /// them.
     pub(super) fn read(
         &mut self,
-        file: &dyn Handle,
+        file: &dyn FileHandle,
         segment: u32,
         offset: u32,
         least: usize,
@@ -115,7 +115,7 @@ impl Ahead {
     }
 
     /// A bit of what is before is taken too, as retries and neighbours do not come in order.
-    fn load(&mut self, file: &dyn Handle, segment: u32, offset: u64, least: usize) -> io::Result<usize> {
+    fn load(&mut self, file: &dyn FileHandle, segment: u32, offset: u64, least: usize) -> io::Result<usize> {
         let start = offset.saturating_sub(BLOCK as u64 / 8);
         let mut bytes = if self.blocks.len() < BLOCKS {
             Vec::new()

@@ -8,51 +8,20 @@ use std::{
 };
 
 use super::{
-    Millis,
     disk::{Disk, Lock},
-    frame::{HEADER, Name},
+    disk_error::DiskError,
+    frame::{HEADER, SegmentName},
+    record::Millis,
     segment::{Place, Segment},
-    sync::{Syncer, Target},
+    sync::{SegmentFile, Syncer},
 };
 
 pub(super) const LOCK: &str = "lock";
 
-/// Why the disk can't be used; what the alarm says.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
-    /// A call failed. It is made again within seconds.
-    #[error("{doing} {} failed: {error}", path.display())]
-    Call {
-        doing: &'static str,
-        path: PathBuf,
-        error: io::Error,
-    },
-    /// Another process holds the lock. It is tried again within seconds: that process may be about to end.
-    #[error("{} is in use by another process", .0.display())]
-    InUse(PathBuf),
-    /// What came into being in memory, while another process wrote here, has numbers that its files have too. It is
-    /// tried again when that has ended.
-    #[error("{} has newer files than this process", .0.display())]
-    Overtaken(PathBuf),
-    /// The directory has become free; what is in it comes first. It is tried again once that has been recovered.
-    #[error("what is in {} has yet to be recovered", .0.display())]
-    Unread(PathBuf),
-}
-
-impl Failure {
-    pub(super) fn call(doing: &'static str, path: &Path, error: io::Error) -> Self {
-        Self::Call {
-            doing,
-            path: path.to_owned(),
-            error,
-        }
-    }
-}
-
 /// A segment file that was there.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Listed {
-    pub(super) name: Name,
+    pub(super) name: SegmentName,
     pub(super) length: u64,
     pub(super) modified: Millis,
 }
@@ -64,7 +33,7 @@ pub(super) fn list(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<Listed>> {
         .into_iter()
         .filter_map(|entry| {
             let (length, modified) = (entry.length, entry.modified);
-            Name::parse(&entry.name).map(|name| Listed {
+            SegmentName::parse(&entry.name).map(|name| Listed {
                 name,
                 length,
                 modified,
@@ -82,9 +51,9 @@ pub(super) struct Directory {
     path: PathBuf,
     pub(super) syncer: Syncer,
     /// The newest file once it is over: kept, with its header alone, so that its number is not given out again.
-    keeper: Option<Name>,
+    keeper: Option<SegmentName>,
     /// Files without use that could not be removed so far.
-    garbage: Vec<Name>,
+    garbage: Vec<SegmentName>,
     _lock: Lock,
 }
 
@@ -94,15 +63,15 @@ impl Directory {
         disk: &Arc<dyn Disk>,
         path: &Path,
         own_thread: bool,
-    ) -> Result<(Self, Vec<Listed>), Failure> {
+    ) -> Result<(Self, Vec<Listed>), DiskError> {
         disk.create_dir(path)
-            .map_err(|error| Failure::call("creating", path, error))?;
+            .map_err(|error| DiskError::call("creating", path, error))?;
         let lock_path = path.join(LOCK);
         let lock = disk.lock(&lock_path).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => Failure::InUse(path.to_owned()),
-            _ => Failure::call("locking", &lock_path, error),
+            io::ErrorKind::WouldBlock => DiskError::InUse(path.to_owned()),
+            _ => DiskError::call("locking", &lock_path, error),
         })?;
-        let files = list(&**disk, path).map_err(|error| Failure::call("listing", path, error))?;
+        let files = list(&**disk, path).map_err(|error| DiskError::call("listing", path, error))?;
         let directory = Self {
             disk: Arc::clone(disk),
             path: path.to_owned(),
@@ -114,42 +83,42 @@ impl Directory {
         Ok((directory, files))
     }
 
-    pub(super) fn open(&self, name: Name) -> Result<Arc<Target>, Failure> {
+    pub(super) fn open(&self, name: SegmentName) -> Result<Arc<SegmentFile>, DiskError> {
         let path = self.path_of(name);
         match self.disk.open(&path) {
-            Ok(handle) => Ok(Target::new(handle, path)),
-            Err(error) => Err(Failure::call("opening", &path, error)),
+            Ok(handle) => Ok(SegmentFile::new(handle, path)),
+            Err(error) => Err(DiskError::call("opening", &path, error)),
         }
     }
 
     /// A new segment, its file empty.
-    pub(super) fn begin(&mut self, number: u32, now: Millis) -> Result<Segment, Failure> {
+    pub(super) fn begin(&mut self, number: u32, now: Millis) -> Result<Segment, DiskError> {
         let name = new_name(number);
         let target = self.create(name)?;
         Ok(Segment::new(name, now, Place::File(target)))
     }
 
     /// Creates the file; once it is there, the one kept for its number is without use.
-    pub(super) fn create(&mut self, name: Name) -> Result<Arc<Target>, Failure> {
+    pub(super) fn create(&mut self, name: SegmentName) -> Result<Arc<SegmentFile>, DiskError> {
         let path = self.path_of(name);
         let handle = self
             .disk
             .create(&path)
-            .map_err(|error| Failure::call("creating", &path, error))?;
+            .map_err(|error| DiskError::call("creating", &path, error))?;
         self.syncer.directory();
         // A file of that name may have been given up before; it is in use now.
         self.garbage.extend(self.keeper.take());
         self.garbage.retain(|&other| other != name);
         self.sweep();
-        Ok(Target::new(handle, path))
+        Ok(SegmentFile::new(handle, path))
     }
 
     /// Ends a segment's file. The newest one is cut back instead, which takes no room on a full disk either.
-    pub(super) fn remove(&mut self, segment: &Segment, newest: bool) -> Result<(), Failure> {
+    pub(super) fn remove(&mut self, segment: &Segment, newest: bool) -> Result<(), DiskError> {
         let path = self.path_of(segment.name);
         if newest && let Place::File(target) = &segment.place {
             let cut = target.handle.truncate(u64::from(segment.end).min(HEADER as u64));
-            cut.map_err(|error| Failure::call("cutting", &path, error))?;
+            cut.map_err(|error| DiskError::call("cutting", &path, error))?;
             self.syncer.file(target);
             self.keeper = Some(segment.name);
             return Ok(());
@@ -157,11 +126,11 @@ impl Directory {
         self.unlink(segment.name)
     }
 
-    pub(super) fn unlink(&mut self, name: Name) -> Result<(), Failure> {
+    pub(super) fn unlink(&mut self, name: SegmentName) -> Result<(), DiskError> {
         let path = self.path_of(name);
         match self.disk.remove(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Failure::call("removing", &path, error))
+                Err(DiskError::call("removing", &path, error))
             }
             _ => {
                 self.syncer.directory();
@@ -180,7 +149,7 @@ impl Directory {
     }
 
     /// Removes a file that holds nothing that is not elsewhere; later, if not now.
-    pub(super) fn discard(&mut self, target: &Target, name: Name) {
+    pub(super) fn discard(&mut self, target: &SegmentFile, name: SegmentName) {
         drop(target.handle.truncate(0));
         self.garbage.push(name);
         self.sweep();
@@ -204,14 +173,14 @@ impl Directory {
         self.syncer.close();
     }
 
-    fn path_of(&self, name: Name) -> PathBuf {
+    fn path_of(&self, name: SegmentName) -> PathBuf {
         self.path.join(name.to_string())
     }
 }
 
 /// A name with a salt that nobody can guess.
-pub(super) fn new_name(number: u32) -> Name {
-    Name {
+pub(super) fn new_name(number: u32) -> SegmentName {
+    SegmentName {
         number,
         salt: RandomState::new().hash_one(number),
     }

@@ -13,11 +13,11 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use super::Millis;
+use super::record::Millis;
 
 /// A regular file in a directory.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct DirEntry {
     pub(super) name: OsString,
     pub(super) length: u64,
     /// Last written, by the wall clock.
@@ -33,17 +33,17 @@ pub(super) trait Disk: Send + Sync {
     /// Locks the file against every other process; [`WouldBlock`](io::ErrorKind::WouldBlock) where one holds it.
     fn lock(&self, path: &Path) -> io::Result<Lock>;
     /// The regular files; links, pipes and what else may lie there are left out, as opening them may hang.
-    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>>;
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
     /// Makes an empty file for this user alone.
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn Handle>>;
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn Handle>>;
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>>;
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>>;
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes creations and removals in the directory survive a power cut.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 }
 
 /// An open file.
-pub(super) trait Handle: Send + Sync {
+pub(super) trait FileHandle: Send + Sync {
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
     fn truncate(&self, length: u64) -> io::Result<()>;
@@ -53,7 +53,7 @@ pub(super) trait Handle: Send + Sync {
 }
 
 /// Writes all of it, or fails having written any part of it.
-pub(super) fn write_all_at(file: &dyn Handle, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+pub(super) fn write_all_at(file: &dyn FileHandle, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
     while !bytes.is_empty() {
         match file.write_at(bytes, offset) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -69,7 +69,7 @@ pub(super) fn write_all_at(file: &dyn Handle, mut bytes: &[u8], mut offset: u64)
 }
 
 /// Reads until `into` is full or the file ends; says how much.
-pub(super) fn read_full_at(file: &dyn Handle, into: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(super) fn read_full_at(file: &dyn FileHandle, into: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while filled < into.len() {
         match file.read_at(&mut into[filled..], offset + filled as u64) {
@@ -105,7 +105,7 @@ impl Disk for Real {
         Ok(Box::new(file))
     }
 
-    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
         let mut entries = Vec::new();
         for entry in dir.read_dir()? {
             let entry = entry?;
@@ -116,7 +116,7 @@ impl Disk for Real {
                     .modified()
                     .ok()
                     .and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-                entries.push(Entry {
+                entries.push(DirEntry {
                     name: entry.file_name(),
                     length: metadata.len(),
                     modified: modified.map_or(0, |since| since.as_millis() as u64),
@@ -126,7 +126,7 @@ impl Disk for Real {
         Ok(entries)
     }
 
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn Handle>> {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
         let mut options = OpenOptions::new();
         options
             .read(true)
@@ -137,7 +137,7 @@ impl Disk for Real {
         Ok(Arc::new(options.open(path)?))
     }
 
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn Handle>> {
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
         Ok(Arc::new(OpenOptions::new().read(true).write(true).open(path)?))
     }
 
@@ -150,7 +150,7 @@ impl Disk for Real {
     }
 }
 
-impl Handle for File {
+impl FileHandle for File {
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         FileExt::read_at(self, into, offset)
     }

@@ -4,7 +4,7 @@
 
 use std::{ffi::OsStr, fmt};
 
-use super::{Millis, Record};
+use super::record::{Millis, Record};
 
 /// Length of a file's header.
 pub(super) const HEADER: usize = 24;
@@ -28,12 +28,12 @@ const NUMBERS_END: u32 = u32::MAX - (1 << 24);
 /// The salt is part of every check in the file: bytes of another segment, or bytes that a visitor put into a
 /// record, never pass for a frame of this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Name {
+pub(super) struct SegmentName {
     pub(super) number: u32,
     pub(super) salt: u64,
 }
 
-impl Name {
+impl SegmentName {
     pub(super) fn parse(name: &OsStr) -> Option<Self> {
         let (number, salt) = name.to_str()?.strip_suffix(".seg")?.split_once('-')?;
         let plain = |text: &str| {
@@ -59,7 +59,7 @@ impl Name {
     }
 }
 
-impl fmt::Display for Name {
+impl fmt::Display for SegmentName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:010}-{:016x}.seg", self.number, self.salt)
     }
@@ -105,7 +105,7 @@ pub(super) fn read_header(bytes: &[u8], seed: u32) -> Header {
 /// What a frame holds. The letter stands in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Kind {
+pub(super) enum FrameKind {
     /// A record: time, key, tag, bytes.
     Record = b'R',
     /// The offsets of records that ended.
@@ -118,8 +118,8 @@ pub(super) enum Kind {
 
 /// A frame's head, whose own check held: so its length can be believed even where its body is damaged.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Head {
-    pub(super) kind: Kind,
+pub(super) struct FrameHead {
+    pub(super) kind: FrameKind,
     /// Of the body.
     pub(super) length: usize,
     /// How many records precede this frame in its file.
@@ -127,7 +127,7 @@ pub(super) struct Head {
     body_check: u32,
 }
 
-impl Head {
+impl FrameHead {
     /// Of the whole frame.
     pub(super) fn whole(&self) -> usize {
         HEAD + self.length
@@ -142,7 +142,7 @@ impl Head {
 pub(super) fn write(
     out: &mut Vec<u8>,
     seed: u32,
-    kind: Kind,
+    kind: FrameKind,
     sequence: u32,
     body: impl FnOnce(&mut Vec<u8>),
 ) {
@@ -153,7 +153,7 @@ pub(super) fn write(
 }
 
 /// Writes the head of a frame whose body is there.
-fn seal(frame: &mut [u8], seed: u32, kind: Kind, sequence: u32) {
+fn seal(frame: &mut [u8], seed: u32, kind: FrameKind, sequence: u32) {
     let (head, body) = frame.split_at_mut(HEAD);
     debug_assert!(body.len() <= MAX_BODY, "callers keep bodies within the limit");
     let body_check = crc32c::crc32c_append(seed, body);
@@ -179,25 +179,25 @@ pub(super) fn set_key(frame: &mut [u8], key: u64, at: Millis) {
 
 /// Makes a record's frame one of a segment. May be done again for another one.
 pub(super) fn seal_record(frame: &mut [u8], seed: u32, sequence: u32) {
-    seal(frame, seed, Kind::Record, sequence);
+    seal(frame, seed, FrameKind::Record, sequence);
 }
 
 /// The head at the start of `bytes`, if there is one whose check holds.
-pub(super) fn read_head(bytes: &[u8], seed: u32) -> Option<Head> {
+pub(super) fn read_head(bytes: &[u8], seed: u32) -> Option<FrameHead> {
     let head = bytes.get(..HEAD)?;
     // The kind goes first: a search through garbage calculates few checks.
     let kind = match head[11] {
-        b'R' => Kind::Record,
-        b'E' => Kind::Ended,
-        b'N' => Kind::Noted,
-        b'S' => Kind::Sealed,
+        b'R' => FrameKind::Record,
+        b'E' => FrameKind::Ended,
+        b'N' => FrameKind::Noted,
+        b'S' => FrameKind::Sealed,
         _ => return None,
     };
     let length = (u32_at(head, 8) & 0x00ff_ffff) as usize;
     if length > MAX_BODY || crc32c::crc32c_append(seed, &head[4..]) != u32_at(head, 0) {
         return None;
     }
-    Some(Head {
+    Some(FrameHead {
         kind,
         length,
         sequence: u32_at(head, 12),
@@ -218,12 +218,12 @@ pub(super) fn read_record(body: &[u8]) -> Option<Record<'_>> {
 
 /// The record whose frame starts `bytes`: the way a single one is read.
 pub(super) fn read_whole_record(bytes: &[u8], seed: u32) -> Option<Record<'_>> {
-    let head = read_head(bytes, seed).filter(|head| head.kind == Kind::Record)?;
+    let head = read_head(bytes, seed).filter(|head| head.kind == FrameKind::Record)?;
     let body = bytes.get(HEAD..head.whole())?;
     head.matches(seed, body).then(|| read_record(body)).flatten()
 }
 
-/// The numbers in the body of an [`Ended`](Kind::Ended) or [`Noted`](Kind::Noted) frame.
+/// The numbers in the body of an [`Ended`](FrameKind::Ended) or [`Noted`](FrameKind::Noted) frame.
 pub(super) fn read_numbers(body: &[u8]) -> impl Iterator<Item = u32> + '_ {
     body.chunks_exact(4).map(|four| u32_at(four, 0))
 }
@@ -256,12 +256,12 @@ mod tests {
 
     #[test]
     fn a_name_reads_back_and_nothing_else_passes_for_one() {
-        let name = Name {
+        let name = SegmentName {
             number: 42,
             salt: 0x9f3c_2a7b_e01d_5544,
         };
         assert_eq!(name.to_string(), "0000000042-9f3c2a7be01d5544.seg");
-        assert_eq!(Name::parse(OsStr::new(&name.to_string())), Some(name));
+        assert_eq!(SegmentName::parse(OsStr::new(&name.to_string())), Some(name));
         for other in [
             "lock",
             "42-9f3c2a7be01d5544.seg",
@@ -271,15 +271,15 @@ mod tests {
             "4294967295-9f3c2a7be01d5544.seg",
             "0000000042-9f3c2a7be01d5544.seg~",
         ] {
-            assert_eq!(Name::parse(OsStr::new(other)), None, "{other}");
+            assert_eq!(SegmentName::parse(OsStr::new(other)), None, "{other}");
         }
     }
 
     #[test]
     fn a_frame_of_one_segment_is_none_of_another() {
         let (one, other) = (
-            Name { number: 1, salt: 7 }.seed(),
-            Name { number: 1, salt: 8 }.seed(),
+            SegmentName { number: 1, salt: 7 }.seed(),
+            SegmentName { number: 1, salt: 8 }.seed(),
         );
         let mut bytes = record(b"six");
         for seed in [other, one] {
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_of_a_frame_is_noticed() {
-        let seed = Name { number: 1, salt: 7 }.seed();
+        let seed = SegmentName { number: 1, salt: 7 }.seed();
         let mut bytes = record(b"some bytes");
         seal_record(&mut bytes, seed, 9);
         for bit in 0..bytes.len() * 8 {
@@ -305,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_header_tells_another_version_from_damage() {
-        let seed = Name { number: 1, salt: 7 }.seed();
+        let seed = SegmentName { number: 1, salt: 7 }.seed();
         let mut bytes = header(seed, 1234);
         assert_eq!(read_header(&bytes, seed), Header::Ours(1234));
         bytes[8] = 2;

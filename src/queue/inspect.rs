@@ -11,16 +11,17 @@ use std::{
 };
 
 use super::{
-    Millis, Position, Record,
-    directory::{self, Failure, LOCK, Listed},
+    directory::{self, LOCK, Listed},
     disk::{Disk, Real},
+    disk_error::DiskError,
     frame::{HEADER, Header},
+    record::{Millis, Position, Record},
     scan::{self, Contents, Window},
 };
 
 /// A record that has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Item<'a> {
+pub struct PendingRecord<'a> {
     /// Where it is; the same as for the process that uses the directory.
     pub position: Position,
     /// All that was stored.
@@ -50,7 +51,7 @@ pub struct Totals {
 
 /// Why a directory can't be looked into.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum InspectError {
     /// It is not there, is no directory, or may not be read.
     #[error("can't read {}", path.display())]
     Read {
@@ -71,7 +72,7 @@ pub enum Error {
 }
 
 /// What the directory holds.
-pub fn totals(dir: &Path) -> Result<Totals, Error> {
+pub fn totals(dir: &Path) -> Result<Totals, InspectError> {
     let mut totals = Totals {
         in_use: is_in_use(dir),
         ..Totals::default()
@@ -100,7 +101,10 @@ pub fn totals(dir: &Path) -> Result<Totals, Error> {
 /// Calls `each` for every record that has not ended, oldest first, until it breaks off.
 ///
 /// In a directory in use, a record may end meanwhile and be seen all the same.
-pub fn pending_records(dir: &Path, each: &mut dyn FnMut(Item<'_>) -> ControlFlow<()>) -> Result<(), Error> {
+pub fn pending_records(
+    dir: &Path,
+    each: &mut dyn FnMut(PendingRecord<'_>) -> ControlFlow<()>,
+) -> Result<(), InspectError> {
     let mut window = Window::new();
     for file in list(dir)? {
         let Some((handle, length)) = open(dir, &file) else {
@@ -119,7 +123,7 @@ pub fn pending_records(dir: &Path, each: &mut dyn FnMut(Item<'_>) -> ControlFlow
             &mut window,
             &mut |offset, record| {
                 if flow.is_continue() && !contents.ended.contains(offset) {
-                    flow = each(Item {
+                    flow = each(PendingRecord {
                         position: Position::new(file.name.number, offset),
                         record,
                     });
@@ -136,12 +140,12 @@ pub fn pending_records(dir: &Path, each: &mut dyn FnMut(Item<'_>) -> ControlFlow
 /// Removes every record of a directory that no process uses; says how many had not ended.
 ///
 /// Files that are not the queue's stay.
-pub fn purge(dir: &Path) -> Result<u64, Error> {
+pub fn purge(dir: &Path) -> Result<u64, InspectError> {
     list(dir)?;
     let lock = dir.join(LOCK);
     let _held = Real.lock(&lock).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => Error::InUse(dir.to_owned()),
-        _ => Error::Change(Failure::call("locking", &lock, error).to_string()),
+        io::ErrorKind::WouldBlock => InspectError::InUse(dir.to_owned()),
+        _ => InspectError::Change(DiskError::call("locking", &lock, error).to_string()),
     })?;
     let mut window = Window::new();
     let mut purged = 0;
@@ -162,20 +166,21 @@ pub fn purge(dir: &Path) -> Result<u64, Error> {
         } else {
             Real.remove(&path)
         };
-        removed.map_err(|error| Error::Change(Failure::call("removing", &path, error).to_string()))?;
+        removed
+            .map_err(|error| InspectError::Change(DiskError::call("removing", &path, error).to_string()))?;
     }
     Real.sync_dir(dir)
-        .map_err(|error| Error::Change(Failure::call("syncing", dir, error).to_string()))?;
+        .map_err(|error| InspectError::Change(DiskError::call("syncing", dir, error).to_string()))?;
     Ok(purged)
 }
 
-fn list(dir: &Path) -> Result<Vec<Listed>, Error> {
-    let files = directory::list(&Real, dir).map_err(|source| Error::Read {
+fn list(dir: &Path) -> Result<Vec<Listed>, InspectError> {
+    let files = directory::list(&Real, dir).map_err(|source| InspectError::Read {
         path: dir.to_owned(),
         source,
     })?;
     if files.is_empty() && !dir.join(LOCK).exists() {
-        return Err(Error::NoQueue(dir.to_owned()));
+        return Err(InspectError::NoQueue(dir.to_owned()));
     }
     Ok(files)
 }

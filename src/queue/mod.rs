@@ -94,17 +94,19 @@
 //! Where a write failed halfway and cutting the file back failed too, and the process ends before that is made good,
 //! records may be reported again. Who can write to the directory can do anything to the queue.
 
-use std::{fmt, io, path::PathBuf, time::Duration};
-
+mod append;
 mod batch;
 mod cache;
 mod directory;
 mod disk;
+mod disk_error;
 mod frame;
 pub mod inspect;
+mod record;
 mod recover;
 mod scan;
 mod segment;
+mod settings;
 mod store;
 mod sync;
 #[cfg(test)]
@@ -112,134 +114,7 @@ mod tests;
 mod upkeep;
 
 pub use batch::{Batch, Stored};
+pub use record::{Gone, Millis, Position, ReadError, Record, Why};
+pub use recover::{Pending, Recovered};
+pub use settings::{At, Settings};
 pub use store::Queue;
-
-/// Milliseconds since 1970. The owner's clock: it should not jump while the process runs.
-pub type Millis = u64;
-
-/// Where records are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum At {
-    /// In this process's memory alone.
-    Memory,
-    /// In segment files under this directory.
-    Disk(PathBuf),
-}
-
-/// `[queue]`, resolved.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Where records are kept.
-    pub at: At,
-    /// The bound; full, the oldest records go first.
-    pub max_bytes: u64,
-    /// Nothing is kept longer than this.
-    pub max_age: Duration,
-}
-
-/// Where a record is, in this process's queue. Ordered by age.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Position(u64);
-
-impl Position {
-    pub(crate) const fn new(segment: u32, offset: u32) -> Self {
-        Self((segment as u64) << 32 | offset as u64)
-    }
-
-    const fn segment(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-
-    const fn offset(self) -> u32 {
-        self.0 as u32
-    }
-}
-
-/// The segment's number, a colon, the offset in it.
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.segment(), self.offset())
-    }
-}
-
-/// What is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Record<'a> {
-    /// What [`Batch::add`] was given.
-    pub key: u64,
-    /// What [`Batch::add`] was given; the queue itself goes by the time of the append.
-    pub at: Millis,
-    /// What [`Batch::add`] was given.
-    pub tag: u8,
-    /// What was appended in [`Batch::add`].
-    pub bytes: &'a [u8],
-}
-
-/// A record of an earlier process that has not ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pending {
-    /// Where it is.
-    pub position: Position,
-    /// The record's.
-    pub key: u64,
-    /// The record's.
-    pub at: Millis,
-    /// The record's.
-    pub tag: u8,
-}
-
-/// What [`Queue::recover`] came upon. Each record is counted once over all processes, unless one is killed meanwhile.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Recovered {
-    /// Records that were reported.
-    pub pending: u64,
-    /// Records that can't be read any more.
-    pub corrupt: u64,
-    /// Records dropped, unreported, as the files were larger than `max_bytes`: the oldest ones.
-    pub evicted: u64,
-    /// Records dropped, unreported, as they were older than `max_age`.
-    pub expired: u64,
-    /// What an operator should know of the files, a line each.
-    pub notes: Vec<String>,
-}
-
-/// Why a record can't be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// Its bytes are damaged. It should be counted as corrupt, and finished.
-    #[error("the record is damaged")]
-    Corrupt,
-    /// It was evicted or has expired, and will not be seen again. [`Queue::next_gone`] has told, or will tell, why.
-    #[error("the record is gone")]
-    Gone,
-    /// The disk failed. Later it may work.
-    #[error("can't read {}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-/// Why records went that had not ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
-    /// There was no room for newer ones.
-    Evicted,
-    /// They were older than `max_age`.
-    Expired,
-}
-
-/// Records that went before they ended: each that lies in `from..below` and was not finished.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gone {
-    /// The first position that is gone.
-    pub from: Position,
-    /// The first position after that is not.
-    pub below: Position,
-    /// How many had not ended.
-    pub records: u64,
-    /// For what reason.
-    pub why: Why,
-}

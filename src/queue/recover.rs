@@ -3,16 +3,46 @@
 use std::sync::Arc;
 
 use super::{
-    Millis, Pending, Position, Queue, Recovered,
-    directory::{Failure, Listed},
+    directory::Listed,
+    disk_error::DiskError,
     frame::Header,
+    record::{Millis, Position},
     scan::{self, Found, Window},
     segment::{Place, Seal, Segment},
-    sync::Target,
+    store::Queue,
+    sync::SegmentFile,
 };
 
-/// More would tell no more.
+/// The most notes that are kept. More would tell an operator nothing new.
 const MAX_NOTES: usize = 16;
+
+/// A record of an earlier process that has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pending {
+    /// Where it is.
+    pub position: Position,
+    /// The record's key.
+    pub key: u64,
+    /// The record's time.
+    pub at: Millis,
+    /// The record's tag.
+    pub tag: u8,
+}
+
+/// What [`Queue::recover`] found. Each record is counted once over all processes, unless one is killed meanwhile.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Records that were reported.
+    pub pending: u64,
+    /// Records that can't be read any more.
+    pub corrupt: u64,
+    /// The oldest records, dropped without a report because the files were larger than `max_bytes`.
+    pub evicted: u64,
+    /// Records dropped without a report because they were older than `max_age`.
+    pub expired: u64,
+    /// What an operator should know of the files, a line each.
+    pub notes: Vec<String>,
+}
 
 impl Queue {
     /// Reports what has not ended, oldest first. To be called after [`open`](Self::open), before the first
@@ -65,9 +95,9 @@ impl Queue {
             self.segments.push_front(segment);
         }
         self.flush();
-        if let Some(trouble) = &mut self.trouble {
+        if let Some(outage) = &mut self.outage {
             // What is in memory can follow now.
-            trouble.retry_at = self.now;
+            outage.retry_at = self.now;
         }
         recovered.notes.truncate(MAX_NOTES);
         recovered
@@ -144,14 +174,14 @@ impl Queue {
         Some((segment, contents.records))
     }
 
-    fn open_file(&self, file: &Listed) -> Result<(Arc<Target>, u64), Failure> {
+    fn open_file(&self, file: &Listed) -> Result<(Arc<SegmentFile>, u64), DiskError> {
         // Files are listed only once the directory is attached.
         let Some(directory) = &self.directory else {
-            return Err(Failure::Unread(file.name.to_string().into()));
+            return Err(DiskError::Unread(file.name.to_string().into()));
         };
         let target = directory.open(file.name)?;
         let length = target.handle.length();
-        let length = length.map_err(|error| Failure::call("opening", &target.path, error))?;
+        let length = length.map_err(|error| DiskError::call("opening", &target.path, error))?;
         Ok((target, length))
     }
 }

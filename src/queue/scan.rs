@@ -4,10 +4,10 @@
 //! stepped over whole; where it does not, the search for the next head looks at sixteen bytes for each byte it moves.
 
 use super::{
-    Millis, Record,
-    disk::{Handle, read_full_at},
-    frame::{self, HEAD, HEADER, Head, Header, Kind, MAX_BODY, RECORD},
-    segment::Ended,
+    disk::{FileHandle, read_full_at},
+    frame::{self, FrameHead, FrameKind, HEAD, HEADER, Header, MAX_BODY, RECORD},
+    record::{Millis, Record},
+    segment::EndedRecords,
 };
 
 const BLOCK: usize = 1 << 20;
@@ -27,14 +27,14 @@ impl Window {
 }
 
 /// What is next in a file.
-enum Step<'w> {
+enum ScanStep<'w> {
     Frame {
         offset: u32,
-        head: Head,
+        head: FrameHead,
         body: &'w [u8],
     },
     /// A frame whose body is damaged.
-    Broken(Head),
+    Broken(FrameHead),
     /// The file ends, with something after `offset` that is no whole frame.
     Tail {
         offset: u32,
@@ -46,7 +46,7 @@ enum Step<'w> {
 }
 
 struct Scan<'a> {
-    file: &'a dyn Handle,
+    file: &'a dyn FileHandle,
     seed: u32,
     /// Of the file; less where the rest is given up.
     length: u64,
@@ -112,7 +112,7 @@ impl Scan<'_> {
         &self.buffer[self.at..self.filled]
     }
 
-    fn next(&mut self) -> Step<'_> {
+    fn next(&mut self) -> ScanStep<'_> {
         let offset = self.offset();
         let head = loop {
             self.fill(HEAD);
@@ -120,9 +120,9 @@ impl Scan<'_> {
                 let left = self.offset() as usize + self.rest().len() - offset as usize;
                 self.at = self.filled;
                 return if left == 0 {
-                    Step::End
+                    ScanStep::End
                 } else {
-                    Step::Tail {
+                    ScanStep::Tail {
                         offset,
                         damaged: left >= RECORD,
                     }
@@ -137,7 +137,7 @@ impl Scan<'_> {
         self.fill(head.whole());
         if self.rest().len() < head.whole() {
             self.at = self.filled;
-            return Step::Tail {
+            return ScanStep::Tail {
                 offset,
                 damaged: start != offset,
             };
@@ -146,13 +146,13 @@ impl Scan<'_> {
         self.at = body.end;
         let body = &self.buffer[body];
         if head.matches(self.seed, body) {
-            Step::Frame {
+            ScanStep::Frame {
                 offset: start,
                 head,
                 body,
             }
         } else {
-            Step::Broken(head)
+            ScanStep::Broken(head)
         }
     }
 }
@@ -173,7 +173,7 @@ pub(super) struct Contents {
     /// Every whole record, in the order of writing, ended or not.
     pub(super) records: Vec<Found>,
     /// Which of them have ended.
-    pub(super) ended: Ended,
+    pub(super) ended: EndedRecords,
     /// How many have not.
     pub(super) pending: u32,
     /// Records that can't be read any more, had not ended, and have not been counted before.
@@ -193,7 +193,7 @@ pub(super) struct Contents {
 
 /// Reads the file. `each` is called for each whole record, with its bytes, before it is known whether it has ended.
 pub(super) fn read(
-    file: &dyn Handle,
+    file: &dyn FileHandle,
     seed: u32,
     length: u64,
     window: &mut Window,
@@ -215,7 +215,7 @@ pub(super) fn read(
     let mut contents = Contents {
         header: frame::read_header(scan.rest(), seed),
         records: Vec::new(),
-        ended: Ended::default(),
+        ended: EndedRecords::default(),
         pending: 0,
         corrupt: 0,
         noted: 0,
@@ -235,7 +235,7 @@ pub(super) fn read(
     let mut missing: u32 = 0;
     loop {
         match scan.next() {
-            Step::Frame { offset, head, body } => {
+            ScanStep::Frame { offset, head, body } => {
                 let end = offset + head.whole() as u32;
                 missing = missing.saturating_add(head.sequence.saturating_sub(contents.sequence));
                 let stray = head.sequence < contents.sequence;
@@ -243,8 +243,8 @@ pub(super) fn read(
                 contents.end = end;
                 match head.kind {
                     // Each record's number is its own: a stretch that stands here twice is read once.
-                    Kind::Record if stray => {}
-                    Kind::Record => match frame::read_record(body) {
+                    FrameKind::Record if stray => {}
+                    FrameKind::Record => match frame::read_record(body) {
                         Some(record) => {
                             contents.sequence = head.sequence.saturating_add(1);
                             let (key, at, tag) = (record.key, record.at, record.tag);
@@ -253,34 +253,34 @@ pub(super) fn read(
                         }
                         None => missing = missing.saturating_add(1),
                     },
-                    Kind::Ended => frame::read_numbers(body)
+                    FrameKind::Ended => frame::read_numbers(body)
                         .filter(|&ended| ended < offset)
                         .for_each(|ended| {
                             contents.ended.insert(ended);
                         }),
-                    Kind::Noted => {
+                    FrameKind::Noted => {
                         contents.noted = contents.noted.max(frame::read_numbers(body).next().unwrap_or(0));
                     }
-                    Kind::Sealed => contents.sealed = true,
+                    FrameKind::Sealed => contents.sealed = true,
                 }
             }
-            Step::Broken(head) => {
+            ScanStep::Broken(head) => {
                 missing = missing.saturating_add(head.sequence.saturating_sub(contents.sequence));
                 contents.sequence = contents.sequence.max(head.sequence);
-                if head.kind == Kind::Record {
+                if head.kind == FrameKind::Record {
                     missing = missing.saturating_add(1);
                     contents.sequence = head.sequence.saturating_add(1);
                 }
                 contents.end = scan.offset();
             }
-            Step::Tail { offset, damaged } => {
+            ScanStep::Tail { offset, damaged } => {
                 contents.tail = true;
                 contents.end = offset;
                 // A whole record's length of bytes that are no frame: one at the least was there.
                 missing = missing.saturating_add(u32::from(damaged && !contents.sealed));
                 break;
             }
-            Step::End => break,
+            ScanStep::End => break,
         }
     }
     contents.faults = scan.faults;

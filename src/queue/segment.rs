@@ -4,16 +4,16 @@
 use std::sync::Arc;
 
 use super::{
-    Millis,
-    directory::{Directory, Failure},
     disk::write_all_at,
-    frame::{self, ENDED, HEAD, Kind, MAX_BODY, Name, RECORD},
-    sync::Target,
+    disk_error::DiskError,
+    frame::{self, ENDED, FrameKind, HEAD, MAX_BODY, RECORD, SegmentName},
+    record::Millis,
+    sync::{SegmentFile, Syncer},
 };
 
 /// The offsets of records that ended, one bit for each 32 bytes of file: no two records start within 32 bytes.
 #[derive(Debug, Default)]
-pub(super) struct Ended {
+pub(super) struct EndedRecords {
     words: Vec<u64>,
     count: u32,
 }
@@ -21,7 +21,7 @@ pub(super) struct Ended {
 const CELL: u32 = 32;
 const _: () = assert!(RECORD as u32 > CELL, "two records would share a bit");
 
-impl Ended {
+impl EndedRecords {
     /// Says whether it is news.
     pub(super) fn insert(&mut self, offset: u32) -> bool {
         let (word, bit) = Self::place(offset);
@@ -52,13 +52,13 @@ impl Ended {
 /// Where a segment's bytes are.
 pub(super) enum Place {
     Memory(Vec<u8>),
-    File(Arc<Target>),
+    File(Arc<SegmentFile>),
     /// In a file that can't be opened; all that can be done with it is to remove it in its time.
     Closed,
 }
 
 pub(super) struct Segment {
-    pub(super) name: Name,
+    pub(super) name: SegmentName,
     /// What its checks start from.
     pub(super) seed: u32,
     pub(super) created: Millis,
@@ -68,10 +68,10 @@ pub(super) struct Segment {
     pub(super) sequence: u32,
     /// How many records have not ended.
     pub(super) pending: u32,
-    pub(super) ended: Ended,
-    /// Ended, and the file does not say so yet.
+    pub(super) ended: EndedRecords,
+    /// Ended records that the file does not mention yet.
     pub(super) unwritten: Vec<u32>,
-    /// Damaged records, counted, and the file does not say so yet.
+    /// Damaged records that were counted, if the file does not mention them yet.
     pub(super) unnoted: Option<u32>,
     pub(super) seal: Seal,
     /// Something stands after `end` that has to be cut off before anything is written.
@@ -89,7 +89,7 @@ pub(super) enum Seal {
 }
 
 impl Segment {
-    pub(super) fn new(name: Name, created: Millis, place: Place) -> Self {
+    pub(super) fn new(name: SegmentName, created: Millis, place: Place) -> Self {
         Self {
             name,
             seed: name.seed(),
@@ -97,7 +97,7 @@ impl Segment {
             end: 0,
             sequence: 0,
             pending: 0,
-            ended: Ended::default(),
+            ended: EndedRecords::default(),
             unwritten: Vec::new(),
             unnoted: None,
             seal: Seal::Open,
@@ -107,7 +107,7 @@ impl Segment {
     }
 
     /// One whose file can't be opened.
-    pub(super) fn closed(name: Name, created: Millis, length: u64) -> Self {
+    pub(super) fn closed(name: SegmentName, created: Millis, length: u64) -> Self {
         let end = u32::try_from(length).unwrap_or(u32::MAX);
         Self {
             end,
@@ -159,17 +159,17 @@ impl Segment {
     /// The frames that tell the file what it does not say yet.
     pub(super) fn write_news(&self, out: &mut Vec<u8>) {
         for offsets in self.unwritten.chunks(MAX_BODY / 4) {
-            frame::write(out, self.seed, Kind::Ended, self.sequence, |out| {
+            frame::write(out, self.seed, FrameKind::Ended, self.sequence, |out| {
                 out.extend(offsets.iter().flat_map(|offset| offset.to_le_bytes()));
             });
         }
         if let Some(noted) = self.unnoted {
-            frame::write(out, self.seed, Kind::Noted, self.sequence, |out| {
+            frame::write(out, self.seed, FrameKind::Noted, self.sequence, |out| {
                 out.extend_from_slice(&noted.to_le_bytes());
             });
         }
         if self.seal == Seal::Due {
-            frame::write(out, self.seed, Kind::Sealed, self.sequence, |_| {});
+            frame::write(out, self.seed, FrameKind::Sealed, self.sequence, |_| {});
         }
     }
 
@@ -183,22 +183,22 @@ impl Segment {
     }
 
     /// Appends the bytes, all or none. In memory that can't fail.
-    pub(super) fn write(&mut self, bytes: &[u8], directory: Option<&mut Directory>) -> Result<(), Failure> {
+    pub(super) fn write(&mut self, bytes: &[u8], syncer: Option<&mut Syncer>) -> Result<(), DiskError> {
         match &mut self.place {
             Place::Memory(held) => held.extend_from_slice(bytes),
             Place::File(target) => {
                 let end = u64::from(self.end);
                 if self.tail {
                     let cut = target.handle.truncate(end);
-                    cut.map_err(|error| Failure::call("cutting", &target.path, error))?;
+                    cut.map_err(|error| DiskError::call("cutting", &target.path, error))?;
                     self.tail = false;
                 }
                 if let Err(error) = write_all_at(&*target.handle, bytes, end) {
                     self.tail = target.handle.truncate(end).is_err();
-                    return Err(Failure::call("writing", &target.path, error));
+                    return Err(DiskError::call("writing", &target.path, error));
                 }
-                if let Some(directory) = directory {
-                    directory.syncer.file(target);
+                if let Some(syncer) = syncer {
+                    syncer.file(target);
                 }
             }
             Place::Closed => {}
@@ -208,12 +208,16 @@ impl Segment {
     }
 
     /// Writes the header alone.
-    pub(super) fn begin(&mut self, directory: &mut Directory) -> Result<(), Failure> {
-        self.write(&frame::header(self.seed, self.created), Some(directory))
+    pub(super) fn begin(&mut self, syncer: &mut Syncer) -> Result<(), DiskError> {
+        self.write(&frame::header(self.seed, self.created), Some(syncer))
     }
 
     /// Becomes that file, which is empty. If writing fails it stays in memory as it was.
-    pub(super) fn move_to(&mut self, target: &Arc<Target>, directory: &mut Directory) -> Result<(), Failure> {
+    pub(super) fn move_to(
+        &mut self,
+        target: &Arc<SegmentFile>,
+        syncer: &mut Syncer,
+    ) -> Result<(), DiskError> {
         let Place::Memory(bytes) = &mut self.place else {
             return Ok(());
         };
@@ -223,12 +227,12 @@ impl Segment {
         if let Err(error) = write_all_at(&*target.handle, &image, 0) {
             image.truncate(length);
             self.place = Place::Memory(image);
-            return Err(Failure::call("writing", &target.path, error));
+            return Err(DiskError::call("writing", &target.path, error));
         }
         self.end = image.len() as u32;
         self.news_written();
         self.place = Place::File(Arc::clone(target));
-        directory.syncer.file(target);
+        syncer.file(target);
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! The queue itself: appends, reads, ends. What goes on beside these is in `upkeep`, what goes on at a start in `recover`.
+//! The queue's state, and what all its work shares: reads, ends, room, the disk's failure. Appends are in `append`, a start
+//! is in `recover`, and what time brings is in `upkeep`.
 
 use std::{
     collections::VecDeque,
@@ -7,25 +8,26 @@ use std::{
 };
 
 use super::{
-    At, Gone, Millis, Position, ReadError, Settings, Why,
-    batch::{Batch, Entry, Room, Stored},
-    cache::{Ahead, Recent},
-    directory::{self, Directory, Failure, Listed},
+    cache::{ReadAhead, RecentWrites},
+    directory::{self, Directory, Listed},
     disk::{Disk, Real},
-    frame::{self, ENDED, HEAD, HEADER, MAX_BODY},
+    disk_error::DiskError,
+    frame::{self, HEAD},
+    record::{Gone, Millis, Position, ReadError, Why},
     segment::{Place, Seal, Segment},
+    settings::{At, Settings},
 };
 
-/// What is kept in memory, at most, while the disk is out of use.
+/// The most bytes that are kept in memory while the disk is out of use.
 const FALLBACK: u64 = 16 << 20;
 /// How long the disk is left alone after it failed.
-pub(super) const RETRY: Millis = 1000;
-/// How far a process without the lock keeps its numbers from those in the directory.
+const RETRY: Millis = 1000;
+/// A process without the lock numbers its segments from so far above the newest one in the directory.
 const APART: u32 = 1 << 16;
 
 /// A queue of records; [the module](super) says how it works and what it promises.
 ///
-/// Dropped without [`close`](Self::close), it is as if the process had been killed.
+/// Dropping it without [`close`](Self::close) is like killing the process.
 pub struct Queue {
     pub(super) disk: Arc<dyn Disk>,
     /// `None`: memory was chosen.
@@ -40,20 +42,20 @@ pub struct Queue {
     pub(super) directory: Option<Directory>,
     /// Files of an earlier process that `recover` has yet to read.
     pub(super) unread: Vec<Listed>,
-    pub(super) trouble: Option<Trouble>,
+    pub(super) outage: Option<DiskOutage>,
     /// Oldest first, by number. Records go to the last one while it is open.
     pub(super) segments: VecDeque<Segment>,
     next_number: u32,
     pub(super) now: Millis,
     pub(super) gone: VecDeque<Gone>,
-    recent: Recent,
-    pub(super) ahead: Ahead,
+    pub(super) recent: RecentWrites,
+    read_ahead: ReadAhead,
     /// A buffer for frames that are no records; empty between calls.
     pub(super) news: Vec<u8>,
 }
 
 /// The disk is out of use.
-pub(super) struct Trouble {
+pub(super) struct DiskOutage {
     pub(super) alarm: String,
     pub(super) retry_at: Millis,
 }
@@ -103,13 +105,13 @@ impl Queue {
             rotate_after: (max_age / 64).clamp(100, 15 * 60 * 1000),
             directory: None,
             unread: Vec::new(),
-            trouble: None,
+            outage: None,
             segments: VecDeque::new(),
             next_number: 1,
             now,
             gone: VecDeque::new(),
-            recent: Recent::default(),
-            ahead: Ahead::default(),
+            recent: RecentWrites::default(),
+            read_ahead: ReadAhead::default(),
             news: Vec::new(),
         };
         if let Some(home) = queue.home.clone()
@@ -125,7 +127,7 @@ impl Queue {
         queue
     }
 
-    pub(super) fn attach(&mut self, home: &Path) -> Result<(), Failure> {
+    pub(super) fn attach(&mut self, home: &Path) -> Result<(), DiskError> {
         let (directory, files) = Directory::attach(&self.disk, home, self.own_thread)?;
         if let Some(newest) = files.last() {
             if self
@@ -133,126 +135,13 @@ impl Queue {
                 .front()
                 .is_some_and(|oldest| oldest.number() <= newest.name.number)
             {
-                return Err(Failure::Overtaken(home.to_owned()));
+                return Err(DiskError::Overtaken(home.to_owned()));
             }
             self.next_number = self.next_number.max(newest.name.number + 1);
         }
         self.directory = Some(directory);
         self.unread = files;
         Ok(())
-    }
-
-    /// Stores the records of a batch, in their order, with one write a segment, and empties it. `each` is told what became
-    /// of each.
-    ///
-    /// When this returns, the records survive the process, unless there is an [`alarm`](Self::alarm).
-    pub fn append(&mut self, batch: &mut Batch, now: Millis, each: &mut dyn FnMut(Stored)) {
-        self.now = self.now.max(now);
-        let mut next = 0;
-        while let Some(entry) = batch.entries().get(next) {
-            if self.has_room_for_one(entry) {
-                next += self.append_some(batch, next, each);
-            } else {
-                each(entry.stored(None));
-                next += 1;
-            }
-        }
-        batch.clear();
-    }
-
-    fn has_room_for_one(&self, entry: &Entry) -> bool {
-        let size = entry.size();
-        let segment = self.disk_limit.segment.min(self.memory_limit.segment);
-        size - HEAD <= MAX_BODY && (HEADER + size + ENDED + HEAD) as u64 <= segment
-    }
-
-    /// Stores as many as one segment has room for, from `first` on, one at the least; says how many.
-    fn append_some(&mut self, batch: &mut Batch, first: usize, each: &mut dyn FnMut(Stored)) -> usize {
-        // Twice at the most: where the disk fails, the second time is memory's, which can't.
-        loop {
-            self.open_segment(batch.entries()[first].size());
-            let last = self.segments.len() - 1;
-            let segment = &self.segments[last];
-            let (number, start) = (segment.number(), segment.end);
-            let header = if start == 0 { HEADER } else { 0 };
-            let count = self.count_fitting(&batch.entries()[first..], segment, header);
-            let room = Room {
-                sequence: segment.sequence,
-                created: (start == 0).then_some(segment.created),
-            };
-            let range = batch.seal(first, count, segment.seed, room);
-            let added = (range.len() + count * ENDED) as u64;
-            let written = self.make_room(segment.in_memory(), added, number).and_then(|()| {
-                let last = self.segments.len() - 1;
-                self.segments[last].write(batch.bytes(range.clone()), self.directory.as_mut())
-            });
-            if let Err(failure) = written {
-                self.fail(&failure);
-                continue;
-            }
-            let last = self.segments.len() - 1;
-            let segment = &mut self.segments[last];
-            segment.sequence += count as u32;
-            segment.pending += count as u32;
-            // The buffer goes as a whole or not at all; the entries still say where in it the records are.
-            if !segment.in_memory() && count == batch.entries().len() {
-                let bytes = batch.swap(self.recent.buffer(range.end));
-                self.recent.push(number, start, bytes, range.start);
-            }
-            let stored = &batch.entries()[first..first + count];
-            for entry in stored {
-                let offset = start + (header + entry.after(&stored[0])) as u32;
-                each(entry.stored(Some(Position::new(number, offset))));
-            }
-            return count;
-        }
-    }
-
-    /// How many of these have room in a segment, behind a header of so many bytes.
-    fn count_fitting(&self, entries: &[Entry], segment: &Segment, header: usize) -> usize {
-        let limit = if segment.in_memory() {
-            self.memory_limit
-        } else {
-            self.disk_limit
-        };
-        let mut weight = segment.weight() + header as u64;
-        let fitting = entries.iter().take_while(|entry| {
-            weight += (entry.size() + ENDED) as u64;
-            weight <= limit.segment && self.has_room_for_one(entry)
-        });
-        fitting.count()
-    }
-
-    /// Sees to it that the last segment is open, in the right place, and has room for a record of that size.
-    fn open_segment(&mut self, size: usize) {
-        let on_disk = self.is_durable();
-        let limit = if on_disk {
-            self.disk_limit
-        } else {
-            self.memory_limit
-        };
-        if let Some(active) = self
-            .segments
-            .back_mut()
-            .filter(|segment| segment.seal == Seal::Open)
-        {
-            let header = if active.end == 0 { HEADER } else { 0 };
-            let fits = active.weight() + (header + size + ENDED) as u64 <= limit.segment;
-            let young = self.now.saturating_sub(active.created) < self.rotate_after;
-            if active.in_memory() != on_disk && fits && young {
-                return;
-            }
-            active.seal();
-        }
-        let number = self.take_number();
-        let begun = match &mut self.directory {
-            Some(directory) if on_disk => directory
-                .begin(number, self.now)
-                .map_err(|failure| self.fail(&failure)),
-            _ => Err(()),
-        };
-        let in_memory = |()| Segment::new(directory::new_name(number), self.now, Place::Memory(Vec::new()));
-        self.segments.push_back(begun.unwrap_or_else(in_memory));
     }
 
     pub(super) fn take_number(&mut self) -> u32 {
@@ -262,7 +151,7 @@ impl Queue {
 
     /// Evicts the oldest, in memory or on the disk, until so many bytes more are within the limit. The segment that
     /// they are for stays.
-    pub(super) fn make_room(&mut self, in_memory: bool, added: u64, keep: u32) -> Result<(), Failure> {
+    pub(super) fn make_room(&mut self, in_memory: bool, added: u64, keep: u32) -> Result<(), DiskError> {
         let limit = if in_memory {
             self.memory_limit
         } else {
@@ -288,7 +177,7 @@ impl Queue {
     }
 
     /// The segment goes, and the owner is told if records of it had not ended.
-    pub(super) fn drop_segment(&mut self, index: usize, why: Why) -> Result<(), Failure> {
+    pub(super) fn drop_segment(&mut self, index: usize, why: Why) -> Result<(), DiskError> {
         let segment = &self.segments[index];
         let number = segment.number();
         if !segment.in_memory()
@@ -298,7 +187,7 @@ impl Queue {
             let newest =
                 !self.segments.iter().any(newer) && !self.unread.iter().any(|file| file.name.number > number);
             directory.remove(segment, newest)?;
-            self.ahead.forget(number);
+            self.read_ahead.forget(number);
         }
         if segment.pending > 0 {
             self.gone.push_back(Gone {
@@ -310,6 +199,31 @@ impl Queue {
         }
         self.segments.remove(index);
         Ok(())
+    }
+
+    /// The disk is out of use from here on. The segment that records went to takes no more.
+    pub(super) fn fail(&mut self, failure: &DiskError) {
+        self.outage = Some(DiskOutage {
+            alarm: format!("{failure}; new events are kept in memory alone until that is over"),
+            retry_at: self.now.saturating_add(RETRY),
+        });
+        let Some(active) = self
+            .segments
+            .back_mut()
+            .filter(|active| active.seal == Seal::Open)
+        else {
+            return;
+        };
+        if active.in_memory() {
+            return;
+        }
+        if active.sequence > 0 {
+            active.seal();
+        } else if let Some(empty) = self.segments.pop_back()
+            && let Some(directory) = &mut self.directory
+        {
+            directory.abandon(&empty);
+        }
     }
 
     /// Reads the record's bytes in place of what is in `into`.
@@ -335,11 +249,13 @@ impl Queue {
                         source,
                     };
                     let file = &*target.handle;
-                    let bytes = self.ahead.read(file, number, offset, HEAD).map_err(failed)?;
+                    let bytes = self.read_ahead.read(file, number, offset, HEAD).map_err(failed)?;
                     let whole = frame::read_head(bytes, segment.seed)
                         .ok_or(ReadError::Corrupt)?
                         .whole();
-                    self.ahead.read(file, number, offset, whole).map_err(failed)?
+                    self.read_ahead
+                        .read(file, number, offset, whole)
+                        .map_err(failed)?
                 }
             }
         };
@@ -378,7 +294,7 @@ impl Queue {
 
     /// Why the disk is out of use, and so records in memory would not survive the process.
     pub fn alarm(&self) -> Option<&str> {
-        self.trouble.as_ref().map(|trouble| trouble.alarm.as_str())
+        self.outage.as_ref().map(|outage| outage.alarm.as_str())
     }
 
     /// Whether all that was appended and flushed would survive a power cut.
@@ -391,6 +307,6 @@ impl Queue {
     }
 
     pub(super) fn is_durable(&self) -> bool {
-        self.directory.is_some() && self.trouble.is_none()
+        self.directory.is_some() && self.outage.is_none()
     }
 }

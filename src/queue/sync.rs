@@ -12,8 +12,8 @@ use std::{
 };
 
 use super::{
-    directory::Failure,
-    disk::{Disk, Handle},
+    disk::{Disk, FileHandle},
+    disk_error::DiskError,
 };
 
 /// The least time from one sync's start to the next one's.
@@ -24,15 +24,15 @@ pub(super) const EVERY: Duration = Duration::from_millis(150);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// An open segment file.
-pub(super) struct Target {
-    pub(super) handle: Arc<dyn Handle>,
+pub(super) struct SegmentFile {
+    pub(super) handle: Arc<dyn FileHandle>,
     pub(super) path: PathBuf,
     /// Whether a sync that has yet to start will cover what has been written.
     asked: AtomicBool,
 }
 
-impl Target {
-    pub(super) fn new(handle: Arc<dyn Handle>, path: PathBuf) -> Arc<Self> {
+impl SegmentFile {
+    pub(super) fn new(handle: Arc<dyn FileHandle>, path: PathBuf) -> Arc<Self> {
         Arc::new(Self {
             handle,
             path,
@@ -42,29 +42,29 @@ impl Target {
 }
 
 /// What is to be synced.
-enum Job {
-    File(Arc<Target>),
+enum SyncJob {
+    File(Arc<SegmentFile>),
     /// Its entries: after a file was created or removed.
     Directory,
 }
 
 /// Asked by the queue after each write; does it at most once in [`EVERY`].
 pub(super) struct Syncer {
-    worker: Worker,
+    by: SyncBy,
     /// Each directory or file counts once, however often it was asked for before its sync starts.
     asked: u64,
     done: Arc<AtomicU64>,
-    failed: Receiver<Failure>,
+    failed: Receiver<DiskError>,
 }
 
-enum Worker {
+enum SyncBy {
     Thread {
-        jobs: Sender<Job>,
+        jobs: Sender<SyncJob>,
         /// Disconnected once the thread has ended.
         ended: Receiver<()>,
     },
     /// Where no thread could be started, and in tests: at each tick, by the owner itself.
-    Owner { jobs: Vec<Job>, files: Files },
+    Owner { jobs: Vec<SyncJob>, files: Files },
 }
 
 /// What the syncing itself needs.
@@ -72,7 +72,7 @@ struct Files {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     done: Arc<AtomicU64>,
-    failed: Sender<Failure>,
+    failed: Sender<DiskError>,
 }
 
 impl Syncer {
@@ -94,17 +94,17 @@ impl Syncer {
                 files.serve(&taken);
                 drop(alive);
             };
-            builder.spawn(serve).map(|_| Worker::Thread { jobs, ended })
+            builder.spawn(serve).map(|_| SyncBy::Thread { jobs, ended })
         });
-        let worker = match thread {
-            Some(Ok(worker)) => worker,
-            _ => Worker::Owner {
+        let by = match thread {
+            Some(Ok(thread)) => thread,
+            _ => SyncBy::Owner {
                 jobs: Vec::new(),
                 files: files(),
             },
         };
         Self {
-            worker,
+            by,
             asked: 0,
             done,
             failed,
@@ -112,29 +112,29 @@ impl Syncer {
     }
 
     /// The file was written to.
-    pub(super) fn file(&mut self, target: &Arc<Target>) {
+    pub(super) fn file(&mut self, target: &Arc<SegmentFile>) {
         if !target.asked.swap(true, Ordering::AcqRel) {
-            self.ask(Job::File(Arc::clone(target)));
+            self.ask(SyncJob::File(Arc::clone(target)));
         }
     }
 
     /// A file was created or removed.
     pub(super) fn directory(&mut self) {
-        self.ask(Job::Directory);
+        self.ask(SyncJob::Directory);
     }
 
-    fn ask(&mut self, job: Job) {
+    fn ask(&mut self, job: SyncJob) {
         self.asked += 1;
-        match &mut self.worker {
+        match &mut self.by {
             // The thread ends only when the sender is dropped.
-            Worker::Thread { jobs, .. } => drop(jobs.send(job)),
-            Worker::Owner { jobs, .. } => jobs.push(job),
+            SyncBy::Thread { jobs, .. } => drop(jobs.send(job)),
+            SyncBy::Owner { jobs, .. } => jobs.push(job),
         }
     }
 
     /// Where the owner syncs itself, it does so now. Says what has failed since the last call.
-    pub(super) fn tick(&mut self) -> Option<Failure> {
-        if let Worker::Owner { jobs, files } = &mut self.worker
+    pub(super) fn tick(&mut self) -> Option<DiskError> {
+        if let SyncBy::Owner { jobs, files } = &mut self.by
             && !jobs.is_empty()
         {
             files.sync(std::mem::take(jobs));
@@ -150,19 +150,19 @@ impl Syncer {
 
     /// Syncs what is left, now; waits for that no longer than [`PATIENCE`].
     pub(super) fn close(self) {
-        match self.worker {
-            Worker::Thread { jobs, ended } => {
+        match self.by {
+            SyncBy::Thread { jobs, ended } => {
                 drop(jobs);
                 // Nothing is ever sent: the wait ends with the thread, or with the time.
                 let _ = ended.recv_timeout(PATIENCE);
             }
-            Worker::Owner { jobs, files } => files.sync(jobs),
+            SyncBy::Owner { jobs, files } => files.sync(jobs),
         }
     }
 }
 
 impl Files {
-    fn serve(&self, taken: &Receiver<Job>) {
+    fn serve(&self, taken: &Receiver<SyncJob>) {
         let mut last: Option<Instant> = None;
         while let Ok(first) = taken.recv() {
             let mut jobs = vec![first];
@@ -176,13 +176,13 @@ impl Files {
     }
 
     /// Files first: an entry that survives has its content then.
-    fn sync(&self, jobs: Vec<Job>) {
+    fn sync(&self, jobs: Vec<SyncJob>) {
         let count = jobs.len() as u64;
         let mut directory = false;
         for job in jobs {
             match job {
-                Job::Directory => directory = true,
-                Job::File(target) => {
+                SyncJob::Directory => directory = true,
+                SyncJob::File(target) => {
                     // Before the sync: what is written from here on asks for another one.
                     target.asked.swap(false, Ordering::AcqRel);
                     self.report("syncing", &target.path, target.handle.sync());
@@ -198,7 +198,7 @@ impl Files {
     fn report(&self, doing: &'static str, path: &Path, result: std::io::Result<()>) {
         if let Err(error) = result {
             // Nobody listens after the queue is closed.
-            drop(self.failed.send(Failure::call(doing, path, error)));
+            drop(self.failed.send(DiskError::call(doing, path, error)));
         }
     }
 }

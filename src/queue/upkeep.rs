@@ -1,10 +1,10 @@
 //! What the queue does beside its calls: ends written, segments rotated, dropped and removed, a failed disk tried again.
 
 use super::{
-    Gone, Millis, Queue, Why,
-    directory::Failure,
+    disk_error::DiskError,
+    record::{Gone, Millis, Why},
     segment::{Seal, Segment},
-    store::{Limit, RETRY, Trouble},
+    store::{Limit, Queue},
 };
 
 impl Queue {
@@ -17,7 +17,7 @@ impl Queue {
         }
     }
 
-    fn try_flush(&mut self) -> Result<(), Failure> {
+    fn try_flush(&mut self) -> Result<(), DiskError> {
         self.clear_memory();
         if self.is_durable() {
             self.write_news().and_then(|()| self.remove_over())
@@ -43,8 +43,8 @@ impl Queue {
         if let Some(directory) = &mut self.directory {
             directory.sweep();
         }
-        match &self.trouble {
-            Some(trouble) if self.now >= trouble.retry_at => self.retry(),
+        match &self.outage {
+            Some(outage) if self.now >= outage.retry_at => self.retry(),
             // Even on a full disk what is over goes, and makes room. That it fails is known already.
             Some(_) => drop(self.remove_over()),
             None => {}
@@ -58,38 +58,13 @@ impl Queue {
             active.seal();
         }
         self.flush();
-        if self.trouble.is_some() {
+        if self.outage.is_some() {
             self.retry();
         }
         if let Some(directory) = self.directory.take() {
             directory.close();
         }
         self.gone.into()
-    }
-
-    /// The disk is out of use from here on. The segment that records went to takes no more.
-    pub(super) fn fail(&mut self, failure: &Failure) {
-        self.trouble = Some(Trouble {
-            alarm: format!("{failure}; new events are kept in memory alone until that is over"),
-            retry_at: self.now.saturating_add(RETRY),
-        });
-        let Some(active) = self
-            .segments
-            .back_mut()
-            .filter(|active| active.seal == Seal::Open)
-        else {
-            return;
-        };
-        if active.in_memory() {
-            return;
-        }
-        if active.sequence > 0 {
-            active.seal();
-        } else if let Some(empty) = self.segments.pop_back()
-            && let Some(directory) = &mut self.directory
-        {
-            directory.abandon(&empty);
-        }
     }
 
     /// Segments in memory need not be full or old to go, but not each record may use up a number.
@@ -104,20 +79,21 @@ impl Queue {
         });
     }
 
-    fn write_news(&mut self) -> Result<(), Failure> {
+    fn write_news(&mut self) -> Result<(), DiskError> {
         for segment in &mut self.segments {
             if segment.is_over() || segment.in_memory() || !segment.has_news() {
                 continue;
             }
             self.news.clear();
             segment.write_news(&mut self.news);
-            segment.write(&self.news, self.directory.as_mut())?;
+            let syncer = self.directory.as_mut().map(|directory| &mut directory.syncer);
+            segment.write(&self.news, syncer)?;
             segment.news_written();
         }
         Ok(())
     }
 
-    fn remove_over(&mut self) -> Result<(), Failure> {
+    fn remove_over(&mut self) -> Result<(), DiskError> {
         let mut index = 0;
         while index < self.segments.len() {
             if !self.segments[index].in_memory() && self.segments[index].is_over() {
@@ -139,7 +115,7 @@ impl Queue {
         }
     }
 
-    fn expire(&mut self) -> Result<(), Failure> {
+    fn expire(&mut self) -> Result<(), DiskError> {
         while let Some(index) = self
             .segments
             .iter()
@@ -158,12 +134,12 @@ impl Queue {
     /// The disk is in use again if all goes well.
     fn retry(&mut self) {
         match self.try_disk() {
-            Ok(()) => self.trouble = None,
+            Ok(()) => self.outage = None,
             Err(failure) => self.fail(&failure),
         }
     }
 
-    fn try_disk(&mut self) -> Result<(), Failure> {
+    fn try_disk(&mut self) -> Result<(), DiskError> {
         let Some(home) = self.home.clone() else {
             return Ok(());
         };
@@ -174,7 +150,7 @@ impl Queue {
             self.attach(&home)?;
         }
         if self.needs_recovery() {
-            return Err(Failure::Unread(home));
+            return Err(DiskError::Unread(home));
         }
         // What is over goes first: it makes room.
         self.remove_over()?;
@@ -187,7 +163,7 @@ impl Queue {
         if moved { Ok(()) } else { self.prove_disk() }
     }
 
-    fn move_to_disk(&mut self, index: usize) -> Result<(), Failure> {
+    fn move_to_disk(&mut self, index: usize) -> Result<(), DiskError> {
         let segment = &self.segments[index];
         let (number, name) = (segment.number(), segment.name);
         self.make_room(false, segment.weight(), number)?;
@@ -199,19 +175,18 @@ impl Queue {
         let Ok(index) = self.segments.binary_search_by_key(&number, Segment::number) else {
             return Ok(());
         };
-        self.segments[index].move_to(&target, directory).inspect_err(|_| {
-            directory.discard(&target, name);
-        })
+        let moved = self.segments[index].move_to(&target, &mut directory.syncer);
+        moved.inspect_err(|_| directory.discard(&target, name))
     }
 
     /// Writes a new segment's header, to see whether writing works.
-    fn prove_disk(&mut self) -> Result<(), Failure> {
+    fn prove_disk(&mut self) -> Result<(), DiskError> {
         let number = self.take_number();
         let Some(directory) = &mut self.directory else {
             return Ok(());
         };
         let mut segment = directory.begin(number, self.now)?;
-        match segment.begin(directory) {
+        match segment.begin(&mut directory.syncer) {
             Ok(()) => {
                 self.segments.push_back(segment);
                 Ok(())

@@ -27,11 +27,17 @@ mod smuggling;
 /// Which requests become events, and what these carry.
 mod pages;
 
+/// A real browser's visit.
+mod browser;
+
 /// Who the client is.
 mod clients;
 
 /// From the offer to Plausible's answer.
 mod delivery;
+
+/// Through a proxy to Plausible.
+mod egress;
 
 /// What the queue survives.
 mod survival;

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    client,
+    client::{self, Visible},
     config::Rules,
     delivery::AddressHeader,
     event::{Event, Sighting},
@@ -57,12 +57,15 @@ impl Story {
         let bytes = case.head()?;
         let mut slots = http1::field_slots();
         let head = http1::parse_request(&bytes, &mut slots)
-            .map_err(|refusal| format!("refused with {}: {refusal}", refusal.status()))?
+            .map_err(refused)?
             .ok_or("the request is not complete")?;
         let fields = head.fields;
+        if let Some(refusal) = http1::not_offered(head.method, fields) {
+            return Err(refused(refusal));
+        }
 
         let resolved = client::resolve(&rules.client, case.peer, fields);
-        let visible = client::visible(&rules.client, &resolved, fields, head.host);
+        let visible = client::visible(&rules.client, &resolved, fields, Visible::plain(head.host));
         let facts = facts::RequestFacts::read(head.method, head.target, fields);
         let domain = rules.event.sites.find(visible.host);
         let verdict = page::judge_request(&rules.page, &facts, domain.is_some(), resolved.client.is_some());
@@ -107,6 +110,10 @@ impl Story {
     }
 }
 
+fn refused(refusal: http1::Refusal) -> String {
+    format!("refused with {}: {refusal}", refusal.status())
+}
+
 fn field((name, value): &(String, String)) -> httparse::Header<'_> {
     httparse::Header {
         name,
@@ -122,13 +129,14 @@ fn to_app(
     head: &http1::RequestHead<'_, '_>,
 ) -> Vec<(String, String)> {
     let mut lines = Vec::new();
+    let arrived = Visible::plain(head.host);
     client::forward(
         &rules.client,
         resolved,
         case.peer,
         head.fields,
-        head.host,
-        &client::visible(&rules.client, resolved, head.fields, head.host),
+        &arrived,
+        &client::visible(&rules.client, resolved, head.fields, arrived),
         &mut |name, value| {
             lines.push((name.to_owned(), text(value)));
         },

@@ -244,6 +244,10 @@ fn each_wrong_value_is_told_with_what_would_be_accepted() {
         ),
     ] {
         let (name, value) = line.split_once(" = ").unwrap();
+        // A password is not repeated.
+        let value = value
+            .replace("secret", "***")
+            .replace("a@plausible.io", "***@plausible.io");
         let expected = format!("gatecount.toml:3: {table}.{name} = {value}: {problem}");
         assert_eq!(told(from_file(&format!("# a\n[{table}]\n{line}\n"))), [expected]);
     }
@@ -292,7 +296,7 @@ fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
         ),
         (
             "listen.port = 1",
-            "gatecount.toml:1: listen.port: no such key; [listen] has address, workers, proxy_protocol, drain, max_connections, header_timeout, idle_timeout and max_head_bytes",
+            "gatecount.toml:1: listen.port: no such key; [listen] has address, workers, proxy_protocol, drain, max_connections, header_timeout, idle_timeout, max_head_bytes, http2 and max_streams",
         ),
         (
             "[plausable]\nurl = \"a\"",
@@ -308,7 +312,7 @@ fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
         ),
         (
             "[tracker]\nsource = \"\"",
-            "gatecount.toml:1: tracker: no such table; there are listen, app, admin, client, plausible, queue, pages and sites",
+            "gatecount.toml:1: tracker: no such table; there are listen, listen.tls, app, admin, client, plausible, queue, pages and sites",
         ),
         (
             "[[sites]]\nhost = [\"a\"]\nhosts = [\"a\"]\ndomain = \"a\"",
@@ -316,7 +320,7 @@ fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
         ),
         (
             "listen = \"0.0.0.0:80\"",
-            "gatecount.toml:1: listen = \"0.0.0.0:80\": a table is wanted: [listen] with address, workers, proxy_protocol, drain, max_connections, header_timeout, idle_timeout and max_head_bytes",
+            "gatecount.toml:1: listen = \"0.0.0.0:80\": a table is wanted: [listen] with address, workers, proxy_protocol, drain, max_connections, header_timeout, idle_timeout, max_head_bytes, http2 and max_streams",
         ),
         (
             "[sites]\nhosts = [\"a\"]",
@@ -535,5 +539,26 @@ fn a_variable_that_is_not_utf8_is_a_mistake() {
     assert_eq!(
         told(load(&sources)),
         ["GATECOUNT_QUEUE_PATH: queue.path = \"/a\u{fffd}\": not UTF-8"]
+    );
+}
+
+#[test]
+fn a_proxy_of_the_environment_that_cannot_be_used_is_named_with_what_helps() {
+    let variables = [("HTTPS_PROXY", "socks5://gate:s3cret@a.example:1080")];
+    assert_eq!(
+        told(load(&sources(&[], &variables, enough()))),
+        [
+            "HTTPS_PROXY: plausible.proxy = \"socks5://gate:***@a.example:1080\": http://HOST:PORT or \
+          http://USER:PASSWORD@HOST:PORT is wanted: SOCKS proxies can't be used; or set plausible.proxy, or name \
+          Plausible's host in NO_PROXY"
+        ]
+    );
+    let direct = [variables[0], ("NO_PROXY", "plausible.io")];
+    assert!(
+        load(&sources(&[], &direct, enough()))
+            .unwrap()
+            .delivery
+            .proxy
+            .is_none()
     );
 }

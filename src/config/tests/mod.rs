@@ -4,6 +4,7 @@ mod mistakes;
 mod precedence;
 mod reload;
 mod round_trip;
+mod tls;
 
 use std::{
     collections::BTreeMap,

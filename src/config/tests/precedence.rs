@@ -221,6 +221,31 @@ fn relative_paths_of_the_file_are_the_files_and_others_the_working_directorys() 
 }
 
 #[test]
+fn the_environments_proxy_holds_where_the_key_names_none() {
+    let variables = [("HTTPS_PROXY", "http://gate:s3cret@one.example:3128")];
+    let config = load(&sources(&[], &variables, enough())).unwrap();
+    let proxy = config.delivery.proxy.as_ref().unwrap();
+    assert_eq!(proxy.to_string(), "http://one.example:3128");
+    assert!(proxy.authorization.is_some());
+    let shown = config.to_toml();
+    let line = shown.lines().find(|line| line.starts_with("proxy = ")).unwrap();
+    assert!(
+        line.starts_with("proxy = \"http://gate:***@one.example:3128\"") && line.ends_with("# HTTPS_PROXY"),
+        "{line}"
+    );
+
+    let with_key = [variables[0], ("GATECOUNT_PLAUSIBLE_PROXY", "http://two.example")];
+    let other = load(&sources(&[], &with_key, enough())).unwrap();
+    let named = other.delivery.proxy.as_ref().unwrap().to_string();
+    assert_eq!(named, "http://two.example:80");
+
+    let other_password = [("HTTPS_PROXY", "http://gate:changed@one.example:3128")];
+    let changed = load(&sources(&[], &other_password, enough())).unwrap();
+    assert_eq!(config.needs_restart(&changed), ["plausible.proxy"]);
+    assert_eq!(config.needs_restart(&config.clone()), [""; 0]);
+}
+
+#[test]
 fn urls_are_taken_apart() {
     let plausible = |url: &str| {
         from_file(&format!("[plausible]\nurl = \"{url}\""))

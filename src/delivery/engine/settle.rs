@@ -2,88 +2,94 @@
 
 use std::time::{Duration, Instant};
 
-use super::Engine;
+use super::state::Engine;
 use crate::delivery::{
-    account::End,
-    breaker::{Change, Failure},
+    account::EventEnd,
+    breaker::{FailedAttempt, Transition},
     lanes::Ticket,
-    outcome::{Outcome, Trouble},
-    sender::Done,
+    outcome::{Outcome, RetryReason},
+    senders::FinishedAttempt,
 };
 
-impl Engine {
-    /// Settles all attempts that ended.
+impl Engine<'_> {
+    /// Settles all attempts that have ended.
     pub(super) fn settle(&mut self, instant: Instant, now: u64) {
-        let mut done = std::mem::take(&mut self.done);
-        self.letterbox.empty_into(&mut done);
+        let mut done = std::mem::take(&mut self.settling);
+        self.finished.swap(&mut done);
         for attempt in done.drain(..) {
-            self.senders.rest(&attempt, instant);
+            self.senders.release(&attempt, instant);
             self.metrics.attempt(attempt.outcome, attempt.took);
             self.settle_one(&attempt, instant, now);
-            self.spare.push(attempt.stored);
+            self.buffers.push(attempt.stored);
         }
-        self.done = done;
+        self.settling = done;
     }
 
-    fn settle_one(&mut self, attempt: &Done, instant: Instant, now: u64) {
+    fn settle_one(&mut self, attempt: &FinishedAttempt, instant: Instant, now: u64) {
         let ticket = attempt.ticket;
         match attempt.outcome {
-            Outcome::Delivered => self.answered(ticket, End::Delivered),
-            Outcome::DroppedByPlausible => self.answered(ticket, End::DroppedByPlausible),
+            Outcome::Delivered => self.answered(ticket, EventEnd::Delivered),
+            Outcome::DroppedByPlausible => self.answered(ticket, EventEnd::DroppedByPlausible),
             Outcome::Rejected => {
-                self.answered(ticket, End::Rejected);
+                self.answered(ticket, EventEnd::Rejected);
                 if let Some(events) = self.log.rejected.pass(instant, 1) {
                     tracing::error!(events, "Plausible rejected events as invalid");
                 }
             }
             Outcome::Unreadable => {
-                self.breaker.untold(now, ticket);
-                self.end(ticket, End::Corrupt);
+                self.breaker.inconclusive(now, ticket);
+                self.end(ticket, EventEnd::Corrupt);
             }
-            Outcome::Retry(trouble, after) => {
-                self.failed(ticket, trouble, after.unwrap_or_default(), instant, now);
+            Outcome::Retry(reason, after) => {
+                self.failed(ticket, reason, after.unwrap_or_default(), instant, now);
             }
         }
     }
 
     /// Plausible has judged the event, so Plausible works.
-    fn answered(&mut self, ticket: Ticket, end: End) {
+    fn answered(&mut self, ticket: Ticket, end: EventEnd) {
         self.end(ticket, end);
         self.answered += 1;
-        if self.breaker.passed() == Some(Change::Passing) && std::mem::take(&mut self.said_tripped) {
+        if self.breaker.passed() == Some(Transition::Passing) && std::mem::take(&mut self.logged_trip) {
             tracing::info!("Plausible takes events again");
         }
     }
 
-    /// The event stays, and waits; or ends, if it has had its tries.
+    /// Puts the event back to wait, or ends it if it has had its tries.
     ///
-    /// One that others got through beside since its last failure is told from Plausible's own trouble: it does not count
-    /// for the breaker.
-    fn failed(&mut self, ticket: Ticket, trouble: Trouble, after: Duration, instant: Instant, now: u64) {
-        let Some(facts) = self.lanes.facts(ticket) else {
+    /// If other events got through since this one failed before, the fault is probably this event's. Its failure then
+    /// does not count for the breaker.
+    fn failed(&mut self, ticket: Ticket, reason: RetryReason, after: Duration, instant: Instant, now: u64) {
+        let Some(event) = self.lanes.event(ticket) else {
             debug_assert!(false, "an event that was sent is pending");
             return;
         };
-        self.shared.set_error(self.endpoint.describe(trouble));
+        self.shared.set_error(self.endpoint.describe(reason));
+        if self.endpoint.is_refused_by_proxy(reason)
+            && let Some(attempts) = self.log.proxy.pass(instant, 1)
+        {
+            let error = self.endpoint.describe(reason);
+            tracing::warn!(error, attempts, "the proxy lets no events through; they wait");
+        }
         let passing = self.breaker.is_passing();
         let tries = self.tries.entry(ticket).or_default();
-        let alone = tries.failed(trouble, self.answered, passing);
+        let alone = tries.failed(reason, self.answered, passing);
         let wait = self.backoff.delay(tries.failures, fastrand::f64()).max(after);
         if self.has_had_its_tries(ticket) {
-            self.breaker.untold(now, ticket);
+            self.breaker.inconclusive(now, ticket);
             self.give_up(ticket, instant);
             return;
         }
         if alone {
-            self.breaker.untold(now, ticket);
+            self.breaker.inconclusive(now, ticket);
         } else {
-            let failure = Failure {
+            let failure = FailedAttempt {
                 ticket,
-                visitor: facts.visitor,
-                trouble,
+                visitor: event.visitor,
+                reason,
                 after,
             };
-            let tripped = self.breaker.failed(now, failure, fastrand::f64()) == Some(Change::Tripped);
+            let tripped = self.breaker.failed(now, failure, fastrand::f64()) == Some(Transition::Tripped);
             if tripped || self.breaker.failing() > 1 {
                 let answered = self.answered;
                 self.tries
@@ -91,10 +97,10 @@ impl Engine {
                     .for_each(|tries| tries.is_not_alone(answered, tripped));
             }
             if tripped {
-                self.tripped(trouble, instant);
+                self.tripped(reason, instant);
             }
         }
-        // At least a millisecond, so that no jitter makes a loop of it.
+        // At least a millisecond, or a jitter of zero would make a busy loop.
         self.lanes.wait(ticket, now + 1 + wait.as_millis() as u64);
     }
 
@@ -104,11 +110,11 @@ impl Engine {
         tries.is_some_and(|tries| tries.are_over(self.answered, self.settings.max_tries))
     }
 
-    /// Ends an event that was taken and has had its tries.
+    /// Ends an event that has had its tries.
     pub(super) fn give_up(&mut self, ticket: Ticket, instant: Instant) {
         let last = self.tries.get(&ticket).and_then(|tries| tries.last);
-        self.end(ticket, End::Rejected);
-        if let Some(events) = self.log.broken_events.pass(instant, 1) {
+        self.end(ticket, EventEnd::Rejected);
+        if let Some(events) = self.log.given_up.pass(instant, 1) {
             let last = last.map(tracing::field::display);
             tracing::error!(
                 events,
@@ -118,16 +124,16 @@ impl Engine {
         }
     }
 
-    fn tripped(&mut self, trouble: Trouble, instant: Instant) {
+    fn tripped(&mut self, reason: RetryReason, instant: Instant) {
         if self.log.breaker.pass(instant, 1).is_none() {
             return;
         }
-        self.said_tripped = true;
-        let error = self.endpoint.describe(trouble);
-        if let Trouble::Misconfigured(_) = trouble {
+        self.logged_trip = true;
+        let error = self.endpoint.describe(reason);
+        if let RetryReason::Misconfigured(_) = reason {
             tracing::error!(
                 error,
-                "events cannot be delivered and wait: the address looks wrong"
+                "events cannot be delivered and wait: the address or the proxy looks wrong"
             );
         } else {
             tracing::warn!(error, "Plausible takes no events; they wait");

@@ -11,7 +11,7 @@
 //! A run is judged once others have got through after it. So an event is tried `max_tries` times while others get through, and
 //! as often as it takes while nobody does.
 
-use super::super::outcome::Trouble;
+use crate::delivery::outcome::RetryReason;
 
 /// How an event that failed has fared. [`Engine`](super::Engine) counts the events that got through, and gives the count.
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ pub(super) struct Tries {
     /// Times that it was put off, whatever the reason: what the backoff goes by.
     pub(super) failures: u32,
     /// Why it failed the last time.
-    pub(super) last: Option<Trouble>,
+    pub(super) last: Option<RetryReason>,
     /// Runs that were its own fault.
     counted: u32,
     /// Failures since others last got through.
@@ -46,16 +46,16 @@ enum Suspicion {
 impl Tries {
     /// An attempt failed, where `answered` events got through so far. Says whether others did since the last failure:
     /// then it is known that Plausible works.
-    pub(super) fn failed(&mut self, trouble: Trouble, answered: u64, passing: bool) -> bool {
+    pub(super) fn failed(&mut self, reason: RetryReason, answered: u64, passing: bool) -> bool {
         self.judge(answered);
         let alone = self.before && self.run == 0;
         self.failures = self.failures.saturating_add(1);
-        self.last = Some(trouble);
+        self.last = Some(reason);
         self.run += 1;
         self.answered = answered;
         let of_no_event = matches!(
-            trouble,
-            Trouble::Connect | Trouble::Throttled | Trouble::Misconfigured(_)
+            reason,
+            RetryReason::Connect | RetryReason::Throttled | RetryReason::Misconfigured(_)
         );
         if !passing || of_no_event {
             self.suspicion = Suspicion::Outage;
@@ -98,7 +98,7 @@ impl Tries {
 mod tests {
     use super::*;
 
-    const WHY: Trouble = Trouble::ServerError(500);
+    const WHY: RetryReason = RetryReason::ServerError(500);
 
     /// The tries that are over after this: `.` others get through, `x` it fails, `s` it fails beside others, `!` it fails
     /// and the breaker trips.
@@ -147,7 +147,11 @@ mod tests {
     fn an_outage_never_uses_any_up() {
         assert_eq!(counted(".!."), 0);
         assert_eq!(counted(".x.x!.x.!x.!."), 2);
-        for (why, passing) in [(WHY, false), (Trouble::Throttled, true), (Trouble::Connect, true)] {
+        for (why, passing) in [
+            (WHY, false),
+            (RetryReason::Throttled, true),
+            (RetryReason::Connect, true),
+        ] {
             let mut tries = Tries::default();
             tries.failed(why, 5, passing);
             assert!(!tries.are_over(6, 1), "{why:?}");

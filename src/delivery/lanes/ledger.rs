@@ -29,7 +29,7 @@ impl Ticket {
 
 /// What an entry waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum LaneState {
     /// For those of its visitor before it.
     Queued,
     /// First of its visitor, to be met by the cursor.
@@ -37,7 +37,7 @@ pub(super) enum State {
     /// First of its visitor, behind the cursor: in the heap of those that return.
     Returning,
     /// Being sent.
-    Flying,
+    InFlight,
     /// First of its visitor, for its backoff.
     Waiting,
     /// For nothing: it ended.
@@ -46,26 +46,26 @@ pub(super) enum State {
 
 /// One pending event: 32 bytes, because there can be a million.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Entry {
+pub(super) struct LedgerEntry {
     pub(super) position: Position,
     pub(super) visitor: u64,
     at_low: u32,
     at_high: u16,
-    pub(super) state: State,
+    pub(super) state: LaneState,
     /// The low half of the next of this visitor; its own if there is none.
     pub(super) next: u32,
     /// Of a visitor's first entry: the low half of the visitor's last.
     pub(super) tail: u32,
 }
 
-impl Entry {
+impl LedgerEntry {
     pub(super) fn new(position: Position, visitor: u64, at: u64) -> Self {
-        Entry {
+        LedgerEntry {
             position,
             visitor,
             at_low: at as u32,
             at_high: (at >> 32) as u16,
-            state: State::Queued,
+            state: LaneState::Queued,
             next: 0,
             tail: 0,
         }
@@ -80,7 +80,7 @@ impl Entry {
 /// Entries in the order in which they came. Those that ended leave in any order; memory goes back a chunk at a time.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    chunks: VecDeque<Chunk>,
+    chunks: VecDeque<LedgerChunk>,
     /// The ticket of the first chunk's first entry.
     first: u64,
     /// The ticket of the next entry.
@@ -91,9 +91,9 @@ pub(super) struct Ledger {
 }
 
 #[derive(Debug, Default)]
-struct Chunk {
+struct LedgerChunk {
     /// Empty again, without capacity, once all of a full chunk have ended.
-    entries: Vec<Entry>,
+    entries: Vec<LedgerEntry>,
     live: usize,
 }
 
@@ -109,7 +109,7 @@ impl Ledger {
 
     /// Adds an entry at the young end. Nothing, if the oldest pending entry is four billion entries old: the low
     /// halves of tickets would no longer tell entries apart.
-    pub(super) fn push(&mut self, mut entry: Entry) -> Option<Ticket> {
+    pub(super) fn push(&mut self, mut entry: LedgerEntry) -> Option<Ticket> {
         if self.end - self.first >= u64::from(u32::MAX) {
             return None;
         }
@@ -121,7 +121,7 @@ impl Ledger {
             .back()
             .is_none_or(|chunk| chunk.live_or_open() == CHUNK)
         {
-            self.chunks.push_back(Chunk {
+            self.chunks.push_back(LedgerChunk {
                 entries: Vec::with_capacity(CHUNK),
                 live: 0,
             });
@@ -140,7 +140,7 @@ impl Ledger {
     /// Ends an entry.
     pub(super) fn remove(&mut self, ticket: Ticket) {
         debug_assert!(self.get(ticket).is_some(), "an entry ends once");
-        self[ticket].state = State::Ended;
+        self[ticket].state = LaneState::Ended;
         let chunk = &mut self.chunks[((ticket.0 - self.first) / CHUNK as u64) as usize];
         chunk.live -= 1;
         self.live -= 1;
@@ -154,11 +154,11 @@ impl Ledger {
     }
 
     /// A pending entry.
-    pub(super) fn get(&self, ticket: Ticket) -> Option<&Entry> {
+    pub(super) fn get(&self, ticket: Ticket) -> Option<&LedgerEntry> {
         let index = ticket.0.checked_sub(self.first)?;
         let chunk = self.chunks.get((index / CHUNK as u64) as usize)?;
         let entry = chunk.entries.get((index % CHUNK as u64) as usize)?;
-        (entry.state != State::Ended).then_some(entry)
+        (entry.state != LaneState::Ended).then_some(entry)
     }
 
     /// The ticket of a pending entry by its low half.
@@ -184,7 +184,7 @@ impl Ledger {
                 continue;
             }
             let rest = &chunk.entries[(index % CHUNK as u64) as usize..];
-            match rest.iter().position(|entry| entry.state != State::Ended) {
+            match rest.iter().position(|entry| entry.state != LaneState::Ended) {
                 Some(ended) => return Some(Ticket(at + ended as u64)),
                 None => at += CHUNK as u64 - index % CHUNK as u64,
             }
@@ -196,7 +196,7 @@ impl Ledger {
     #[cfg(test)]
     pub(super) fn memory(&self) -> usize {
         let entries: usize = self.chunks.iter().map(|chunk| chunk.entries.capacity()).sum();
-        entries * size_of::<Entry>() + self.chunks.capacity() * size_of::<Chunk>()
+        entries * size_of::<LedgerEntry>() + self.chunks.capacity() * size_of::<LedgerChunk>()
     }
 
     /// With nothing pending one chunk is kept, so that a quiet site does not allocate one for each event.
@@ -211,7 +211,7 @@ impl Ledger {
     }
 }
 
-impl Chunk {
+impl LedgerChunk {
     /// How far it is filled; one that was emptied counts as full, because its tickets are used up.
     fn live_or_open(&self) -> usize {
         if self.entries.capacity() == 0 {
@@ -223,17 +223,17 @@ impl Chunk {
 }
 
 impl Index<Ticket> for Ledger {
-    type Output = Entry;
+    type Output = LedgerEntry;
 
     /// Panics on a ticket whose chunk is gone; the lanes hold tickets of pending entries only.
-    fn index(&self, ticket: Ticket) -> &Entry {
+    fn index(&self, ticket: Ticket) -> &LedgerEntry {
         let index = ticket.0 - self.first;
         &self.chunks[(index / CHUNK as u64) as usize].entries[(index % CHUNK as u64) as usize]
     }
 }
 
 impl IndexMut<Ticket> for Ledger {
-    fn index_mut(&mut self, ticket: Ticket) -> &mut Entry {
+    fn index_mut(&mut self, ticket: Ticket) -> &mut LedgerEntry {
         let index = ticket.0 - self.first;
         &mut self.chunks[(index / CHUNK as u64) as usize].entries[(index % CHUNK as u64) as usize]
     }

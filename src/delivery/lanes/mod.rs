@@ -17,7 +17,7 @@ mod tests;
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 use hashbrown::{HashTable, hash_table};
-use ledger::{Entry, Ledger, State};
+use ledger::{LaneState, Ledger, LedgerEntry};
 
 pub(super) use ledger::Ticket;
 
@@ -44,7 +44,7 @@ pub(super) struct Lanes {
 
 /// What is known of a pending event without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Facts {
+pub(super) struct PendingEvent {
     /// Where the queue has it.
     pub(super) position: Position,
     /// Its visitor.
@@ -71,8 +71,8 @@ impl Lanes {
     }
 
     /// What is known of a pending event.
-    pub(super) fn facts(&self, ticket: Ticket) -> Option<Facts> {
-        self.ledger.get(ticket).map(Facts::of)
+    pub(super) fn event(&self, ticket: Ticket) -> Option<PendingEvent> {
+        self.ledger.get(ticket).map(PendingEvent::of)
     }
 
     /// When the oldest pending event happened.
@@ -84,21 +84,21 @@ impl Lanes {
     /// Adds an event at the end of its visitor's lane. Events are to be added in the order of their position.
     /// False, if there is no room (see [`Ledger::push`]).
     #[must_use]
-    pub(super) fn push(&mut self, facts: Facts) -> bool {
-        let entry = Entry::new(facts.position, facts.visitor, facts.at);
+    pub(super) fn push(&mut self, event: PendingEvent) -> bool {
+        let entry = LedgerEntry::new(event.position, event.visitor, event.at);
         let Some(ticket) = self.ledger.push(entry) else {
             return false;
         };
         let (ledger, seed) = (&self.ledger, self.seed);
         let found = self.heads.entry(
-            hash(seed, facts.visitor),
-            |low| ledger[ledger.ticket(*low)].visitor == facts.visitor,
+            hash(seed, event.visitor),
+            |low| ledger[ledger.ticket(*low)].visitor == event.visitor,
             |low| hash(seed, ledger[ledger.ticket(*low)].visitor),
         );
         match found {
             hash_table::Entry::Vacant(place) => {
                 place.insert(ticket.low());
-                self.ledger[ticket].state = State::Fresh;
+                self.ledger[ticket].state = LaneState::Fresh;
             }
             hash_table::Entry::Occupied(head) => {
                 let head = self.ledger.ticket(*head.get());
@@ -118,12 +118,12 @@ impl Lanes {
     /// Takes the oldest event that may be sent. Its visitor's lane is held until the event ends or waits.
     pub(super) fn take(&mut self) -> Option<Ticket> {
         let ticket = self.next()?;
-        if self.ledger[ticket].state == State::Returning {
+        if self.ledger[ticket].state == LaneState::Returning {
             self.returning.pop();
         } else {
             self.cursor = Ticket(ticket.0 + 1);
         }
-        self.ledger[ticket].state = State::Flying;
+        self.ledger[ticket].state = LaneState::InFlight;
         Some(ticket)
     }
 
@@ -131,7 +131,7 @@ impl Lanes {
     pub(super) fn end(&mut self, ticket: Ticket) {
         let entry = self.ledger[ticket];
         debug_assert!(
-            !matches!(entry.state, State::Queued | State::Ended),
+            !matches!(entry.state, LaneState::Queued | LaneState::Ended),
             "a first entry ends"
         );
         let seed = self.seed;
@@ -161,10 +161,10 @@ impl Lanes {
     pub(super) fn wait(&mut self, ticket: Ticket, due: u64) {
         debug_assert_eq!(
             self.ledger[ticket].state,
-            State::Flying,
+            LaneState::InFlight,
             "only what was taken waits"
         );
-        self.ledger[ticket].state = State::Waiting;
+        self.ledger[ticket].state = LaneState::Waiting;
         self.waiting.push(Reverse((due, ticket)));
     }
 
@@ -184,7 +184,7 @@ impl Lanes {
             if self
                 .ledger
                 .get(*ticket)
-                .is_some_and(|e| e.state == State::Waiting)
+                .is_some_and(|e| e.state == LaneState::Waiting)
             {
                 return Some(*due);
             }
@@ -198,14 +198,14 @@ impl Lanes {
     pub(super) fn sweep(
         &mut self,
         limit: usize,
-        over: impl Fn(&Facts) -> bool,
-        mut each: impl FnMut(Ticket, &Facts),
+        over: impl Fn(&PendingEvent) -> bool,
+        mut each: impl FnMut(Ticket, &PendingEvent),
     ) -> bool {
         let mut swept = 0;
         let mut at = self.ledger.front();
         while let Some(ticket) = at {
-            let facts = Facts::of(&self.ledger[ticket]);
-            if !over(&facts) {
+            let event = PendingEvent::of(&self.ledger[ticket]);
+            if !over(&event) {
                 return false;
             }
             if swept == limit {
@@ -213,7 +213,7 @@ impl Lanes {
             }
             if self.may_go(ticket) {
                 self.end(ticket);
-                each(ticket, &facts);
+                each(ticket, &event);
                 swept += 1;
             }
             at = self.ledger.at_or_after(Ticket(ticket.0 + 1));
@@ -223,13 +223,17 @@ impl Lanes {
 
     /// Ends all events that `over` names, wherever they are, and tells of each; passed over are the same as by
     /// [`Lanes::sweep`]. It looks at every pending event: 10 ms for a million.
-    pub(super) fn drop_all(&mut self, over: impl Fn(&Facts) -> bool, mut each: impl FnMut(Ticket, &Facts)) {
+    pub(super) fn drop_all(
+        &mut self,
+        over: impl Fn(&PendingEvent) -> bool,
+        mut each: impl FnMut(Ticket, &PendingEvent),
+    ) {
         let mut at = self.ledger.front();
         while let Some(ticket) = at {
-            let facts = Facts::of(&self.ledger[ticket]);
-            if over(&facts) && self.may_go(ticket) {
+            let event = PendingEvent::of(&self.ledger[ticket]);
+            if over(&event) && self.may_go(ticket) {
                 self.end(ticket);
-                each(ticket, &facts);
+                each(ticket, &event);
             }
             at = self.ledger.at_or_after(Ticket(ticket.0 + 1));
         }
@@ -237,7 +241,7 @@ impl Lanes {
 
     /// Whether an event can end without having been taken: it is the first of its visitor, and not being sent.
     fn may_go(&self, ticket: Ticket) -> bool {
-        !matches!(self.ledger[ticket].state, State::Flying | State::Queued)
+        !matches!(self.ledger[ticket].state, LaneState::InFlight | LaneState::Queued)
     }
 
     /// After a backlog its memory goes back.
@@ -266,7 +270,7 @@ impl Lanes {
             if self
                 .ledger
                 .get(*ticket)
-                .is_some_and(|e| e.state == State::Returning)
+                .is_some_and(|e| e.state == LaneState::Returning)
             {
                 break;
             }
@@ -281,7 +285,7 @@ impl Lanes {
     fn fresh(&mut self) -> Option<Ticket> {
         while let Some(ticket) = self.ledger.at_or_after(self.cursor) {
             self.cursor = ticket;
-            if self.ledger[ticket].state == State::Fresh {
+            if self.ledger[ticket].state == LaneState::Fresh {
                 return Some(ticket);
             }
             self.cursor = Ticket(ticket.0 + 1);
@@ -293,17 +297,17 @@ impl Lanes {
     /// Lets a lane's first entry be sent.
     fn promote(&mut self, ticket: Ticket) {
         if ticket < self.cursor {
-            self.ledger[ticket].state = State::Returning;
+            self.ledger[ticket].state = LaneState::Returning;
             self.returning.push(Reverse(ticket));
         } else {
-            self.ledger[ticket].state = State::Fresh;
+            self.ledger[ticket].state = LaneState::Fresh;
         }
     }
 }
 
-impl Facts {
-    fn of(entry: &Entry) -> Self {
-        Facts {
+impl PendingEvent {
+    fn of(entry: &LedgerEntry) -> Self {
+        PendingEvent {
             position: entry.position,
             visitor: entry.visitor,
             at: entry.at(),

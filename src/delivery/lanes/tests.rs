@@ -2,10 +2,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use proptest::prelude::*;
 
-use super::{ledger::Entry, *};
+use super::{ledger::LedgerEntry, *};
 
-fn facts(number: u32, visitor: u64) -> Facts {
-    Facts {
+fn event(number: u32, visitor: u64) -> PendingEvent {
+    PendingEvent {
         position: Position::new(0, number),
         visitor,
         at: u64::from(number),
@@ -16,7 +16,7 @@ fn facts(number: u32, visitor: u64) -> Facts {
 fn lanes(visitors: &[u64]) -> Lanes {
     let mut lanes = Lanes::new(1);
     for (number, visitor) in visitors.iter().enumerate() {
-        assert!(lanes.push(facts(number as u32, *visitor)));
+        assert!(lanes.push(event(number as u32, *visitor)));
     }
     lanes
 }
@@ -25,7 +25,7 @@ fn lanes(visitors: &[u64]) -> Lanes {
 fn take_all(lanes: &mut Lanes) -> Vec<u64> {
     let mut times = Vec::new();
     while let Some(ticket) = lanes.take() {
-        times.push(lanes.facts(ticket).unwrap().at);
+        times.push(lanes.event(ticket).unwrap().at);
     }
     times
 }
@@ -34,7 +34,7 @@ fn take_all(lanes: &mut Lanes) -> Vec<u64> {
 fn one_of_a_visitor_at_a_time_oldest_first() {
     let mut lanes = lanes(&[7, 8, 7, 9, 7]);
     let first = lanes.take().unwrap();
-    assert_eq!(lanes.facts(first).unwrap().at, 0);
+    assert_eq!(lanes.event(first).unwrap().at, 0);
     assert_eq!(take_all(&mut lanes), [1, 3]);
     assert!(!lanes.ready());
     lanes.end(first);
@@ -47,8 +47,8 @@ fn what_returns_goes_before_what_is_younger() {
     let first = lanes.take().unwrap();
     let second = lanes.take().unwrap();
     let third = lanes.take().unwrap();
-    assert_eq!(lanes.facts(third).unwrap().at, 3);
-    assert!(lanes.push(facts(4, 10)));
+    assert_eq!(lanes.event(third).unwrap().at, 3);
+    assert!(lanes.push(event(4, 10)));
     lanes.end(first);
     lanes.end(second);
     assert_eq!(take_all(&mut lanes), [2, 4]);
@@ -75,7 +75,7 @@ fn a_sweep_takes_the_old_end_and_leaves_what_flies() {
     let mut lanes = lanes(&[7, 8, 8, 7, 9, 10]);
     let flying = lanes.take().unwrap();
     let mut swept = Vec::new();
-    let more = lanes.sweep(10, |facts| facts.at < 5, |_, facts| swept.push(facts.at));
+    let more = lanes.sweep(10, |event| event.at < 5, |_, event| swept.push(event.at));
     assert!(!more);
     assert_eq!(swept, [1, 2, 4], "0 flies, and 3 stands behind it");
     assert_eq!(lanes.len(), 3);
@@ -89,7 +89,7 @@ fn a_sweep_stops_at_its_limit_and_at_the_first_that_stays() {
     let mut lanes = lanes(&[1, 2, 3, 4, 5]);
     assert!(lanes.sweep(2, |_| true, |_, _| ()));
     assert_eq!(lanes.oldest(), Some(2));
-    assert!(!lanes.sweep(2, |facts| facts.at == 2, |_, _| ()));
+    assert!(!lanes.sweep(2, |event| event.at == 2, |_, _| ()));
     assert_eq!(lanes.len(), 2);
 }
 
@@ -99,7 +99,7 @@ fn waiting_events_can_be_dropped() {
     let first = lanes.take().unwrap();
     lanes.wait(first, 500);
     let mut dropped = Vec::new();
-    lanes.drop_all(|facts| facts.at != 1, |_, facts| dropped.push(facts.at));
+    lanes.drop_all(|event| event.at != 1, |_, event| dropped.push(event.at));
     assert_eq!(dropped, [0, 2]);
     assert_eq!(lanes.next_due(), None);
     assert_eq!(take_all(&mut lanes), [1]);
@@ -109,7 +109,7 @@ fn waiting_events_can_be_dropped() {
 fn memory_goes_back_after_a_backlog() {
     let mut lanes = Lanes::new(1);
     for number in 0..100_000 {
-        assert!(lanes.push(facts(number, u64::from(number))));
+        assert!(lanes.push(event(number, u64::from(number))));
     }
     while let Some(ticket) = lanes.take() {
         lanes.end(ticket);
@@ -120,7 +120,7 @@ fn memory_goes_back_after_a_backlog() {
         "{} bytes for nothing pending",
         lanes.memory()
     );
-    assert!(lanes.push(facts(1, 1)));
+    assert!(lanes.push(event(1, 1)));
     assert_eq!(take_all(&mut lanes), [1]);
 }
 
@@ -128,16 +128,16 @@ fn memory_goes_back_after_a_backlog() {
 #[test]
 fn a_million_events_of_a_million_visitors_fit() {
     const MILLION: u32 = 1_000_000;
-    assert_eq!(size_of::<Entry>(), 32);
+    assert_eq!(size_of::<LedgerEntry>(), 32);
     let mut lanes = Lanes::new(1);
     for number in 0..MILLION {
-        assert!(lanes.push(facts(number, u64::from(number))));
+        assert!(lanes.push(event(number, u64::from(number))));
     }
     let mib = lanes.memory() as f64 / f64::from(1 << 20);
     assert!(mib < 46.0, "{mib} MiB");
     let mut taken = 0;
     while let Some(ticket) = lanes.take() {
-        assert_eq!(lanes.facts(ticket).unwrap().at, u64::from(taken));
+        assert_eq!(lanes.event(ticket).unwrap().at, u64::from(taken));
         lanes.end(ticket);
         taken += 1;
     }
@@ -175,7 +175,7 @@ impl Model {
 enum Step {
     Push { visitor: u64 },
     Take,
-    End { which: usize },
+    EventEnd { which: usize },
     Wait { which: usize, due: u64 },
     Admit { now: u64 },
     Sweep { below: u64 },
@@ -186,7 +186,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         5 => (0..12_u64).prop_map(|visitor| Step::Push { visitor }),
         5 => Just(Step::Take),
-        4 => any::<usize>().prop_map(|which| Step::End { which }),
+        4 => any::<usize>().prop_map(|which| Step::EventEnd { which }),
         2 => (any::<usize>(), 0..100_u64).prop_map(|(which, due)| Step::Wait { which, due }),
         2 => (0..100_u64).prop_map(|now| Step::Admit { now }),
         1 => (0..300_u64).prop_map(|below| Step::Sweep { below }),
@@ -202,20 +202,20 @@ proptest! {
         for step in steps {
             match step {
                 Step::Push { visitor } => {
-                    prop_assert!(lanes.push(facts(model.pushed, visitor)));
+                    prop_assert!(lanes.push(event(model.pushed, visitor)));
                     model.lanes.entry(visitor).or_default().push_back(model.pushed);
                     model.pushed += 1;
                 }
                 Step::Take => {
                     let taken = lanes.take();
-                    let found = taken.map(|ticket| lanes.facts(ticket).unwrap());
-                    let expected = model.next().map(|(visitor, number)| facts(number, visitor));
+                    let found = taken.map(|ticket| lanes.event(ticket).unwrap());
+                    let expected = model.next().map(|(visitor, number)| event(number, visitor));
                     prop_assert_eq!(found, expected);
-                    if let (Some(ticket), Some(facts)) = (taken, found) {
-                        model.flying.insert(facts.visitor, ticket);
+                    if let (Some(ticket), Some(event)) = (taken, found) {
+                        model.flying.insert(event.visitor, ticket);
                     }
                 }
-                Step::End { which } => {
+                Step::EventEnd { which } => {
                     let Some((visitor, ticket)) = pick(&model.flying, which) else { continue };
                     model.flying.remove(&visitor);
                     model.end_front(visitor);
@@ -233,12 +233,12 @@ proptest! {
                 }
                 Step::Sweep { below } => {
                     let mut swept = Vec::new();
-                    lanes.sweep(usize::MAX, |facts| facts.at < below, |_, facts| swept.push(*facts));
+                    lanes.sweep(usize::MAX, |event| event.at < below, |_, event| swept.push(*event));
                     end_all(&mut model, &swept, |at| at < below)?;
                 }
                 Step::Drop { from, below } => {
                     let mut dropped = Vec::new();
-                    lanes.drop_all(|facts| (from..below).contains(&facts.at), |_, facts| dropped.push(*facts));
+                    lanes.drop_all(|event| (from..below).contains(&event.at), |_, event| dropped.push(*event));
                     end_all(&mut model, &dropped, |at| (from..below).contains(&at))?;
                 }
             }
@@ -265,16 +265,20 @@ fn pick(flying: &BTreeMap<u64, Ticket>, which: usize) -> Option<(u64, Ticket)> {
 }
 
 /// Each that the lanes ended is the first of a lane that does not fly, in the range; and no such one is left.
-fn end_all(model: &mut Model, ended: &[Facts], range: impl Fn(u64) -> bool) -> Result<(), TestCaseError> {
-    for facts in ended {
-        prop_assert!(range(facts.at));
-        prop_assert!(!model.flying.contains_key(&facts.visitor));
+fn end_all(
+    model: &mut Model,
+    ended: &[PendingEvent],
+    range: impl Fn(u64) -> bool,
+) -> Result<(), TestCaseError> {
+    for event in ended {
+        prop_assert!(range(event.at));
+        prop_assert!(!model.flying.contains_key(&event.visitor));
         prop_assert_eq!(
-            model.lanes[&facts.visitor].front().copied(),
-            Some(facts.at as u32)
+            model.lanes[&event.visitor].front().copied(),
+            Some(event.at as u32)
         );
-        model.waiting.remove(&facts.visitor);
-        model.end_front(facts.visitor);
+        model.waiting.remove(&event.visitor);
+        model.end_front(event.visitor);
     }
     for (visitor, lane) in &model.lanes {
         if let Some(first) = lane.front().filter(|_| !model.flying.contains_key(visitor)) {

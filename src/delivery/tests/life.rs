@@ -1,7 +1,7 @@
 //! Starts, stops, and panics.
 
 use super::{
-    account::End,
+    account::EventEnd,
     server::{Reply, Server},
     *,
 };
@@ -37,14 +37,16 @@ fn a_stop_leaves_what_is_pending_to_the_next_start() {
 
     let server = Server::start(|_, _| Reply::accepted());
     let rig = Rig::with_queue(settings(server.address), on_disk(directory.path()));
-    rig.wait_for("the recovered events", |rig| rig.finished(End::Delivered) == 50);
+    rig.wait_for("the recovered events", |rig| {
+        rig.finished(EventEnd::Delivered) == 50
+    });
     assert_eq!(rig.balance().offered, [50, 0, 0, 0, 0]);
     assert_eq!(rig.stop(), Stopped { pending: 0 });
     assert_eq!(server.seen().len(), 50);
 
     let rig = Rig::with_queue(settings(server.address), on_disk(directory.path()));
     rig.wait_for("the start", |rig| {
-        rig.delivery.status().delivery.state == "passing"
+        rig.delivery.status().delivery.state == DeliveryState::Passing
     });
     assert_eq!(
         rig.balance().offered,
@@ -105,11 +107,11 @@ fn a_panic_of_the_thread_starts_it_afresh_and_loses_nothing_that_was_stored() {
     rig.wait_for("a failure", |rig| rig.attempts("server_error") > 0);
     rig.delivery.commands.send(Command::Panic).unwrap();
     rig.wait_for("the panic", |rig| {
-        rig.delivery.status().delivery.state == "restarting"
+        rig.delivery.status().delivery.state == DeliveryState::Restarting
     });
     rig.offer(1, "/b");
     rig.settle();
-    assert_eq!(rig.finished(End::Delivered), 21);
+    assert_eq!(rig.finished(EventEnd::Delivered), 21);
     assert_eq!(
         rig.balance().offered,
         [21, 0, 0, 0, 0],
@@ -142,7 +144,9 @@ fn what_a_panic_loses_is_counted() {
     }
     rig.wait_for("a failure", |rig| rig.attempts("connect") > 0);
     rig.delivery.commands.send(Command::Panic).unwrap();
-    rig.wait_for("the account to tell", |rig| rig.finished(End::Overflow) == 20);
+    rig.wait_for("the account to tell", |rig| {
+        rig.finished(EventEnd::Overflow) == 20
+    });
     assert_eq!(rig.balance().pending, 0);
 }
 
@@ -162,10 +166,10 @@ fn a_full_queue_evicts_the_oldest_and_counts_them() {
         // Each has over 1,000 bytes in the queue: nearly all were taken in, so the next ones have room in the rings.
         rig.wait_for("the queue to take them", |rig| {
             let bytes = rig.delivery.status().queue.bytes;
-            bytes <= 1 << 20 && rig.finished(End::Evicted) * 1_000 + bytes >= taken * 1_000
+            bytes <= 1 << 20 && rig.finished(EventEnd::Evicted) * 1_000 + bytes >= taken * 1_000
         });
     }
-    rig.wait_for("evictions", |rig| rig.finished(End::Evicted) > 1_000);
+    rig.wait_for("evictions", |rig| rig.finished(EventEnd::Evicted) > 1_000);
     let status = rig.delivery.status();
     assert!(
         status.queue.events > 100 && status.queue.events < 3_000,

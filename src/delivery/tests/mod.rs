@@ -39,6 +39,7 @@ fn settings(plausible: SocketAddr) -> Settings {
             port: plausible.port(),
             path: String::new(),
         },
+        proxy: None,
         address_headers: vec![AddressHeader::XForwardedFor],
         timeout: Duration::from_secs(5),
         concurrency: 16,
@@ -88,7 +89,7 @@ impl Rig {
         balance
     }
 
-    fn finished(&self, end: account::End) -> u64 {
+    fn finished(&self, end: account::EventEnd) -> u64 {
         self.balance().finished[end as usize]
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    account::End,
+    account::EventEnd,
     server::{Reply, Server},
     *,
 };
@@ -18,7 +18,7 @@ fn one_of_a_visitor_at_a_time_and_in_order() {
         }
     }
     rig.settle();
-    assert_eq!(rig.finished(End::Delivered), 400);
+    assert_eq!(rig.finished(EventEnd::Delivered), 400);
     let mut next: HashMap<String, usize> = HashMap::new();
     for seen in server.seen() {
         assert!(!seen.contends, "two of one visitor at once");
@@ -122,7 +122,11 @@ fn the_account_balances_under_faults() {
     rig.settle();
     let balance = rig.balance();
     assert_eq!(balance.offered.iter().sum::<u64>(), 1_000);
-    for end in [End::Delivered, End::DroppedByPlausible, End::Rejected] {
+    for end in [
+        EventEnd::Delivered,
+        EventEnd::DroppedByPlausible,
+        EventEnd::Rejected,
+    ] {
         assert!(balance.finished[end as usize] > 0, "{end:?}: {balance:?}");
     }
     let answered =

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{
-    account::End,
+    account::EventEnd,
     server::{Reply, Server},
     *,
 };
@@ -32,7 +32,7 @@ fn plausible_gets_exactly_the_headers_asked_for() {
         "/some/base".clone_into(&mut settings.base.path);
         settings.address_headers = vec![AddressHeader::XForwardedFor, AddressHeader::XPlausibleIp];
     });
-    assert_eq!(rig.finished(End::Delivered), 1);
+    assert_eq!(rig.finished(EventEnd::Delivered), 1);
     let [seen] = &server.seen()[..] else {
         panic!("{:?}", server.seen())
     };
@@ -57,7 +57,7 @@ fn plausible_gets_exactly_the_headers_asked_for() {
 fn a_server_error_is_tried_again() {
     let (server, rig) = one_after(Reply::status(503, &[]), |_| ());
     assert_eq!(server.seen().len(), 2);
-    assert_eq!(rig.finished(End::Delivered), 1);
+    assert_eq!(rig.finished(EventEnd::Delivered), 1);
     assert_eq!((rig.attempts("server_error"), rig.attempts("delivered")), (1, 1));
     let status = rig.delivery.status();
     let error = status.delivery.last_error.unwrap();
@@ -83,10 +83,10 @@ fn final_answers_end_an_event_at_once() {
     for (reply, end) in [
         (
             Reply::status(202, &["x-plausible-dropped: 1"]),
-            End::DroppedByPlausible,
+            EventEnd::DroppedByPlausible,
         ),
-        (Reply::status(400, &[]), End::Rejected),
-        (Reply::status(200, &[]), End::Delivered),
+        (Reply::status(400, &[]), EventEnd::Rejected),
+        (Reply::status(200, &[]), EventEnd::Delivered),
     ] {
         let (server, rig) = one_after(reply, |_| ());
         assert_eq!(rig.finished(end), 1, "{end:?}");
@@ -120,7 +120,7 @@ fn a_broken_answer_is_tried_again() {
     ] {
         let (server, rig) = one_after(Reply::raw(broken).and_close(), |_| ());
         assert_eq!(rig.attempts("broken"), 1, "{broken:?}");
-        assert_eq!(rig.finished(End::Delivered), 1);
+        assert_eq!(rig.finished(EventEnd::Delivered), 1);
         assert_eq!(server.seen().len(), 2);
     }
 }
@@ -134,12 +134,12 @@ fn a_broken_body_does_not_count_twice() {
     );
     for body in ["HTTP/1.1 202 Accepted\r\nContent-Length: 9\r\n\r\nok", &babble] {
         let (server, rig) = one_after(Reply::raw(body).and_close(), |_| ());
-        assert_eq!(rig.finished(End::Delivered), 1);
+        assert_eq!(rig.finished(EventEnd::Delivered), 1);
         assert_eq!(server.seen().len(), 1);
     }
     let endless = Reply::raw("HTTP/1.1 202 Accepted\r\nContent-Length: 9\r\n\r\nok");
     let (server, rig) = one_after(endless, |settings| settings.timeout = Duration::from_millis(100));
-    assert_eq!(rig.finished(End::Delivered), 1);
+    assert_eq!(rig.finished(EventEnd::Delivered), 1);
     assert_eq!(server.seen().len(), 1);
 }
 
@@ -155,14 +155,14 @@ fn chunked_and_bodiless_answers_keep_the_connection() {
         rig.offer(1, "/a");
         rig.settle();
     }
-    assert_eq!(rig.finished(End::Delivered), 6);
+    assert_eq!(rig.finished(EventEnd::Delivered), 6);
     assert!(server.seen().iter().all(|seen| seen.connection == 0));
 }
 
 #[test]
 fn a_server_that_closes_between_requests_costs_no_attempt() {
     for reply in [
-        Reply::status(202, &["Connection: close"]).and_close(),
+        Reply::status(202, &["Http1Connection: close"]).and_close(),
         Reply::accepted().and_close(),
     ] {
         let server = Server::start(move |_, _| reply.clone());
@@ -196,7 +196,7 @@ fn a_wrong_address_throws_nothing_away() {
             rig.offer(visitor, "/a");
         }
         rig.wait_for("the breaker to trip", |rig| {
-            rig.delivery.status().delivery.state == "tripped"
+            rig.delivery.status().delivery.state == DeliveryState::Tripped
         });
         let error = rig.delivery.status().delivery.last_error.unwrap();
         assert!(
@@ -207,8 +207,8 @@ fn a_wrong_address_throws_nothing_away() {
         assert_eq!(rig.balance().pending, 20);
         right.store(true, Ordering::SeqCst);
         rig.settle();
-        assert_eq!(rig.finished(End::Delivered), 20);
-        assert_eq!(rig.delivery.status().delivery.state, "passing");
+        assert_eq!(rig.finished(EventEnd::Delivered), 20);
+        assert_eq!(rig.delivery.status().delivery.state, DeliveryState::Passing);
     }
 }
 
@@ -229,12 +229,12 @@ fn a_poison_event_ends_after_its_tries_and_delays_nobody() {
     rig.offer(66, "/poison");
     rig.wait_for("the first failure", |rig| rig.attempts("server_error") > 0);
     let mut others = 1;
-    while rig.finished(End::Rejected) == 0 {
+    while rig.finished(EventEnd::Rejected) == 0 {
         let offered = Instant::now();
         rig.offer(1, "/a");
         others += 1;
         rig.wait_for("another visitor's event", |rig| {
-            rig.finished(End::Delivered) == others
+            rig.finished(EventEnd::Delivered) == others
         });
         let took = offered.elapsed();
         assert!(took < Duration::from_secs(1), "another visitor waited {took:?}");
@@ -247,7 +247,7 @@ fn a_poison_event_ends_after_its_tries_and_delays_nobody() {
         counted += u32::from(poisoned && others_between);
         others_between = !poisoned;
     }
-    assert_eq!(rig.finished(End::Rejected), 1);
+    assert_eq!(rig.finished(EventEnd::Rejected), 1);
     // The server may see somebody between two whose answers come in together.
     assert!((4..=6).contains(&counted), "{counted} tries");
     rig.settle();
@@ -270,11 +270,11 @@ fn of_one_try_there_is_no_second() {
     rig.settle();
     rig.offer(66, "/poison");
     rig.wait_for("the first failure", |rig| rig.attempts("server_error") > 0);
-    while rig.finished(End::Rejected) == 0 {
-        let before = rig.finished(End::Delivered);
+    while rig.finished(EventEnd::Rejected) == 0 {
+        let before = rig.finished(EventEnd::Delivered);
         rig.offer(1, "/a");
         rig.wait_for("another visitor's event", |rig| {
-            rig.finished(End::Delivered) > before
+            rig.finished(EventEnd::Delivered) > before
         });
     }
     let seen = server.seen();
@@ -324,7 +324,7 @@ fn an_outage_uses_no_tries_up() {
         rig.offer(101, "/after");
         rig.settle();
         assert_eq!(
-            rig.finished(End::Delivered),
+            rig.finished(EventEnd::Delivered),
             u64::from(visitors) + 2,
             "{max_tries} of {visitors}"
         );
@@ -347,9 +347,11 @@ fn late_events_expire_and_are_never_sent() {
         rig.offer(visitor, "/b");
     }
     rig.wait_for("the breaker to trip", |rig| {
-        rig.delivery.status().delivery.state == "tripped"
+        rig.delivery.status().delivery.state == DeliveryState::Tripped
     });
-    rig.wait_for("the events to expire", |rig| rig.finished(End::Expired) == 20);
+    rig.wait_for("the events to expire", |rig| {
+        rig.finished(EventEnd::Expired) == 20
+    });
     assert_eq!(rig.attempts("delivered"), 0);
     rig.settle();
     let error = rig.delivery.status().delivery.last_error.unwrap();

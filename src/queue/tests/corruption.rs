@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, ops::Range};
 use super::{Owner, Recovered, append, bytes_of, double::Double, frame_of, settings};
 use crate::queue::{
     Record,
-    frame::{self, HEAD, HEADER, Kind, Name, RECORD},
+    frame::{self, FrameKind, HEAD, HEADER, RECORD, SegmentName},
 };
 
 /// A directory with three segments, some records of which have ended; the one that wrote it was killed.
@@ -60,12 +60,12 @@ fn goes_on(owner: &mut Owner) {
 
 /// Where the records are in a file that is whole, and their keys.
 fn records_in(name: &str, bytes: &[u8]) -> Vec<(Range<usize>, u64)> {
-    let seed = Name::parse(name.as_ref()).unwrap().seed();
+    let seed = SegmentName::parse(name.as_ref()).unwrap().seed();
     let mut records = Vec::new();
     let mut at = HEADER;
     while let Some(head) = frame::read_head(&bytes[at..], seed) {
         let range = at..at + head.whole();
-        if head.kind == Kind::Record {
+        if head.kind == FrameKind::Record {
             records.push((
                 range.clone(),
                 frame::read_whole_record(&bytes[at..], seed).unwrap().key,
@@ -206,7 +206,7 @@ fn a_zeroed_or_scrambled_page_loses_what_was_in_it() {
 #[test]
 fn foreign_files_are_left_alone() {
     let owner = left_by_another();
-    let other_version = Name { number: 9, salt: 5 };
+    let other_version = SegmentName { number: 9, salt: 5 };
     let mut header = frame::header(other_version.seed(), 77).to_vec();
     header[8] = 2;
     let check = crc32c::crc32c_append(other_version.seed(), &header[..HEADER - 4]);
@@ -239,12 +239,12 @@ fn foreign_files_are_left_alone() {
 fn garbage_under_a_segments_name_costs_nothing_but_itself() {
     let mut owner = left_by_another();
     owner.settings.max_bytes = 64 << 20;
-    let name = |number| Name { number, salt: 5 }.to_string();
+    let name = |number| SegmentName { number, salt: 5 }.to_string();
     // Looks like a head's kind and length at every fourth byte.
     let teasing: Vec<u8> = [5, 0, 0, b'R'].repeat(1 << 20);
     // Heads whose checks hold, by one who knew how, each with a long body that is damaged.
     let mut forged = Vec::new();
-    let seed = Name { number: 12, salt: 5 }.seed();
+    let seed = SegmentName { number: 12, salt: 5 }.seed();
     let long = frame_of(&vec![7; 1_000_000], seed, 0);
     (0..4 << 16).for_each(|_| forged.extend_from_slice(&long[..HEAD]));
     let mut after = opened_after(&owner, |disk| {

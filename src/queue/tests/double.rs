@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::super::disk::{Disk, Entry, Handle, Lock};
+use super::super::disk::{DirEntry, Disk, FileHandle, Lock};
 
 /// What becomes of the calls, which are counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -220,10 +220,10 @@ impl Disk for Double {
         Ok(Box::new(Held(self.clone())))
     }
 
-    fn list(&self, _: &Path) -> io::Result<Vec<Entry>> {
+    fn list(&self, _: &Path) -> io::Result<Vec<DirEntry>> {
         let mut state = self.state();
         state.all_or_nothing()?;
-        let entry = |(name, &file): (&String, &usize)| Entry {
+        let entry = |(name, &file): (&String, &usize)| DirEntry {
             name: name.into(),
             length: state.files[file].now.len() as u64,
             modified: 0,
@@ -231,7 +231,7 @@ impl Disk for Double {
         Ok(state.entries.iter().map(entry).collect())
     }
 
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn Handle>> {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
         let mut state = self.state();
         state.all_or_nothing()?;
         state.files.push(Content::default());
@@ -243,7 +243,7 @@ impl Disk for Double {
         }))
     }
 
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn Handle>> {
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
         let mut state = self.state();
         state.all_or_nothing()?;
         let index = *state.entries.get(&name_of(path)).ok_or(io::ErrorKind::NotFound)?;
@@ -276,7 +276,7 @@ struct Opened {
     index: usize,
 }
 
-impl Handle for Opened {
+impl FileHandle for Opened {
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut state = self.disk.state();
         state.all_or_nothing()?;

@@ -61,7 +61,7 @@ fn append(
 /// A record's frame, as one who knows the segment's seed would write it.
 fn frame_of(bytes: &[u8], seed: u32, sequence: u32) -> Vec<u8> {
     let mut out = Vec::new();
-    frame::write(&mut out, seed, frame::Kind::Record, sequence, |out| {
+    frame::write(&mut out, seed, frame::FrameKind::Record, sequence, |out| {
         out.extend_from_slice(&[0; 17]);
         out.extend_from_slice(bytes);
     });

@@ -226,7 +226,7 @@ fn a_directory_in_use_and_one_that_is_not_can_be_looked_into() {
     look(true);
     assert!(matches!(
         inspect::purge(dir.path()),
-        Err(inspect::Error::InUse(_))
+        Err(inspect::InspectError::InUse(_))
     ));
     queue.close();
     look(false);
@@ -251,7 +251,7 @@ fn a_purge_removes_every_record_and_nothing_else() {
     );
     assert!(matches!(
         inspect::totals(&dir.path().join("none")),
-        Err(inspect::Error::Read { .. })
+        Err(inspect::InspectError::Read { .. })
     ));
 }
 

@@ -25,7 +25,8 @@ pub fn check(header: &str, bytes: &[u8]) {
 
     let resolved = resolve(&settings, peer, &fields);
     assert_eq!(resolve(&settings, peer, &fields), resolved);
-    let seen = visible(&settings, &resolved, &fields, Some("example.com"));
+    let arrived = Visible::plain(Some("example.com"));
+    let seen = visible(&settings, &resolved, &fields, arrived);
     if !resolved.peer_trusted {
         assert_eq!(resolved.client, peer.ip());
         assert_eq!((seen.https, seen.host), (false, Some("example.com")));
@@ -36,7 +37,7 @@ pub fn check(header: &str, bytes: &[u8]) {
         &resolved,
         peer,
         &fields,
-        Some("example.com"),
+        &arrived,
         &seen,
         &mut |name, value| {
             assert!(is_forwarding(&settings, &resolved, name));

@@ -1,8 +1,10 @@
 //! What the tests stand on: scripted apps, a strict Plausible, raw-byte clients, the real binary as a process.
 
+pub(crate) mod chromium;
 pub(crate) mod client;
 pub(crate) mod disk;
 pub(crate) mod faults;
+pub(crate) mod forward_proxy;
 pub(crate) mod load;
 pub(crate) mod message;
 pub(crate) mod metrics;

@@ -454,10 +454,15 @@ impl Log {
     }
 }
 
-/// The suite's own variables are none of the binary's, which refuses what it does not know.
+/// The suite's own variables are none of the binary's, which refuses what it does not know. A proxy of this machine is
+/// none of the tests'.
 fn forget_the_tests_own(command: &mut Command) {
     for name in ["GATECOUNT_FULL", "GATECOUNT_VECTORS"] {
         command.env_remove(name);
+    }
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
+        command.env_remove(name);
+        command.env_remove(name.to_ascii_lowercase());
     }
 }
 

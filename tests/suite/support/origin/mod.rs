@@ -4,11 +4,13 @@
 //! wrong. A panic in one is raised again when the origin goes.
 
 mod manners;
+mod playground;
 
 pub(crate) use manners::{
     answers_before_the_body, closes_idle_connections, closes_on_the_second_request, echoes, never_answers,
     on_command, pages, says, says_and_stays, upgrades_and_echoes,
 };
+pub(crate) use playground::{file_sum, playground};
 
 use std::{
     io,
@@ -105,6 +107,11 @@ impl Visit<'_> {
     /// Sends bytes as they are.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.wire.send(bytes.as_ref())
+    }
+
+    /// Reads just so many bytes of what comes next on the connection.
+    pub(crate) fn exactly(&mut self, length: usize) -> io::Result<Vec<u8>> {
+        self.wire.exactly(length)
     }
 
     /// A 200 with a length, keep-alive.

@@ -1,0 +1,74 @@
+//! Starts attempts.
+
+use std::time::Instant;
+
+use super::state::{ENDS_PER_PASS, Engine};
+use crate::{
+    delivery::{account::EventEnd, lanes::Ticket, senders::Attempt},
+    queue::ReadError,
+};
+
+/// What a buffer for an event keeps between two uses, in bytes.
+const KEPT: usize = 4_096;
+
+impl Engine<'_> {
+    /// Starts as many attempts as may be in flight.
+    pub(super) fn dispatch(&mut self, instant: Instant, now: u64) {
+        if self.breaker.is_passing() {
+            self.lanes.admit(now);
+        }
+        let mut ends_left = ENDS_PER_PASS;
+        while self.breaker.allows(now) {
+            if !self.lanes.ready() && !self.breaker.is_passing() {
+                // A probe prefers an event that has not just failed. There is none, so those that wait are admitted.
+                self.lanes.admit(now);
+            }
+            if !self.lanes.ready() {
+                self.senders.nothing_to_send();
+                break;
+            }
+            if !self.senders.ready(instant) {
+                break;
+            }
+            let Some(ticket) = self.lanes.take() else { break };
+            if let Some(stored) = self.load(ticket, instant, now) {
+                self.breaker.sent(ticket);
+                self.senders.send(Attempt { ticket, stored });
+                continue;
+            }
+            ends_left -= 1;
+            if ends_left == 0 {
+                self.hurry = true;
+                break;
+            }
+        }
+    }
+
+    /// Reads an event that was taken out of its lane. `None` if it is not sent now: then it has ended, or waits.
+    fn load(&mut self, ticket: Ticket, instant: Instant, now: u64) -> Option<Vec<u8>> {
+        let event = self.lanes.event(ticket)?;
+        if now.saturating_sub(event.at) > self.max_age {
+            self.end(ticket, EventEnd::Expired);
+            return None;
+        }
+        if self.has_had_its_tries(ticket) {
+            self.give_up(ticket, instant);
+            return None;
+        }
+        let mut stored = self.buffers.pop().unwrap_or_default();
+        stored.shrink_to(KEPT);
+        match self.queue.read(event.position, &mut stored) {
+            Ok(()) => return Some(stored),
+            Err(ReadError::Corrupt) => self.end(ticket, EventEnd::Corrupt),
+            Err(ReadError::Gone) => self.end(ticket, EventEnd::Evicted),
+            Err(ReadError::Io { .. }) => {
+                let tries = self.tries.entry(ticket).or_default();
+                tries.failures += 1;
+                let wait = self.backoff.delay(tries.failures, fastrand::f64());
+                self.lanes.wait(ticket, now + 1 + wait.as_millis() as u64);
+            }
+        }
+        self.buffers.push(stored);
+        None
+    }
+}

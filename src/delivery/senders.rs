@@ -1,0 +1,294 @@
+//! The senders: one task for each request in flight, kept for the next request.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    future::poll_fn,
+    rc::Rc,
+    task::{Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use slab::Slab;
+use tokio::task::spawn_local;
+
+use super::{
+    endpoint::Endpoint,
+    lanes::Ticket,
+    outcome::{Outcome, RetryReason},
+};
+use crate::timer::Timer;
+
+/// How long a sender without work keeps its connection. Servers and load balancers usually wait longer.
+const IDLE: Duration = Duration::from_secs(30);
+/// So many senders are started at once. That is enough for the ends of their attempts to be written down together.
+const EAGER: usize = 8;
+/// How long events wait for a sender before more senders are started: at least, and at most.
+const GROWTH: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
+
+/// An attempt to be made.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) ticket: Ticket,
+    /// The event as the queue stores it.
+    pub(super) stored: Vec<u8>,
+}
+
+/// An attempt that ended.
+#[derive(Debug)]
+pub(super) struct FinishedAttempt {
+    pub(super) ticket: Ticket,
+    /// The attempt's buffer, for the next one.
+    pub(super) stored: Vec<u8>,
+    pub(super) outcome: Outcome,
+    pub(super) took: Duration,
+    sender: usize,
+    /// False if the sender panicked, and has ended with the attempt.
+    alive: bool,
+}
+
+/// All senders, at most `concurrency` of them.
+///
+/// The sender that became idle last works next. So a fast Plausible gets few connections, and the others close.
+///
+/// [`EAGER`] senders start at once. More start only after events have waited for a sender for about the time of one answer,
+/// and then at most twice as many as before. So a burst for a Plausible that answers in a millisecond goes over the
+/// connections that are open, and a distant Plausible has `concurrency` connections after a few round trips.
+pub(super) struct Senders {
+    endpoint: Rc<Endpoint>,
+    finished: Rc<FinishedAttempts>,
+    mailboxes: Slab<Rc<Mailbox>>,
+    /// Senders without work and since when, in the order in which they became idle.
+    idle: VecDeque<(usize, Instant)>,
+    concurrency: usize,
+    /// How many more senders may be started now.
+    allowance: usize,
+    /// Since when events have waited for a sender; restarts when more senders are allowed.
+    short_since: Option<Instant>,
+    /// How long answers take, as a moving average.
+    answer: Option<Duration>,
+}
+
+impl Senders {
+    pub(super) fn new(endpoint: Rc<Endpoint>, concurrency: usize) -> Self {
+        Senders {
+            endpoint,
+            finished: Rc::default(),
+            mailboxes: Slab::new(),
+            idle: VecDeque::new(),
+            concurrency,
+            allowance: 0,
+            short_since: None,
+            answer: None,
+        }
+    }
+
+    /// Requests in flight.
+    pub(super) fn in_flight(&self) -> usize {
+        self.mailboxes.len() - self.idle.len()
+    }
+
+    /// Whether as many are in flight as may be.
+    pub(super) fn is_busy(&self) -> bool {
+        self.in_flight() >= self.concurrency
+    }
+
+    /// Where finished attempts arrive.
+    pub(super) fn finished(&self) -> Rc<FinishedAttempts> {
+        self.finished.clone()
+    }
+
+    /// Whether another attempt may start now. To be called only if there is one to make.
+    pub(super) fn ready(&mut self, now: Instant) -> bool {
+        if !self.idle.is_empty() {
+            return true;
+        }
+        if self.mailboxes.len() >= self.concurrency {
+            return false;
+        }
+        if self.endpoint.multiplexed() || self.mailboxes.len() < EAGER {
+            return true;
+        }
+        self.short_since.get_or_insert(now);
+        if self.grows_at().is_some_and(|at| at <= now) {
+            self.allowance = self.mailboxes.len();
+            self.short_since = Some(now);
+        }
+        self.allowance > 0
+    }
+
+    /// No event waits for a sender.
+    pub(super) fn nothing_to_send(&mut self) {
+        self.short_since = None;
+        self.allowance = 0;
+    }
+
+    /// When more senders may be started, if events wait for one.
+    pub(super) fn grows_at(&self) -> Option<Instant> {
+        let period = self.answer.unwrap_or_default().clamp(GROWTH.0, GROWTH.1);
+        self.short_since.map(|since| since + period)
+    }
+
+    /// Starts an attempt. To be called only if [`Senders::ready`] is true.
+    pub(super) fn send(&mut self, attempt: Attempt) {
+        let order = SenderOrder::Send(attempt);
+        if let Some((sender, _)) = self.idle.pop_back() {
+            self.mailboxes[sender].put(order);
+            return;
+        }
+        self.allowance = self.allowance.saturating_sub(1);
+        let mailbox = Rc::new(Mailbox::default());
+        mailbox.put(order);
+        let sender = self.mailboxes.insert(mailbox.clone());
+        spawn_local(run_sender(
+            sender,
+            mailbox,
+            self.endpoint.clone(),
+            self.finished.clone(),
+        ));
+    }
+
+    /// The sender of this attempt is free for another one.
+    pub(super) fn release(&mut self, done: &FinishedAttempt, now: Instant) {
+        self.answer = Some(
+            self.answer
+                .map_or(done.took, |answer| (answer * 7 + done.took) / 8),
+        );
+        if done.alive {
+            self.idle.push_back((done.sender, now));
+        } else {
+            self.mailboxes.remove(done.sender);
+        }
+    }
+
+    /// Closes the connections that have been idle for long.
+    pub(super) fn close_idle(&mut self, now: Instant) {
+        while let Some((sender, since)) = self.idle.front().copied()
+            && now.saturating_duration_since(since) >= IDLE
+        {
+            self.idle.pop_front();
+            self.mailboxes.remove(sender).put(SenderOrder::Close);
+        }
+        if self.mailboxes.is_empty() {
+            self.endpoint.close_shared();
+        }
+    }
+}
+
+/// Makes attempts until it is told to close its connection.
+async fn run_sender(
+    sender: usize,
+    mailbox: Rc<Mailbox>,
+    endpoint: Rc<Endpoint>,
+    finished: Rc<FinishedAttempts>,
+) {
+    let (mut link, mut timer) = (None, Timer::new());
+    while let SenderOrder::Send(attempt) = mailbox.take().await {
+        let mut report = AttemptReport {
+            finished: &finished,
+            sender,
+            attempt,
+            begun: Instant::now(),
+            outcome: Outcome::Retry(RetryReason::Broken, None),
+            alive: false,
+        };
+        let (stored, begun) = (&report.attempt.stored, report.begun);
+        report.outcome = endpoint.attempt(&mut link, &mut timer, stored, begun).await;
+        report.alive = true;
+    }
+}
+
+/// Reports the attempt when it is dropped. So an attempt that panics is reported too.
+struct AttemptReport<'a> {
+    finished: &'a FinishedAttempts,
+    sender: usize,
+    attempt: Attempt,
+    /// Read by the sender, because a slow disk may delay it after the attempt was handed over.
+    begun: Instant,
+    outcome: Outcome,
+    alive: bool,
+}
+
+impl Drop for AttemptReport<'_> {
+    fn drop(&mut self) {
+        self.finished.push(FinishedAttempt {
+            ticket: self.attempt.ticket,
+            stored: std::mem::take(&mut self.attempt.stored),
+            outcome: self.outcome,
+            took: self.begun.elapsed(),
+            sender: self.sender,
+            alive: self.alive,
+        });
+    }
+}
+
+/// What a sender does next.
+#[derive(Debug)]
+enum SenderOrder {
+    Send(Attempt),
+    Close,
+}
+
+/// Where one sender gets its orders: room for one.
+#[derive(Default)]
+struct Mailbox {
+    order: Cell<Option<SenderOrder>>,
+    waker: Cell<Option<Waker>>,
+}
+
+impl Mailbox {
+    fn put(&self, order: SenderOrder) {
+        self.order.set(Some(order));
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    async fn take(&self) -> SenderOrder {
+        poll_fn(|cx| {
+            if let Some(order) = self.order.take() {
+                return Poll::Ready(order);
+            }
+            self.waker.set(Some(cx.waker().clone()));
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+/// Finished attempts that have yet to be settled.
+#[derive(Default)]
+pub(super) struct FinishedAttempts {
+    list: RefCell<Vec<FinishedAttempt>>,
+    waker: Cell<Option<Waker>>,
+}
+
+impl FinishedAttempts {
+    /// Waits until there are so many attempts, at least one.
+    pub(super) async fn reach(&self, attempts: usize) {
+        poll_fn(|cx| {
+            if self.list.borrow().len() >= attempts.max(1) {
+                return Poll::Ready(());
+            }
+            self.waker.set(Some(cx.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.borrow().is_empty()
+    }
+
+    /// Swaps the attempts with an empty list.
+    pub(super) fn swap(&self, empty: &mut Vec<FinishedAttempt>) {
+        std::mem::swap(&mut *self.list.borrow_mut(), empty);
+    }
+
+    fn push(&self, attempt: FinishedAttempt) {
+        self.list.borrow_mut().push(attempt);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}

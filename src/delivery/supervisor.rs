@@ -1,0 +1,157 @@
+//! The delivery thread: runs an engine, and starts another one if it panics.
+
+use std::{
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::atomic::Ordering,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    runtime::{Builder, LocalOptions},
+    sync::mpsc::UnboundedReceiver,
+    task::spawn_local,
+    time::timeout,
+};
+
+use super::{
+    backoff::Backoff,
+    engine::{CarryOver, Command, Engine, EngineParts},
+    status::{DeliveryState, Stopped},
+};
+use crate::queue::{self, Queue};
+
+/// How long the thread rests after a panic: first, and at the most.
+const REST: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+/// A panic of an engine that worked for this long counts as the first one.
+const WORKED_WELL: Duration = Duration::from_mins(1);
+
+/// What the delivery thread is started with. What an engine changes is passed to it and comes back with its end.
+pub(super) struct Supervisor {
+    pub(super) parts: EngineParts,
+    pub(super) queue: queue::Settings,
+    pub(super) carry: CarryOver,
+    pub(super) commands: UnboundedReceiver<Command>,
+}
+
+/// How an engine ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum EngineEnd {
+    Stopped,
+    Panicked,
+}
+
+impl Supervisor {
+    /// Delivers until it is told to stop. Traffic goes on whatever happens here: while no engine runs, offers wait in
+    /// the rings, and count as overflow once the rings are full.
+    pub(super) fn run(mut self) -> Stopped {
+        run_as_batch_thread();
+        let shared = self.parts.shared.clone();
+        let rest = Backoff::new(REST.0, REST.1);
+        let mut panics = 0;
+        loop {
+            let begun = Instant::now();
+            let ended;
+            (self, ended) = self.run_engine(panics > 0);
+            if ended == EngineEnd::Stopped {
+                break;
+            }
+            panics = if begun.elapsed() > WORKED_WELL {
+                1
+            } else {
+                panics + 1
+            };
+            self.carry.intake.forget();
+            shared.set_state(DeliveryState::Restarting);
+            shared.in_flight.store(0, Ordering::Relaxed);
+            tracing::error!(
+                panics,
+                "delivery failed, by a fault of gatecount's own; it starts again"
+            );
+            if self.is_told_to_stop_within(rest.ceiling(panics)) {
+                break;
+            }
+        }
+        shared.set_state(DeliveryState::Stopped);
+        Stopped {
+            pending: shared.account.balance().pending,
+        }
+    }
+
+    /// Runs one engine on a runtime of its own.
+    fn run_engine(self, after_panic: bool) -> (Self, EngineEnd) {
+        let Ok(runtime) = Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())
+        else {
+            return (self, EngineEnd::Panicked);
+        };
+        let now = self.parts.shared.clock.millis();
+        let Ok(queue) = catch_unwind(AssertUnwindSafe(|| Queue::open(&self.queue, now))) else {
+            return (self, EngineEnd::Panicked);
+        };
+        // The engine is a task beside the senders' tasks, not the root future: when a task wakes another task, the
+        // runtime does not look at the system's events in between.
+        let engine = runtime.block_on(async { spawn_local(self.drive(queue, after_panic)).await });
+        // Does not wait for a name lookup that is under way.
+        runtime.shutdown_background();
+        let (supervisor, queue, ended) = match engine {
+            Ok(ended) => ended,
+            // The task catches the engine's panics. This one is of the few lines around it.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        // Even after a panic the last ends are written down, unless the queue itself panicked.
+        let _ = catch_unwind(AssertUnwindSafe(|| queue.close()));
+        (supervisor, ended)
+    }
+
+    /// Drives an engine to its end. The engine borrows carry-over, queue and commands, so they are still there if it
+    /// panics.
+    async fn drive(mut self, mut queue: Queue, after_panic: bool) -> (Self, Queue, EngineEnd) {
+        let ended = {
+            let engine = Engine::new(self.parts.clone(), &mut self.carry, &mut queue);
+            let mut run = pin!(engine.run(after_panic, &mut self.commands));
+            poll_fn(
+                |cx| match catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(cx))) {
+                    Ok(Poll::Pending) => Poll::Pending,
+                    Ok(Poll::Ready(())) => Poll::Ready(EngineEnd::Stopped),
+                    Err(_) => Poll::Ready(EngineEnd::Panicked),
+                },
+            )
+            .await
+        };
+        (self, queue, ended)
+    }
+
+    /// Rests, and obeys commands meanwhile. True if one of them is to stop.
+    fn is_told_to_stop_within(&mut self, rest: Duration) -> bool {
+        let Ok(runtime) = Builder::new_current_thread().enable_time().build() else {
+            std::thread::sleep(rest);
+            return false;
+        };
+        let until = Instant::now() + rest;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let received = runtime.block_on(async { timeout(left, self.commands.recv()).await });
+            match received {
+                Err(_) => return false,
+                Ok(Some(Command::Reload(rules))) => self.carry.rules = *rules,
+                Ok(None | Some(_)) => return true,
+            }
+        }
+    }
+}
+
+/// Sets the scheduling policy `SCHED_BATCH` (sched(7)) for this thread and those that it starts. An answer of Plausible's
+/// then does not take the CPU away from a worker that is serving on it. The thread's share of the CPU stays the same.
+fn run_as_batch_thread() {
+    #[cfg(target_os = "linux")]
+    {
+        use preempt_rt::sched::{Pid, Scheduler, SchedulerParams, set_scheduler};
+        // If the system forbids it, delivery works all the same.
+        let normal = SchedulerParams { priority: 0 };
+        let _ = set_scheduler(Pid::current_thread(), Scheduler::SCHED_BATCH, normal);
+    }
+}

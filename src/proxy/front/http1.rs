@@ -1,0 +1,208 @@
+//! An HTTP/1.x client: request after request over one connection, until somebody closes it.
+
+use std::{future::poll_fn, rc::Rc, task::Poll};
+
+use tokio::time::Instant;
+
+use super::{
+    client::{After, Client},
+    relay,
+};
+use crate::{
+    facts,
+    http1::{self, Body, Refusal, RequestHead, Version, field_slots},
+    proxy::{
+        asked::{Asked, Framing},
+        context::Phase,
+        errors::Fault,
+        plan::{self, Plan, Route},
+        record::RequestRecord,
+    },
+};
+
+/// What the client's bytes come to.
+#[allow(clippy::large_enum_variant)] // of which there is one at a time, on the stack
+enum Next {
+    Request(Request),
+    /// A request that is answered here, with what is told of it; or what was no request.
+    Refuse(Option<RequestRecord>, Fault),
+    Close,
+}
+
+/// A request for the app, its body not yet read.
+struct Request {
+    plan: Plan,
+    body: Body,
+    version: Version,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(mut client: Client) {
+    let mut first = true;
+    loop {
+        let after = match next(&mut client, first).await {
+            Next::Request(request) => {
+                relay::carry(&mut client, request.plan, request.body, request.version).await
+            }
+            Next::Refuse(record, fault) => refuse(&mut client, record, &fault),
+            Next::Close => After::Close,
+        };
+        first = false;
+        match after {
+            After::KeepAlive => {}
+            After::Linger => return client.linger().await,
+            After::Close => return,
+        }
+    }
+}
+
+/// Waits for the next request. The time for a head starts with its first byte; before that the connection is idle.
+async fn next(client: &mut Client, first: bool) -> Next {
+    let header_timeout = client.context.settings.header_timeout;
+    let mut scanned = 0;
+    if !client.inbuf.is_empty()
+        && let Some(next) = read_buffered(client, &mut scanned)
+    {
+        return next;
+    }
+    let idle = client.inbuf.is_empty() && !first;
+    let wait = if idle {
+        client.context.settings.idle_timeout
+    } else {
+        header_timeout
+    };
+    client.timer.set(Instant::now() + wait);
+    loop {
+        let read = poll_fn(|cx| {
+            let context = Rc::clone(&client.context);
+            if let Poll::Ready(read) = client.poll_read(cx, &mut context.scratch.borrow_mut()) {
+                return Poll::Ready(Some(read));
+            }
+            if client.inbuf.is_empty() && context.phase.get() == Phase::Closing {
+                return Poll::Ready(None);
+            }
+            client.timer.poll(cx).map(|()| None)
+        })
+        .await;
+        match read {
+            Some(Ok(0) | Err(_)) => return Next::Close,
+            Some(Ok(n)) => {
+                if let Some(next) = read_fresh(client, n, &mut scanned) {
+                    return next;
+                }
+                if idle && scanned == client.inbuf.len() && scanned == n {
+                    client.timer.set(Instant::now() + header_timeout);
+                }
+            }
+            None if client.inbuf.is_empty() => return Next::Close,
+            None => return Next::Refuse(None, Fault::SlowHead),
+        }
+    }
+}
+
+/// Takes `n` fresh bytes. A head that came in one piece is read where it lies, without a copy.
+fn read_fresh(client: &mut Client, n: usize, scanned: &mut usize) -> Option<Next> {
+    let context = Rc::clone(&client.context);
+    let scratch = context.scratch.borrow();
+    let bytes = &scratch[..n];
+    if !client.inbuf.is_empty() {
+        client.inbuf.extend_from_slice(bytes);
+        return read_buffered(client, scanned);
+    }
+    match read_head(client, bytes) {
+        Ok(Some((next, len))) => {
+            client.inbuf.extend_from_slice(&bytes[len..]);
+            Some(next)
+        }
+        Ok(None) => {
+            client.inbuf.extend_from_slice(bytes);
+            *scanned = n;
+            too_large(client)
+        }
+        Err(fault) => Some(Next::Refuse(None, fault)),
+    }
+}
+
+/// Looks for a complete head among the kept bytes; only then is it parsed.
+fn read_buffered(client: &mut Client, scanned: &mut usize) -> Option<Next> {
+    let from = std::mem::replace(scanned, client.inbuf.len());
+    if http1::head_end(&client.inbuf, from).is_none() {
+        return too_large(client);
+    }
+    match read_head(client, &client.inbuf) {
+        Ok(Some((next, len))) => {
+            client.inbuf.drain(..len);
+            if client.inbuf.is_empty() {
+                client.inbuf = Vec::new();
+            }
+            Some(next)
+        }
+        Ok(None) => too_large(client),
+        Err(fault) => Some(Next::Refuse(None, fault)),
+    }
+}
+
+fn too_large(client: &Client) -> Option<Next> {
+    let limit = client.context.settings.max_head_bytes;
+    (client.inbuf.len() > limit).then_some(Next::Refuse(None, Refusal::TooLarge.into()))
+}
+
+/// Reads a head off the start of `bytes` and has it decided; its length beside it. `Ok(None)`: more bytes are needed.
+fn read_head(client: &Client, bytes: &[u8]) -> Result<Option<(Next, usize)>, Fault> {
+    let mut slots = field_slots();
+    let Some(head) = http1::parse_request(bytes, &mut slots)? else {
+        return Ok(None);
+    };
+    if head.len > client.context.settings.max_head_bytes {
+        return Err(Refusal::TooLarge.into());
+    }
+    let next = match plan::plan(&client.context, client.peer, &asked(&head, client.https)) {
+        Route::App(plan) => Next::Request(Request {
+            plan,
+            body: head.body,
+            version: head.version,
+        }),
+        Route::Answer(record, fault) => Next::Refuse(Some(record), fault),
+    };
+    Ok(Some((next, head.len)))
+}
+
+fn asked<'a>(head: &RequestHead<'a, 'a>, https: bool) -> Asked<'a> {
+    Asked {
+        method: head.method,
+        target: head.target,
+        host: head.host,
+        https,
+        version: match head.version {
+            Version::Http10 => http::Version::HTTP_10,
+            Version::Http11 => http::Version::HTTP_11,
+        },
+        fields: head.fields,
+        framing: match head.body {
+            Body::Length(n) => Framing::Length(n),
+            Body::Chunked(_) => Framing::Chunked,
+            Body::Done | Body::UntilClose => Framing::None,
+        },
+        expects_continue: head.expects_continue,
+        websocket: false,
+    }
+}
+
+/// Answers a client that speaks no protocol of this port.
+pub(super) async fn refuse_and_close(mut client: Client, fault: &Fault) {
+    if refuse(&mut client, None, fault) == After::Linger {
+        client.linger().await;
+    }
+}
+
+/// Answers in the app's place what does not reach it; nothing more can be read after it.
+fn refuse(client: &mut Client, record: Option<RequestRecord>, fault: &Fault) -> After {
+    let sent = client.send(&[&fault.response(false, true)]).is_ok();
+    match record {
+        Some(mut record) if sent => record.settle(&facts::ResponseFacts::of_status(fault.status())),
+        None if sent => client.context.metrics.response(fault.status()),
+        _ => {}
+    }
+    client.context.report(fault, sent.then(|| fault.status()));
+    if sent { After::Linger } else { After::Close }
+}

@@ -1,0 +1,24 @@
+//! An HTTP/2 client: hyper's server speaks the protocol, and each of its streams is a request that goes the way of any
+//! other: [`plan`](crate::proxy::plan), [`exchange`](crate::proxy::app::exchange), [`record`](crate::proxy::record).
+//!
+//! # What bounds a connection
+//!
+//! - `[listen] max_streams` at once; `max_head_bytes` for the fields of one.
+//! - 256 KiB of request bodies on their way to the app (the connection's flow-control window).
+//! - 192 KiB, and 4 KiB a stream, of responses that the client has not taken. A stream that the client's window holds up
+//!   for `idle_timeout` loses its connection to the app, and is reset when the window opens.
+//! - Floods of resets, settings, pings, CONTINUATION and empty frames are counted by h2, hyper's HTTP/2 library, which then
+//!   ends the connection (CVE-2023-44487, CVE-2024-27316).
+//!
+//! 1xx are not passed on, for hyper cannot send them; `gatecount_http2_interim_dropped_total` counts them.
+
+mod body;
+mod budget;
+mod connection;
+mod request;
+mod streams;
+mod transfer;
+mod tunnel;
+mod upload;
+
+pub(super) use connection::serve;

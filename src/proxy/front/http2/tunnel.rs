@@ -1,0 +1,27 @@
+//! A WebSocket over HTTP/2 (RFC 8441): what hyper gives of the stream, and a connection to the app that has switched
+//! protocols, joined until both sides have ended.
+
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncWriteExt, copy_bidirectional};
+
+use super::streams::OpenStream;
+use crate::proxy::stream::{Stream, Unsent};
+
+/// Joins the two. `unsent` is what the app has not taken of the request, `early` what it sent behind its head.
+pub(super) async fn run(
+    open: OpenStream,
+    client: OnUpgrade,
+    mut app: Stream,
+    unsent: Unsent,
+    early: Vec<u8>,
+) {
+    // The place among the open streams is kept for as long as the tunnel lasts.
+    let _open = open;
+    let Ok(client) = client.await else { return };
+    let mut client = TokioIo::new(client);
+    // After an error on either side there is nobody to tell.
+    if client.write_all(&early).await.is_ok() && app.write_all(unsent.as_bytes()).await.is_ok() {
+        let _ = copy_bidirectional(&mut client, &mut app).await;
+    }
+}

@@ -1,0 +1,492 @@
+//! One request of an HTTP/1.x client to the app and its response back, bodies streaming both ways.
+//!
+//! A single task moves the bytes of both connections. It waits for whichever of them can go on, and reads from one side
+//! only while the other has taken all that was read before, so that a slow reader slows its writer and nothing piles up.
+
+use std::{future::poll_fn, io, rc::Rc, task::Poll};
+
+use tokio::time::Instant;
+
+use super::{
+    client::{After, Client},
+    tunnel,
+};
+use crate::{
+    facts, headers,
+    http1::{self, Body, ResponseHead, Version, field_slots},
+    proxy::{
+        app::exchange::{self, Exchange, Failure, Head},
+        context::Phase,
+        errors::Fault,
+        heads::{self, ResponseFraming},
+        plan::Plan,
+        stream::is_small,
+    },
+};
+
+/// Bytes of following requests that are read while a response is on its way. Reading them tells when a client leaves.
+const PIPELINED: usize = 16 * 1024;
+/// Bytes read at once for a client that is slow to take them, for what it does not take is kept.
+const SLOW: usize = 16 * 1024;
+
+/// Carries a request to the app and the response to the client.
+pub(super) async fn carry(client: &mut Client, plan: Plan, body: Body, version: Version) -> After {
+    let context = Rc::clone(&client.context);
+    let app = &context.settings.app;
+    let mut relay = Relay {
+        plan,
+        version,
+        upload: body,
+        trailers: Vec::new(),
+        response: None,
+        read_limit: usize::MAX,
+    };
+    let mut opened = exchange::open(&context.pool, app, &relay.plan).await;
+    loop {
+        let mut exchange = match opened {
+            Ok(exchange) => exchange,
+            Err(fault) => return relay.fail(client, &fault),
+        };
+        match relay.run(client, &mut exchange).await {
+            Ok(End::Response) => return relay.finish(client, exchange),
+            Ok(End::Switched) => {
+                let (app, unsent) = exchange.into_tunnel();
+                return tunnel::run(client, app, unsent).await;
+            }
+            Err(Broken::Gone) => return After::Close,
+            Err(Broken::App(Failure::Repeat)) => opened = exchange::reopen(app, &relay.plan).await,
+            Err(Broken::App(Failure::Fault(fault))) => return relay.fail(client, &fault),
+        }
+    }
+}
+
+struct Relay {
+    plan: Plan,
+    version: Version,
+    /// What is left to read of the request's body, and its trailers.
+    upload: Body,
+    trailers: Vec<u8>,
+    /// How the response goes to the client; none before its head was sent.
+    response: Option<Response>,
+    /// Bytes of the app's that are read at once: all there are, until the client is found to be slow.
+    read_limit: usize,
+}
+
+/// How a response goes to the client.
+#[derive(Debug, Clone, Copy)]
+struct Response {
+    framing: ResponseFraming,
+    /// The client's connection ends with it.
+    close: bool,
+}
+
+/// How an exchange came to a good end.
+enum End {
+    /// The client's socket has taken the response.
+    Response,
+    /// The app has agreed to switch protocols, and the client has its word.
+    Switched,
+}
+
+/// Why an exchange came to no good end.
+enum Broken {
+    /// The client left.
+    Gone,
+    App(Failure),
+}
+
+impl From<Fault> for Broken {
+    fn from(fault: Fault) -> Self {
+        Broken::App(Failure::Fault(fault))
+    }
+}
+
+/// The side that can go on. What was read lies in the worker's scratch.
+enum Ready {
+    AppRead(io::Result<usize>),
+    AppTakes(io::Result<()>),
+    ClientRead(io::Result<usize>),
+    ClientTakes(io::Result<()>),
+    Due,
+}
+
+impl Relay {
+    /// Sends the request's body and passes the response on, to its last byte.
+    async fn run(&mut self, client: &mut Client, exchange: &mut Exchange) -> Result<End, Broken> {
+        if exchange.wants_body() && !client.inbuf.is_empty() {
+            let bytes = std::mem::take(&mut client.inbuf);
+            self.upload(client, exchange, &bytes)?;
+        }
+        self.arm(client, exchange);
+        loop {
+            if exchange.is_over() && client.is_flushed() {
+                return Ok(End::Response);
+            }
+            match self.ready(client, exchange).await {
+                Ready::AppRead(Ok(n)) if n > 0 => {
+                    if let Some(end) = self.read_app(client, exchange, n)? {
+                        return Ok(end);
+                    }
+                }
+                Ready::AppRead(end) => {
+                    exchange.end_of_app(&end).map_err(Broken::App)?;
+                    self.end_response(client, exchange)?;
+                }
+                Ready::AppTakes(ready) => {
+                    exchange.flush(ready);
+                    self.arm(client, exchange);
+                }
+                Ready::ClientRead(Ok(0) | Err(_)) => return Err(Broken::Gone),
+                Ready::ClientRead(Ok(n)) => self.read_client(client, exchange, n)?,
+                Ready::ClientTakes(ready) => {
+                    client.flush(ready).map_err(|_| Broken::Gone)?;
+                    self.arm(client, exchange);
+                }
+                Ready::Due => return Err(self.overdue(exchange)),
+            }
+        }
+    }
+
+    /// Waits until one side can go on.
+    async fn ready(&mut self, client: &mut Client, exchange: &mut Exchange) -> Ready {
+        let reads_app = client.is_flushed() && !exchange.is_over();
+        let reads_client = reads_client(client, exchange);
+        let from_client = if exchange.wants_body() {
+            usize::MAX
+        } else {
+            PIPELINED.saturating_sub(client.inbuf.len())
+        };
+        let context = Rc::clone(&client.context);
+        poll_fn(|cx| {
+            let scratch = &mut context.scratch.borrow_mut();
+            if reads_app && let Poll::Ready(read) = exchange.poll_read(cx, first(scratch, self.read_limit)) {
+                return Poll::Ready(Ready::AppRead(read));
+            }
+            if exchange.has_unsent()
+                && let Poll::Ready(ready) = exchange.poll_write_ready(cx)
+            {
+                return Poll::Ready(Ready::AppTakes(ready));
+            }
+            if reads_client && let Poll::Ready(read) = client.poll_read(cx, first(scratch, from_client)) {
+                return Poll::Ready(Ready::ClientRead(read));
+            }
+            if !client.is_flushed()
+                && let Poll::Ready(ready) = client.poll_write_ready(cx)
+            {
+                return Poll::Ready(Ready::ClientTakes(ready));
+            }
+            client.timer.poll(cx).map(|()| Ready::Due)
+        })
+        .await
+    }
+
+    /// Sets the time that the side we wait for has.
+    fn arm(&self, client: &mut Client, exchange: &Exchange) {
+        let settings = &client.context.settings;
+        let wait = match &self.response {
+            // A response may take its time (server-sent events), as long as the client's end would be seen; a client that
+            // takes nothing of it, or stops in the middle of its body, may not.
+            Some(_) if client.is_flushed() && !exchange.wants_body() && reads_client(client, exchange) => {
+                return client.timer.clear();
+            }
+            Some(_) => settings.idle_timeout,
+            None if waits_for_client(exchange) => settings.idle_timeout,
+            None => settings.app.response_timeout,
+        };
+        client.timer.set(Instant::now() + wait);
+    }
+
+    fn overdue(&self, exchange: &Exchange) -> Broken {
+        match &self.response {
+            Some(_) => Broken::Gone,
+            None if waits_for_client(exchange) => Fault::SlowBody.into(),
+            None => Fault::ResponseTimeout.into(),
+        }
+    }
+
+    /// Bytes from the client: the request's body, or what follows it.
+    fn read_client(&mut self, client: &mut Client, exchange: &mut Exchange, n: usize) -> Result<(), Broken> {
+        let context = Rc::clone(&client.context);
+        let bytes = &context.scratch.borrow()[..n];
+        if exchange.wants_body() {
+            self.upload(client, exchange, bytes)?;
+            self.arm(client, exchange);
+        } else {
+            client.inbuf.extend_from_slice(bytes);
+            if !reads_client(client, exchange) && self.response.is_some() {
+                self.arm(client, exchange);
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes a piece of the request's body on.
+    fn upload(
+        &mut self,
+        client: &mut Client,
+        exchange: &mut Exchange,
+        mut bytes: &[u8],
+    ) -> Result<(), Broken> {
+        let chunked = matches!(self.upload, Body::Chunked(_));
+        let mut out = client.context.assembly.borrow_mut();
+        out.clear();
+        while !bytes.is_empty() && !self.upload.is_done() {
+            let step = self
+                .upload
+                .step(bytes, &mut self.trailers)
+                .map_err(Fault::RequestBody)?;
+            bytes = &bytes[step.used..];
+            if chunked {
+                http1::write_chunk(step.data, &mut out);
+            } else {
+                exchange.push(step.data);
+            }
+        }
+        if chunked {
+            if self.upload.is_done() {
+                http1::write_last_chunk(&self.trailers, headers::may_be_trailer, &mut out);
+            }
+            exchange.push(&out);
+        }
+        if self.upload.is_done() {
+            exchange.end_request();
+        }
+        // What follows the body is the next request's, whatever became of this one.
+        client.inbuf.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Bytes from the app: heads, or a piece of the body.
+    fn read_app(
+        &mut self,
+        client: &mut Client,
+        exchange: &mut Exchange,
+        n: usize,
+    ) -> Result<Option<End>, Broken> {
+        let context = Rc::clone(&client.context);
+        let scratch = context.scratch.borrow();
+        let read = &scratch[..n];
+        if exchange.has_head() {
+            let mut out = context.assembly.borrow_mut();
+            out.clear();
+            self.pass_data(client, exchange, read, &mut out)?;
+            if !client.is_flushed() {
+                self.read_limit = SLOW;
+            }
+        } else {
+            let joined = exchange.join(read);
+            if let Some(end) = self.pass_heads(client, exchange, joined.as_deref().unwrap_or(read))? {
+                return Ok(Some(end));
+            }
+        }
+        self.arm(client, exchange);
+        Ok(None)
+    }
+
+    /// Passes interim heads on, and the final one with the start of its body.
+    fn pass_heads(
+        &mut self,
+        client: &mut Client,
+        exchange: &mut Exchange,
+        mut bytes: &[u8],
+    ) -> Result<Option<End>, Broken> {
+        while !bytes.is_empty() {
+            let mut slots = field_slots();
+            match exchange.next_head(&mut bytes, &mut slots)? {
+                Some(Head::Interim(head)) => self.pass_interim(client, &head)?,
+                Some(Head::Switch(head)) => {
+                    self.switch(client, &head, bytes)?;
+                    return Ok(Some(End::Switched));
+                }
+                Some(Head::Final(head)) => {
+                    self.pass_response(client, exchange, &head, bytes)?;
+                    return Ok(None);
+                }
+                None => {
+                    exchange.keep_partial(bytes)?;
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// A 1xx is passed to who can read it (RFC 9110 §15.2) and is never the response.
+    fn pass_interim(&self, client: &mut Client, head: &ResponseHead<'_, '_>) -> Result<(), Broken> {
+        if self.version == Version::Http10 {
+            return Ok(());
+        }
+        let mut out = client.context.buffer();
+        heads::write_interim(head, &mut out);
+        let sent = client.send(&[&out]);
+        client.context.give_back(out);
+        sent.map_err(|_| Broken::Gone)
+    }
+
+    /// The app's 101, and the first bytes of the new protocol.
+    fn switch(
+        &mut self,
+        client: &mut Client,
+        head: &ResponseHead<'_, '_>,
+        rest: &[u8],
+    ) -> Result<(), Broken> {
+        let mut out = Vec::new();
+        heads::write_interim(head, &mut out);
+        client.send(&[&out, rest]).map_err(|_| Broken::Gone)?;
+        self.plan
+            .record
+            .settle(&facts::ResponseFacts::read(head.status, head.fields));
+        Ok(())
+    }
+
+    /// The final head: it goes to the client with the start of the body, and then the request is settled.
+    fn pass_response(
+        &mut self,
+        client: &mut Client,
+        exchange: &mut Exchange,
+        head: &ResponseHead<'_, '_>,
+        rest: &[u8],
+    ) -> Result<(), Broken> {
+        let context = Rc::clone(&client.context);
+        let response = self.response_to(client, head);
+        let passed = {
+            let mut out = context.assembly.borrow_mut();
+            out.clear();
+            let http10 = self.version == Version::Http10;
+            heads::write_response(head, response.framing, response.close, http10, &mut out);
+            self.response = Some(response);
+            self.pass_data(client, exchange, rest, &mut out)
+        };
+        // A fault behind this head, as a malformed chunk, met a client that got the head.
+        if !matches!(passed, Err(Broken::Gone)) {
+            self.plan
+                .record
+                .settle(&facts::ResponseFacts::read(head.status, head.fields));
+        }
+        passed
+    }
+
+    /// How a response goes to the client. While the request's body has not been read to its end, nothing that follows on the
+    /// connection could be told from it.
+    fn response_to(&self, client: &Client, head: &ResponseHead<'_, '_>) -> Response {
+        let framing = match (&head.body, self.version) {
+            (Body::Chunked(_) | Body::UntilClose, Version::Http11) => ResponseFraming::Chunked,
+            (Body::Chunked(_) | Body::UntilClose, Version::Http10) => ResponseFraming::Close,
+            (Body::Done | Body::Length(_), _) => ResponseFraming::Length,
+        };
+        let close = !self.plan.keep_alive
+            || !self.upload.is_done()
+            || framing == ResponseFraming::Close
+            || client.context.phase.get() != Phase::Serving;
+        Response { framing, close }
+    }
+
+    /// Passes a piece of the response's body on, behind what `out` holds.
+    fn pass_data(
+        &mut self,
+        client: &mut Client,
+        exchange: &mut Exchange,
+        mut bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Broken> {
+        let chunked = self
+            .response
+            .is_some_and(|r| r.framing == ResponseFraming::Chunked);
+        let mut sent = Ok(());
+        let fault = loop {
+            match exchange.next_data(&mut bytes) {
+                Ok(Some(data)) if chunked => http1::write_chunk(data, out),
+                Ok(Some(data)) if is_small(out.len(), data.len()) && !out.is_empty() => {
+                    out.extend_from_slice(data);
+                }
+                Ok(Some(data)) => {
+                    sent = if out.is_empty() {
+                        client.send(&[data])
+                    } else {
+                        client.send(&[out, data])
+                    };
+                    out.clear();
+                    if sent.is_err() {
+                        break None;
+                    }
+                }
+                Ok(None) => break None,
+                Err(fault) => break Some(fault),
+            }
+        };
+        if fault.is_none() && chunked && exchange.is_over() {
+            http1::write_last_chunk(exchange.trailers(), headers::may_be_trailer, out);
+        }
+        if sent.is_ok() && !out.is_empty() {
+            sent = client.send(&[out]);
+        }
+        sent.map_err(|_| Broken::Gone)?;
+        fault.map_or(Ok(()), |fault| Err(fault.into()))
+    }
+
+    /// A body ended with the app's connection.
+    fn end_response(&mut self, client: &mut Client, exchange: &Exchange) -> Result<(), Broken> {
+        if self
+            .response
+            .is_some_and(|r| r.framing == ResponseFraming::Chunked)
+        {
+            client.send(&[b"0\r\n\r\n"]).map_err(|_| Broken::Gone)?;
+            self.arm(client, exchange);
+        }
+        Ok(())
+    }
+
+    /// The client's socket has taken the response.
+    fn finish(self, client: &Client, exchange: Exchange) -> After {
+        exchange.finish(&client.context.pool);
+        match self.response {
+            Some(Response { close: false, .. }) => After::KeepAlive,
+            Some(Response { close: true, .. }) => After::Linger,
+            None => After::Close,
+        }
+    }
+
+    /// Answers in the app's place, or, where its response had begun, ends the connection so that the client sees that
+    /// the response is cut.
+    fn fail(&mut self, client: &mut Client, fault: &Fault) -> After {
+        if self.response.is_some() {
+            client.context.report(fault, None);
+            return After::Close;
+        }
+        let close = !self.plan.keep_alive
+            || !self.upload.is_done()
+            || self.version == Version::Http10
+            || client.context.phase.get() != Phase::Serving;
+        let response = fault.response(self.plan.to_head, close);
+        let sent = client.send(&[&response]).is_ok();
+        if sent {
+            let response = facts::ResponseFacts::of_status(fault.status());
+            self.plan.record.settle(&response);
+        }
+        client.context.report(fault, sent.then(|| fault.status()));
+        match (sent, close) {
+            (false, _) => After::Close,
+            (true, false) if client.is_flushed() => After::KeepAlive,
+            (true, _) => After::Linger,
+        }
+    }
+}
+
+/// Whether the client's side is looked at. While it is not, its end is not seen either, so a time-out stands for it.
+fn reads_client(client: &Client, exchange: &Exchange) -> bool {
+    if exchange.wants_body() {
+        !exchange.has_unsent()
+    } else {
+        client.inbuf.len() < PIPELINED
+    }
+}
+
+fn waits_for_client(exchange: &Exchange) -> bool {
+    exchange.wants_body() && !exchange.has_unsent()
+}
+
+/// The start of a buffer, no longer than that.
+fn first(buffer: &mut [u8], longest: usize) -> &mut [u8] {
+    let end = buffer.len().min(longest);
+    &mut buffer[..end]
+}

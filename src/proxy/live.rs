@@ -1,0 +1,17 @@
+//! What a reload can change.
+
+use super::front::tls::Loaded;
+use crate::{client, event, page};
+
+/// Holds for requests and connections that begin from now on.
+#[derive(Debug)]
+pub struct Live {
+    /// Whom to believe about addresses, and what the app is told.
+    pub client: client::Settings,
+    /// What counts.
+    pub page: page::PageRules,
+    /// Whose hosts they are.
+    pub sites: event::Sites,
+    /// What TLS is accepted with; none: plain text.
+    pub tls: Option<Loaded>,
+}

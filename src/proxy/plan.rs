@@ -1,0 +1,135 @@
+//! What is to become of a request, decided from its parsed head alone: who is the client, what the request says of being a
+//! page view, what the app gets. No protocol's bytes are read here, so a rule holds for HTTP/1.1 and HTTP/2 alike.
+
+use std::rc::Rc;
+
+use tokio::time::Instant;
+
+use super::{
+    asked::{Asked, Framing},
+    context::Context,
+    errors::Fault,
+    heads::{self, Requester},
+    live::Live,
+    record::{Beginning, RequestRecord},
+};
+use crate::{
+    client::{self, Peer, Visible},
+    delivery::Draft,
+    event::Sighting,
+    facts,
+    headers::ConnectionOptions,
+    http1,
+    page::{self, EventKind, RequestVerdict},
+};
+
+/// A path over which the statistics panic at the start, so that a test sees what becomes of the request.
+#[cfg(test)]
+pub(super) const FAULT_AHEAD: &str = "/a-fault-ahead";
+
+/// Who answers a request.
+pub(super) enum Route {
+    /// The app.
+    App(Plan),
+    /// gatecount itself, as this fault says.
+    Answer(RequestRecord, Fault),
+}
+
+/// What a request for the app needs.
+#[allow(clippy::struct_excessive_bools)] // facts that are independent of each other
+pub(super) struct Plan {
+    /// The head for the app, and the story that is told when the response is there.
+    pub(super) record: RequestRecord,
+    /// How the app learns where the body ends.
+    pub(super) framing: Framing,
+    /// The method is HEAD, so no body follows the response.
+    pub(super) to_head: bool,
+    pub(super) idempotent: bool,
+    /// The client asked to switch protocols, and may.
+    pub(super) upgrade: bool,
+    /// An HTTP/1.x client's connection may go on after this request (RFC 9112 §9.3).
+    pub(super) keep_alive: bool,
+}
+
+/// Decides a request.
+pub(super) fn plan(context: &Rc<Context>, peer: Peer, asked: &Asked<'_>) -> Route {
+    let started = Instant::now();
+    let live = context.live.borrow();
+    let resolved = client::resolve(&live.client, peer, asked.fields);
+    context.note_client(&resolved, peer);
+    let arrived = Visible {
+        https: asked.https,
+        host: asked.host,
+    };
+    let visible = client::visible(&live.client, &resolved, asked.fields, arrived);
+    let (reading, draft) = context
+        .unharmed(|| read(context, &live, asked, &resolved, &visible))
+        .unwrap_or((RequestVerdict::Settled(page::failed()), Draft::default()));
+    let connection = ConnectionOptions::read(asked.fields);
+    let mut head = context.buffer();
+    let requester = Requester {
+        peer,
+        resolved: &resolved,
+        arrived: &arrived,
+        visible: &visible,
+    };
+    let upstream = &context.settings.app.upstream;
+    let upgrade = heads::write_request(&live.client, upstream, &requester, asked, &connection, &mut head);
+    let beginning = Beginning {
+        head,
+        reading,
+        draft,
+        client: resolved.client,
+        client_from: resolved.from,
+    };
+    let record = RequestRecord::begin(context, started, beginning);
+    if let Some(refusal) = http1::not_offered(asked.method, asked.fields) {
+        return Route::Answer(record, refusal.into());
+    }
+    Route::App(Plan {
+        record,
+        framing: asked.framing,
+        to_head: asked.method == "HEAD",
+        idempotent: http1::is_idempotent(asked.method),
+        upgrade,
+        keep_alive: match asked.version {
+            http::Version::HTTP_10 => connection.keep_alive() && !connection.close(),
+            _ => !connection.close(),
+        },
+    })
+}
+
+/// What the request alone says of being a page view, and what its event would need.
+fn read(
+    context: &Context,
+    live: &Live,
+    asked: &Asked<'_>,
+    resolved: &client::ResolvedClient,
+    visible: &client::Visible<'_>,
+) -> (RequestVerdict, Draft) {
+    #[cfg(test)]
+    assert!(
+        !asked.target.starts_with(FAULT_AHEAD),
+        "a fault in the statistics"
+    );
+    let facts = facts::RequestFacts::read(asked.method, asked.target, asked.fields);
+    let domain = live.sites.find(visible.host);
+    let reading = page::judge_request(&live.page, &facts, domain.is_some(), resolved.client.is_some());
+    let (RequestVerdict::Open(_), Some(client), Some(domain)) = (&reading, resolved.client, domain) else {
+        return (reading, Draft::default());
+    };
+    let mut draft = Draft::over(context.buffer());
+    draft.write(&Sighting {
+        at_ns: 0,
+        at_ms: 0,
+        kind: EventKind::PageView,
+        client,
+        user_agent: facts.user_agent.unwrap_or_default(),
+        https: visible.https,
+        host: visible.host.unwrap_or_default().as_bytes(),
+        target: asked.target.as_bytes(),
+        referrer: facts.referer,
+        domain: domain.as_bytes(),
+    });
+    (reading, draft)
+}

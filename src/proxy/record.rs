@@ -1,0 +1,186 @@
+//! The end of a request's story, told once: the verdict, the event offered, the decision and the response counted. Where
+//! nobody tells it, because the client left or the request was dropped, the story ends as aborted.
+
+use std::{net::IpAddr, rc::Rc};
+
+use tokio::time::Instant;
+
+use super::context::Context;
+use crate::{
+    client,
+    clock::Moment,
+    delivery::{Draft, Source},
+    event::Sighting,
+    facts,
+    page::{self, EventKind, RequestVerdict, Verdict},
+};
+
+/// A path over which the statistics panic at the end, so that a test sees what becomes of the request.
+#[cfg(test)]
+pub(super) const FAULT_AT_THE_END: &str = "/a-fault-at-the-end";
+
+/// One request from its head on. [Settled](RequestRecord::settle) once, or aborted when it is dropped before that.
+pub(super) struct RequestRecord {
+    context: Rc<Context>,
+    /// The request's head as the app gets it: request line, `Host`, the rest.
+    head: Vec<u8>,
+    started: Instant,
+    /// What the request alone says of being a page; none once the request is settled.
+    reading: Option<RequestVerdict>,
+    /// What the event would need; empty where there will be none.
+    draft: Draft,
+    client: Option<IpAddr>,
+    client_from: client::ClientFrom,
+}
+
+/// What a record begins with.
+pub(super) struct Beginning {
+    pub(super) head: Vec<u8>,
+    pub(super) reading: RequestVerdict,
+    pub(super) draft: Draft,
+    pub(super) client: Option<IpAddr>,
+    pub(super) client_from: client::ClientFrom,
+}
+
+impl RequestRecord {
+    pub(super) fn begin(context: &Rc<Context>, started: Instant, beginning: Beginning) -> Self {
+        RequestRecord {
+            context: Rc::clone(context),
+            started,
+            head: beginning.head,
+            reading: Some(beginning.reading),
+            draft: beginning.draft,
+            client: beginning.client,
+            client_from: beginning.client_from,
+        }
+    }
+
+    /// The request's head as the app gets it.
+    pub(super) fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// When the request's head was there.
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// The response's head has reached the client: decides what the request was, and offers its event if it has one. Only
+    /// the first call counts.
+    pub(super) fn settle(&mut self, response: &facts::ResponseFacts<'_>) {
+        let Some(reading) = self.reading.take() else {
+            return;
+        };
+        let context = Rc::clone(&self.context);
+        context.metrics.response(response.status);
+        let now = context.now();
+        // If recording panics after the event was offered, don't offer it again.
+        let mut offered = false;
+        context.unharmed(|| {
+            let verdict = self.offer(&reading, response, now);
+            offered = true;
+            self.note(&verdict, response.status, now);
+        });
+        if !offered {
+            context.unharmed(|| self.note(&page::failed(), response.status, now));
+        }
+    }
+
+    /// The verdict, its event offered.
+    fn offer(
+        &mut self,
+        reading: &RequestVerdict,
+        response: &facts::ResponseFacts<'_>,
+        now: Moment,
+    ) -> Verdict {
+        #[cfg(test)]
+        assert!(
+            memchr::memmem::find(&self.head, FAULT_AT_THE_END.as_bytes()).is_none_or(|at| at >= 10),
+            "a fault in the statistics"
+        );
+        let verdict = match reading {
+            RequestVerdict::Settled(verdict) => *verdict,
+            RequestVerdict::Open(candidate) => {
+                page::judge_response(&self.context.live.borrow().page, candidate, response)
+            }
+        };
+        let Some(kind) = verdict.event else { return verdict };
+        if self.is_repeated(reading, now.millis()) {
+            return page::repeated();
+        }
+        self.redraft(kind);
+        self.context
+            .outbox
+            .borrow_mut()
+            .offer(Source::Page, &mut self.draft, now.nanos, now.millis());
+        verdict
+    }
+
+    /// Drafts the event anew where it is other than a page view, which it was drafted as.
+    fn redraft(&mut self, kind: EventKind<'_>) {
+        if kind == EventKind::PageView {
+            return;
+        }
+        let mut draft = Draft::over(self.context.buffer());
+        if let Some(sighting) = self.draft.sighting() {
+            let live = self.context.live.borrow();
+            draft.write(&Sighting {
+                kind,
+                domain: live.page.domain(kind, sighting.domain),
+                ..sighting
+            });
+        }
+        let before = std::mem::replace(&mut self.draft, draft);
+        self.context.give_back(before.into_buffer());
+    }
+
+    /// Whether this is the second of a service worker's two requests for one page.
+    fn is_repeated(&self, reading: &RequestVerdict, now: u64) -> bool {
+        let RequestVerdict::Open(candidate) = reading else {
+            return false;
+        };
+        let Some(part) = candidate.service_worker() else {
+            return false;
+        };
+        self.draft.sighting().is_some_and(|s| {
+            !self
+                .context
+                .pairs
+                .first(s.client, s.user_agent, s.host, s.target, part, now)
+        })
+    }
+
+    /// Counts a decision, and keeps it among the newest.
+    fn note(&self, verdict: &Verdict, status: u16, now: Moment) {
+        self.context.metrics.decision(verdict.decision);
+        let client = self.client.filter(|_| verdict.event.is_some());
+        self.context.recent.borrow_mut().push(
+            now,
+            verdict,
+            status,
+            client,
+            self.client_from.label(),
+            &self.head,
+        );
+    }
+}
+
+impl Drop for RequestRecord {
+    fn drop(&mut self) {
+        let context = Rc::clone(&self.context);
+        if let Some(reading) = self.reading.take() {
+            // The client left before a response's head reached it.
+            let verdict = match reading {
+                RequestVerdict::Settled(verdict) => verdict,
+                RequestVerdict::Open(_) => page::aborted(),
+            };
+            context.unharmed(|| self.note(&verdict, 0, context.now()));
+        }
+        context
+            .metrics
+            .duration
+            .observe(self.started.elapsed().as_secs_f64());
+        context.give_back(std::mem::take(&mut self.head));
+        context.give_back(std::mem::take(&mut self.draft).into_buffer());
+    }
+}

@@ -1,0 +1,85 @@
+//! A record, its place, and why it may be lost.
+
+use std::{fmt, io, path::PathBuf};
+
+/// Milliseconds since 1970. The owner's clock: it should not jump while the process runs.
+pub type Millis = u64;
+
+/// Where a record is, in this process's queue. Ordered by age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(u64);
+
+impl Position {
+    pub(crate) const fn new(segment: u32, offset: u32) -> Self {
+        Self((segment as u64) << 32 | offset as u64)
+    }
+
+    pub(super) const fn segment(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    pub(super) const fn offset(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// The segment's number, a colon, the offset in it.
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.segment(), self.offset())
+    }
+}
+
+/// What is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// The key given to [`Batch::add`](super::Batch::add).
+    pub key: u64,
+    /// The time given to [`Batch::add`](super::Batch::add). The queue itself goes by the time of the append.
+    pub at: Millis,
+    /// The tag given to [`Batch::add`](super::Batch::add).
+    pub tag: u8,
+    /// The bytes appended in [`Batch::add`](super::Batch::add).
+    pub bytes: &'a [u8],
+}
+
+/// Why a record can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Its bytes are damaged. The owner should count it as corrupt, and finish it.
+    #[error("the record is damaged")]
+    Corrupt,
+    /// It was evicted or has expired. [`Queue::next_gone`](super::Queue::next_gone) reports why.
+    #[error("the record is gone")]
+    Gone,
+    /// The disk failed. It may work later.
+    #[error("can't read {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+}
+
+/// Why records went that had not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// There was no room for newer ones.
+    Evicted,
+    /// They were older than `max_age`.
+    Expired,
+}
+
+/// Records that went before they ended: every record in `from..below` that was not finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone {
+    /// The first position that is gone.
+    pub from: Position,
+    /// The first position after that is not.
+    pub below: Position,
+    /// How many had not ended.
+    pub records: u64,
+    /// Why they went.
+    pub why: Why,
+}
