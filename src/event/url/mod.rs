@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2, memmem, memrchr};
+use memchr::{memchr, memchr2, memchr3, memmem, memrchr};
 
 /// The most bytes of a url, and the most characters of a referrer, that Plausible accepts.
 pub const MAX_URL: usize = 2_000;
@@ -37,12 +37,12 @@ impl QueryRule {
         match self {
             QueryRule::All => true,
             QueryRule::Names(names) => {
-                let name = memchr(b'=', parameter).map_or(parameter, |at| &parameter[..at]);
-                if memchr(b'%', name).is_some() {
-                    names.iter().any(|n| decodes_to(name, n.as_bytes()))
-                } else {
-                    names.iter().any(|n| n.as_bytes() == name)
+                let end = memchr2(b'=', b'%', parameter).unwrap_or(parameter.len());
+                if parameter.get(end) == Some(&b'%') {
+                    let end = memchr(b'=', parameter).unwrap_or(parameter.len());
+                    return names.iter().any(|n| decodes_to(&parameter[..end], n.as_bytes()));
                 }
+                names.iter().any(|n| n.as_bytes() == &parameter[..end])
             }
         }
     }
@@ -81,7 +81,15 @@ pub(super) fn write(
     out: &mut Vec<u8>,
 ) -> std::ops::Range<usize> {
     let url = out.len();
-    let (path, parameters) = match memchr2(b'?', b'#', target) {
+    // One search for the path's end and for its first `%`, which few paths have.
+    let first = memchr3(b'?', b'#', b'%', target);
+    let has_percent = first.is_some_and(|at| target[at] == b'%');
+    let end = if has_percent {
+        memchr2(b'?', b'#', target)
+    } else {
+        first
+    };
+    let (path, parameters) = match end {
         Some(at) if target[at] == b'?' => {
             let rest = &target[at + 1..];
             let end = memchr(b'#', rest).unwrap_or(rest.len());
@@ -102,7 +110,11 @@ pub(super) fn write(
     if path.first() != Some(&b'/') {
         out.push(b'/');
     }
-    put_with_valid_escapes(path, out);
+    if has_percent {
+        put_with_valid_escapes(path, out);
+    } else {
+        out.extend_from_slice(path);
+    }
     cut(out, url + MAX_URL);
     let end = out.len();
 
