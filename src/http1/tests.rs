@@ -162,6 +162,22 @@ fn an_unknown_version_is_judged_by_its_whole_line() {
 }
 
 #[test]
+fn heads_of_many_field_lines_are_read() {
+    let lines = "x: y\r\n".repeat(MAX_FIELDS - 1);
+    assert!(parse(&format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n")).is_ok());
+    let response = format!("HTTP/1.1 200 OK\r\n{lines}x: y\r\n\r\n");
+    let mut slots = field_slots();
+    let head = parse_response(response.as_bytes(), false, &mut slots)
+        .unwrap()
+        .unwrap();
+    assert_eq!(head.fields.len(), MAX_FIELDS);
+    let response = format!("HTTP/1.1 200 OK\r\n{lines}x: y\r\nx: y\r\n\r\n");
+    let mut slots = field_slots();
+    let refused = parse_response(response.as_bytes(), false, &mut slots);
+    assert_eq!(refused.err(), Some(BadResponse::TooLarge));
+}
+
+#[test]
 fn too_many_field_lines_are_too_large() {
     let text = format!(
         "GET / HTTP/1.1\r\nHost: a\r\n{}\r\n",
