@@ -35,17 +35,59 @@ pub fn first<'a>(fields: &'a [Header<'a>], name: &str) -> Option<&'a [u8]> {
     lines(fields, name).next().map(trim)
 }
 
-/// The members of a list field over all its lines (RFC 9110 §5.3), empty ones left out. `.rev()` reads from
-/// the right.
-pub fn list<'a>(fields: &'a [Header<'a>], name: &str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
+/// The members of a list field over all its lines (RFC 9110 §5.3), empty ones left out.
+pub fn list<'a>(fields: &'a [Header<'a>], name: &str) -> impl Iterator<Item = &'a [u8]> {
     lines(fields, name).flat_map(members)
 }
 
-/// The members of one comma-separated value (RFC 9110 §5.6.1), empty ones left out. `.rev()` reads from the
-/// right.
+/// As [`list`], from the right. Its own iterator, because reversing that one takes half as long again.
+pub fn list_from_right<'a>(fields: &'a [Header<'a>], name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    ListFromRight {
+        name,
+        fields,
+        line: None,
+    }
+}
+
+/// The iterator of [`list_from_right`].
+struct ListFromRight<'a> {
+    name: &'a str,
+    /// The lines that have not been started.
+    fields: &'a [Header<'a>],
+    /// What is left of the current line.
+    line: Option<&'a [u8]>,
+}
+
+impl<'a> Iterator for ListFromRight<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        loop {
+            let Some(line) = self.line.take() else {
+                let is_named = |f: &Header<'_>| f.name.eq_ignore_ascii_case(self.name);
+                let at = self.fields.iter().rposition(is_named)?;
+                self.line = Some(self.fields[at].value);
+                self.fields = &self.fields[..at];
+                continue;
+            };
+            let member = match memchr::memrchr(b',', line) {
+                Some(comma) => {
+                    self.line = Some(&line[..comma]);
+                    trim(&line[comma + 1..])
+                }
+                None => trim(line),
+            };
+            if !member.is_empty() {
+                return Some(member);
+            }
+        }
+    }
+}
+
+/// The members of one comma-separated value (RFC 9110 §5.6.1), empty ones left out.
 ///
 /// For lists of tokens and addresses: a comma inside a quoted string separates members too.
-pub fn members(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+pub fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value
         .split(|b| *b == b',')
         .map(trim)
@@ -129,7 +171,7 @@ mod tests {
             [&b"1"[..], b"2", b"3", b"a b"]
         );
         assert_eq!(
-            list(&fields, "via").rev().collect::<Vec<_>>(),
+            list_from_right(&fields, "via").collect::<Vec<_>>(),
             [&b"a b"[..], b"3", b"2", b"1"]
         );
         assert_eq!(list(&fields, "te").count(), 0);

@@ -11,7 +11,7 @@
 //! | composition | [`sidecar`] builds the parts and starts them in order, [`lifecycle`] has signals and the drain, [`telemetry`] logs and metrics, [`config`] alone knows the file format |
 //! | services | [`proxy`] the data path, [`delivery`] from the offer to Plausible's answer, [`queue`] what survives, [`admin`] what operators read, [`demo`] a site and a receiver, [`web`] the HTTP server pieces of these two |
 //! | pure | [`http1`] the codec, [`facts`] what the heads told, [`headers`] what goes on, [`client`] who it is, [`page`] whether it counts, [`event`] what Plausible is told, [`plausible`] what it accepts |
-//! | ground floor | [`field`] the grammar of fields, [`clock`], [`timer`] |
+//! | ground floor | [`field`] the grammar of field names and values, [`clock`], [`timer`] |
 //!
 //! # A request, straight down
 //!

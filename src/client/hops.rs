@@ -18,7 +18,7 @@ pub(super) struct Hop<'a> {
 impl<'a> Hop<'a> {
     /// The entries of all `X-Forwarded-For` lines, from the right.
     pub(super) fn in_x_forwarded_for(fields: &'a [Header<'a>]) -> impl Iterator<Item = Hop<'a>> {
-        field::list(fields, names::FOR).rev().map(Hop::read)
+        field::list_from_right(fields, names::FOR).map(Hop::read)
     }
 
     /// The elements of all `Forwarded` lines, from the right.

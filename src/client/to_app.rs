@@ -262,25 +262,31 @@ fn write_chain(
 }
 
 /// One `Forwarded` element per hop (RFC 7239 §4); the first one has the scheme and host that the client saw.
-fn write_elements<'a>(text: &mut ValueBuffer, hops: impl Iterator<Item = &'a [u8]>, visible: &Visible<'_>) {
-    let mut hops = hops;
+fn write_elements<'a>(
+    text: &mut ValueBuffer,
+    mut hops: impl Iterator<Item = &'a [u8]>,
+    visible: &Visible<'_>,
+) {
     if let Some(client) = hops.next() {
         write_node(text, client);
         text.push(b';');
     }
     if let Some(host) = visible.host {
         // The colon of a port and brackets are not allowed in a token.
-        let quote: &[u8] = if field::is_token(host.as_bytes()) {
-            b""
+        let (before, after): (&[u8], &[u8]) = if field::is_token(host.as_bytes()) {
+            (b"host=", b";")
         } else {
-            b"\""
+            (b"host=\"", b"\";")
         };
-        for part in [b"host=", quote, host.as_bytes(), quote, b";"] {
-            text.extend_from_slice(part);
-        }
+        text.extend_from_slice(before);
+        text.extend_from_slice(host.as_bytes());
+        text.extend_from_slice(after);
     }
-    text.extend_from_slice(b"proto=");
-    text.extend_from_slice(scheme(visible).as_bytes());
+    text.extend_from_slice(if visible.https {
+        b"proto=https"
+    } else {
+        b"proto=http"
+    });
     for hop in hops {
         separate(text);
         write_node(text, hop);
@@ -289,30 +295,37 @@ fn write_elements<'a>(text: &mut ValueBuffer, hops: impl Iterator<Item = &'a [u8
 
 /// `for=` with an address (RFC 7239 §6).
 fn write_node(text: &mut ValueBuffer, address: &[u8]) {
-    let (before, after): (&[u8], &[u8]) = if address.contains(&b':') {
-        (b"for=\"[", b"]\"")
+    if address.contains(&b':') {
+        text.extend_from_slice(b"for=\"[");
+        text.extend_from_slice(address);
+        text.extend_from_slice(b"]\"");
     } else {
-        (b"for=", b"")
-    };
-    for part in [before, address, after] {
-        text.extend_from_slice(part);
+        text.extend_from_slice(b"for=");
+        text.extend_from_slice(address);
     }
 }
 
+/// Writes an address on the stack first, because appending its pieces one by one to a buffer that may grow costs
+/// more.
 fn write_ip(text: &mut ValueBuffer, ip: IpAddr) {
+    const LONGEST_IPV6: usize = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff".len();
+    let mut bytes = [0; LONGEST_IPV6];
+    let mut rest = &mut bytes[..];
+    // Neither write can fail: there is room for every address.
     match ip {
         IpAddr::V4(ip) => {
             let mut digits = itoa::Buffer::new();
             for (place, octet) in ip.octets().into_iter().enumerate() {
                 if place > 0 {
-                    text.push(b'.');
+                    let _ = rest.write_all(b".");
                 }
-                text.extend_from_slice(digits.format(octet).as_bytes());
+                let _ = rest.write_all(digits.format(octet).as_bytes());
             }
         }
-        // Writing to memory does not fail.
-        IpAddr::V6(ip) => drop(write!(text, "{ip}")),
+        IpAddr::V6(ip) => drop(write!(rest, "{ip}")),
     }
+    let len = LONGEST_IPV6 - rest.len();
+    text.extend_from_slice(&bytes[..len]);
 }
 
 fn separate(text: &mut ValueBuffer) {

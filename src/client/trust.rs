@@ -20,9 +20,10 @@ const NAMED: [(&str, &[&str]); 3] = [
 /// The trusted ranges.
 #[derive(Clone, Debug)]
 pub struct Trust {
-    /// Aggregated, so they are sorted and do not overlap: a lookup is a binary search.
-    v4: Vec<Ipv4Net>,
-    v6: Vec<Ipv6Net>,
+    /// First and last address of each range, aggregated: they are sorted and do not overlap, so that a lookup
+    /// is a binary search.
+    v4: Vec<(u32, u32)>,
+    v6: Vec<(u128, u128)>,
     /// Each entry as configured, with its ranges: `explain` names the one that matched.
     entries: Vec<(String, Vec<IpNet>)>,
 }
@@ -87,8 +88,12 @@ impl Trust {
             }
         }
         Trust {
-            v4: Ipv4Net::aggregate(&v4),
-            v6: Ipv6Net::aggregate(&v6),
+            v4: (Ipv4Net::aggregate(&v4).iter())
+                .map(|range| (range.network().to_bits(), range.broadcast().to_bits()))
+                .collect(),
+            v6: (Ipv6Net::aggregate(&v6).iter())
+                .map(|range| (range.network().to_bits(), range.broadcast().to_bits()))
+                .collect(),
             entries,
         }
     }
@@ -96,16 +101,9 @@ impl Trust {
     /// Whether the address is in one of the ranges.
     #[inline]
     pub fn trusts(&self, ip: IpAddr) -> bool {
-        // An aggregated range begins at its own address.
         match ip.to_canonical() {
-            IpAddr::V4(ip) => {
-                let after = self.v4.partition_point(|range| range.addr() <= ip);
-                after > 0 && self.v4[after - 1].contains(&ip)
-            }
-            IpAddr::V6(ip) => {
-                let after = self.v6.partition_point(|range| range.addr() <= ip);
-                after > 0 && self.v6[after - 1].contains(&ip)
-            }
+            IpAddr::V4(ip) => contains(&self.v4, ip.to_bits()),
+            IpAddr::V6(ip) => contains(&self.v6, ip.to_bits()),
         }
     }
 
@@ -133,6 +131,12 @@ impl Default for Trust {
             .map(|(name, _)| ((*name).to_owned(), named(name).unwrap_or_default()));
         Trust::of(named.collect())
     }
+}
+
+/// Whether one of the ranges contains the address.
+fn contains<T: Copy + Ord>(ranges: &[(T, T)], ip: T) -> bool {
+    let after = ranges.partition_point(|(first, _)| *first <= ip);
+    after > 0 && ip <= ranges[after - 1].1
 }
 
 /// The name whose ranges contain this address, for a hint to the operator.

@@ -69,7 +69,7 @@ fn at_client<'a>(
     resolved: &ResolvedClient,
     fields: &'a [Header<'a>],
 ) -> Option<&'a [u8]> {
-    let mut members = field::list(fields, name).rev();
+    let mut members = field::list_from_right(fields, name);
     let rightmost = members.next()?;
     // The rightmost entry belongs to the first hop.
     if resolved.position < 2 || resolved.from != ClientFrom::XForwardedFor {

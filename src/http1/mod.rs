@@ -12,6 +12,9 @@ mod head;
 mod request;
 mod response;
 
+#[cfg(test)]
+mod tests;
+
 pub use body::{Body, BodyStep, for_each_trailer, write_chunk, write_last_chunk};
 pub use chunked::{Chunked, ChunkedError, Piece};
 pub use head::{FieldSlots, MAX_FIELDS, Version, field_slots};

