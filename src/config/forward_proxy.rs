@@ -8,8 +8,9 @@ use crate::delivery::{Base, ForwardProxy};
 use super::{
     mistake::{Mistake, Origin},
     parse::{self, Parsed},
+    password::mask_password,
     reader::Reader,
-    value::{mask_password, quote},
+    value::quote,
 };
 
 /// The key.

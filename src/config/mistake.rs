@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use super::value::mask_password;
+use super::password::mask_password;
 
 /// The longest value that is quoted in full, in characters.
 const QUOTED: usize = 80;

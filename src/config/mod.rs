@@ -15,6 +15,7 @@ mod forward_proxy;
 mod keys;
 mod mistake;
 mod parse;
+mod password;
 mod reader;
 mod resolve;
 mod show;

@@ -120,25 +120,6 @@ impl Settled {
     }
 }
 
-/// The text with `***` in place of a URL's password, or of all user information if it has no colon.
-pub(super) fn mask_password(text: &str) -> String {
-    let start = text.find("://").map_or(0, |at| at + "://".len());
-    let (scheme, rest) = text.split_at(start);
-    // Password and path may contain @ too. The last one ends the password, and without a colon before the path there is
-    // no password.
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if !authority.contains(['@', ':']) {
-        return text.to_owned();
-    }
-    match rest.rsplit_once('@') {
-        None => text.to_owned(),
-        Some((credentials, address)) => match credentials.split_once(':') {
-            Some((user, _)) => format!("{scheme}{user}:***@{address}"),
-            None => format!("{scheme}***@{address}"),
-        },
-    }
-}
-
 /// A list of texts as TOML.
 pub(super) fn list<'t>(items: impl IntoIterator<Item = &'t str>) -> String {
     let items: Vec<String> = items.into_iter().map(quote).collect();
