@@ -10,8 +10,8 @@ use super::{
 };
 
 impl Queue {
-    /// Stores the records of a batch, in their order, with one write a segment, and empties it. `each` is told what became
-    /// of each.
+    /// Stores the records of a batch, in their order, with one write a segment, and empties it. `each` is
+    /// told what became of each.
     ///
     /// When this returns, the records survive the process, unless there is an [`alarm`](Self::alarm).
     pub fn append(&mut self, batch: &mut Batch, now: Millis, each: &mut dyn FnMut(Stored)) {

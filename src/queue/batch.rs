@@ -10,8 +10,8 @@ use super::{
 /// What is kept of the buffers between two uses, in bytes and in records.
 const KEPT: (usize, usize) = (256 * 1_024, 1_024);
 
-/// Records to be appended, in the form in which they are written: made where they stay until the disk has them, with room
-/// for what only the queue knows.
+/// Records to be appended, in the form in which they are written: made where they stay until the disk has
+/// them, with room for what only the queue knows.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// Room for a file's header, then frames.
@@ -40,9 +40,9 @@ pub struct Stored {
 }
 
 impl Batch {
-    /// Adds a record with this tag, whose bytes `write` appends: up to a MiB, less 17 bytes; less where `max_bytes` is under
-    /// 8 MiB. It gives the record's key and time, which come back with the [`Pending`](super::Pending) record; or nothing,
-    /// and there is no record: then this is false.
+    /// Adds a record with this tag, whose bytes `write` appends: up to a MiB, less 17 bytes; less where
+    /// `max_bytes` is under 8 MiB. It gives the record's key and time, which come back with the
+    /// [`Pending`](super::Pending) record; or nothing, and there is no record: then this is false.
     pub fn add(&mut self, tag: u8, write: impl FnOnce(&mut Vec<u8>) -> Option<(u64, Millis)>) -> bool {
         // Behind the last record, or behind the header's room; what a panic in `write` left there goes.
         let start = self.entries.last().map_or(HEADER, |last| last.frame.end);
@@ -66,9 +66,9 @@ impl Batch {
         &self.entries
     }
 
-    /// Makes `count` records from `first` on, one at the least, ready for a segment, and says where their bytes are: behind
-    /// the header of the file, if they are the first ones there. What was before them has been appended or refused, and may
-    /// be written over.
+    /// Makes `count` records from `first` on, one at the least, ready for a segment, and says where their
+    /// bytes are: behind the header of the file, if they are the first ones there. What was before them has
+    /// been appended or refused, and may be written over.
     pub(super) fn seal(&mut self, first: usize, count: usize, seed: u32, room: Room) -> Range<usize> {
         let entries = &self.entries[first..first + count];
         for (sequence, entry) in (room.sequence..).zip(entries) {

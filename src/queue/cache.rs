@@ -89,8 +89,8 @@ struct Block {
 }
 
 impl ReadAhead {
-    /// The bytes of the file from `offset` on, to the end of their block: `least` at the least, if the file has
-    /// them.
+    /// The bytes of the file from `offset` on, to the end of their block: `least` at the least, if the file
+    /// has them.
     pub(super) fn read(
         &mut self,
         file: &dyn FileHandle,

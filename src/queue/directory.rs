@@ -50,7 +50,8 @@ pub(super) struct Directory {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     pub(super) syncer: Syncer,
-    /// The newest file once it is over: kept, with its header alone, so that its number is not given out again.
+    /// The newest file once it is over: kept, with its header alone, so that its number is not given out
+    /// again.
     keeper: Option<SegmentName>,
     /// Files without use that could not be removed so far.
     garbage: Vec<SegmentName>,

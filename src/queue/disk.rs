@@ -1,5 +1,5 @@
-//! The file system as the queue sees it: few calls, each of which may fail. [`Real`] is the operating system's; the
-//! tests have one that fails, dies and forgets.
+//! The file system as the queue sees it: few calls, each of which may fail. [`Real`] is the operating
+//! system's; the tests have one that fails, dies and forgets.
 
 use std::{
     any::Any,
@@ -28,9 +28,11 @@ pub(super) struct DirEntry {
 pub(super) type Lock = Box<dyn Any + Send>;
 
 pub(super) trait Disk: Send + Sync {
-    /// Makes the directory, and what is missing above it, for this user alone; one that exists stays as it is.
+    /// Makes the directory, and what is missing above it, for this user alone; one that exists stays as it
+    /// is.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
-    /// Locks the file against every other process; [`WouldBlock`](io::ErrorKind::WouldBlock) where one holds it.
+    /// Locks the file against every other process; [`WouldBlock`](io::ErrorKind::WouldBlock) where one holds
+    /// it.
     fn lock(&self, path: &Path) -> io::Result<Lock>;
     /// The regular files; links, pipes and what else may lie there are left out, as opening them may hang.
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
@@ -98,7 +100,8 @@ impl Disk for Real {
             .mode(0o600)
             .open(path)?;
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
-            // Who only looks whether the directory is in use holds the lock for a moment too: that is waited out.
+            // Who only looks whether the directory is in use holds the lock for a moment too: that is waited
+            // out.
             thread::sleep(Duration::from_millis(5));
             file.try_lock()?;
         }

@@ -1,5 +1,5 @@
-//! A look into a queue's directory from outside, for `gatecount queue`: it takes no lock, writes nothing, and sees a
-//! directory in use as it was at some moment while it looked.
+//! A look into a queue's directory from outside, for `gatecount queue`: it takes no lock, writes nothing, and
+//! sees a directory in use as it was at some moment while it looked.
 //!
 //! Only [`purge`] changes anything. It takes the lock, and refuses where another process holds it.
 

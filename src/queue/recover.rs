@@ -29,7 +29,8 @@ pub struct Pending {
     pub tag: u8,
 }
 
-/// What [`Queue::recover`] found. Each record is counted once over all processes, unless one is killed meanwhile.
+/// What [`Queue::recover`] found. Each record is counted once over all processes, unless one is killed
+/// meanwhile.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// Records that were reported.
@@ -103,8 +104,8 @@ impl Queue {
         recovered
     }
 
-    /// Whether files are there to be recovered: after the start, and when a process ended that had the directory
-    /// locked.
+    /// Whether files are there to be recovered: after the start, and when a process ended that had the
+    /// directory locked.
     pub fn needs_recovery(&self) -> bool {
         !self.unread.is_empty()
     }

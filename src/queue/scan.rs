@@ -1,7 +1,9 @@
-//! A segment file, read from its start to its end whatever its state is: by recovery and by who looks into a queue.
+//! A segment file, read from its start to its end whatever its state is: by recovery and by who looks into a
+//! queue.
 //!
-//! The cost is linear in the file's length. Where a head's check holds its length is believed, so a damaged body is
-//! stepped over whole; where it does not, the search for the next head looks at sixteen bytes for each byte it moves.
+//! The cost is linear in the file's length. Where a head's check holds its length is believed, so a damaged
+//! body is stepped over whole; where it does not, the search for the next head looks at sixteen bytes for
+//! each byte it moves.
 
 use super::{
     disk::{FileHandle, read_full_at},
@@ -191,7 +193,8 @@ pub(super) struct Contents {
     pub(super) faults: u32,
 }
 
-/// Reads the file. `each` is called for each whole record, with its bytes, before it is known whether it has ended.
+/// Reads the file. `each` is called for each whole record, with its bytes, before it is known whether it has
+/// ended.
 pub(super) fn read(
     file: &dyn FileHandle,
     seed: u32,

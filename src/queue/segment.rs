@@ -1,5 +1,5 @@
-//! A segment: a file's worth of records, in the file or not yet. The bytes are the same in both places, so a segment
-//! in memory becomes a file by being written, and the positions of its records stay.
+//! A segment: a file's worth of records, in the file or not yet. The bytes are the same in both places, so a
+//! segment in memory becomes a file by being written, and the positions of its records stay.
 
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use super::{
     sync::{SegmentFile, Syncer},
 };
 
-/// The offsets of records that ended, one bit for each 32 bytes of file: no two records start within 32 bytes.
+/// The offsets of records that ended, one bit for each 32 bytes of file: no two records start within 32
+/// bytes.
 #[derive(Debug, Default)]
 pub(super) struct EndedRecords {
     words: Vec<u64>,
@@ -124,8 +125,8 @@ impl Segment {
         matches!(self.place, Place::Memory(_))
     }
 
-    /// The bytes that it takes up or may yet, when each of its records ends on its own: so that an acknowledgement
-    /// always finds its room within the bound.
+    /// The bytes that it takes up or may yet, when each of its records ends on its own: so that an
+    /// acknowledgement always finds its room within the bound.
     pub(super) fn weight(&self) -> u64 {
         let open = u64::from(self.pending) + self.unwritten.len() as u64;
         u64::from(self.end) + open * ENDED as u64 + HEAD as u64

@@ -1,5 +1,5 @@
-//! The queue's state, and what all its work shares: reads, ends, room, the disk's failure. Appends are in `append`, a start
-//! is in `recover`, and what time brings is in `upkeep`.
+//! The queue's state, and what all its work shares: reads, ends, room, the disk's failure. Appends are in
+//! `append`, a start is in `recover`, and what time brings is in `upkeep`.
 
 use std::{
     collections::VecDeque,
@@ -149,8 +149,8 @@ impl Queue {
         self.next_number - 1
     }
 
-    /// Evicts the oldest, in memory or on the disk, until so many bytes more are within the limit. The segment that
-    /// they are for stays.
+    /// Evicts the oldest, in memory or on the disk, until so many bytes more are within the limit. The
+    /// segment that they are for stays.
     pub(super) fn make_room(&mut self, in_memory: bool, added: u64, keep: u32) -> Result<(), DiskError> {
         let limit = if in_memory {
             self.memory_limit
@@ -276,7 +276,8 @@ impl Queue {
         self.segments.binary_search_by_key(&number, Segment::number).ok()
     }
 
-    /// The next range of records that went before they ended. The owner drops those that it holds, and counts them.
+    /// The next range of records that went before they ended. The owner drops those that it holds, and counts
+    /// them.
     pub fn next_gone(&mut self) -> Option<Gone> {
         self.gone.pop_front()
     }

@@ -19,8 +19,8 @@ use super::{
 /// The least time from one sync's start to the next one's.
 pub(super) const EVERY: Duration = Duration::from_millis(150);
 
-/// How long a close waits for the last sync. What was written survives the process without it; a disk that is stuck
-/// may not keep the process from ending.
+/// How long a close waits for the last sync. What was written survives the process without it; a disk that is
+/// stuck may not keep the process from ending.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// An open segment file.

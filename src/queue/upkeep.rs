@@ -1,4 +1,5 @@
-//! What the queue does beside its calls: ends written, segments rotated, dropped and removed, a failed disk tried again.
+//! What the queue does beside its calls: ends written, segments rotated, dropped and removed, a failed disk
+//! tried again.
 
 use super::{
     disk_error::DiskError,
@@ -51,8 +52,9 @@ impl Queue {
         }
     }
 
-    /// Flushes, syncs, and unlocks the directory. A failed disk is tried once more, and where what was in memory then
-    /// takes the room of what is older, that is told: it is what [`next_gone`](Self::next_gone) would have said.
+    /// Flushes, syncs, and unlocks the directory. A failed disk is tried once more, and where what was in
+    /// memory then takes the room of what is older, that is told: it is what [`next_gone`](Self::next_gone)
+    /// would have said.
     pub fn close(mut self) -> Vec<Gone> {
         if let Some(active) = self.segments.back_mut() {
             active.seal();
@@ -143,7 +145,8 @@ impl Queue {
         let Some(home) = self.home.clone() else {
             return Ok(());
         };
-        // What has ended in memory alone need not become a file, nor stand in the way of those that are there.
+        // What has ended in memory alone need not become a file, nor stand in the way of those that are
+        // there.
         self.segments
             .retain(|segment| !segment.in_memory() || segment.pending > 0);
         if self.directory.is_none() {
