@@ -30,7 +30,7 @@
 //!
 //! ```text
 //! header   8 magic "gcqueue\n"   4 version (1)   8 created, ms since 1970   4 check of the 20 bytes before
-//! frame    4 check of the next 12 bytes   4 check of the body   3 length of the body   1 kind   4 sequence   the body
+//! frame    4 check of the next 12 bytes   4 check of the body   3 body length   1 kind   4 sequence   the body
 //!   R  a record    body: 8 time   8 key   1 tag   the bytes
 //!   E  ends        body: 4 for each: where in this file the frame of a record starts that has ended
 //!   N  noted       body: 4: how many damaged records of this file have been counted so far
