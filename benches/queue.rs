@@ -1,5 +1,5 @@
-//! What an event costs in the queue, next to a bare `write(2)` of the same bytes in the same run, and how long a start takes
-//! with a million pending.
+//! What an event costs in the queue, next to a bare `write(2)` of the same bytes in the same run, and how
+//! long a start takes with a million pending.
 //!
 //! `cargo bench --bench queue`; `GATECOUNT_BENCH_EVENTS` is how many (1,000,000), `TMPDIR` is on which disk.
 

@@ -357,7 +357,7 @@ fn decisions_since(proxy: &Proxy) -> admin::DecisionsSince {
     })
 }
 
-fn decision_record(record: &proxy::Record) -> admin::DecisionRecord {
+fn decision_record(record: &proxy::RecentRequest) -> admin::DecisionRecord {
     let (method, host, path) = record.request();
     admin::DecisionRecord {
         seq: record.seq,

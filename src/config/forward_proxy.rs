@@ -100,11 +100,11 @@ fn parse_variable(text: &str) -> ParseResult<ForwardProxy> {
     parse_proxy(&format!("http://{text}"))
 }
 
-/// The variable that names a proxy for `base`, and its value, by curl's rules: the name in lower case comes first, an
-/// empty value is none, and `NO_PROXY` lists the hosts that are reached directly.
+/// The variable that names a proxy for `base`, and its value, by curl's rules: the name in lower case comes
+/// first, an empty value is none, and `NO_PROXY` lists the hosts that are reached directly.
 ///
-/// A CGI server passes a request's `Proxy` header on as `HTTP_PROXY`. So this name does not count where there is a
-/// `REQUEST_METHOD`; `http_proxy` does.
+/// A CGI server passes a request's `Proxy` header on as `HTTP_PROXY`. So this name does not count where there
+/// is a `REQUEST_METHOD`; `http_proxy` does.
 fn from_environment<'e>(
     variable: &impl Fn(&str) -> Option<&'e str>,
     base: &Base,

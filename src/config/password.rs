@@ -4,8 +4,8 @@
 pub(super) fn mask_password(text: &str) -> String {
     let start = text.find("://").map_or(0, |at| at + "://".len());
     let (scheme, rest) = text.split_at(start);
-    // Password and path may contain @ too. The last one ends the password, and without a colon before the path there is
-    // no password.
+    // Password and path may contain @ too. The last one ends the password, and without a colon before the
+    // path there is no password.
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if !authority.contains(['@', ':']) {
         return text.to_owned();

@@ -51,12 +51,12 @@ impl Source {
         }
     }
 
-    /// The tag under which the queue keeps it.
+    /// The tag of its records in the queue.
     pub(super) fn tag(self) -> u8 {
         self as u8
     }
 
-    /// The source of a tag; of one that no version of ours wrote, the page, where nearly all come from.
+    /// The source of a tag. An unknown tag counts as a page, as most events do.
     pub(super) fn of_tag(tag: u8) -> Source {
         Source::ALL.get(usize::from(tag)).copied().unwrap_or(Source::Page)
     }
@@ -98,11 +98,11 @@ impl EventEnd {
     }
 }
 
-/// What was counted so far. What is pending is never counted: it is what was offered and has not ended, so that the
-/// account balances at every moment.
+/// Events counted so far. Pending events are not counted: they are those that were offered and have not
+/// ended, so the account balances at every moment.
 ///
-/// An event's offer is counted before it is handed on and its end after that, and a reader reads the ends first:
-/// it can see an event offered and not ended, never one ended and not offered.
+/// An event's offer is counted before its end, and a reader reads the ends first. So a reader may see an
+/// event that was offered and has not ended, but never one that ended and was not offered.
 #[derive(Debug, Default)]
 pub(super) struct Account {
     offered: [AtomicU64; Source::ALL.len()],
@@ -137,7 +137,7 @@ impl Account {
     }
 }
 
-/// What the queue holds beside the count, as the delivery thread last saw it.
+/// What the queue holds, as the delivery thread last saw it.
 #[derive(Debug, Default)]
 pub(super) struct Holdings {
     /// Bytes that the queue takes.

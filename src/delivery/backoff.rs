@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Exponential backoff with full jitter: the nth failure in a row waits a random time between nothing and
-/// `initial · 2ⁿ⁻¹`, which never exceeds `max`. Full jitter spreads those that failed together.
+/// `initial · 2ⁿ⁻¹`, but at most `max`. Full jitter spreads the retries of events that failed together.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Backoff {
     initial: Duration,

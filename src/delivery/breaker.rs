@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use super::{backoff::Backoff, lanes::Ticket, outcome::RetryReason};
 
-/// So many visitors fail in a row, with nobody getting through, before Plausible is considered down. The failures of one
-/// visitor are never enough: the cause may be that visitor's event.
+/// So many visitors fail in a row, with nobody getting through, before Plausible is considered down. The
+/// failures of one visitor are never enough: the cause may be that visitor's event.
 const VISITORS: usize = 5;
 
 /// See the module. Times are milliseconds since 1970.

@@ -1,4 +1,4 @@
-//! From sightings to records of the queue.
+//! Encodes sightings as records of the queue.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -8,17 +8,17 @@ use crate::{
     queue::Batch,
 };
 
-/// An event could not be made of a sighting: it is no sighting, or the making panicked.
+/// No event could be made: the bytes are no sighting, or the code panicked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Failed;
+pub(super) struct NotEncoded;
 
-/// Makes the event of an encoded sighting. A panic costs this event, and nothing else.
+/// Adds the event of an encoded sighting. A panic loses this event and no other.
 pub(super) fn add(
     batch: &mut Batch,
     rules: &EventRules,
     source: Source,
     sighting: &[u8],
-) -> Result<(), Failed> {
+) -> Result<(), NotEncoded> {
     add_with(batch, source, sighting, |sighting, out| {
         Event::record(rules, sighting, out)
     })
@@ -29,7 +29,7 @@ fn add_with<'s>(
     source: Source,
     sighting: &'s [u8],
     record: impl FnOnce(&Sighting<'s>, &mut Vec<u8>) -> u64,
-) -> Result<(), Failed> {
+) -> Result<(), NotEncoded> {
     let made = batch.add(source.tag(), |out| {
         let made = catch_unwind(AssertUnwindSafe(|| {
             let sighting = Sighting::decode(sighting)?;
@@ -37,7 +37,7 @@ fn add_with<'s>(
         }));
         made.ok().flatten()
     });
-    if made { Ok(()) } else { Err(Failed) }
+    if made { Ok(()) } else { Err(NotEncoded) }
 }
 
 #[cfg(test)]
@@ -74,8 +74,11 @@ mod tests {
             out.push(1);
             panic!("a fault in the making")
         });
-        assert_eq!(panicked, Err(Failed));
-        assert_eq!(add(&mut batch, &rules, Source::Page, b"no sighting"), Err(Failed));
+        assert_eq!(panicked, Err(NotEncoded));
+        assert_eq!(
+            add(&mut batch, &rules, Source::Page, b"no sighting"),
+            Err(NotEncoded)
+        );
         assert_eq!(add(&mut batch, &rules, Source::Tracker, &encoded("/c")), Ok(()));
         let records: Vec<_> = batch.records().collect();
         let events: Vec<Event<'_>> = records

@@ -1,12 +1,13 @@
-//! From the workers' threads to the delivery thread.
+//! The delivery thread's end of the rings.
 //!
-//! The delivery thread is woken by the first offer after a rest, collects all rings soon after, and goes on in rounds for
-//! as long as anything comes: one each [`ROUND`], however late the thread got to the one before. So what is offered is on
-//! its way to the disk `ROUND` and [`MARGIN`] later, with 30 ms to spare of the 50 that it may take. So an offer makes a system call only where the site was quiet before, or
-//! where plenty has come.
+//! The first offer after a rest wakes the delivery thread. The thread collects all rings soon after that, and
+//! goes on in rounds of [`ROUND`] for as long as anything comes. A round is due `ROUND` after the one before
+//! was due, however late that one ran. So an offer is written to the disk `ROUND` and [`MARGIN`] later, 30 ms
+//! earlier than promised. An offer makes a system call only if the site was quiet before, or if its worker
+//! has offered plenty since the last round.
 //!
-//! The rounds of one visitor's events on two workers must not swap them: what is collected is sorted by time, and what
-//! is younger than [`MARGIN`] stays for the next round, because another ring may still get an older one.
+//! Two events of one visitor on two workers must keep their order. So collected sightings are sorted by time,
+//! and those younger than [`MARGIN`] stay for the next round: another ring may still get an older one.
 
 use std::{
     sync::Arc,
@@ -21,26 +22,29 @@ use super::{
 };
 use crate::clock::Clock;
 
-/// What one worker's ring holds, in bytes: the ordinary pages of several rounds at more than a worker can serve.
+/// The size of one worker's ring in bytes. It holds several rounds of more ordinary pages than a worker can
+/// serve.
 const RING: usize = 1 << 20;
-/// How long offers wait for company; the first after a rest half as long, for the thread may have been woken late.
+/// The time between two rounds. The first round after a rest comes after half of it, as the thread may wake
+/// late.
 const ROUND: Duration = Duration::from_millis(15);
-/// How late an offer may reach its ring after its time was taken.
+/// How long after its time was taken an offer may reach its ring.
 const MARGIN: Duration = Duration::from_millis(5);
-/// What is kept of the buffer between rounds.
+/// The capacity that a buffer keeps between rounds, in bytes.
 const KEPT: usize = 256 * 1_024;
+
 /// The delivery thread's end of all rings.
 #[derive(Debug)]
 pub(super) struct Intake {
     rings: Vec<Consumer<u8>>,
     signal: Arc<Signal>,
     clock: Clock,
-    /// When the next round is; none while resting.
+    /// When the next round is due; `None` while resting.
     due: Option<Instant>,
-    /// The sightings collected and not yet given out, and where each is in `bytes`.
+    /// The sightings collected and not yet passed on; `held` says where each is.
     bytes: Vec<u8>,
     held: Vec<Held>,
-    /// Of the last round, reused.
+    /// The buffer of the last round, reused.
     spare: Vec<u8>,
     /// Offers ever taken out of the rings.
     collected: u64,
@@ -79,22 +83,22 @@ pub(super) fn rings(workers: usize, account: &Arc<Account>, clock: Clock) -> (Ve
 }
 
 impl Intake {
-    /// When the next round is due; none if an offer has to come first.
+    /// When the next round is due; `None` if an offer has to come first.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// Offers ever taken out of the rings; what is held counts.
+    /// Offers ever taken out of the rings, including those still held.
     pub(super) fn collected(&self) -> u64 {
         self.collected
     }
 
-    /// Offers taken out of the rings and not given out.
+    /// Offers taken out of the rings and not yet passed on.
     pub(super) fn held(&self) -> usize {
         self.held.len()
     }
 
-    /// Waits until an offer brings the next round nearer. May be dropped and called again.
+    /// Waits until an offer brings the next round nearer. It is safe to drop this and call it again.
     pub(super) async fn signalled(&mut self) {
         tokio::select! {
             biased;
@@ -105,15 +109,14 @@ impl Intake {
         }
     }
 
-    /// If a round is due, takes everything out of the rings, and gives out, in the order of their time, those that are
-    /// old enough.
+    /// If a round is due, takes everything out of the rings and passes on what is old enough, oldest first.
     pub(super) fn round(&mut self, now: Instant, give: &mut dyn FnMut(Source, &[u8])) {
         let Some(due) = self.due.filter(|due| *due <= now) else {
             return;
         };
         let taken = self.collect();
         let margin = MARGIN.as_nanos() as u64;
-        self.give_until(self.clock.nanos_at(now).saturating_sub(margin), give);
+        self.pass_on_until(self.clock.nanos_at(now).saturating_sub(margin), give);
         if taken == 0 && self.held.is_empty() {
             self.rest();
         } else {
@@ -121,20 +124,20 @@ impl Intake {
         }
     }
 
-    /// Takes and gives out everything, at a stop.
+    /// Takes and passes on everything, at a stop.
     pub(super) fn last_round(&mut self, give: &mut dyn FnMut(Source, &[u8])) {
         self.collect();
-        self.give_until(u64::MAX, give);
+        self.pass_on_until(u64::MAX, give);
     }
 
-    /// Forgets what was collected and not given out.
+    /// Forgets what was collected and not passed on.
     pub(super) fn forget(&mut self) {
         self.held.clear();
         self.bytes.clear();
         self.due = Some(Instant::now());
     }
 
-    /// Arms the signal, unless an offer came in that very moment.
+    /// Arms the signal, unless an offer arrives at the same moment.
     fn rest(&mut self) {
         self.signal.arm();
         if self.rings.iter().all(Consumer::is_empty) {
@@ -145,7 +148,7 @@ impl Intake {
         }
     }
 
-    /// Moves all that is in the rings behind what is held.
+    /// Moves everything from the rings behind what is held.
     fn collect(&mut self) -> usize {
         let before = self.held.len();
         for ring in &mut self.rings {
@@ -175,8 +178,8 @@ impl Intake {
         taken
     }
 
-    /// Gives out what happened at `until` or before, oldest first; keeps the rest.
-    fn give_until(&mut self, until: u64, give: &mut dyn FnMut(Source, &[u8])) {
+    /// Passes on what happened at `until` or before, oldest first; keeps the rest.
+    fn pass_on_until(&mut self, until: u64, give: &mut dyn FnMut(Source, &[u8])) {
         // Stable: two events of one worker at the same nanosecond stay in their order.
         self.held.sort_by_key(|held| held.at_ns);
         let ripe = self.held.partition_point(|held| held.at_ns <= until);

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::clock::Clock;
 
-/// From a few milliseconds beside us to the longest timeouts.
+/// Upper bounds in seconds, from a Plausible on the same host to the default timeout.
 const BUCKETS: [f64; 12] = [
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];

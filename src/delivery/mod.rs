@@ -2,30 +2,36 @@
 //!
 //! # The way of an event
 //!
-//! 1. A worker [offers](Outbox::offer) a sighting: it is copied into the worker's ring, and the worker goes on
-//!    (`outbox`).
-//! 2. The delivery thread collects the rings in rounds of 15 ms, in the order of the sightings' times (`intake`), makes an
-//!    event of each (`compose`), and appends them to the [queue](crate::queue): from then on they survive the process.
-//! 3. Each takes its place in its visitor's lane (`lanes`). Of a visitor one event is in flight at a time, in order;
-//!    visitors overtake each other freely; the oldest event that may go goes first, `concurrency` at once.
-//! 4. A sender (`sender`) posts it to Plausible (`endpoint`, `request`) over its own kept-alive connection (`connection`),
-//!    or as one stream of the one HTTP/2 connection (`http2`), and the answer is judged (`outcome`).
-//! 5. An outcome that is final ends the event. Otherwise it waits for its backoff (`backoff`) at the head of its lane.
-//!    Where several visitors fail in a row, or the address is wrong, the breaker (`breaker`) trips, and one probe at a
-//!    time is made until one gets through.
+//! 1. A worker [offers](Outbox::offer) a sighting. The sighting is copied into the worker's ring, and the
+//!    worker goes on (`outbox`).
+//! 2. The delivery thread collects the rings in rounds of 15 ms and in the order of the sightings' times
+//!    (`intake`). It makes an event of each (`encode`) and appends the events to the [queue](crate::queue).
+//!    From then on they survive the process.
+//! 3. Each event gets a place in its visitor's lane (`lanes`). One event of a visitor is in flight at a time,
+//!    and a visitor's events go in their order. Visitors may overtake each other. The oldest event that may
+//!    be sent goes first; up to `concurrency` events are in flight.
+//! 4. A sender (`senders`) posts the event to Plausible (`endpoint`), over a kept-alive HTTP/1.1 connection
+//!    of its own or as a stream of the one HTTP/2 connection, through a proxy if one is configured. The
+//!    answer decides (`outcome`).
+//! 5. A final outcome ends the event. Otherwise the event waits for its backoff (`backoff`) at the head of
+//!    its lane. If several visitors fail in a row, or the address is wrong, the breaker (`breaker`) trips. It
+//!    then lets one probe through at a time, until one is accepted.
 //!
-//! Every event ends exactly once (`account`): delivered, dropped by Plausible, rejected (by Plausible, or after its tries
+//! The delivery thread runs `engine`'s loop; `supervisor` starts another engine if one panics. Every event
+//! ends exactly once (`account`): delivered, dropped by Plausible, rejected (by Plausible, or after its tries
 //! while others got through, or because it could not be made), expired, evicted, corrupt, or overflow.
 //!
 //! # What is promised
 //!
-//! - An event is sent once, unless an attempt's answer did not arrive: the connection broke, the time was up, the process
-//!   was killed, or this thread panicked. Then it is sent again: at least once. Ends are written down before further attempts start, so
-//!   after a kill no more events come twice than were in flight.
+//! - An event is sent once, unless the answer to an attempt did not arrive: the connection broke, the time
+//!   was up, the process was killed, or this thread panicked. Then it is sent again: at least once. The ends
+//!   of events are written down before further attempts start. So after a kill no more events come twice than
+//!   were in flight.
 //! - An event older than `max_age` is never sent.
-//! - Where Plausible's address is wrong (3xx, 401, 404, 405, 407), events wait, and the log and the status say why.
-//! - A failure here never reaches the traffic: an offer neither waits nor fails, a panic over one event ends that event,
-//!   and any other panic on this thread starts delivery afresh from what the queue has.
+//! - If Plausible's address is wrong (3xx, 401, 404, 405, 407), events wait, and the log and the status say
+//!   why.
+//! - A failure here never reaches the traffic. An offer neither waits nor fails. A panic over one event ends
+//!   that event, and after any other panic on this thread delivery starts again from what the queue has.
 
 mod account;
 mod backoff;
@@ -72,21 +78,21 @@ use crate::{clock::Clock, event::EventRules, queue};
 /// Delivery cannot start as it is configured.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
-    /// The base URL.
+    /// `[plausible] url` cannot be used.
     #[error(transparent)]
     Address(#[from] AddressError),
-    /// The trusted roots.
+    /// The trusted roots cannot be loaded.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// A metric of that name is there already.
+    /// A metric of the same name is registered already.
     #[error("delivery's metrics cannot be registered")]
     DeliveryMetrics(#[from] prometheus::Error),
-    /// The system gave no thread.
+    /// The system refused another thread.
     #[error("delivery's thread cannot be started")]
     Thread(#[source] io::Error),
 }
 
-/// The handle on a running delivery.
+/// A handle on the running delivery.
 #[derive(Debug)]
 pub struct Delivery {
     shared: Arc<Shared>,
@@ -94,19 +100,19 @@ pub struct Delivery {
     thread: JoinHandle<Stopped>,
 }
 
-/// Tells how delivery stands, to its end and after it.
+/// A view of delivery's status, until delivery ends and after that.
 #[derive(Debug, Clone)]
 pub struct Watcher(Arc<Shared>);
 
 impl Watcher {
-    /// How things stand.
+    /// The status now.
     pub fn status(&self) -> Status {
         self.0.status()
     }
 }
 
-/// Starts delivery on a thread of its own, with an [`Outbox`] for each of `workers`. The queue is opened and recovered
-/// on that thread, so this returns at once however much it holds.
+/// Starts delivery on a thread of its own, with an [`Outbox`] for each of `workers`. That thread opens and
+/// recovers the queue, so this function returns at once, also if the queue is large.
 pub fn start(
     settings: Settings,
     queue: queue::Settings,
@@ -153,13 +159,13 @@ pub fn start(
 }
 
 impl Delivery {
-    /// The clock that a sighting's times are to be read from.
+    /// The clock from which a sighting's times have to be read.
     pub fn clock(&self) -> Clock {
         self.shared.clock
     }
 
-    /// Waits until the queue is recovered, no longer than `patience`. Offers made before that wait in the rings, and are
-    /// not yet safe from a kill.
+    /// Waits until the queue is recovered, but at most `patience`. Offers made before that wait in the rings,
+    /// where a kill loses them.
     pub async fn recovered(&self, patience: Duration) {
         let begun = Instant::now();
         while self.status().delivery.state == DeliveryState::Starting && begun.elapsed() < patience {
@@ -167,25 +173,25 @@ impl Delivery {
         }
     }
 
-    /// For whoever asks how things stand.
+    /// A view for other threads.
     pub fn watcher(&self) -> Watcher {
         Watcher(self.shared.clone())
     }
 
-    /// How things stand.
+    /// The status now.
     pub fn status(&self) -> Status {
         self.shared.status()
     }
 
-    /// Has events made by these rules from now on.
+    /// Makes events by these rules from now on.
     pub fn reload(&self, rules: EventRules) {
-        // Fails only where the thread has ended, and no events are made.
+        // Fails only if the thread has ended, and then makes no events anyway.
         let _ = self.commands.send(Command::Reload(Box::new(rules)));
     }
 
-    /// Takes in everything that was offered, gives what is in flight until `deadline` (2 s at the most) to end, and
-    /// closes the queue; waits no longer than `limit`, should the queue's disk be stuck. To be called when the workers have
-    /// offered their last; what they offer later is lost.
+    /// Takes in everything that was offered, waits until `deadline` (at most 2 s) for what is in flight, and
+    /// closes the queue. Gives up waiting at `limit`, in case the queue's disk is stuck. The workers must
+    /// have made their last offers: later ones are lost.
     pub async fn stop(self, deadline: Instant, limit: Instant) -> Stopped {
         let _ = self.commands.send(Command::Stop { deadline });
         let thread = self.thread;

@@ -1,5 +1,5 @@
-//! The workers' end of their rings: a ring of bytes for each worker, that it alone writes and the delivery thread alone
-//! reads. An offer copies the sighting into it: no lock, no allocation, no waiting.
+//! The workers' end of the rings. Each worker has a ring of bytes, which it alone writes and the delivery
+//! thread alone reads. An offer copies the sighting into the ring, without a lock, an allocation or a wait.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -17,15 +17,15 @@ use crate::{clock::Clock, event::Sighting};
 
 /// What stands before each sighting in a ring: its length (4 bytes), its source (1), its time (8).
 pub(super) const PREFIX: usize = 13;
-/// Bytes offered on one ring that do not wait for the next round: a quarter of what it holds, and far more than a round brings of
-/// ordinary pages.
+/// After so many bytes a worker wakes the delivery thread before the next round: a quarter of its ring, and
+/// far more than ordinary pages bring in a round.
 const PLENTY: usize = 256 * 1_024;
 
 /// Where one worker offers its events. A ring that is full drops the offer and counts it as overflow.
 #[derive(Debug)]
 pub struct Outbox {
     ring: Producer<u8>,
-    /// Bytes offered since the delivery thread was last told of plenty.
+    /// Bytes offered since this worker last woke the delivery thread for their number.
     since_woken: usize,
     signal: Arc<Signal>,
     account: Arc<Account>,
@@ -43,13 +43,13 @@ impl Outbox {
         }
     }
 
-    /// The clock that a sighting's times are to be read from.
+    /// The clock from which a sighting's times have to be read.
     pub fn clock(&self) -> Clock {
         self.clock
     }
 
-    /// Hands a drafted event on, as of these times: its `at_ns` and `at_ms`. Never blocks, never fails and never panics: an
-    /// event that has no room is counted as overflow, one whose drafting panicked as rejected.
+    /// Offers a drafted event with these times, its `at_ns` and `at_ms`. Never blocks, fails or panics:
+    /// without room for it the event counts as overflow, and if drafting it panicked it counts as rejected.
     pub fn offer(&mut self, source: Source, draft: &mut Draft, order: u64, time: u64) {
         self.account.offered(source, 1);
         let Some((prefix, sighting)) = draft.0.split_first_chunk_mut::<PREFIX>() else {
@@ -60,7 +60,7 @@ impl Outbox {
         let [t0, t1, t2, t3, t4, t5, t6, t7] = order.to_le_bytes();
         *prefix = [l0, l1, l2, l3, source.tag(), t0, t1, t2, t3, t4, t5, t6, t7];
         Sighting::stamp(sighting, order, time);
-        // An abandoned ring is one whose reader's thread ended for good.
+        // The ring is abandoned once the delivery thread has ended for good.
         if self.ring.is_abandoned() || self.ring.push_entire_slice(&draft.0).is_err() {
             self.account.finished(EventEnd::Overflow, 1);
             return;
@@ -68,9 +68,9 @@ impl Outbox {
         self.since_woken += draft.0.len();
         if self.since_woken >= PLENTY {
             self.since_woken = 0;
-            self.signal.tell_plenty();
+            self.signal.wake_for_plenty();
         } else {
-            self.signal.tell_first();
+            self.signal.wake_first();
         }
     }
 }
@@ -85,17 +85,17 @@ impl Outbox {
     }
 }
 
-/// A sighting in the form in which it is handed on, made before it is known whether and when it is.
+/// A sighting in the form of an offer, written before it is known whether and when it will be offered.
 #[derive(Debug, Default)]
 pub struct Draft(Vec<u8>);
 
 impl Draft {
-    /// An empty draft, which uses this buffer.
+    /// An empty draft that uses this buffer.
     pub fn over(buffer: Vec<u8>) -> Self {
         Draft(buffer)
     }
 
-    /// Takes down a sighting, in place of what was there. If that panics, the draft is empty.
+    /// Replaces the draft by a sighting. If encoding it panics, the draft is empty.
     pub fn write(&mut self, sighting: &Sighting<'_>) {
         self.0.clear();
         self.0.extend_from_slice(&[0; PREFIX]);
@@ -104,7 +104,7 @@ impl Draft {
         }
     }
 
-    /// The sighting that was taken down; none in an empty draft.
+    /// The drafted sighting; `None` in an empty draft.
     pub fn sighting(&self) -> Option<Sighting<'_>> {
         Sighting::decode(self.0.get(PREFIX..)?)
     }
@@ -118,15 +118,16 @@ impl Draft {
 /// How a worker wakes the delivery thread.
 #[derive(Debug, Default)]
 pub(super) struct Signal {
-    /// Set while the reader rests, and wants to hear of the next offer.
+    /// Set while the reader rests and has to be woken by the next offer.
     armed: AtomicBool,
     first: Notify,
     plenty: Notify,
 }
 
 impl Signal {
-    /// The reader rests from now on, unless its next look into the rings finds something. The fence and the one in
-    /// [`Signal::tell_first`] see to it that either that look finds the offer, or the offer finds the signal armed.
+    /// The reader is about to rest, and looks into the rings once more after this. The fences here and in
+    /// [`Signal::wake_first`] guarantee that either this look finds an offer, or the offer finds the signal
+    /// armed.
     pub(super) fn arm(&self) {
         self.armed.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
@@ -136,24 +137,24 @@ impl Signal {
         self.armed.store(false, Ordering::Relaxed);
     }
 
-    /// Waits for the first offer after a rest.
+    /// Waits for the first offer after [`Signal::arm`].
     pub(super) async fn first(&self) {
         self.first.notified().await;
     }
 
-    /// Waits for plenty.
+    /// Waits until a worker has offered [`PLENTY`] bytes.
     pub(super) async fn plenty(&self) {
         self.plenty.notified().await;
     }
 
-    fn tell_first(&self) {
+    fn wake_first(&self) {
         fence(Ordering::SeqCst);
         if self.armed.load(Ordering::Relaxed) && self.armed.swap(false, Ordering::Relaxed) {
             self.first.notify_one();
         }
     }
 
-    fn tell_plenty(&self) {
+    fn wake_for_plenty(&self) {
         self.plenty.notify_one();
     }
 }

@@ -23,9 +23,9 @@ pub(super) enum Outcome {
 /// Why an event has to be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RetryReason {
-    /// No connection: name, TCP or TLS.
+    /// No connection: the name, TCP, the proxy or TLS failed.
     Connect,
-    /// The connection ended, or what came over it was no HTTP, before the response was whole.
+    /// The connection ended, or its bytes were no HTTP, before the head of the response was complete.
     Broken,
     /// No answer in time, or 408.
     Timeout,
@@ -35,7 +35,7 @@ pub(super) enum RetryReason {
     ServerError(u16),
     /// 3xx, 401, 404, 405, 407: this is not Plausible's event endpoint. The address is wrong, not the event.
     Misconfigured(u16),
-    /// Any other answer that does not take the event.
+    /// Any other answer that does not accept the event.
     Refused(u16),
 }
 
@@ -90,16 +90,17 @@ impl std::fmt::Display for RetryReason {
     }
 }
 
-/// Reads the outcome out of a response's head.
+/// Reads the outcome from the head of a response.
 ///
-/// Plausible answers 202. Any other 2xx is a success too: the server has the event, and sending it again would count it
-/// twice. `x-plausible-dropped: N` says that N of the event's sites dropped it: with N ≥ 1 the
-/// event counts as dropped even if another site recorded it. Otherwise nobody would notice a dashboard that gets nothing.
-/// An answer that may concern this event alone (403 of a firewall, 413 of a proxy) is [`RetryReason::Refused`]: the event ends when
-/// its tries are used up while others get through, and nothing is lost where all of them are refused.
+/// Plausible answers 202. Any other 2xx is a success too: the server has the event, and sending it again
+/// would count it twice. `x-plausible-dropped: N` says that N of the event's sites dropped it: with N ≥ 1 the
+/// event counts as dropped even if another site recorded it. Otherwise nobody would notice a dashboard that
+/// gets nothing. An answer that may concern this event alone (403 of a firewall, 413 of a proxy) is
+/// [`RetryReason::Refused`]: the event ends when its tries are used up while others get through, and nothing
+/// is lost if all events are refused.
 ///
-/// `field` finds a field's value by its name in lower case. `now` is called only if a date has to be compared with the
-/// clock.
+/// `field` finds a field's value by its name in lower case. `now` is called only if a date has to be compared
+/// with the clock.
 pub(super) fn judge<'a>(
     status: u16,
     field: impl Fn(&str) -> Option<&'a [u8]>,
@@ -119,8 +120,9 @@ pub(super) fn judge<'a>(
     }
 }
 
-/// `Retry-After` in seconds or as a date (RFC 9110 §10.2.3), at most [`LONGEST_RETRY_AFTER`]; nothing if it is neither.
-/// A date is measured against the response's own `Date`, so that a wrong clock on either side does no harm.
+/// `Retry-After` in seconds or as a date (RFC 9110 §10.2.3), at most [`LONGEST_RETRY_AFTER`]; `None` if it is
+/// neither. A date is compared with the response's own `Date`, so that a wrong clock on either side does no
+/// harm.
 fn retry_after<'a>(
     field: impl Fn(&str) -> Option<&'a [u8]>,
     now: impl FnOnce() -> SystemTime,

@@ -21,7 +21,8 @@ use crate::timer::Timer;
 
 /// How long a sender without work keeps its connection. Servers and load balancers usually wait longer.
 const IDLE: Duration = Duration::from_secs(30);
-/// So many senders are started at once. That is enough for the ends of their attempts to be written down together.
+/// So many senders are started at once. That is enough for the ends of their attempts to be written down
+/// together.
 const EAGER: usize = 8;
 /// How long events wait for a sender before more senders are started: at least, and at most.
 const GROWTH: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
@@ -49,11 +50,13 @@ pub(super) struct FinishedAttempt {
 
 /// All senders, at most `concurrency` of them.
 ///
-/// The sender that became idle last works next. So a fast Plausible gets few connections, and the others close.
+/// The sender that became idle last works next. So a fast Plausible gets few connections, and the others
+/// close.
 ///
-/// [`EAGER`] senders start at once. More start only after events have waited for a sender for about the time of one answer,
-/// and then at most twice as many as before. So a burst for a Plausible that answers in a millisecond goes over the
-/// connections that are open, and a distant Plausible has `concurrency` connections after a few round trips.
+/// [`EAGER`] senders start at once. More start only after events have waited for a sender for about the time
+/// of one answer, and then at most twice as many as before. So a burst for a Plausible that answers in a
+/// millisecond goes over the connections that are open, and a distant Plausible has `concurrency` connections
+/// after a few round trips.
 pub(super) struct Senders {
     endpoint: Rc<Endpoint>,
     finished: Rc<FinishedAttempts>,

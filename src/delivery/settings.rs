@@ -1,4 +1,4 @@
-//! What delivery needs to know, resolved.
+//! Delivery's settings, resolved.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
@@ -63,7 +63,7 @@ fn bracketed(host: &str) -> String {
     }
 }
 
-/// The header that tells Plausible the visitor's address.
+/// A header from which Plausible takes the visitor's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressHeader {
     /// `x-forwarded-for`

@@ -28,7 +28,8 @@ const REST: (Duration, Duration) = (Duration::from_millis(100), Duration::from_s
 /// A panic of an engine that worked for this long counts as the first one.
 const WORKED_WELL: Duration = Duration::from_mins(1);
 
-/// What the delivery thread is started with. What an engine changes is passed to it and comes back with its end.
+/// What the delivery thread is started with. What an engine changes is passed to it and comes back with its
+/// end.
 pub(super) struct Supervisor {
     pub(super) parts: EngineParts,
     pub(super) queue: queue::Settings,
@@ -44,8 +45,8 @@ enum EngineEnd {
 }
 
 impl Supervisor {
-    /// Delivers until it is told to stop. Traffic goes on whatever happens here: while no engine runs, offers wait in
-    /// the rings, and count as overflow once the rings are full.
+    /// Delivers until it is told to stop. Traffic goes on whatever happens here: while no engine runs, offers
+    /// wait in the rings, and count as overflow once the rings are full.
     pub(super) fn run(mut self) -> Stopped {
         run_as_batch_thread();
         let shared = self.parts.shared.clone();
@@ -92,8 +93,8 @@ impl Supervisor {
         let Ok(queue) = catch_unwind(AssertUnwindSafe(|| Queue::open(&self.queue, now))) else {
             return (self, EngineEnd::Panicked);
         };
-        // The engine is a task beside the senders' tasks, not the root future: when a task wakes another task, the
-        // runtime does not look at the system's events in between.
+        // The engine is a task beside the senders' tasks, not the root future: when a task wakes another
+        // task, the runtime does not look at the system's events in between.
         let engine = runtime.block_on(async { spawn_local(self.drive(queue, after_panic)).await });
         // Does not wait for a name lookup that is under way.
         runtime.shutdown_background();
@@ -107,8 +108,8 @@ impl Supervisor {
         (supervisor, ended)
     }
 
-    /// Drives an engine to its end. The engine borrows carry-over, queue and commands, so they are still there if it
-    /// panics.
+    /// Drives an engine to its end. The engine borrows carry-over, queue and commands, so they are still
+    /// there if it panics.
     async fn drive(mut self, mut queue: Queue, after_panic: bool) -> (Self, Queue, EngineEnd) {
         let ended = {
             let engine = Engine::new(self.parts.clone(), &mut self.carry, &mut queue);
@@ -144,8 +145,9 @@ impl Supervisor {
     }
 }
 
-/// Sets the scheduling policy `SCHED_BATCH` (sched(7)) for this thread and those that it starts. An answer of Plausible's
-/// then does not take the CPU away from a worker that is serving on it. The thread's share of the CPU stays the same.
+/// Sets the scheduling policy `SCHED_BATCH` (sched(7)) for this thread and those that it starts. An answer of
+/// Plausible's then does not take the CPU away from a worker that is serving on it. The thread's share of the
+/// CPU stays the same.
 fn run_as_batch_thread() {
     #[cfg(target_os = "linux")]
     {

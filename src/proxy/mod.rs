@@ -24,7 +24,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 pub use front::tls::{LoadError, Loaded, PairError, check_authorities, check_pair, load as load_tls};
 pub use listener::Bound;
 pub use live::Live;
-pub use recent::Record;
+pub use recent::RecentRequest;
 pub use settings::{App, KeyPair, Listen, Settings, Tls, Upstream};
 
 use crate::{delivery::Outbox, page};
@@ -125,7 +125,7 @@ impl Handle {
     }
 
     /// The newest decisions after a sequence number, oldest first.
-    pub async fn decisions(&self, since: u64) -> Vec<Record> {
+    pub async fn decisions(&self, since: u64) -> Vec<RecentRequest> {
         let mut answers = Vec::new();
         for control in &self.controls {
             let (answer, records) = oneshot::channel();

@@ -16,7 +16,7 @@ const HEAD: usize = 224;
 
 /// One decision as it was taken.
 #[derive(Debug, Clone)]
-pub struct Record {
+pub struct RecentRequest {
     /// Grows with time, over all workers.
     pub seq: u64,
     /// When, in microseconds since 1970 by the process's clock, which stands still where the machine is suspended.
@@ -33,7 +33,7 @@ pub struct Record {
     len: u8,
 }
 
-impl Record {
+impl RecentRequest {
     /// When.
     pub fn at(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_micros(self.micros)
@@ -64,7 +64,7 @@ impl Record {
 /// The last decisions of one worker.
 #[derive(Debug)]
 pub(super) struct Recent {
-    records: VecDeque<Record>,
+    records: VecDeque<RecentRequest>,
     worker: u64,
     last: u64,
 }
@@ -97,7 +97,7 @@ impl Recent {
         let len = head.len().min(HEAD);
         let mut kept = [0; HEAD];
         kept[..len].copy_from_slice(&head[..len]);
-        self.records.push_back(Record {
+        self.records.push_back(RecentRequest {
             seq,
             micros: now.micros,
             verdict: *verdict,
@@ -111,11 +111,11 @@ impl Recent {
 
     /// Those after a sequence number, oldest first, with their times as the system's clock has them: it says `wall` where
     /// the process's says `now`.
-    pub(super) fn since(&self, seq: u64, now: Moment, wall: SystemTime) -> Vec<Record> {
+    pub(super) fn since(&self, seq: u64, now: Moment, wall: SystemTime) -> Vec<RecentRequest> {
         let wall = wall
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(now.micros, |wall| wall.as_micros() as u64);
-        let by_wall = |record: &Record| Record {
+        let by_wall = |record: &RecentRequest| RecentRequest {
             micros: wall.saturating_sub(now.micros.saturating_sub(record.micros)),
             ..record.clone()
         };

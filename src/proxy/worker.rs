@@ -11,7 +11,7 @@ use super::{
     context::{Context, Phase, Shared},
     listener::{self, Listener},
     live::Live,
-    recent::Record,
+    recent::RecentRequest,
 };
 
 /// What a worker is told from outside.
@@ -20,7 +20,7 @@ pub(super) enum Control {
     /// Rules that hold from now on.
     Reload(Arc<Live>),
     /// The newest decisions after a sequence number.
-    Decisions(u64, oneshot::Sender<Vec<Record>>),
+    Decisions(u64, oneshot::Sender<Vec<RecentRequest>>),
     /// A stop has begun: each response is its connection's last.
     Drain,
     /// Accept no more, close what is idle, answer when nothing is left.

@@ -10,8 +10,8 @@ use super::{
 };
 
 impl Queue {
-    /// Stores the records of a batch, in their order, with one write a segment, and empties it. `each` is told what became
-    /// of each.
+    /// Stores the records of a batch in their order, with one write for each segment, and empties the batch.
+    /// Calls `each` for each record.
     ///
     /// When this returns, the records survive the process, unless there is an [`alarm`](Self::alarm).
     pub fn append(&mut self, batch: &mut Batch, now: Millis, each: &mut dyn FnMut(Stored)) {
@@ -34,9 +34,10 @@ impl Queue {
         size - HEAD <= MAX_BODY && (HEADER + size + ENDED + HEAD) as u64 <= segment
     }
 
-    /// Stores as many as one segment has room for, from `first` on, one at the least; says how many.
+    /// Stores records from `first` on, as many as one segment has room for and at least one; returns how
+    /// many.
     fn append_some(&mut self, batch: &mut Batch, first: usize, each: &mut dyn FnMut(Stored)) -> usize {
-        // Twice at the most: where the disk fails, the second time is memory's, which can't.
+        // Runs at most twice. If the disk fails, the second time is in memory, which can't fail.
         loop {
             self.open_segment(batch.entries()[first].size());
             let last = self.segments.len() - 1;
@@ -63,7 +64,7 @@ impl Queue {
             let segment = &mut self.segments[last];
             segment.sequence += count as u32;
             segment.pending += count as u32;
-            // The buffer goes as a whole or not at all; the entries still say where in it the records are.
+            // Only a whole batch's buffer is kept. The entries still say where its records are.
             if !segment.in_memory() && count == batch.entries().len() {
                 let bytes = batch.swap(self.recent.buffer(range.end));
                 self.recent.push(number, start, bytes, range.start);
@@ -77,7 +78,7 @@ impl Queue {
         }
     }
 
-    /// How many of these have room in a segment, behind a header of so many bytes.
+    /// How many of these entries have room in the segment, after a header of so many bytes.
     fn count_fitting(&self, entries: &[BatchEntry], segment: &Segment, header: usize) -> usize {
         let limit = if segment.in_memory() {
             self.memory_limit
@@ -92,7 +93,8 @@ impl Queue {
         fitting.count()
     }
 
-    /// Sees to it that the last segment is open, in the right place, and has room for a record of that size.
+    /// Makes sure that the last segment is open, in memory or on the disk as it should be, and has room for a
+    /// record of that size.
     fn open_segment(&mut self, size: usize) {
         let on_disk = self.is_durable();
         let limit = if on_disk {

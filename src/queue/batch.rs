@@ -7,14 +7,14 @@ use super::{
     record::{Millis, Position},
 };
 
-/// What is kept of the buffers between two uses, in bytes and in records.
+/// The capacity that the buffers keep between two uses, in bytes and in records.
 const KEPT: (usize, usize) = (256 * 1_024, 1_024);
 
-/// Records to be appended, in the form in which they are written: made where they stay until the disk has them, with room
-/// for what only the queue knows.
+/// Records to be appended, in the form of the file. They are made in the buffer that is written, with room
+/// for the fields that only the queue knows.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Room for a file's header, then frames.
+    /// Space for a file's header, then frames.
     bytes: Vec<u8>,
     entries: Vec<BatchEntry>,
 }
@@ -31,7 +31,7 @@ pub(super) struct BatchEntry {
 /// What became of a record that was appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stored {
-    /// Where it is; `None` where it is larger than a segment may be.
+    /// Its position; `None` if the record is larger than a segment may be, and was not stored.
     pub position: Option<Position>,
     /// The record's.
     pub key: u64,
@@ -40,11 +40,11 @@ pub struct Stored {
 }
 
 impl Batch {
-    /// Adds a record with this tag, whose bytes `write` appends: up to a MiB, less 17 bytes; less where `max_bytes` is under
-    /// 8 MiB. It gives the record's key and time, which come back with the [`Pending`](super::Pending) record; or nothing,
-    /// and there is no record: then this is false.
+    /// Adds a record with this tag. `write` appends its bytes, up to a MiB less 17 bytes (less if `max_bytes`
+    /// is under 8 MiB), and returns its key and time, which recovery reports in [`Pending`](super::Pending).
+    /// If `write` returns `None`, no record is added, and this returns false.
     pub fn add(&mut self, tag: u8, write: impl FnOnce(&mut Vec<u8>) -> Option<(u64, Millis)>) -> bool {
-        // Behind the last record, or behind the header's room; what a panic in `write` left there goes.
+        // After the last record, or after the header's space. This drops what a panic in `write` left.
         let start = self.entries.last().map_or(HEADER, |last| last.frame.end);
         self.bytes.resize(start, 0);
         frame::open_record(&mut self.bytes, tag);
@@ -66,9 +66,9 @@ impl Batch {
         &self.entries
     }
 
-    /// Makes `count` records from `first` on, one at the least, ready for a segment, and says where their bytes are: behind
-    /// the header of the file, if they are the first ones there. What was before them has been appended or refused, and may
-    /// be written over.
+    /// Completes `count` records (at least one) from `first` on for a segment, and returns where their bytes
+    /// are. If they are the first of the file, the file's header precedes them. The bytes before them were
+    /// appended or refused, so they may be overwritten.
     pub(super) fn seal(&mut self, first: usize, count: usize, seed: u32, room: Room) -> Range<usize> {
         let entries = &self.entries[first..first + count];
         for (sequence, entry) in (room.sequence..).zip(entries) {
@@ -90,7 +90,7 @@ impl Batch {
         &self.bytes[range]
     }
 
-    /// Gives the bytes away, and goes on with another buffer.
+    /// Takes the bytes out, and puts another buffer in their place.
     pub(super) fn swap(&mut self, buffer: Vec<u8>) -> Vec<u8> {
         std::mem::replace(&mut self.bytes, buffer)
     }
@@ -111,22 +111,22 @@ impl Batch {
     }
 }
 
-/// Where in a segment records go.
+/// Where records go in a segment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Room {
     /// The sequence number of the first.
     pub(super) sequence: u32,
-    /// When the segment was begun, if its file has no header yet.
+    /// When the segment was begun, if its file needs a header.
     pub(super) created: Option<Millis>,
 }
 
 impl BatchEntry {
-    /// How much it takes up as a frame.
+    /// The size of its frame.
     pub(super) fn size(&self) -> usize {
         self.frame.len()
     }
 
-    /// How far it is from another one before it.
+    /// The distance from an entry before it, in bytes.
     pub(super) fn after(&self, other: &BatchEntry) -> usize {
         self.frame.start - other.frame.start
     }

@@ -1,4 +1,4 @@
-//! What spares reads: the bytes appended last, and blocks read ahead of a backlog.
+//! Caches that save reads: the bytes appended last, and blocks of files.
 
 use std::{collections::VecDeque, io};
 
@@ -8,10 +8,10 @@ const RECENT: usize = 512 << 10;
 const BLOCK: usize = 128 << 10;
 const BLOCKS: usize = 4;
 
-/// What was just appended, and so is about to be sent: in ordinary weather no send reads the disk.
+/// The bytes appended last. They are usually sent next, so normally no send reads the disk.
 #[derive(Default)]
 pub(super) struct RecentWrites {
-    /// In the order of their places.
+    /// Ordered by place.
     chunks: VecDeque<RecentChunk>,
     bytes: usize,
     spare: Vec<u8>,
@@ -20,13 +20,13 @@ pub(super) struct RecentWrites {
 struct RecentChunk {
     segment: u32,
     offset: u32,
-    /// What was written there starts after so many bytes.
+    /// How many bytes to skip; what was written starts after them.
     skip: usize,
     bytes: Vec<u8>,
 }
 
 impl RecentWrites {
-    /// A buffer to build the next chunk in, which may be about as long as the last one.
+    /// A buffer for the next chunk, which is probably about as long as the last one.
     pub(super) fn buffer(&mut self, last: usize) -> Vec<u8> {
         let spare = std::mem::take(&mut self.spare);
         if spare.capacity() == 0 {
@@ -35,9 +35,10 @@ impl RecentWrites {
         spare
     }
 
-    /// Remembers what was written there: the bytes but for the first `skip`. Places grow from call to call.
+    /// Remembers what was written at that place: `bytes` without the first `skip`. Places must grow from call
+    /// to call.
     pub(super) fn push(&mut self, segment: u32, offset: u32, mut bytes: Vec<u8>, skip: usize) {
-        // A buffer that has held more is not remembered at its former size.
+        // A buffer that once held more gives the difference back.
         if bytes.capacity() > bytes.len() + bytes.len() / 4 {
             bytes.shrink_to_fit();
         }
@@ -58,7 +59,7 @@ impl RecentWrites {
         }
     }
 
-    /// The bytes from that place on, as far as they are remembered in one piece.
+    /// The bytes from that place on, to the end of their chunk.
     pub(super) fn find(&self, segment: u32, offset: u32) -> Option<&[u8]> {
         let after = self
             .chunks
@@ -74,7 +75,7 @@ impl RecentWrites {
     }
 }
 
-/// Blocks of files, the ones last used.
+/// The blocks of files that were used last.
 #[derive(Default)]
 pub(super) struct ReadAhead {
     blocks: Vec<Block>,
@@ -89,8 +90,8 @@ struct Block {
 }
 
 impl ReadAhead {
-    /// The bytes of the file from `offset` on, to the end of their block: `least` at the least, if the file has
-    /// them.
+    /// The bytes of the file from `offset` to the end of their block: at least `least`, if the file has so
+    /// many.
     pub(super) fn read(
         &mut self,
         file: &dyn FileHandle,
@@ -114,7 +115,7 @@ impl ReadAhead {
         Ok(&block.bytes[(offset - block.start) as usize..])
     }
 
-    /// A bit of what is before is taken too, as retries and neighbours do not come in order.
+    /// Reads a little of what is before, too, because retries and neighbours do not come in order.
     fn load(&mut self, file: &dyn FileHandle, segment: u32, offset: u64, least: usize) -> io::Result<usize> {
         let start = offset.saturating_sub(BLOCK as u64 / 8);
         let mut bytes = if self.blocks.len() < BLOCKS {
@@ -139,7 +140,7 @@ impl ReadAhead {
         Ok(self.blocks.len() - 1)
     }
 
-    /// The segment is gone, or what is known of it may be.
+    /// Forgets a segment that is gone.
     pub(super) fn forget(&mut self, segment: u32) {
         self.blocks.retain(|block| block.segment != segment);
     }

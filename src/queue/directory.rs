@@ -1,4 +1,4 @@
-//! The queue's directory while this process holds its lock: which files are there, how they come and go.
+//! The queue's directory while this process holds its lock: lists, creates and removes segment files.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -18,7 +18,7 @@ use super::{
 
 pub(super) const LOCK: &str = "lock";
 
-/// A segment file that was there.
+/// A segment file found in the directory.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Listed {
     pub(super) name: SegmentName,
@@ -41,7 +41,7 @@ pub(super) fn list(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<Listed>> {
         })
         .collect();
     files.sort_by_key(|file| file.name);
-    // Two of one number were never written. The later name is left alone.
+    // The queue never writes two files of one number. The later name is left alone.
     files.dedup_by_key(|file| file.name.number);
     Ok(files)
 }
@@ -50,9 +50,10 @@ pub(super) struct Directory {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     pub(super) syncer: Syncer,
-    /// The newest file once it is over: kept, with its header alone, so that its number is not given out again.
+    /// The newest file after all its records have ended. It is kept with its header alone, so that its number
+    /// is not used again.
     keeper: Option<SegmentName>,
-    /// Files without use that could not be removed so far.
+    /// Useless files that could not be removed yet.
     garbage: Vec<SegmentName>,
     _lock: Lock,
 }
@@ -91,14 +92,14 @@ impl Directory {
         }
     }
 
-    /// A new segment, its file empty.
+    /// Begins a segment with an empty file.
     pub(super) fn begin(&mut self, number: u32, now: Millis) -> Result<Segment, DiskError> {
         let name = new_name(number);
         let target = self.create(name)?;
         Ok(Segment::new(name, now, Place::File(target)))
     }
 
-    /// Creates the file; once it is there, the one kept for its number is without use.
+    /// Creates the file. Then the file kept for its number is not needed any more.
     pub(super) fn create(&mut self, name: SegmentName) -> Result<Arc<SegmentFile>, DiskError> {
         let path = self.path_of(name);
         let handle = self
@@ -106,14 +107,15 @@ impl Directory {
             .create(&path)
             .map_err(|error| DiskError::call("creating", &path, error))?;
         self.syncer.directory();
-        // A file of that name may have been given up before; it is in use now.
+        // A file of that name may be among the useless ones; now it is in use.
         self.garbage.extend(self.keeper.take());
         self.garbage.retain(|&other| other != name);
         self.sweep();
         Ok(SegmentFile::new(handle, path))
     }
 
-    /// Ends a segment's file. The newest one is cut back instead, which takes no room on a full disk either.
+    /// Removes a segment's file. The newest file is cut back to its header instead, which works on a full
+    /// disk too.
     pub(super) fn remove(&mut self, segment: &Segment, newest: bool) -> Result<(), DiskError> {
         let path = self.path_of(segment.name);
         if newest && let Place::File(target) = &segment.place {
@@ -139,23 +141,23 @@ impl Directory {
         }
     }
 
-    /// Gives up a segment's file that no record got into; it keeps the number.
+    /// Gives up a segment's file without records. The file stays for its number.
     pub(super) fn abandon(&mut self, segment: &Segment) {
         if let Place::File(target) = &segment.place {
-            // What may stand there is no whole header with a record, so it does no harm if it stays.
+            // If cutting fails, what is there has no complete record, so it does no harm.
             drop(target.handle.truncate(0));
         }
         self.garbage.extend(self.keeper.replace(segment.name));
     }
 
-    /// Removes a file that holds nothing that is not elsewhere; later, if not now.
+    /// Removes a file whose content is elsewhere too. If that fails, it is tried again later.
     pub(super) fn discard(&mut self, target: &SegmentFile, name: SegmentName) {
         drop(target.handle.truncate(0));
         self.garbage.push(name);
         self.sweep();
     }
 
-    /// Removes what could not be removed before.
+    /// Tries again to remove the useless files.
     pub(super) fn sweep(&mut self) {
         let before = self.garbage.len();
         self.garbage.retain(|name| {

@@ -1,5 +1,5 @@
-//! The file system as the queue sees it: few calls, each of which may fail. [`Real`] is the operating system's; the
-//! tests have one that fails, dies and forgets.
+//! The few calls of the file system that the queue makes. [`Real`] is the operating system's. The tests have
+//! a double that fails calls, dies, and forgets what was not synced.
 
 use std::{
     any::Any,
@@ -20,7 +20,7 @@ use super::record::Millis;
 pub(super) struct DirEntry {
     pub(super) name: OsString,
     pub(super) length: u64,
-    /// Last written, by the wall clock.
+    /// When it was last written, by the wall clock.
     pub(super) modified: Millis,
 }
 
@@ -28,13 +28,15 @@ pub(super) struct DirEntry {
 pub(super) type Lock = Box<dyn Any + Send>;
 
 pub(super) trait Disk: Send + Sync {
-    /// Makes the directory, and what is missing above it, for this user alone; one that exists stays as it is.
+    /// Creates the directory and its missing parents, for this user alone. An existing directory stays as it
+    /// is.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
-    /// Locks the file against every other process; [`WouldBlock`](io::ErrorKind::WouldBlock) where one holds it.
+    /// Locks the file against other processes. The error is [`WouldBlock`](io::ErrorKind::WouldBlock) if one
+    /// holds the lock.
     fn lock(&self, path: &Path) -> io::Result<Lock>;
-    /// The regular files; links, pipes and what else may lie there are left out, as opening them may hang.
+    /// Lists the regular files. Links, pipes and the like are left out, because opening them may hang.
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
-    /// Makes an empty file for this user alone.
+    /// Creates an empty file for this user alone.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>>;
     fn open(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>>;
     fn remove(&self, path: &Path) -> io::Result<()>;
@@ -52,7 +54,7 @@ pub(super) trait FileHandle: Send + Sync {
     fn length(&self) -> io::Result<u64>;
 }
 
-/// Writes all of it, or fails having written any part of it.
+/// Writes all bytes. After an error, any part of them may be written.
 pub(super) fn write_all_at(file: &dyn FileHandle, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
     while !bytes.is_empty() {
         match file.write_at(bytes, offset) {
@@ -68,7 +70,7 @@ pub(super) fn write_all_at(file: &dyn FileHandle, mut bytes: &[u8], mut offset: 
     Ok(())
 }
 
-/// Reads until `into` is full or the file ends; says how much.
+/// Reads until `into` is full or the file ends; returns how many bytes it read.
 pub(super) fn read_full_at(file: &dyn FileHandle, into: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while filled < into.len() {
@@ -98,7 +100,8 @@ impl Disk for Real {
             .mode(0o600)
             .open(path)?;
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
-            // Who only looks whether the directory is in use holds the lock for a moment too: that is waited out.
+            // A process that only checks whether the directory is in use holds the lock for a moment. Wait
+            // for it.
             thread::sleep(Duration::from_millis(5));
             file.try_lock()?;
         }
@@ -109,7 +112,7 @@ impl Disk for Real {
         let mut entries = Vec::new();
         for entry in dir.read_dir()? {
             let entry = entry?;
-            // A file that vanishes meanwhile is no longer there to be listed.
+            // The file vanished meanwhile.
             let Ok(metadata) = entry.metadata() else { continue };
             if metadata.is_file() {
                 let modified = metadata

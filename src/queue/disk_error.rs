@@ -18,8 +18,8 @@ pub(super) enum DiskError {
     /// Another process holds the lock. It may be about to end.
     #[error("{} is in use by another process", .0.display())]
     InUse(PathBuf),
-    /// Another process wrote here meanwhile, and its files have the numbers of this process's segments in memory. These
-    /// segments can't become files until the others have ended.
+    /// Another process wrote here meanwhile, and its files have the numbers of this process's segments in
+    /// memory. These segments can't become files until the others have ended.
     #[error("{} has newer files than this process", .0.display())]
     Overtaken(PathBuf),
     /// The directory became free, and its files have to be recovered first.

@@ -164,7 +164,8 @@ fn seal(frame: &mut [u8], seed: u32, kind: FrameKind, sequence: u32) {
     head[..4].copy_from_slice(&head_check.to_le_bytes());
 }
 
-/// Appends a record's frame with room for all that [`set_key`] and [`seal_record`] write. The record's bytes follow.
+/// Appends a record's frame with room for all that [`set_key`] and [`seal_record`] write. The record's bytes
+/// follow.
 pub(super) fn open_record(out: &mut Vec<u8>, tag: u8) {
     let mut room = [0; RECORD];
     room[RECORD - 1] = tag;

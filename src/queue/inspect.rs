@@ -1,7 +1,7 @@
-//! A look into a queue's directory from outside, for `gatecount queue`: it takes no lock, writes nothing, and sees a
-//! directory in use as it was at some moment while it looked.
+//! Reads a queue's directory from outside, for `gatecount queue`. It takes no lock and writes nothing. In a
+//! directory in use it sees each file as it is when it reads it.
 //!
-//! Only [`purge`] changes anything. It takes the lock, and refuses where another process holds it.
+//! Only [`purge`] changes anything. It takes the lock, and refuses if another process holds it.
 
 use std::{
     fs::{File, TryLockError},
@@ -22,7 +22,7 @@ use super::{
 /// A record that has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PendingRecord<'a> {
-    /// Where it is; the same as for the process that uses the directory.
+    /// Its position, the same as in the process that uses the directory.
     pub position: Position,
     /// All that was stored.
     pub record: Record<'a>,
@@ -35,13 +35,13 @@ pub struct Totals {
     pub in_use: bool,
     /// Segment files.
     pub segments: u64,
-    /// Their length in all.
+    /// Their total length.
     pub bytes: u64,
     /// Records that have not ended.
     pub pending: u64,
     /// Records that have ended, in files that are still there.
     pub ended: u64,
-    /// Records that can't be read any more, and that no start has counted yet.
+    /// Damaged records that no start has counted yet.
     pub corrupt: u64,
     /// Files that can't be read, or are of another version of the format.
     pub unreadable: u64,
@@ -57,16 +57,16 @@ pub enum InspectError {
     Read {
         /// The directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// It has neither a lock nor a segment: no process has used it so far, or it is something else's.
+    /// It has neither a lock nor a segment: no process has used it yet, or it belongs to something else.
     #[error("{} holds no queue", .0.display())]
     NoQueue(PathBuf),
-    /// It may not be changed while a process uses it. That process has to be stopped first.
+    /// A process uses it. That process has to be stopped before anything is changed.
     #[error("{} is in use: stop the process that uses it first", .0.display())]
     InUse(PathBuf),
-    /// A file could not be removed, or the lock not be taken.
+    /// A file could not be removed, or the lock could not be taken.
     #[error("{0}")]
     Change(String),
 }
@@ -100,7 +100,7 @@ pub fn totals(dir: &Path) -> Result<Totals, InspectError> {
 
 /// Calls `each` for every record that has not ended, oldest first, until it breaks off.
 ///
-/// In a directory in use, a record may end meanwhile and be seen all the same.
+/// In a directory in use, a record may end meanwhile and still be passed to `each`.
 pub fn pending_records(
     dir: &Path,
     each: &mut dyn FnMut(PendingRecord<'_>) -> ControlFlow<()>,
@@ -110,7 +110,7 @@ pub fn pending_records(
         let Some((handle, length)) = open(dir, &file) else {
             continue;
         };
-        // That a record has ended stands behind it: the file is read twice, and no bytes are held.
+        // The end of a record is written behind it. Reading the file twice saves keeping its bytes in memory.
         let contents = scan::read(&handle, file.name.seed(), length, &mut window, &mut |_, _| {});
         if contents.pending == 0 {
             continue;
@@ -137,7 +137,7 @@ pub fn pending_records(
     Ok(())
 }
 
-/// Removes every record of a directory that no process uses; says how many had not ended.
+/// Removes every record of a directory that no process uses; returns how many had not ended.
 ///
 /// Files that are not the queue's stay.
 pub fn purge(dir: &Path) -> Result<u64, InspectError> {
@@ -159,7 +159,7 @@ pub fn purge(dir: &Path) -> Result<u64, InspectError> {
             }
             purged += u64::from(contents.pending);
         }
-        // The newest is cut back to its header, as the queue does: it keeps the number.
+        // The newest file is cut back to its header, as the queue does, so that its number is not used again.
         let removed = if index + 1 == files.len() {
             let cut = |file: File| file.set_len(file.metadata()?.len().min(HEADER as u64));
             File::options().write(true).open(&path).and_then(cut)
@@ -185,7 +185,7 @@ fn list(dir: &Path) -> Result<Vec<Listed>, InspectError> {
     Ok(files)
 }
 
-/// `None`: it can't be opened, or went since it was listed.
+/// `None` if it can't be opened, or was removed since it was listed.
 fn open(dir: &Path, file: &Listed) -> Option<(File, u64)> {
     let file = File::open(dir.join(file.name.to_string())).ok()?;
     let length = file.metadata().ok()?.len();
@@ -193,7 +193,7 @@ fn open(dir: &Path, file: &Listed) -> Option<(File, u64)> {
 }
 
 fn is_in_use(dir: &Path) -> bool {
-    // A shared lock, for a moment, which starting processes wait out.
+    // Takes a shared lock for a moment; a process that starts waits for it.
     File::open(dir.join(LOCK))
         .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }

@@ -1,4 +1,4 @@
-//! What earlier processes left.
+//! Recovers the records that earlier processes left.
 
 use std::sync::Arc;
 
@@ -29,7 +29,8 @@ pub struct Pending {
     pub tag: u8,
 }
 
-/// What [`Queue::recover`] found. Each record is counted once over all processes, unless one is killed meanwhile.
+/// What [`Queue::recover`] found. Each record is counted once over all processes, unless one is killed
+/// meanwhile.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// Records that were reported.
@@ -45,9 +46,10 @@ pub struct Recovered {
 }
 
 impl Queue {
-    /// Reports what has not ended, oldest first. To be called after [`open`](Self::open), before the first
-    /// [`append`](Self::append), and again whenever [`needs_recovery`](Self::needs_recovery) says so after a
-    /// [`tick`](Self::tick): until then the disk is not used.
+    /// Calls `each` for the records that have not ended, oldest first. To be called after
+    /// [`open`](Self::open) and before the first [`append`](Self::append), and again if
+    /// [`needs_recovery`](Self::needs_recovery) is true after a [`tick`](Self::tick). Until then the disk is
+    /// not used.
     pub fn recover(&mut self, now: Millis, each: &mut dyn FnMut(Pending)) -> Recovered {
         self.now = self.now.max(now);
         let unread = std::mem::take(&mut self.unread);
@@ -63,7 +65,7 @@ impl Queue {
             let over_age = self.is_over_age(segment.created);
             let pending = u64::from(segment.pending);
             if over_age || excess > 0 {
-                // Unreported it has no use, and the flush below removes it.
+                // Its records are not reported, so nobody will finish them. The flush below removes it.
                 segment.pending = 0;
                 *if over_age {
                     &mut recovered.expired
@@ -90,26 +92,26 @@ impl Queue {
             }
             found.push(segment);
         }
-        // What has come into being meanwhile has greater numbers.
+        // Segments begun meanwhile have greater numbers.
         for segment in found.into_iter().rev() {
             self.segments.push_front(segment);
         }
         self.flush();
         if let Some(outage) = &mut self.outage {
-            // What is in memory can follow now.
+            // Now the segments in memory can become files.
             outage.retry_at = self.now;
         }
         recovered.notes.truncate(MAX_NOTES);
         recovered
     }
 
-    /// Whether files are there to be recovered: after the start, and when a process ended that had the directory
-    /// locked.
+    /// Whether there are files to be recovered: after the start, and after another process gave up the
+    /// directory's lock.
     pub fn needs_recovery(&self) -> bool {
         !self.unread.is_empty()
     }
 
-    /// The segment, and its records whether they have ended or not. `None`: not ours to touch.
+    /// The segment and all its records, ended or not. `None` if the file must not be touched.
     fn read_segment(
         &self,
         file: &Listed,
@@ -133,7 +135,7 @@ impl Queue {
             return closed(format!("reading {} failed", target.path.display()));
         }
         if contents.faults > 0 {
-            // Today's failure may be over tomorrow: nothing is cut off nor written over.
+            // The disk may be able to read them later, so nothing is cut off or overwritten.
             notes.push(format!("parts of {} can't be read", target.path.display()));
             contents.end = u32::try_from(length).unwrap_or(u32::MAX);
             contents.tail = false;

@@ -1,7 +1,8 @@
-//! A segment file, read from its start to its end whatever its state is: by recovery and by who looks into a queue.
+//! Reads a segment file from start to end, whatever its state, for recovery and for inspection.
 //!
-//! The cost is linear in the file's length. Where a head's check holds its length is believed, so a damaged body is
-//! stepped over whole; where it does not, the search for the next head looks at sixteen bytes for each byte it moves.
+//! The cost is linear in the file's length. If the check of a head holds, its length is trusted, and a
+//! damaged body is skipped. If it does not hold, the search for the next head looks at sixteen bytes for each
+//! byte that it advances.
 
 use super::{
     disk::{FileHandle, read_full_at},
@@ -11,12 +12,12 @@ use super::{
 };
 
 const BLOCK: usize = 1 << 20;
-/// What is given up of a file where the disk can't read it.
+/// How much of a file is given up if the disk can't read it.
 const PAGE: usize = 4096;
-/// So many unreadable pages, and the rest of the file is given up: each may cost the disk seconds.
+/// After so many unreadable pages the rest of the file is given up, because each may take the disk seconds.
 const MAX_FAULTS: u32 = 16;
 
-/// The buffer that files are read through; one serves for all.
+/// The buffer through which files are read; one for all of them.
 pub(super) struct Window(Vec<u8>);
 
 impl Window {
@@ -26,7 +27,7 @@ impl Window {
     }
 }
 
-/// What is next in a file.
+/// The next thing in a file.
 enum ScanStep<'w> {
     Frame {
         offset: u32,
@@ -35,10 +36,10 @@ enum ScanStep<'w> {
     },
     /// A frame whose body is damaged.
     Broken(FrameHead),
-    /// The file ends, with something after `offset` that is no whole frame.
+    /// The file ends, and the bytes after `offset` are no complete frame.
     Tail {
         offset: u32,
-        /// Too long, or too strange, for a write that was cut short.
+        /// They are too long for a write that was cut short, or are no part of a frame.
         damaged: bool,
     },
     /// The file ends with the frame before.
@@ -48,7 +49,7 @@ enum ScanStep<'w> {
 struct Scan<'a> {
     file: &'a dyn FileHandle,
     seed: u32,
-    /// Of the file; less where the rest is given up.
+    /// The file's length; less if the rest is given up.
     length: u64,
     buffer: &'a mut [u8],
     /// Where in the file the buffer starts.
@@ -59,7 +60,7 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
-    /// Sees to it that so many bytes from `at` are in the buffer, or all that the file has.
+    /// Fills the buffer with so many bytes from `at` on, or with all that the file has.
     fn fill(&mut self, need: usize) {
         if self.filled - self.at >= need {
             return;
@@ -104,7 +105,7 @@ impl Scan<'_> {
     }
 
     fn offset(&self) -> u32 {
-        // The length is cut to what an offset can say.
+        // The length is at most the largest offset.
         (self.from + self.at as u64) as u32
     }
 
@@ -157,7 +158,7 @@ impl Scan<'_> {
     }
 }
 
-/// A record's place in its file, and what is known of it without its bytes.
+/// A record's place in its file, and its fields without its bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Found {
     pub(super) offset: u32,
@@ -170,28 +171,29 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) struct Contents {
     pub(super) header: Header,
-    /// Every whole record, in the order of writing, ended or not.
+    /// Every complete record, ended or not, in the order of writing.
     pub(super) records: Vec<Found>,
     /// Which of them have ended.
     pub(super) ended: EndedRecords,
     /// How many have not.
     pub(super) pending: u32,
-    /// Records that can't be read any more, had not ended, and have not been counted before.
+    /// Damaged records that had not ended and were not counted before.
     pub(super) corrupt: u32,
-    /// All such records of this file that have been counted, these included.
+    /// All damaged records of this file that are counted, including `corrupt`.
     pub(super) noted: u32,
     /// How many records were ever written.
     pub(super) sequence: u32,
-    /// Where the last whole frame ends.
+    /// Where the last complete frame ends.
     pub(super) end: u32,
-    /// Whether something stands after it.
+    /// Whether there are bytes after it.
     pub(super) tail: bool,
     pub(super) sealed: bool,
-    /// How many stretches the disk could not read; they count as damaged.
+    /// How many times the disk failed to read; those parts count as damaged.
     pub(super) faults: u32,
 }
 
-/// Reads the file. `each` is called for each whole record, with its bytes, before it is known whether it has ended.
+/// Reads the file. `each` is called for each whole record, with its bytes, before it is known whether it has
+/// ended.
 pub(super) fn read(
     file: &dyn FileHandle,
     seed: u32,
@@ -242,7 +244,7 @@ pub(super) fn read(
                 contents.sequence = contents.sequence.max(head.sequence);
                 contents.end = end;
                 match head.kind {
-                    // Each record's number is its own: a stretch that stands here twice is read once.
+                    // Each record has a number of its own, so bytes that are here twice are read once.
                     FrameKind::Record if stray => {}
                     FrameKind::Record => match frame::read_record(body) {
                         Some(record) => {
@@ -276,7 +278,7 @@ pub(super) fn read(
             ScanStep::Tail { offset, damaged } => {
                 contents.tail = true;
                 contents.end = offset;
-                // A whole record's length of bytes that are no frame: one at the least was there.
+                // So many bytes that are no frame were at least one record.
                 missing = missing.saturating_add(u32::from(damaged && !contents.sealed));
                 break;
             }
@@ -290,7 +292,7 @@ pub(super) fn read(
         .filter(|found| contents.ended.contains(found.offset))
         .count() as u32;
     contents.pending = contents.records.len() as u32 - ended;
-    // What ended of the damaged records was not lost.
+    // Damaged records that had ended are not lost.
     let lost = missing.saturating_sub(contents.ended.count() - ended);
     contents.corrupt = lost.saturating_sub(contents.noted);
     contents.noted = contents.noted.max(lost);

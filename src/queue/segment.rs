@@ -1,5 +1,5 @@
-//! A segment: a file's worth of records, in the file or not yet. The bytes are the same in both places, so a segment
-//! in memory becomes a file by being written, and the positions of its records stay.
+//! A segment: records in a file, or in memory until they can be written. The bytes are the same in both
+//! places. So a segment in memory becomes a file by being written, and its records keep their positions.
 
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use super::{
     sync::{SegmentFile, Syncer},
 };
 
-/// The offsets of records that ended, one bit for each 32 bytes of file: no two records start within 32 bytes.
+/// The offsets of records that ended: one bit for each 32 bytes of file, because no two records start within
+/// 32 bytes.
 #[derive(Debug, Default)]
 pub(super) struct EndedRecords {
     words: Vec<u64>,
@@ -22,7 +23,7 @@ const CELL: u32 = 32;
 const _: () = assert!(RECORD as u32 > CELL, "two records would share a bit");
 
 impl EndedRecords {
-    /// Says whether it is news.
+    /// False if it was there already.
     pub(super) fn insert(&mut self, offset: u32) -> bool {
         let (word, bit) = Self::place(offset);
         if word >= self.words.len() {
@@ -53,18 +54,18 @@ impl EndedRecords {
 pub(super) enum Place {
     Memory(Vec<u8>),
     File(Arc<SegmentFile>),
-    /// In a file that can't be opened; all that can be done with it is to remove it in its time.
+    /// In a file that can't be opened. It can only be removed once it is old enough.
     Closed,
 }
 
 pub(super) struct Segment {
     pub(super) name: SegmentName,
-    /// What its checks start from.
+    /// The start value of its checks.
     pub(super) seed: u32,
     pub(super) created: Millis,
-    /// Where the next frame goes; 0: not even the header is there.
+    /// Where the next frame goes; 0 if there is no header yet.
     pub(super) end: u32,
-    /// How many records were ever written: the next one's sequence number.
+    /// How many records were ever written, which is the next one's sequence number.
     pub(super) sequence: u32,
     /// How many records have not ended.
     pub(super) pending: u32,
@@ -74,7 +75,7 @@ pub(super) struct Segment {
     /// Damaged records that were counted, if the file does not mention them yet.
     pub(super) unnoted: Option<u32>,
     pub(super) seal: Seal,
-    /// Something stands after `end` that has to be cut off before anything is written.
+    /// Whether bytes after `end` have to be cut off before anything is written.
     pub(super) tail: bool,
     pub(super) place: Place,
 }
@@ -83,7 +84,7 @@ pub(super) struct Segment {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seal {
     Open,
-    /// None may, and the file does not say so yet.
+    /// No record may follow, and the file does not say so yet.
     Due,
     Written,
 }
@@ -106,7 +107,7 @@ impl Segment {
         }
     }
 
-    /// One whose file can't be opened.
+    /// A segment whose file can't be opened.
     pub(super) fn closed(name: SegmentName, created: Millis, length: u64) -> Self {
         let end = u32::try_from(length).unwrap_or(u32::MAX);
         Self {
@@ -124,14 +125,14 @@ impl Segment {
         matches!(self.place, Place::Memory(_))
     }
 
-    /// The bytes that it takes up or may yet, when each of its records ends on its own: so that an acknowledgement
-    /// always finds its room within the bound.
+    /// The bytes that it takes up, and those that it may need if each record's end is written on its own. So
+    /// there is always room for an end within the bound.
     pub(super) fn weight(&self) -> u64 {
         let open = u64::from(self.pending) + self.unwritten.len() as u64;
         u64::from(self.end) + open * ENDED as u64 + HEAD as u64
     }
 
-    /// Says whether it is news. A second `finish` of the same record changes nothing.
+    /// Notes the end of a record. False if nothing changed: the record had ended, or there is none.
     pub(super) fn finish(&mut self, offset: u32) -> bool {
         if self.pending == 0 || offset >= self.end || !self.ended.insert(offset) {
             return false;
@@ -147,7 +148,7 @@ impl Segment {
         }
     }
 
-    /// Whether there is no more use for it.
+    /// Whether all its records have ended and none may follow.
     pub(super) fn is_over(&self) -> bool {
         self.pending == 0 && self.seal != Seal::Open && !matches!(self.place, Place::Closed)
     }
@@ -156,7 +157,7 @@ impl Segment {
         !self.unwritten.is_empty() || self.unnoted.is_some() || self.seal == Seal::Due
     }
 
-    /// The frames that tell the file what it does not say yet.
+    /// Writes the frames with what the file does not say yet.
     pub(super) fn write_news(&self, out: &mut Vec<u8>) {
         for offsets in self.unwritten.chunks(MAX_BODY / 4) {
             frame::write(out, self.seed, FrameKind::Ended, self.sequence, |out| {
@@ -173,7 +174,7 @@ impl Segment {
         }
     }
 
-    /// They are written.
+    /// The frames of [`Segment::write_news`] are in the file.
     pub(super) fn news_written(&mut self) {
         self.unwritten.clear();
         self.unnoted = None;
@@ -182,7 +183,7 @@ impl Segment {
         }
     }
 
-    /// Appends the bytes, all or none. In memory that can't fail.
+    /// Appends all bytes or none. In memory this can't fail.
     pub(super) fn write(&mut self, bytes: &[u8], syncer: Option<&mut Syncer>) -> Result<(), DiskError> {
         match &mut self.place {
             Place::Memory(held) => held.extend_from_slice(bytes),
@@ -212,7 +213,7 @@ impl Segment {
         self.write(&frame::header(self.seed, self.created), Some(syncer))
     }
 
-    /// Becomes that file, which is empty. If writing fails it stays in memory as it was.
+    /// Moves the segment into this empty file. If writing fails, it stays in memory as it was.
     pub(super) fn move_to(
         &mut self,
         target: &Arc<SegmentFile>,

@@ -1,5 +1,6 @@
-//! The queue's state, and what all its work shares: reads, ends, room, the disk's failure. Appends are in `append`, a start
-//! is in `recover`, and what time brings is in `upkeep`.
+//! The queue's state, and what the other files share: opening, room, the disk's failure, reads and ends.
+//! `append` appends, `recover` reads what earlier processes left, `upkeep` flushes, rotates, expires and
+//! retries the disk.
 
 use std::{
     collections::VecDeque,
@@ -20,7 +21,7 @@ use super::{
 
 /// The most bytes that are kept in memory while the disk is out of use.
 const FALLBACK: u64 = 16 << 20;
-/// How long the disk is left alone after it failed.
+/// How long after a failure the disk is tried again.
 const RETRY: Millis = 1000;
 /// A process without the lock numbers its segments from so far above the newest one in the directory.
 const APART: u32 = 1 << 16;
@@ -30,27 +31,27 @@ const APART: u32 = 1 << 16;
 /// Dropping it without [`close`](Self::close) is like killing the process.
 pub struct Queue {
     pub(super) disk: Arc<dyn Disk>,
-    /// `None`: memory was chosen.
+    /// `None` if the queue is in memory by configuration.
     pub(super) home: Option<PathBuf>,
     own_thread: bool,
     pub(super) disk_limit: Limit,
     pub(super) memory_limit: Limit,
     pub(super) max_age: Millis,
-    /// The age at which a segment takes no more records.
+    /// The age in milliseconds at which a segment takes no more records.
     pub(super) rotate_after: Millis,
-    /// `None`: not locked, or not yet.
+    /// `None` while this process does not hold the lock.
     pub(super) directory: Option<Directory>,
     /// Files of an earlier process that `recover` has yet to read.
     pub(super) unread: Vec<Listed>,
     pub(super) outage: Option<DiskOutage>,
-    /// Oldest first, by number. Records go to the last one while it is open.
+    /// Ordered by number, which is by age. Records go to the last one while it is open.
     pub(super) segments: VecDeque<Segment>,
     next_number: u32,
     pub(super) now: Millis,
     pub(super) gone: VecDeque<Gone>,
     pub(super) recent: RecentWrites,
     read_ahead: ReadAhead,
-    /// A buffer for frames that are no records; empty between calls.
+    /// A buffer for frames other than records; empty between calls.
     pub(super) news: Vec<u8>,
 }
 
@@ -70,7 +71,7 @@ impl Limit {
     pub(super) const SMALLEST: u64 = 64 << 10;
 
     fn new(bytes: u64) -> Self {
-        // The count is bounded too, as each segment has an open file. An offset has 32 bits.
+        // Large queues get larger segments, as each segment keeps a file open. An offset has 32 bits.
         let segment = (bytes / 8)
             .clamp(Self::SMALLEST, 8 << 20)
             .max(bytes / 128)
@@ -83,12 +84,12 @@ impl Limit {
 }
 
 impl Queue {
-    /// Locks the directory and lists it. `now` starts the owner's clock. What can't be done is in the alarm.
+    /// Locks the directory and lists it. `now` starts the owner's clock. A failure is in the alarm.
     pub fn open(settings: &Settings, now: Millis) -> Self {
         Self::open_on(Arc::new(Real), settings, now, true)
     }
 
-    /// `own_thread`: whether syncing has one; else it is done at each tick.
+    /// `own_thread`: whether a thread syncs. Otherwise each tick syncs.
     pub(super) fn open_on(disk: Arc<dyn Disk>, settings: &Settings, now: Millis, own_thread: bool) -> Self {
         let max_age = settings.max_age.as_millis().try_into().unwrap_or(Millis::MAX);
         let (home, fallback) = match &settings.at {
@@ -117,7 +118,7 @@ impl Queue {
         if let Some(home) = queue.home.clone()
             && let Err(failure) = queue.attach(&home)
         {
-            // So that its segments can become files there once the lock is free.
+            // With greater numbers, the segments can become files once the lock is free.
             let newest = directory::list(&*queue.disk, &home)
                 .ok()
                 .and_then(|files| files.last().copied());
@@ -149,8 +150,8 @@ impl Queue {
         self.next_number - 1
     }
 
-    /// Evicts the oldest, in memory or on the disk, until so many bytes more are within the limit. The segment that
-    /// they are for stays.
+    /// Evicts the oldest segments, in memory or on the disk, until `added` bytes more are within the limit.
+    /// Keeps the segment with the number `keep`.
     pub(super) fn make_room(&mut self, in_memory: bool, added: u64, keep: u32) -> Result<(), DiskError> {
         let limit = if in_memory {
             self.memory_limit
@@ -176,7 +177,7 @@ impl Queue {
             .sum()
     }
 
-    /// The segment goes, and the owner is told if records of it had not ended.
+    /// Drops a segment. If it has records that have not ended, [`Queue::next_gone`] will report them.
     pub(super) fn drop_segment(&mut self, index: usize, why: Why) -> Result<(), DiskError> {
         let segment = &self.segments[index];
         let number = segment.number();
@@ -201,7 +202,7 @@ impl Queue {
         Ok(())
     }
 
-    /// The disk is out of use from here on. The segment that records went to takes no more.
+    /// Puts the disk out of use. The segment that took records takes no more.
     pub(super) fn fail(&mut self, failure: &DiskError) {
         self.outage = Some(DiskOutage {
             alarm: format!("{failure}; new events are kept in memory alone until that is over"),
@@ -226,7 +227,7 @@ impl Queue {
         }
     }
 
-    /// Reads the record's bytes in place of what is in `into`.
+    /// Replaces the content of `into` by the record's bytes.
     pub fn read(&mut self, at: Position, into: &mut Vec<u8>) -> Result<(), ReadError> {
         into.clear();
         let (number, offset) = (at.segment(), at.offset());
@@ -264,8 +265,8 @@ impl Queue {
         Ok(())
     }
 
-    /// The record has ended, whatever its end was: it will not be reported again once this is
-    /// [flushed](Self::flush). A second time, or of a record that is gone, it does nothing.
+    /// Notes that the record has ended. Once this is [flushed](Self::flush), no recovery reports the record.
+    /// Does nothing if the record has ended or is gone.
     pub fn finish(&mut self, at: Position) {
         if let Some(index) = self.find(at.segment()) {
             self.segments[index].finish(at.offset());
@@ -276,12 +277,12 @@ impl Queue {
         self.segments.binary_search_by_key(&number, Segment::number).ok()
     }
 
-    /// The next range of records that went before they ended. The owner drops those that it holds, and counts them.
+    /// The next range of records that went before they ended. The owner has to drop and count them.
     pub fn next_gone(&mut self) -> Option<Gone> {
         self.gone.pop_front()
     }
 
-    /// What the segments take up, on the disk and in memory.
+    /// The bytes that the segments take up, on the disk and in memory.
     pub fn bytes(&self) -> u64 {
         let unread: u64 = self.unread.iter().map(|file| file.length).sum();
         unread
@@ -292,7 +293,7 @@ impl Queue {
                 .sum::<u64>()
     }
 
-    /// Why the disk is out of use, and so records in memory would not survive the process.
+    /// Why the disk is out of use. Meanwhile new records do not survive the process. `None` if all is well.
     pub fn alarm(&self) -> Option<&str> {
         self.outage.as_ref().map(|outage| outage.alarm.as_str())
     }

@@ -1,4 +1,4 @@
-//! `fdatasync`, on a thread of its own, so that neither an append nor a send waits for it.
+//! Runs `fdatasync` on a thread of its own, so that neither an append nor a send waits for it.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,15 +19,15 @@ use super::{
 /// The least time from one sync's start to the next one's.
 pub(super) const EVERY: Duration = Duration::from_millis(150);
 
-/// How long a close waits for the last sync. What was written survives the process without it; a disk that is stuck
-/// may not keep the process from ending.
+/// How long a close waits for the last sync. What was written survives the process without it, and a stuck
+/// disk must not keep the process from ending.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// An open segment file.
 pub(super) struct SegmentFile {
     pub(super) handle: Arc<dyn FileHandle>,
     pub(super) path: PathBuf,
-    /// Whether a sync that has yet to start will cover what has been written.
+    /// Whether a sync has been asked for that has not started yet.
     asked: AtomicBool,
 }
 
@@ -44,14 +44,14 @@ impl SegmentFile {
 /// What is to be synced.
 enum SyncJob {
     File(Arc<SegmentFile>),
-    /// Its entries: after a file was created or removed.
+    /// The directory's entries, after a file was created or removed.
     Directory,
 }
 
-/// Asked by the queue after each write; does it at most once in [`EVERY`].
+/// Syncs what the queue has written, at most once in [`EVERY`].
 pub(super) struct Syncer {
     by: SyncBy,
-    /// Each directory or file counts once, however often it was asked for before its sync starts.
+    /// How many syncs were asked for. A file counts once until its sync starts.
     asked: u64,
     done: Arc<AtomicU64>,
     failed: Receiver<DiskError>,
@@ -63,11 +63,11 @@ enum SyncBy {
         /// Disconnected once the thread has ended.
         ended: Receiver<()>,
     },
-    /// Where no thread could be started, and in tests: at each tick, by the owner itself.
+    /// The owner syncs at each tick, in tests and if no thread could be started.
     Owner { jobs: Vec<SyncJob>, files: Files },
 }
 
-/// What the syncing itself needs.
+/// What a sync needs.
 struct Files {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
@@ -132,14 +132,14 @@ impl Syncer {
         }
     }
 
-    /// Where the owner syncs itself, it does so now. Says what has failed since the last call.
+    /// Syncs, if the owner does it. Returns what has failed since the last call.
     pub(super) fn tick(&mut self) -> Option<DiskError> {
         if let SyncBy::Owner { jobs, files } = &mut self.by
             && !jobs.is_empty()
         {
             files.sync(std::mem::take(jobs));
         }
-        // One is enough to know; more would tell the same.
+        // One failure is enough to know.
         self.failed.try_iter().last()
     }
 
@@ -148,12 +148,12 @@ impl Syncer {
         self.done.load(Ordering::Acquire) == self.asked
     }
 
-    /// Syncs what is left, now; waits for that no longer than [`PATIENCE`].
+    /// Syncs what is left, and waits for it at most [`PATIENCE`].
     pub(super) fn close(self) {
         match self.by {
             SyncBy::Thread { jobs, ended } => {
                 drop(jobs);
-                // Nothing is ever sent: the wait ends with the thread, or with the time.
+                // The channel carries nothing. It closes when the thread ends.
                 let _ = ended.recv_timeout(PATIENCE);
             }
             SyncBy::Owner { jobs, files } => files.sync(jobs),
@@ -175,7 +175,7 @@ impl Files {
         }
     }
 
-    /// Files first: an entry that survives has its content then.
+    /// Syncs files before the directory, so that an entry that survives a power cut has its content.
     fn sync(&self, jobs: Vec<SyncJob>) {
         let count = jobs.len() as u64;
         let mut directory = false;
@@ -183,7 +183,7 @@ impl Files {
             match job {
                 SyncJob::Directory => directory = true,
                 SyncJob::File(target) => {
-                    // Before the sync: what is written from here on asks for another one.
+                    // Cleared before the sync: a write from here on asks for another sync.
                     target.asked.swap(false, Ordering::AcqRel);
                     self.report("syncing", &target.path, target.handle.sync());
                 }
@@ -197,7 +197,7 @@ impl Files {
 
     fn report(&self, doing: &'static str, path: &Path, result: std::io::Result<()>) {
         if let Err(error) = result {
-            // Nobody listens after the queue is closed.
+            // Fails only after the queue is closed.
             drop(self.failed.send(DiskError::call(doing, path, error)));
         }
     }

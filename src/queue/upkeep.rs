@@ -1,4 +1,4 @@
-//! What the queue does beside its calls: ends written, segments rotated, dropped and removed, a failed disk tried again.
+//! Writes ends, rotates, expires and removes segments, and tries a failed disk again.
 
 use super::{
     disk_error::DiskError,
@@ -8,7 +8,7 @@ use super::{
 };
 
 impl Queue {
-    /// Writes the ends noted so far, with one write a segment, and removes segments that are over.
+    /// Writes the ends noted so far, with one write for each segment, and removes segments that are over.
     ///
     /// When this returns, they survive the process, unless there is an [`alarm`](Self::alarm).
     pub fn flush(&mut self) {
@@ -26,7 +26,7 @@ impl Queue {
         }
     }
 
-    /// Time passes: to be called every 100 to 200 ms.
+    /// Does what is due. To be called every 100 to 200 ms.
     pub fn tick(&mut self, now: Millis) {
         self.now = self.now.max(now);
         if let Some(failure) = self
@@ -45,14 +45,14 @@ impl Queue {
         }
         match &self.outage {
             Some(outage) if self.now >= outage.retry_at => self.retry(),
-            // Even on a full disk what is over goes, and makes room. That it fails is known already.
+            // Removing segments that are over works on a full disk, and makes room. An error is no news.
             Some(_) => drop(self.remove_over()),
             None => {}
         }
     }
 
-    /// Flushes, syncs, and unlocks the directory. A failed disk is tried once more, and where what was in memory then
-    /// takes the room of what is older, that is told: it is what [`next_gone`](Self::next_gone) would have said.
+    /// Flushes, syncs, and unlocks the directory. A failed disk is tried once more. If records from memory
+    /// then evict older ones, these are returned, as by [`next_gone`](Self::next_gone).
     pub fn close(mut self) -> Vec<Gone> {
         if let Some(active) = self.segments.back_mut() {
             active.seal();
@@ -67,7 +67,8 @@ impl Queue {
         self.gone.into()
     }
 
-    /// Segments in memory need not be full or old to go, but not each record may use up a number.
+    /// Drops segments in memory whose records have all ended, even before they are full. Small ones stay, so
+    /// that not every record uses up a number.
     fn clear_memory(&mut self) {
         let never_written = self.home.is_none();
         self.segments.retain_mut(|segment| {
@@ -126,12 +127,12 @@ impl Queue {
         Ok(())
     }
 
-    /// Whether a segment that was begun then has to go.
+    /// Whether a segment begun at that time has to go.
     pub(super) fn is_over_age(&self, created: Millis) -> bool {
         created.saturating_add(self.max_age) <= self.now
     }
 
-    /// The disk is in use again if all goes well.
+    /// Tries the disk again. If all goes well, it is in use again.
     fn retry(&mut self) {
         match self.try_disk() {
             Ok(()) => self.outage = None,
@@ -143,7 +144,8 @@ impl Queue {
         let Some(home) = self.home.clone() else {
             return Ok(());
         };
-        // What has ended in memory alone need not become a file, nor stand in the way of those that are there.
+        // Segments in memory whose records have all ended need not become files, and their numbers must not
+        // clash with files.
         self.segments
             .retain(|segment| !segment.in_memory() || segment.pending > 0);
         if self.directory.is_none() {
@@ -152,7 +154,7 @@ impl Queue {
         if self.needs_recovery() {
             return Err(DiskError::Unread(home));
         }
-        // What is over goes first: it makes room.
+        // Remove segments that are over first: that makes room.
         self.remove_over()?;
         self.write_news()?;
         let mut moved = false;
@@ -171,7 +173,7 @@ impl Queue {
             return Ok(());
         };
         let target = directory.create(name)?;
-        // Room was made among those before it.
+        // Making room may have removed segments before it, so its index may have changed.
         let Ok(index) = self.segments.binary_search_by_key(&number, Segment::number) else {
             return Ok(());
         };

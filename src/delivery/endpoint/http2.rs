@@ -79,7 +79,7 @@ impl Http2Connection {
         let response = response.map_err(|TimedOut| SendError::TimedOut)??;
         let field = |name: &str| response.headers().get(name).map(http::HeaderValue::as_bytes);
         let outcome = judge(response.status().as_u16(), field, SystemTime::now);
-        // The head tells all. A body that goes on is cut off: that ends its stream, and no other.
+        // The head has the outcome. A body that is too long is dropped, which resets its stream and no other.
         let _ = timer.within(deadline, drain(response.into_body())).await;
         Ok(outcome)
     }

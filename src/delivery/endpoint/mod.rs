@@ -44,8 +44,8 @@ pub(super) struct Endpoint {
     timeout: Duration,
     /// The one HTTP/2 connection, which all senders share.
     http2: RefCell<Option<Http2Connection>>,
-    /// Locked while a TLS connection is made. Otherwise every sender would make one, only to learn that HTTP/2 needs no
-    /// second one.
+    /// Locked while a TLS connection is made. Otherwise every sender would make one, only to learn that
+    /// HTTP/2 needs no second one.
     connecting: tokio::sync::Mutex<()>,
     /// Whether the last TLS connection spoke HTTP/2; `None` before the first.
     multiplexed: Cell<Option<bool>>,
@@ -105,8 +105,8 @@ impl Endpoint {
         self.http2.borrow_mut().take();
     }
 
-    /// Sends one stored event and waits for its outcome. `timeout` runs from `begun` and covers connecting and the
-    /// response's body. `link` keeps the connection if another request may follow on it.
+    /// Sends one stored event and waits for its outcome. `timeout` runs from `begun` and covers connecting
+    /// and the response's body. `link` keeps the connection if another request may follow on it.
     pub(super) async fn attempt(
         &self,
         link: &mut Option<Link>,

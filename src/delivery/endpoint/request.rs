@@ -1,4 +1,5 @@
-//! The request that takes one event to Plausible: exactly the fields that it needs, and nothing of the client's beside.
+//! The request that carries one event to Plausible: exactly the fields that Plausible needs, and no other
+//! field of the client's.
 
 use std::{io::Write as _, net::IpAddr, sync::Arc};
 
@@ -22,16 +23,16 @@ pub(in crate::delivery) struct Destination {
     /// Opens a tunnel on a connection to the proxy; none if there is no proxy, or for plain HTTP.
     pub(super) tunnel: Option<Arc<Tunnel>>,
     pub(super) proxy: Option<ForwardProxy>,
-    /// How TLS is spoken and whose certificate is asked for; none for plain HTTP.
+    /// The TLS settings and the name that the certificate must have; none for plain HTTP.
     pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
-    /// An HTTP/1.1 request's first lines, up to where the user agent follows.
+    /// The start of an HTTP/1.1 request, up to the value of the user agent.
     opening: Vec<u8>,
     /// The URI with scheme and authority, as HTTP/2 wants it (RFC 9113 §8.3.1).
     uri: Uri,
     address_headers: Vec<AddressHeader>,
 }
 
-/// The base is no address that requests can be sent to.
+/// No request can be sent to the configured address.
 #[derive(Debug, thiserror::Error)]
 pub enum AddressError {
     /// The host or the path has characters that no URI has.
@@ -60,10 +61,11 @@ impl Destination {
             Some(config) => Some((config, ServerName::try_from(base.host.clone())?)),
             None => None,
         };
-        // Neither can break out of its line: both are parts of a URI.
+        // Host and path are parts of a valid URI, so they have no line break.
         let uri: Uri = format!("{}://{authority}{path}", base.scheme()).parse()?;
         HeaderValue::from_str(&authority)?;
-        // A proxy wants a request of plain HTTP in absolute form (RFC 9112 §3.2.2). Many refuse CONNECT to port 80.
+        // A proxy wants a request of plain HTTP in absolute form (RFC 9112 §3.2.2). Many refuse CONNECT to
+        // port 80.
         let asked = proxy.filter(|_| !base.https);
         let target = asked.map_or(path, |_| uri.to_string());
         let mut opening = format!("POST {target} HTTP/1.1\r\nHost: {authority}\r\n").into_bytes();
@@ -91,9 +93,9 @@ impl Destination {
         })
     }
 
-    /// Writes an event's HTTP/1.1 request. False, if the event has a user agent that no field can hold.
+    /// Writes an event's HTTP/1.1 request. False if no field value can hold the event's user agent.
     pub(super) fn write_request(&self, event: &Event<'_>, out: &mut Vec<u8>) -> bool {
-        // Looked through as a whole, which is faster than up to the first byte that may not.
+        // Checks all bytes without a branch, which is faster than stopping at the first bad one.
         let fits = |fits, byte: &u8| fits & may_stand_in_a_field(*byte);
         if !event.user_agent.iter().fold(true, fits) {
             return false;
@@ -113,7 +115,7 @@ impl Destination {
         true
     }
 
-    /// An event's HTTP/2 request. Nothing, if the event has a user agent that no field can hold.
+    /// An event's HTTP/2 request. `None` if no field value can hold the event's user agent.
     pub(super) fn request(&self, event: &Event<'_>) -> Option<Request<Full<Bytes>>> {
         let user_agent = HeaderValue::from_bytes(&event.user_agent).ok()?;
         let address = HeaderValue::from_str(&event.client.to_string()).ok()?;

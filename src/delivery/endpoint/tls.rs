@@ -1,4 +1,4 @@
-//! Who is trusted to be Plausible.
+//! Which certificates are trusted to be Plausible's.
 
 use std::{
     path::{Path, PathBuf},
@@ -42,7 +42,7 @@ pub enum TlsError {
     SetUp(#[from] rustls::Error),
 }
 
-/// A client that trusts the system's roots and those of `ca_file`, and offers HTTP/2 before HTTP/1.1.
+/// Settings that trust the system's roots and those of `ca_file`, and offer HTTP/2 before HTTP/1.1.
 pub(in crate::delivery) fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();

@@ -20,7 +20,8 @@ impl Engine<'_> {
         let mut ends_left = ENDS_PER_PASS;
         while self.breaker.allows(now) {
             if !self.lanes.ready() && !self.breaker.is_passing() {
-                // A probe prefers an event that has not just failed. There is none, so those that wait are admitted.
+                // A probe prefers an event that has not just failed. There is none, so those that wait are
+                // admitted.
                 self.lanes.admit(now);
             }
             if !self.lanes.ready() {
@@ -44,7 +45,8 @@ impl Engine<'_> {
         }
     }
 
-    /// Reads an event that was taken out of its lane. `None` if it is not sent now: then it has ended, or waits.
+    /// Reads an event that was taken out of its lane. `None` if it is not sent now: then it has ended, or
+    /// waits.
     fn load(&mut self, ticket: Ticket, instant: Instant, now: u64) -> Option<Vec<u8>> {
         let event = self.lanes.event(ticket)?;
         if now.saturating_sub(event.at) > self.max_age {

@@ -1,8 +1,9 @@
 //! The delivery thread's loop. All state belongs to this thread, so nothing here is locked.
 //!
-//! A pass settles the attempts that ended (`settle`), takes in what was offered (`take_in`), looks after the queue
-//! (`upkeep`), and writes the ends down. Only then does it start further attempts (`dispatch`): whatever kills the
-//! process, no more events are sent twice than were in flight. Between passes the engine waits (`wait`).
+//! A pass settles the attempts that ended (`settle`), takes in what was offered (`take_in`), looks after the
+//! queue (`upkeep`), and writes the ends down. Only then does it start further attempts (`dispatch`):
+//! whatever kills the process, no more events are sent twice than were in flight. Between passes the engine
+//! waits (`wait`).
 
 mod dispatch;
 mod recovery;
@@ -65,8 +66,8 @@ impl Engine<'_> {
         );
     }
 
-    /// Takes in everything that was offered, goes on sending for a moment if Plausible accepts events, and waits for
-    /// what is in flight. The rest stays in the queue.
+    /// Takes in everything that was offered, goes on sending for a moment if Plausible accepts events, and
+    /// waits for what is in flight. The rest stays in the queue.
     async fn stop(&mut self, deadline: Instant) {
         let begun = Instant::now();
         let deadline = deadline.min(begun + LONGEST_STOP);

@@ -10,7 +10,8 @@ use crate::{
 };
 
 impl Engine<'_> {
-    /// Takes over the queue's events. `anew`: the account does not know them, because an earlier process left them.
+    /// Takes over the queue's events. `anew`: the account does not know them, because an earlier process left
+    /// them.
     pub(super) fn recover(&mut self, anew: bool) {
         let now = self.shared.clock.millis();
         if !anew {
@@ -47,8 +48,8 @@ impl Engine<'_> {
         log_recovered(&recovered);
     }
 
-    /// Continues the reports of the engine that panicked: an alarm that is over does not stay, and no overflow is
-    /// reported twice.
+    /// Continues the reports of the engine that panicked: an alarm that is over does not stay, and no
+    /// overflow is reported twice.
     fn resume_reports(&mut self) {
         self.shared.set_alarm(self.queue.alarm());
         self.schedule.alarm = self.queue.alarm().map(str::to_owned);
@@ -63,8 +64,8 @@ impl Engine<'_> {
         }
     }
 
-    /// Brings the account into line with the queue after a panic. Events missing from the queue are lost. Events that
-    /// had ended and are still in the queue will end again.
+    /// Brings the account into line with the queue after a panic. Events missing from the queue are lost.
+    /// Events that had ended and are still in the queue will end again.
     fn reconcile(&mut self, found: u64) {
         let expected = self.carry.pending();
         if found > expected {

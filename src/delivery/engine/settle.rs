@@ -57,8 +57,8 @@ impl Engine<'_> {
 
     /// Puts the event back to wait, or ends it if it has had its tries.
     ///
-    /// If other events got through since this one failed before, the fault is probably this event's. Its failure then
-    /// does not count for the breaker.
+    /// If other events got through since this one failed before, the fault is probably this event's. Its
+    /// failure then does not count for the breaker.
     fn failed(&mut self, ticket: Ticket, reason: RetryReason, after: Duration, instant: Instant, now: u64) {
         let Some(event) = self.lanes.event(ticket) else {
             debug_assert!(false, "an event that was sent is pending");

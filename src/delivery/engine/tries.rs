@@ -1,51 +1,53 @@
-//! When an event that fails is held to be at fault itself, and has had its tries.
+//! Decides when an event itself is the cause of its failures, and has had its tries.
 //!
-//! A failure tells nothing for itself: it may be Plausible's trouble. What tells is who else got through. The failures of
-//! an event between two successes of others are one run, and a run is one try, if
+//! One failure proves nothing: Plausible may be down. The proof is that other events get through. The
+//! failures of an event between two successes of others are a run. A run counts as one try if both are true:
 //!
-//! - the breaker did not trip meanwhile, and none of the failures was a connection that was not made or a 429: an outage
-//!   uses no tries up, and
-//! - it is a single failure, nobody else failed beside it, and others had got through before it; or the event had failed in
-//!   an earlier run. What happens to several at once, or goes on for a while, may have been a short outage.
+//! - It was no outage: the breaker did not trip meanwhile, and no failure of the run was a failed connection,
+//!   a 429 or an answer of a wrong address.
+//! - The event is the likely cause. Either the run is a single failure, no other event failed beside it, and
+//!   others had got through before it. Or the event had failed in an earlier run. Failures of several events,
+//!   or one that lasts, may be a short outage.
 //!
-//! A run is judged once others have got through after it. So an event is tried `max_tries` times while others get through, and
-//! as often as it takes while nobody does.
+//! A run is judged once others have got through after it. So an event is tried `max_tries` times while others
+//! get through, and any number of times while no event gets through.
 
 use crate::delivery::outcome::RetryReason;
 
-/// How an event that failed has fared. [`Engine`](super::Engine) counts the events that got through, and gives the count.
+/// The failures of one event. The engine counts the events that were answered, and passes that count as
+/// `answered`.
 #[derive(Debug, Default)]
 pub(super) struct Tries {
-    /// Times that it was put off, whatever the reason: what the backoff goes by.
+    /// Failures of any kind, for the backoff.
     pub(super) failures: u32,
-    /// Why it failed the last time.
+    /// The reason of the last failure.
     pub(super) last: Option<RetryReason>,
-    /// Runs that were its own fault.
+    /// Runs that counted as a try.
     counted: u32,
-    /// Failures since others last got through.
+    /// Failures in the current run.
     run: u32,
     suspicion: Suspicion,
-    /// Whether it failed in an earlier run.
+    /// Whether an earlier run was no outage.
     before: bool,
-    /// How many got through up to its last failure.
+    /// `answered` at its last failure.
     answered: u64,
 }
 
-/// How a run looks so far.
+/// The likely cause of the current run.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Suspicion {
-    /// Nobody else failed.
+    /// The event: no other event failed.
     #[default]
     Alone,
-    /// Others failed too.
+    /// Not known: other events failed too.
     Shared,
-    /// The breaker has tripped, or what Plausible said is said of no single event.
+    /// Plausible: the breaker tripped, or the failure does not depend on the event.
     Outage,
 }
 
 impl Tries {
-    /// An attempt failed, where `answered` events got through so far. Says whether others did since the last failure:
-    /// then it is known that Plausible works.
+    /// An attempt failed. True if others got through since the event failed before, which shows that
+    /// Plausible works.
     pub(super) fn failed(&mut self, reason: RetryReason, answered: u64, passing: bool) -> bool {
         self.judge(answered);
         let alone = self.before && self.run == 0;
@@ -63,7 +65,7 @@ impl Tries {
         alone
     }
 
-    /// Others failed beside it since `answered` events got through; or, with `outage`, the breaker has tripped.
+    /// Other events failed in the same run; with `outage`, the breaker tripped.
     pub(super) fn is_not_alone(&mut self, answered: u64, outage: bool) {
         if self.answered == answered && self.run > 0 && self.suspicion != Suspicion::Outage {
             self.suspicion = if outage {
@@ -74,13 +76,13 @@ impl Tries {
         }
     }
 
-    /// Whether it has had its tries, where `answered` events got through so far.
+    /// Whether it has had its tries.
     pub(super) fn are_over(&mut self, answered: u64, max_tries: u32) -> bool {
         self.judge(answered);
         self.counted >= max_tries
     }
 
-    /// Closes the run, if others got through since.
+    /// Judges the run and begins another one, if others got through since its last failure.
     fn judge(&mut self, answered: u64) {
         if self.run == 0 || answered == self.answered {
             return;
@@ -100,8 +102,8 @@ mod tests {
 
     const WHY: RetryReason = RetryReason::ServerError(500);
 
-    /// The tries that are over after this: `.` others get through, `x` it fails, `s` it fails beside others, `!` it fails
-    /// and the breaker trips.
+    /// The tries that are over after this: `.` others get through, `x` it fails, `s` it fails beside others,
+    /// `!` it fails and the breaker trips.
     fn counted(history: &str) -> u32 {
         let (mut tries, mut answered) = (Tries::default(), 0);
         for step in history.chars() {

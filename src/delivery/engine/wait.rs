@@ -33,8 +33,9 @@ impl Engine<'_> {
         None
     }
 
-    /// After one attempt has ended, waits a moment for others, so that their ends are written down together. With a
-    /// Plausible 50 ms away this costs a fiftieth of the throughput; with a near one it saves a good part of the CPU.
+    /// After one attempt has ended, waits a moment for others, so that their ends are written down together.
+    /// With a Plausible 50 ms away this costs a fiftieth of the throughput; with a near one it saves a good
+    /// part of the CPU.
     pub(super) async fn gather(&mut self) {
         if self.finished.is_empty() {
             return;

@@ -1,4 +1,4 @@
-//! The entries of everything pending, in the order of their age.
+//! The entries of all pending events, ordered by age.
 
 use std::{
     collections::VecDeque,
@@ -7,11 +7,11 @@ use std::{
 
 use crate::queue::Position;
 
-/// Entries of one allocation: 32 KiB, small enough that a few old events hold little, large enough that a million
-/// are a thousand allocations.
+/// Entries of one allocation, which has 32 KiB. A few old events keep little memory, and a million events
+/// take a thousand allocations.
 const CHUNK: usize = 1_024;
 
-/// The number of an entry. It grows with each one and is never used again, so entries compare by age.
+/// The number of an entry. Numbers grow and are never used again, so tickets compare by age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in super::super) struct Ticket(pub(super) u64);
 
@@ -21,30 +21,30 @@ impl Ticket {
         Ticket(number)
     }
 
-    /// The low half, which is enough to name a pending entry (see [`Ledger::ticket`]).
+    /// The low half. It is enough to identify a pending entry (see [`Ledger::ticket`]).
     pub(super) fn low(self) -> u32 {
         self.0 as u32
     }
 }
 
-/// What an entry waits for.
+/// The state of an entry in its lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LaneState {
-    /// For those of its visitor before it.
+    /// Behind the first entry of its lane.
     Queued,
-    /// First of its visitor, to be met by the cursor.
+    /// First of its lane, and the cursor has yet to meet it.
     Fresh,
-    /// First of its visitor, behind the cursor: in the heap of those that return.
+    /// First of its lane and behind the cursor, so it is in the heap `returning`.
     Returning,
-    /// Being sent.
+    /// First of its lane, and being sent.
     InFlight,
-    /// First of its visitor, for its backoff.
+    /// First of its lane, and waiting for its backoff.
     Waiting,
-    /// For nothing: it ended.
+    /// Not pending any more.
     Ended,
 }
 
-/// One pending event: 32 bytes, because there can be a million.
+/// One pending event. It has 32 bytes, because there can be a million.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LedgerEntry {
     pub(super) position: Position,
@@ -52,9 +52,9 @@ pub(super) struct LedgerEntry {
     at_low: u32,
     at_high: u16,
     pub(super) state: LaneState,
-    /// The low half of the next of this visitor; its own if there is none.
+    /// The low half of the lane's next ticket; of its own if it is the last one.
     pub(super) next: u32,
-    /// Of a visitor's first entry: the low half of the visitor's last.
+    /// In the first entry of a lane: the low half of the lane's last ticket.
     pub(super) tail: u32,
 }
 
@@ -71,13 +71,13 @@ impl LedgerEntry {
         }
     }
 
-    /// When it happened, in milliseconds since 1970: 48 bits, which last until the year 10889.
+    /// When it happened, in milliseconds since 1970. 48 bits last until the year 10889.
     pub(super) fn at(&self) -> u64 {
         u64::from(self.at_high) << 32 | u64::from(self.at_low)
     }
 }
 
-/// Entries in the order in which they came. Those that ended leave in any order; memory goes back a chunk at a time.
+/// Entries in the order in which they came. They may end in any order; memory is freed a chunk at a time.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     chunks: VecDeque<LedgerChunk>,
@@ -92,7 +92,7 @@ pub(super) struct Ledger {
 
 #[derive(Debug, Default)]
 struct LedgerChunk {
-    /// Empty again, without capacity, once all of a full chunk have ended.
+    /// Empty and without capacity once all entries of a full chunk have ended.
     entries: Vec<LedgerEntry>,
     live: usize,
 }
@@ -107,8 +107,8 @@ impl Ledger {
         Ticket(self.end)
     }
 
-    /// Adds an entry at the young end. Nothing, if the oldest pending entry is four billion entries old: the low
-    /// halves of tickets would no longer tell entries apart.
+    /// Adds an entry. `None` if the oldest pending entry is four billion entries old, because then the low
+    /// halves of tickets would not be unique any more.
     pub(super) fn push(&mut self, mut entry: LedgerEntry) -> Option<Ticket> {
         if self.end - self.first >= u64::from(u32::MAX) {
             return None;
@@ -116,11 +116,7 @@ impl Ledger {
         if self.live == 0 {
             self.start_over();
         }
-        if self
-            .chunks
-            .back()
-            .is_none_or(|chunk| chunk.live_or_open() == CHUNK)
-        {
+        if self.chunks.back().is_none_or(|chunk| chunk.used() == CHUNK) {
             self.chunks.push_back(LedgerChunk {
                 entries: Vec::with_capacity(CHUNK),
                 live: 0,
@@ -199,7 +195,7 @@ impl Ledger {
         entries * size_of::<LedgerEntry>() + self.chunks.capacity() * size_of::<LedgerChunk>()
     }
 
-    /// With nothing pending one chunk is kept, so that a quiet site does not allocate one for each event.
+    /// Keeps one chunk when nothing is pending, so that a quiet site does not allocate one for each event.
     fn start_over(&mut self) {
         self.chunks.truncate(1);
         if let Some(chunk) = self.chunks.front_mut() {
@@ -212,8 +208,8 @@ impl Ledger {
 }
 
 impl LedgerChunk {
-    /// How far it is filled; one that was emptied counts as full, because its tickets are used up.
-    fn live_or_open(&self) -> usize {
+    /// How many tickets of it are used up: all of them if its entries were freed.
+    fn used(&self) -> usize {
         if self.entries.capacity() == 0 {
             CHUNK
         } else {

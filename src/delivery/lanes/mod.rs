@@ -1,14 +1,14 @@
-//! The index of everything pending: who is next.
+//! The index of all pending events; it knows which event is sent next.
 //!
-//! Each visitor with pending events has a lane: its events in the order in which they happened, of which the first
-//! alone may be sent. Lanes overtake each other freely; of those that may send, the one with the oldest event goes
-//! first.
+//! Each visitor with pending events has a lane: the visitor's events in the order in which they happened.
+//! Only the first event of a lane may be sent. Lanes may overtake each other. Of the lanes that may send, the
+//! one with the oldest event goes first.
 //!
 //! # Memory
-//! An event takes 32 bytes, a visitor 5 bytes in a table that is between 44 % and 88 % full, both in the worst case of
-//! as many visitors as events. There is no list of the lanes that may send: entries are numbered by age, a cursor goes
-//! over them once and meets every lane's first entry in the right order, and only a lane whose next entry is already
-//! behind the cursor is kept in a heap.
+//! An event takes 32 bytes. A visitor takes 5 bytes in a table that is between 44 % and 88 % full. There is
+//! no list of the lanes that may send. Entries are numbered by age, and a cursor goes over them once, so it
+//! meets the first entries of all lanes in the right order. Only a lane whose next entry is already behind
+//! the cursor is kept in a heap.
 
 mod ledger;
 #[cfg(test)]
@@ -23,29 +23,29 @@ pub(super) use ledger::Ticket;
 
 use crate::queue::Position;
 
-/// Places that tables keep when nothing is pending.
+/// The capacity that the tables keep when nothing is pending.
 const KEPT: usize = 1_024;
 
-/// See the module.
+/// All lanes; see the module's doc.
 #[derive(Debug)]
 pub(super) struct Lanes {
     ledger: Ledger,
     /// The low half of the ticket of each visitor's first entry, found by visitor.
     heads: HashTable<u32>,
-    /// Visitors' keys are mixed with it, so that nobody can choose visitors that fall on one place of the table.
+    /// Mixed into the visitors' hashes, so that nobody can choose visitors whose hashes collide.
     seed: u64,
-    /// Every first entry before it has been met.
+    /// The cursor has met every first entry before this one.
     cursor: Ticket,
     /// First entries behind the cursor that may be sent.
     returning: BinaryHeap<Reverse<Ticket>>,
-    /// First entries that wait for a time, in milliseconds since 1970. Some may have ended since.
+    /// First entries that wait, and until when in milliseconds since 1970. Some may have ended since.
     waiting: BinaryHeap<Reverse<(u64, Ticket)>>,
 }
 
-/// What is known of a pending event without reading it.
+/// What the index knows of a pending event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PendingEvent {
-    /// Where the queue has it.
+    /// Its place in the queue.
     pub(super) position: Position,
     /// Its visitor.
     pub(super) visitor: u64,
@@ -65,12 +65,12 @@ impl Lanes {
         }
     }
 
-    /// Events pending, those in flight included.
+    /// Pending events, including those in flight.
     pub(super) fn len(&self) -> usize {
         self.ledger.len()
     }
 
-    /// What is known of a pending event.
+    /// A pending event; `None` if it has ended.
     pub(super) fn event(&self, ticket: Ticket) -> Option<PendingEvent> {
         self.ledger.get(ticket).map(PendingEvent::of)
     }
@@ -81,8 +81,8 @@ impl Lanes {
         Some(self.ledger[front].at())
     }
 
-    /// Adds an event at the end of its visitor's lane. Events are to be added in the order of their position.
-    /// False, if there is no room (see [`Ledger::push`]).
+    /// Adds an event at the end of its visitor's lane. Events have to be added in the order of their
+    /// positions. False if there is no room (see [`Ledger::push`]).
     #[must_use]
     pub(super) fn push(&mut self, event: PendingEvent) -> bool {
         let entry = LedgerEntry::new(event.position, event.visitor, event.at);
@@ -115,7 +115,8 @@ impl Lanes {
         self.next().is_some()
     }
 
-    /// Takes the oldest event that may be sent. Its visitor's lane is held until the event ends or waits.
+    /// Takes the oldest event that may be sent. Nothing else of its lane is sent until the event ends or
+    /// waits.
     pub(super) fn take(&mut self) -> Option<Ticket> {
         let ticket = self.next()?;
         if self.ledger[ticket].state == LaneState::Returning {
@@ -127,7 +128,7 @@ impl Lanes {
         Some(ticket)
     }
 
-    /// Ends an event that was taken; its visitor's next one may be sent.
+    /// Ends an event that was taken. The next event of its lane may be sent.
     pub(super) fn end(&mut self, ticket: Ticket) {
         let entry = self.ledger[ticket];
         debug_assert!(
@@ -156,8 +157,8 @@ impl Lanes {
         }
     }
 
-    /// Puts an event that was taken back to the head of its lane, to be sent not before `due` (milliseconds since
-    /// 1970). The lane waits with it: order goes before speed.
+    /// Puts an event that was taken back to the head of its lane, where it waits until `due` (milliseconds
+    /// since 1970). The lane waits with it, because order matters more than speed.
     pub(super) fn wait(&mut self, ticket: Ticket, due: u64) {
         debug_assert_eq!(
             self.ledger[ticket].state,
@@ -168,7 +169,7 @@ impl Lanes {
         self.waiting.push(Reverse((due, ticket)));
     }
 
-    /// Lets those send whose wait is over.
+    /// Lets the lanes send whose wait is over.
     pub(super) fn admit(&mut self, now: u64) {
         while let Some(due) = self.next_due()
             && due <= now
@@ -193,8 +194,8 @@ impl Lanes {
         None
     }
 
-    /// Ends events at the old end for as long as `over` says so, `limit` at most, and tells of each. Those being sent
-    /// are passed over, and with them what stands behind them. True, if the limit ended it.
+    /// Ends the oldest events for as long as `over` is true, at most `limit`, and calls `each` for each.
+    /// Skips events in flight and those behind them in their lanes. True if it stopped at the limit.
     pub(super) fn sweep(
         &mut self,
         limit: usize,
@@ -221,8 +222,8 @@ impl Lanes {
         false
     }
 
-    /// Ends all events that `over` names, wherever they are, and tells of each; passed over are the same as by
-    /// [`Lanes::sweep`]. It looks at every pending event: 10 ms for a million.
+    /// Ends all events for which `over` is true, and calls `each` for each. Skips the same events as
+    /// [`Lanes::sweep`]. It looks at every pending event, which takes 10 ms for a million.
     pub(super) fn drop_all(
         &mut self,
         over: impl Fn(&PendingEvent) -> bool,
@@ -239,12 +240,12 @@ impl Lanes {
         }
     }
 
-    /// Whether an event can end without having been taken: it is the first of its visitor, and not being sent.
+    /// Whether an event can end without having been taken: it is the first of its lane and not in flight.
     fn may_go(&self, ticket: Ticket) -> bool {
         !matches!(self.ledger[ticket].state, LaneState::InFlight | LaneState::Queued)
     }
 
-    /// After a backlog its memory goes back.
+    /// Gives memory back after a backlog.
     fn give_back(&mut self) {
         if self.heads.capacity() > KEPT {
             self.heads = HashTable::new();
@@ -277,11 +278,12 @@ impl Lanes {
             self.returning.pop();
         }
         let returning = self.returning.peek().map(|Reverse(ticket)| *ticket);
-        // Every one that returns is behind the cursor, hence older than what the cursor would meet.
+        // Entries of the heap are behind the cursor, so they are older than the next one that the cursor
+        // meets.
         returning.or_else(|| self.fresh())
     }
 
-    /// Moves the cursor to the next first entry that it has not met.
+    /// Moves the cursor to the next first entry of a lane.
     fn fresh(&mut self) -> Option<Ticket> {
         while let Some(ticket) = self.ledger.at_or_after(self.cursor) {
             self.cursor = ticket;
@@ -315,7 +317,7 @@ impl PendingEvent {
     }
 }
 
-/// A visitor's place in the table: a folded multiplication, of which every bit depends on every bit of the key.
+/// A visitor's hash: a folded multiplication. Every bit of it depends on every bit of the key.
 fn hash(seed: u64, visitor: u64) -> u64 {
     let product = u128::from(visitor ^ seed) * u128::from(seed.rotate_left(32) | 1);
     (product >> 64) as u64 ^ product as u64

@@ -32,7 +32,8 @@ struct Counts {
     heads: std::sync::Mutex<Vec<String>>,
 }
 
-/// An HTTPS server that offers these protocols and answers 202 after 20 ms. Its certificate goes into `ca_file`.
+/// An HTTPS server that offers these protocols and answers 202 after 20 ms. Its certificate goes into
+/// `ca_file`.
 fn server(protocols: &[&[u8]], ca_file: &Path) -> (SocketAddr, Arc<Counts>) {
     let counts = Arc::new(Counts::default());
     let seen = counts.clone();
@@ -40,7 +41,8 @@ fn server(protocols: &[&[u8]], ca_file: &Path) -> (SocketAddr, Arc<Counts>) {
     (address, counts)
 }
 
-/// A TLS server that offers these protocols and serves each connection so. Its certificate goes into `ca_file`.
+/// A TLS server that offers these protocols and serves each connection so. Its certificate goes into
+/// `ca_file`.
 fn tls_server<F>(
     protocols: &[&[u8]],
     ca_file: &Path,
@@ -188,7 +190,8 @@ fn a_certificate_that_nobody_vouches_for_is_refused_and_named() {
 
 /// A response's head on this stream in HTTP/2's bytes: 202 and a content length of 1, and the stream goes on.
 fn http2_head(stream: u8) -> Vec<u8> {
-    // HEADERS with END_HEADERS; `:status` is number 8 of the static table, `content-length` number 28 (RFC 7541).
+    // HEADERS with END_HEADERS; `:status` is number 8 of the static table, `content-length` number 28 (RFC
+    // 7541).
     let frame = [0, 0, 9, 1, 4, 0, 0, 0, stream];
     [&frame[..], b"\x48\x03202", b"\x0f\x0d\x011"].concat()
 }

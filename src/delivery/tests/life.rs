@@ -163,7 +163,8 @@ fn a_full_queue_evicts_the_oldest_and_counts_them() {
             rig.offer(visitor, &long);
         }
         let taken = (round + 1) * 100;
-        // Each has over 1,000 bytes in the queue: nearly all were taken in, so the next ones have room in the rings.
+        // Each has over 1,000 bytes in the queue: nearly all were taken in, so the next ones have room in the
+        // rings.
         rig.wait_for("the queue to take them", |rig| {
             let bytes = rig.delivery.status().queue.bytes;
             bytes <= 1 << 20 && rig.finished(EventEnd::Evicted) * 1_000 + bytes >= taken * 1_000

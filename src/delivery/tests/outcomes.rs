@@ -125,7 +125,8 @@ fn a_broken_answer_is_tried_again() {
     }
 }
 
-/// Whoever has sent the head of a 202 has the event: that the body breaks off, or never ends, is no reason to send twice.
+/// Whoever has sent the head of a 202 has the event: that the body breaks off, or never ends, is no reason to
+/// send twice.
 #[test]
 fn a_broken_body_does_not_count_twice() {
     let babble = format!(

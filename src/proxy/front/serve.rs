@@ -55,17 +55,15 @@ pub(in crate::proxy) async fn serve(
         .tls
         .as_ref()
         .map(|tls| Arc::clone(&tls.config));
-    match tls {
-        Some(config) => serve_tls(context, stream, peer, &inbuf, config).await,
-        None => {
-            let mut client = Client::new(context, Transport::Plain(stream), peer);
-            client.inbuf = inbuf;
-            if client.context.settings.http2 && begins_with_preface(&mut client).await {
-                serve_http2(client).await;
-            } else {
-                http1::serve(client).await;
-            }
-        }
+    if let Some(config) = tls {
+        return serve_tls(context, stream, peer, &inbuf, config).await;
+    }
+    let mut client = Client::new(context, Transport::Plain(stream), peer);
+    client.inbuf = inbuf;
+    if client.context.settings.http2 && begins_with_preface(&mut client).await {
+        serve_http2(client).await;
+    } else {
+        http1::serve(client).await;
     }
 }
 

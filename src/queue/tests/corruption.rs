@@ -1,5 +1,5 @@
-//! Files that are cut, damaged, or not the queue's at all. Nothing here may panic, loop, refuse to start, or lose more
-//! than what was damaged.
+//! Files that are cut, damaged, or not the queue's at all. Nothing here may panic, loop, refuse to start, or
+//! lose more than what was damaged.
 
 use std::{collections::BTreeSet, ops::Range};
 
@@ -152,8 +152,8 @@ fn survives(owner: &Owner, name: &str, range: &Range<usize>, damage: impl FnOnce
     assert!(lost.is_subset(&hit), "{lost:?}, hit: {hit:?}");
     let counted = after.recovered.corrupt;
     let lost = lost.len() as u64;
-    // Nothing tells how many records a file had where nothing stands behind the damage, nor that a damaged one had ended
-    // where that is damaged too.
+    // Nothing tells how many records a file had where nothing stands behind the damage, nor that a damaged
+    // one had ended where that is damaged too.
     let unclear = !records_alone && (lost..=hit.len() as u64).contains(&counted);
     assert!(
         counted == lost || is_last && counted == 1 || unclear,

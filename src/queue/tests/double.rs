@@ -21,7 +21,8 @@ pub(super) enum Plan {
         until: u64,
         kind: io::ErrorKind,
     },
-    /// From this call on nothing has any effect, as the process is dead; but a write leaves half of its bytes.
+    /// From this call on nothing has any effect, as the process is dead; but a write leaves half of its
+    /// bytes.
     Die {
         at: u64,
     },
@@ -125,7 +126,8 @@ impl Double {
         state.plan = None;
     }
 
-    /// What was not synced is lost; of each file's unsynced tail the first `keep` of 256 parts are there all the same.
+    /// What was not synced is lost; of each file's unsynced tail the first `keep` of 256 parts are there all
+    /// the same.
     pub(super) fn cut_power(&self, keep: usize) {
         let mut state = self.state();
         state.entries = state.synced_entries.clone();

@@ -302,7 +302,8 @@ impl Owner {
     fn close(&mut self) {
         if self.queue().alarm().is_some() {
             self.unsure.extend(self.in_memory());
-            // Where a write failed halfway, and cutting the file back failed too, records may be in both places.
+            // Where a write failed halfway, and cutting the file back failed too, records may be in both
+            // places.
             self.unsure.append(&mut self.over);
         }
         let failures = self.disk.failures();

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Buf;
-use prometheus::IntGauge;
+use prometheus::Gauge;
 
 use crate::proxy::context::Context;
 
@@ -23,7 +23,7 @@ pub(super) struct Budget {
     waiting: Cell<usize>,
     /// Streams that wait for room.
     starved: RefCell<Vec<Waker>>,
-    gauge: IntGauge,
+    gauge: Gauge,
 }
 
 /// Bytes of one stream's response that the client has not taken.
@@ -57,7 +57,7 @@ impl Budget {
         let size = bytes.len();
         self.waiting.set(self.waiting.get() + size);
         stream.0.set(stream.0.get() + size);
-        self.gauge.add(size as i64);
+        self.gauge.add(size as f64);
         Piece {
             bytes,
             at: 0,
@@ -69,7 +69,7 @@ impl Budget {
 
     fn release(&self, size: usize) {
         self.waiting.set(self.waiting.get() - size);
-        self.gauge.sub(size as i64);
+        self.gauge.sub(size as f64);
         if self.waiting.get() < BUDGET && !self.starved.borrow().is_empty() {
             for waker in self.starved.take() {
                 waker.wake();

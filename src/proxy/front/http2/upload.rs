@@ -6,7 +6,7 @@ use std::{
 };
 
 use http::HeaderMap;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body as _, Frame, Incoming};
 
 use crate::{
     headers, http1,
@@ -56,11 +56,7 @@ impl Upload {
             };
             moved = true;
             let mut trailers = HeaderMap::new();
-            match frame
-                .transpose()
-                .map_err(|_| ClientGone)?
-                .map(|frame| frame.into_data())
-            {
+            match frame.transpose().map_err(|_| ClientGone)?.map(Frame::into_data) {
                 Some(Ok(data)) => {
                     self.push_data(context, exchange, &data);
                     continue;
