@@ -39,8 +39,8 @@ pub fn is_forwarding(settings: &Settings, resolved: &ResolvedClient, name: &str)
     }
 }
 
-/// Emits the forwarding lines for the app: one call per line, the name in lower case. `arrived` is what this connection
-/// shows of scheme and host, `visible` the result of [`visible`](super::visible()) for it.
+/// Emits the forwarding lines for the app: one call per line, the name in lower case. `arrived` is what this
+/// connection shows of scheme and host, `visible` the result of [`visible`](super::visible()) for it.
 ///
 /// - `rewrite`: `X-Forwarded-For` lists the addresses from the client to the peer; `X-Real-IP` is the client.
 ///   `X-Forwarded-Proto`, `-Host`, `-Port` and `Forwarded` are kept if a trusted peer sent them, else set
@@ -305,8 +305,8 @@ fn write_node(text: &mut ValueBuffer, address: &[u8]) {
     }
 }
 
-/// Writes an address on the stack first, because appending its pieces one by one to a buffer that may grow costs
-/// more.
+/// Writes an address on the stack first, because appending its pieces one by one to a buffer that may grow
+/// costs more.
 fn write_ip(text: &mut ValueBuffer, ip: IpAddr) {
     const LONGEST_IPV6: usize = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff".len();
     let mut bytes = [0; LONGEST_IPV6];

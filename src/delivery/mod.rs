@@ -5,7 +5,7 @@
 //! 1. A worker [offers](Outbox::offer) a sighting. The sighting is copied into the worker's ring, and the
 //!    worker goes on (`outbox`).
 //! 2. The delivery thread collects the rings in rounds of 15 ms and in the order of the sightings' times
-//!    (`intake`). It makes an event of each (`encode`) and appends the events to the [queue](crate::queue).
+//!    (`intake`). It makes an event of each (`encode`) and appends the events to the [queue].
 //!    From then on they survive the process.
 //! 3. Each event gets a place in its visitor's lane (`lanes`). One event of a visitor is in flight at a time,
 //!    and a visitor's events go in their order. Visitors may overtake each other. The oldest event that may

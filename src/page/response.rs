@@ -98,7 +98,8 @@ fn by_response(rules: &PageRules, candidate: &Candidate, response: &ResponseFact
 }
 
 impl Candidate {
-    /// Whether it is a download as the tracker counts it: a click on a link. The response to a form is none.
+    /// Whether it is a download as the tracker counts it, a click on a link. The response to a form does not
+    /// count.
     fn is_download(&self) -> bool {
         self.path == PathKind::Download && !self.post
     }

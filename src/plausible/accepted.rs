@@ -79,7 +79,7 @@ impl Accepted {
     }
 
     /// Where this event's visitor came from: `utm_source`, `source` or `ref` of the url, else the referrer's
-    /// host. The site's own host is no source, and `localhost` is none of another's.
+    /// host. The site's own host and `localhost` are not counted as sources.
     pub fn source(&self) -> TrafficSource {
         if let Some(tag) = ["utm_source", "source", "ref"]
             .iter()

@@ -146,6 +146,27 @@ fn a_proxys_refusal_is_told_in_words_without_the_password_and_events_wait() {
 }
 
 #[test]
+fn a_proxy_that_wants_credentials_for_http_is_told_from_a_wrong_address() {
+    let (app, plausible, proxy) = (
+        Origin::start(origin::pages),
+        Receiver::start(),
+        ForwardProxy::start(),
+    );
+    proxy.want("gate:secret");
+    let sidecar = Builder::before(&app)
+        .telling(&plausible)
+        .environment("HTTP_PROXY", &proxy.address().to_string())
+        .start();
+    visits(&sidecar, 1..4);
+    let error = last_error(&sidecar);
+    assert!(
+        error.ends_with(": the proxy wants a user name and password (407)"),
+        "{error}"
+    );
+    assert_eq!(plausible.arrivals().len(), 0);
+}
+
+#[test]
 fn each_refusal_has_its_words() {
     let (app, authority) = (Origin::start(origin::pages), Authority::new());
     let plausible = Receiver::tls(&authority);

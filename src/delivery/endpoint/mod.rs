@@ -47,10 +47,17 @@ pub(super) struct Endpoint {
     /// Locked while a TLS connection is made. Otherwise every sender would make one, only to learn that
     /// HTTP/2 needs no second one.
     connecting: tokio::sync::Mutex<()>,
-    /// Whether the last TLS connection spoke HTTP/2; `None` before the first.
-    multiplexed: Cell<Option<bool>>,
+    /// What the last TLS connection spoke; `None` before the first.
+    protocol: Cell<Option<Protocol>>,
     /// Why the last attempt to connect failed.
     connect_error: RefCell<Option<io::Error>>,
+}
+
+/// What ALPN chose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Http1,
+    Http2,
 }
 
 /// One sender's connection to Plausible.
@@ -69,14 +76,14 @@ impl Endpoint {
             timeout,
             http2: RefCell::new(None),
             connecting: tokio::sync::Mutex::new(()),
-            multiplexed: Cell::new(None),
+            protocol: Cell::new(None),
             connect_error: RefCell::new(None),
         }
     }
 
     /// Whether one connection carries all requests at once.
     pub(super) fn multiplexed(&self) -> bool {
-        self.multiplexed.get() == Some(true)
+        self.protocol.get() == Some(Protocol::Http2)
     }
 
     /// Describes a failure to an operator. The text names our configuration and no part of an event.
@@ -175,20 +182,20 @@ impl Endpoint {
         let Some((config, name)) = &self.destination.tls else {
             return Ok(Link::Http1(Http1Connection::new(self.tcp.connect().await?)));
         };
-        let _one_at_a_time = match self.multiplexed.get() {
-            Some(false) => None,
-            Some(true) | None => Some(self.connecting.lock().await),
+        let _one_at_a_time = match self.protocol.get() {
+            Some(Protocol::Http1) => None,
+            Some(Protocol::Http2) | None => Some(self.connecting.lock().await),
         };
         if let Some(open) = self.http2.borrow().as_ref().filter(|shared| shared.is_open()) {
             return Ok(Link::Http2(open.clone()));
         }
         let connector = TlsConnector::from(config.clone());
         let stream = connector.connect(name.clone(), self.reach_host().await?).await?;
-        let http2 = stream.get_ref().1.alpn_protocol() == Some(tls::H2);
-        self.multiplexed.set(Some(http2));
-        if !http2 {
+        if stream.get_ref().1.alpn_protocol() != Some(tls::H2) {
+            self.protocol.set(Some(Protocol::Http1));
             return Ok(Link::Http1(Http1Connection::new(stream)));
         }
+        self.protocol.set(Some(Protocol::Http2));
         let connection = Http2Connection::open(stream).await?;
         self.http2.replace(Some(connection.clone()));
         Ok(Link::Http2(connection))

@@ -66,8 +66,8 @@ fn decodes_to(mut sent: &[u8], name: &[u8]) -> bool {
 
 /// Appends the absolute url: scheme and host, the path as sent, and as many of the kept parameters, in their
 /// order, as fit into [`MAX_URL`] bytes. A path that is too long is cut at a character. In the path, a `%`
-/// without two hex digits after it is written as `%25`, because some editions of Plausible fail on it. Returns
-/// where the path starts and ends.
+/// without two hex digits after it is written as `%25`, because some editions of Plausible fail on it.
+/// Returns where the path starts and ends.
 ///
 /// `host` is the host that the visitor's browser used, with its port. What a browser does not show in a url
 /// is left out: credentials and the scheme's default port. If `host` is no host, the first of `domains` is
