@@ -82,42 +82,49 @@ where
         .min(settings.app.response_timeout)
         .div_f64(4.0)
         .clamp(TICK.0, TICK.1);
-    let (mut timer, mut closing) = (Timer::new(), None);
+    let (mut timer, mut closing, mut look_at) = (Timer::new(), None, Instant::now() + tick);
     let ended = poll_fn(|cx| {
         loop {
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                 return Poll::Ready(Some(ended));
             }
-            let now = Instant::now();
-            streams.end_waits(now);
-            let idle_since = streams.idle_since();
-            let idle_for = if streams.served() == 0 {
-                settings.header_timeout
-            } else {
-                settings.idle_timeout
-            };
             let asked_to_stop = match context.phase.get() {
                 Phase::Serving => false,
                 // A new connection is served once, for its client does not know yet.
                 Phase::Draining => streams.served() > 0,
                 Phase::Closing => true,
             };
-            if closing.is_none() && (asked_to_stop || idle_since.is_some_and(|since| now >= since + idle_for))
-            {
-                closing = Some(now);
+            if asked_to_stop && closing.is_none() {
+                closing = Some(Instant::now());
                 connection.as_mut().graceful_shutdown();
                 continue;
             }
-            let due = match (closing, idle_since) {
-                // The client does not close: we do.
-                (Some(asked), Some(since)) if now >= asked.max(since) + CLOSING => return Poll::Ready(None),
-                (Some(asked), Some(since)) => asked.max(since) + CLOSING,
-                (None, Some(since)) => since + idle_for,
-                (_, None) => now + tick,
+            let idle_for = if streams.served() == 0 {
+                settings.header_timeout
+            } else {
+                settings.idle_timeout
             };
-            timer.set(due);
+            let idle_since = streams.idle_since();
+            timer.set(match (closing, idle_since) {
+                (_, None) => look_at,
+                (None, Some(since)) => since + idle_for,
+                (Some(asked), Some(since)) => asked.max(since) + CLOSING,
+            });
             if timer.poll(cx).is_pending() {
                 return Poll::Pending;
+            }
+            let now = Instant::now();
+            match (closing, idle_since) {
+                (_, None) => {
+                    streams.end_waits(now);
+                    look_at = now + tick;
+                }
+                (None, Some(_)) => {
+                    closing = Some(now);
+                    connection.as_mut().graceful_shutdown();
+                }
+                // The client does not close: we do.
+                (Some(_), Some(_)) => return Poll::Ready(None),
             }
         }
     })
