@@ -31,6 +31,15 @@ pub(super) struct RequestRecord {
     draft: Draft,
     client: Option<IpAddr>,
     client_from: client::ClientFrom,
+    /// A response whose arrival is still in doubt.
+    deferred: Option<DeferredResponse>,
+}
+
+/// The facts of a response, kept beyond its head.
+struct DeferredResponse {
+    status: u16,
+    content_type: Option<Vec<u8>>,
+    attachment: bool,
 }
 
 /// What a record begins with.
@@ -52,6 +61,7 @@ impl RequestRecord {
             draft: beginning.draft,
             client: beginning.client,
             client_from: beginning.client_from,
+            deferred: None,
         }
     }
 
@@ -83,6 +93,26 @@ impl RequestRecord {
         });
         if !offered {
             context.unharmed(|| self.note(&page::failed(), response.status, now));
+        }
+    }
+
+    /// The response's head was sent, and it is not known yet whether the client is still there.
+    pub(super) fn defer(&mut self, response: &facts::ResponseFacts<'_>) {
+        self.deferred = Some(DeferredResponse {
+            status: response.status,
+            content_type: response.content_type.map(<[u8]>::to_vec),
+            attachment: response.attachment,
+        });
+    }
+
+    /// The client was there: settles what was deferred.
+    pub(super) fn settle_deferred(&mut self) {
+        if let Some(deferred) = self.deferred.take() {
+            self.settle(&facts::ResponseFacts {
+                status: deferred.status,
+                content_type: deferred.content_type.as_deref(),
+                attachment: deferred.attachment,
+            });
         }
     }
 

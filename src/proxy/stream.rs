@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf},
     net::{TcpStream, UnixStream},
 };
 
@@ -45,6 +45,16 @@ impl Stream {
             Stream::Tcp(s) => s.poll_write_ready(cx),
             Stream::Unix(s) => s.poll_write_ready(cx),
         }
+    }
+
+    /// Waits until the peer resets the connection.
+    pub(super) async fn reset(&self) {
+        let error = match self {
+            Stream::Tcp(s) => s.ready(Interest::ERROR).await,
+            Stream::Unix(s) => s.ready(Interest::ERROR).await,
+        };
+        // A runtime that shuts down watches no sockets.
+        drop(error);
     }
 
     /// Says that nothing more will be written.

@@ -176,7 +176,7 @@ fn read_until(stream: &mut TcpStream, buffer: &mut [u8], end: &[u8]) -> bool {
     true
 }
 
-fn settings(app: SocketAddr) -> Settings {
+pub(super) fn settings(app: SocketAddr) -> Settings {
     let patience = Duration::from_secs(30);
     Settings {
         listen: Listen::Tcp("127.0.0.1:0".parse().unwrap()),
@@ -190,6 +190,8 @@ fn settings(app: SocketAddr) -> Settings {
         tls: None,
         http2: false,
         max_streams: 128,
+        body_timeout: patience,
+        min_rate: 0,
         app: App {
             upstream: Upstream::Tcp(app.ip().to_string(), app.port()),
             connect_timeout: patience,

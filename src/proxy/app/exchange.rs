@@ -170,6 +170,12 @@ impl Exchange {
         }
     }
 
+    /// The app has ended its side: it reads no more of the request's body.
+    pub(in crate::proxy) fn end_upload(&mut self) {
+        self.unsent = Unsent::default();
+        self.sent = Sent::Refused;
+    }
+
     /// Whether the app takes more of the request's body, and there is more.
     pub(in crate::proxy) fn wants_body(&self) -> bool {
         matches!(self.sent, Sent::Head | Sent::Body)

@@ -51,6 +51,7 @@ pub(super) async fn serve(mut client: Client) {
         match after {
             After::KeepAlive => {}
             After::Linger => return client.linger().await,
+            After::Discard => return client.discard().await,
             After::Close => return,
         }
     }

@@ -3,12 +3,13 @@
 //! A single task moves the bytes of both connections. It waits for whichever of them can go on, and reads from one side
 //! only while the other has taken all that was read before, so that a slow reader slows its writer and nothing piles up.
 
-use std::{future::poll_fn, io, rc::Rc, task::Poll};
+use std::{future::poll_fn, io, rc::Rc, task::Poll, time::Duration};
 
 use tokio::time::Instant;
 
 use super::{
     client::{After, Client},
+    pace::BodyPace,
     tunnel,
 };
 use crate::{
@@ -29,6 +30,9 @@ const PIPELINED: usize = 16 * 1024;
 /// Bytes read at once for a client that is slow to take them, for what it does not take is kept.
 const SLOW: usize = 16 * 1024;
 
+/// How long a client may pause in a request's body once it has the response.
+const ANSWERED: Duration = Duration::from_secs(5);
+
 /// Carries a request to the app and the response to the client.
 pub(super) async fn carry(client: &mut Client, plan: Plan, body: Body, version: Version) -> After {
     let context = Rc::clone(&client.context);
@@ -40,6 +44,8 @@ pub(super) async fn carry(client: &mut Client, plan: Plan, body: Body, version: 
         trailers: Vec::new(),
         response: None,
         read_limit: usize::MAX,
+        pace: BodyPace::default(),
+        client_ended: false,
     };
     let mut opened = exchange::open(&context.pool, app, &relay.plan).await;
     loop {
@@ -48,7 +54,7 @@ pub(super) async fn carry(client: &mut Client, plan: Plan, body: Body, version: 
             Err(fault) => return relay.fail(client, &fault),
         };
         match relay.run(client, &mut exchange).await {
-            Ok(End::Response) => return relay.finish(client, exchange),
+            Ok(End::Response) => return relay.finish(client, exchange).await,
             Ok(End::Switched) => {
                 let (app, unsent) = exchange.into_tunnel();
                 return tunnel::run(client, app, unsent).await;
@@ -70,6 +76,9 @@ struct Relay {
     response: Option<Response>,
     /// Bytes of the app's that are read at once: all there are, until the client is found to be slow.
     read_limit: usize,
+    pace: BodyPace,
+    /// The client sends no more; it may still read (RFC 9112 §9.6).
+    client_ended: bool,
 }
 
 /// How a response goes to the client.
@@ -119,7 +128,8 @@ impl Relay {
         }
         self.arm(client, exchange);
         loop {
-            if exchange.is_over() && client.is_flushed() {
+            // A response that came early ends no upload that the app goes on reading.
+            if exchange.is_over() && client.is_flushed() && !exchange.wants_body() {
                 return Ok(End::Response);
             }
             match self.ready(client, exchange).await {
@@ -128,6 +138,7 @@ impl Relay {
                         return Ok(end);
                     }
                 }
+                Ready::AppRead(_) if exchange.is_over() => exchange.end_upload(),
                 Ready::AppRead(end) => {
                     exchange.end_of_app(&end).map_err(Broken::App)?;
                     self.end_response(client, exchange)?;
@@ -136,12 +147,17 @@ impl Relay {
                     exchange.flush(ready);
                     self.arm(client, exchange);
                 }
+                Ready::ClientRead(Ok(0)) if !exchange.wants_body() => {
+                    self.client_ended = true;
+                    self.arm(client, exchange);
+                }
                 Ready::ClientRead(Ok(0) | Err(_)) => return Err(Broken::Gone),
                 Ready::ClientRead(Ok(n)) => self.read_client(client, exchange, n)?,
                 Ready::ClientTakes(ready) => {
                     client.flush(ready).map_err(|_| Broken::Gone)?;
                     self.arm(client, exchange);
                 }
+                Ready::Due if exchange.is_over() && client.is_flushed() => return Ok(End::Response),
                 Ready::Due => return Err(self.overdue(exchange)),
             }
         }
@@ -149,8 +165,8 @@ impl Relay {
 
     /// Waits until one side can go on.
     async fn ready(&mut self, client: &mut Client, exchange: &mut Exchange) -> Ready {
-        let reads_app = client.is_flushed() && !exchange.is_over();
-        let reads_client = reads_client(client, exchange);
+        let reads_app = client.is_flushed();
+        let reads_client = self.reads_client(client, exchange);
         let from_client = if exchange.wants_body() {
             usize::MAX
         } else {
@@ -181,19 +197,39 @@ impl Relay {
     }
 
     /// Sets the time that the side we wait for has.
-    fn arm(&self, client: &mut Client, exchange: &Exchange) {
+    fn arm(&mut self, client: &mut Client, exchange: &Exchange) {
         let settings = &client.context.settings;
+        if waits_for_client(exchange) {
+            let now = Instant::now();
+            let mut until = self.pace.wait(settings, now);
+            if exchange.is_over() {
+                // It has its answer, and may wait for us to close (RFC 9112 §9.6).
+                until = until.min(now + ANSWERED);
+            }
+            return client.timer.set(until);
+        }
+        self.pace.stop();
         let wait = match &self.response {
             // A response may take its time (server-sent events), as long as the client's end would be seen; a client that
             // takes nothing of it, or stops in the middle of its body, may not.
-            Some(_) if client.is_flushed() && !exchange.wants_body() && reads_client(client, exchange) => {
+            Some(_)
+                if client.is_flushed() && !exchange.wants_body() && self.reads_client(client, exchange) =>
+            {
                 return client.timer.clear();
             }
             Some(_) => settings.idle_timeout,
-            None if waits_for_client(exchange) => settings.idle_timeout,
             None => settings.app.response_timeout,
         };
         client.timer.set(Instant::now() + wait);
+    }
+
+    /// Whether the client's side is looked at. While it is not, its end is not seen either, so a time-out stands for it.
+    fn reads_client(&self, client: &Client, exchange: &Exchange) -> bool {
+        if exchange.wants_body() {
+            !exchange.has_unsent()
+        } else {
+            !self.client_ended && client.inbuf.len() < PIPELINED
+        }
     }
 
     fn overdue(&self, exchange: &Exchange) -> Broken {
@@ -209,11 +245,12 @@ impl Relay {
         let context = Rc::clone(&client.context);
         let bytes = &context.scratch.borrow()[..n];
         if exchange.wants_body() {
+            self.pace.received(n);
             self.upload(client, exchange, bytes)?;
             self.arm(client, exchange);
         } else {
             client.inbuf.extend_from_slice(bytes);
-            if !reads_client(client, exchange) && self.response.is_some() {
+            if !self.reads_client(client, exchange) && self.response.is_some() {
                 self.arm(client, exchange);
             }
         }
@@ -359,9 +396,12 @@ impl Relay {
         };
         // A fault behind this head, as a malformed chunk, met a client that got the head.
         if !matches!(passed, Err(Broken::Gone)) {
-            self.plan
-                .record
-                .settle(&facts::ResponseFacts::read(head.status, head.fields));
+            let response = facts::ResponseFacts::read(head.status, head.fields);
+            if self.client_ended {
+                self.plan.record.defer(&response);
+            } else {
+                self.plan.record.settle(&response);
+            }
         }
         passed
     }
@@ -437,9 +477,16 @@ impl Relay {
     }
 
     /// The client's socket has taken the response.
-    fn finish(self, client: &Client, exchange: Exchange) -> After {
+    async fn finish(mut self, client: &mut Client, exchange: Exchange) -> After {
         exchange.finish(&client.context.pool);
+        if self.client_ended {
+            if client.took_response().await {
+                self.plan.record.settle_deferred();
+            }
+            return After::Close;
+        }
         match self.response {
+            Some(Response { close: true, .. }) if !self.upload.is_done() => After::Discard,
             Some(Response { close: false, .. }) => After::KeepAlive,
             Some(Response { close: true, .. }) => After::Linger,
             None => After::Close,
@@ -466,18 +513,10 @@ impl Relay {
         client.context.report(fault, sent.then(|| fault.status()));
         match (sent, close) {
             (false, _) => After::Close,
+            (true, true) if !self.upload.is_done() => After::Discard,
             (true, false) if client.is_flushed() => After::KeepAlive,
             (true, _) => After::Linger,
         }
-    }
-}
-
-/// Whether the client's side is looked at. While it is not, its end is not seen either, so a time-out stands for it.
-fn reads_client(client: &Client, exchange: &Exchange) -> bool {
-    if exchange.wants_body() {
-        !exchange.has_unsent()
-    } else {
-        client.inbuf.len() < PIPELINED
     }
 }
 

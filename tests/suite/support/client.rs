@@ -320,6 +320,16 @@ impl Client {
         self.wire.until_end().expect("the peer closes")
     }
 
+    /// Sends no more, and reads on.
+    pub(crate) fn end_sending(&self) {
+        self.wire.end_sending();
+    }
+
+    /// Leaves without a word: the connection is reset.
+    pub(crate) fn reset(self) {
+        self.wire.reset_at_close();
+    }
+
     /// Gives up waiting after this time instead of the usual one.
     pub(crate) fn patience(&mut self, limit: Duration) {
         self.wire.patience(limit);

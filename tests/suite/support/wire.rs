@@ -148,6 +148,14 @@ impl Wire {
             .expect("set linger");
     }
 
+    /// Ends the sending side.
+    pub(crate) fn end_sending(&self) {
+        self.socket
+            .option()
+            .shutdown(std::net::Shutdown::Write)
+            .expect("end the sending side");
+    }
+
     /// Sends all of it.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.socket.write_all(bytes)

@@ -4,7 +4,6 @@ use std::{
     cell::{Cell, RefCell},
     rc::Rc,
     task::Waker,
-    time::Duration,
 };
 
 use slab::Slab;
@@ -113,11 +112,11 @@ impl Streams {
 }
 
 impl StreamState {
-    /// Waits for `time`: from now on where something `moved` or other than before is waited for, else on. `waker` is woken
-    /// when the time is up.
-    pub(super) fn wait(&self, waiting: Waiting, time: Duration, moved: bool, waker: &Waker) {
+    /// Waits: `until` then, where something `moved` or other than before is waited for, else as long as before. `waker` is
+    /// woken when the time is up.
+    pub(super) fn wait(&self, waiting: Waiting, moved: bool, waker: &Waker, until: impl FnOnce() -> Instant) {
         if moved || self.deadline.get().is_none_or(|(_, before)| before != waiting) {
-            self.deadline.set(Some((Instant::now() + time, waiting)));
+            self.deadline.set(Some((until(), waiting)));
             self.overdue.set(None);
         }
         let kept = self.waker.take().filter(|kept| kept.will_wake(waker));

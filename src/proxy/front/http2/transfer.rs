@@ -11,7 +11,7 @@ use std::{
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use hyper::body::Frame;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{
     budget::{OfStream, Piece},
@@ -167,15 +167,21 @@ impl Transfer {
                 }
             }
         }
-        let (waiting, time) = if exchange.wants_body() && !exchange.has_unsent() {
-            (Waiting::RequestBody, context.settings.idle_timeout)
+        let waiting = if exchange.wants_body() && !exchange.has_unsent() {
+            Waiting::RequestBody
         } else {
-            (Waiting::App, context.settings.app.response_timeout)
+            Waiting::App
         };
         match state.overdue().filter(|_| !moved) {
             Some(Waiting::App) => return Poll::Ready(Err(Fault::ResponseTimeout.into())),
             Some(_) => return Poll::Ready(Err(Fault::SlowBody.into())),
-            None => state.wait(waiting, time, moved, cx.waker()),
+            None => state.wait(waiting, moved, cx.waker(), || {
+                let (settings, now) = (&context.settings, Instant::now());
+                match &mut self.upload {
+                    Some(upload) if waiting == Waiting::RequestBody => upload.pace.wait(settings, now),
+                    _ => now + settings.app.response_timeout,
+                }
+            }),
         }
         Poll::Pending
     }
@@ -279,7 +285,9 @@ impl Transfer {
 
     fn wait_for_window(&self, cx: &mut TaskContext<'_>) {
         let time = self.open.streams.context.settings.idle_timeout;
-        self.open.state.wait(Waiting::Window, time, true, cx.waker());
+        self.open
+            .state
+            .wait(Waiting::Window, true, cx.waker(), || Instant::now() + time);
     }
 
     /// Ends the response with the data just read where that was all, which saves hyper an empty frame.
