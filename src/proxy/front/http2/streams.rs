@@ -23,6 +23,8 @@ pub(super) struct Streams {
     pub(super) https: bool,
     pub(super) budget: Rc<Budget>,
     open: RefCell<Slab<Rc<StreamState>>>,
+    /// Open streams that were not given up.
+    active: Cell<usize>,
     served: Cell<u64>,
     idle_since: Cell<Instant>,
 }
@@ -34,6 +36,8 @@ pub(super) struct StreamState {
     pub(super) exchange: RefCell<Option<Exchange>>,
     /// What is waited for, and until when.
     deadline: Cell<Option<(Instant, Waiting)>>,
+    /// The client takes nothing: only a reset is left to send.
+    given_up: Cell<bool>,
     /// What was waited for in vain.
     overdue: Cell<Option<Waiting>>,
     waker: Cell<Option<Waker>>,
@@ -65,6 +69,7 @@ impl Streams {
             peer,
             https,
             open: RefCell::default(),
+            active: Cell::new(0),
             served: Cell::new(0),
             idle_since: Cell::new(Instant::now()),
         }
@@ -74,6 +79,7 @@ impl Streams {
     pub(super) fn enter(self: &Rc<Self>) -> OpenStream {
         self.context.metrics.http2_streams.inc();
         self.served.set(self.served.get() + 1);
+        self.active.set(self.active.get() + 1);
         let state = Rc::new(StreamState::default());
         OpenStream {
             key: self.open.borrow_mut().insert(Rc::clone(&state)),
@@ -87,9 +93,14 @@ impl Streams {
         self.served.get()
     }
 
-    /// Since when there is no stream; none while there is one.
+    /// Since when no stream is active; none while one is.
     pub(super) fn idle_since(&self) -> Option<Instant> {
-        self.open.borrow().is_empty().then(|| self.idle_since.get())
+        (self.active.get() == 0).then(|| self.idle_since.get())
+    }
+
+    fn deactivate(&self, now: Instant) {
+        self.active.set(self.active.get() - 1);
+        self.idle_since.set(now);
     }
 
     /// Ends the waiting of each stream whose time is up.
@@ -103,6 +114,8 @@ impl Streams {
             if waiting == Waiting::Window {
                 // Nobody polls the stream before its window opens, so its connection to the app is given up here.
                 state.exchange.take();
+                state.given_up.set(true);
+                self.deactivate(now);
             }
             if let Some(waker) = state.waker.take() {
                 waker.wake();
@@ -136,10 +149,9 @@ impl StreamState {
 
 impl Drop for OpenStream {
     fn drop(&mut self) {
-        let mut open = self.streams.open.borrow_mut();
-        open.remove(self.key);
-        if open.is_empty() {
-            self.streams.idle_since.set(Instant::now());
+        self.streams.open.borrow_mut().remove(self.key);
+        if !self.state.given_up.get() {
+            self.streams.deactivate(Instant::now());
         }
         self.streams.context.metrics.http2_streams.dec();
     }
