@@ -251,8 +251,8 @@ impl Transfer {
                 Ok(n) if *n > 0 => match read_data(&context, exchange, &scratch[..*n]) {
                     Ok(data) => {
                         let Some(piece) = self.piece(data) else { continue };
-                        self.wait_for_window(cx);
                         self.end_if_over(slot);
+                        self.wait_for_window(cx);
                         return Poll::Ready(Some(Ok(Frame::data(piece))));
                     }
                     Err(fault) => Failure::Fault(fault),
