@@ -371,3 +371,6 @@ impl Exchange {
         (self.stream, self.unsent)
     }
 }
+
+#[cfg(test)]
+mod tests;
