@@ -46,6 +46,22 @@ pub(in crate::proxy) fn run(test: impl Future<Output = ()>) {
         .block_on(test);
 }
 
+/// Gives every task its turn, and the runtime a look at its sockets, until nothing is left to do.
+pub(in crate::proxy) async fn see_sockets() {
+    for _ in 0..5 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Lets time pass by the runtime's clock, without a wait.
+pub(in crate::proxy) async fn pass(time: Duration) {
+    see_sockets().await;
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+    see_sockets().await;
+}
+
 impl Worker {
     /// With times so long that none of them passes.
     pub(in crate::proxy) fn new() -> Self {
@@ -77,11 +93,11 @@ impl Worker {
         FarEnd(accepted.expect("a connection to the app").unwrap().0)
     }
 
-    /// Whether a new connection waits for the app to accept it.
-    pub(in crate::proxy) async fn is_app_asked(&self) -> bool {
+    /// Whether no new connection waits for the app to accept it.
+    pub(in crate::proxy) async fn is_app_left_alone(&self) -> bool {
         tokio::time::timeout(Duration::from_millis(20), self.app.accept())
             .await
-            .is_ok()
+            .is_err()
     }
 
     /// A counter or gauge; its series with this label value where one is named, else their sum.
@@ -158,6 +174,16 @@ impl FarEnd {
         String::from_utf8(head).unwrap()
     }
 
+    /// Reads what there is, waiting for the first byte.
+    pub(in crate::proxy) async fn some(&mut self) -> String {
+        let mut some = vec![0; 4096];
+        let read = tokio::time::timeout(PATIENCE, self.0.read(&mut some)).await;
+        match read.expect("some bytes") {
+            Ok(n) if n > 0 => String::from_utf8_lossy(&some[..n]).into_owned(),
+            end => panic!("bytes were to come, not {end:?}"),
+        }
+    }
+
     /// Reads until the other side has ended, be it by a reset.
     pub(in crate::proxy) async fn rest(&mut self) -> String {
         let mut rest = Vec::new();
@@ -173,6 +199,13 @@ impl FarEnd {
             taken += written.unwrap();
         }
         taken
+    }
+
+    /// Whether the other side has sent nothing more, and has not ended.
+    pub(in crate::proxy) async fn is_silent(&self) -> bool {
+        see_sockets().await;
+        let read = self.0.try_read(&mut [0]);
+        matches!(read, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
     }
 
     /// Says that nothing more is sent.

@@ -15,7 +15,7 @@ use crate::{
     proxy::{
         asked::Asked,
         plan::{Route, plan},
-        tests::worker::{FarEnd, Worker, run},
+        tests::worker::{FarEnd, Worker, run, see_sockets},
     },
 };
 
@@ -94,11 +94,6 @@ fn give(worker: &Worker) -> FarEnd {
     let pool = &worker.context.pool;
     pool.give(Stream::Unix(ours), Instant::now(), Duration::from_mins(1));
     FarEnd(theirs)
-}
-
-/// Has the runtime look at its sockets, once: only then does it know which of them have ended.
-async fn see_sockets() {
-    tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
 /// A pooled connection, as of now.
