@@ -101,20 +101,17 @@ impl Worker {
     }
 
     /// A counter or gauge; its series with this label value where one is named, else their sum.
-    pub(in crate::proxy) fn metric(&self, name: &str, label: Option<&str>) -> u64 {
+    pub(in crate::proxy) fn metric(&self, name: &str, label: Option<&str>) -> i64 {
         let families = self.registry.gather();
         let series = families
             .iter()
             .filter(|family| family.name() == name)
-            .flat_map(|family| family.get_metric());
+            .flat_map(prometheus::proto::MetricFamily::get_metric);
         let named = series.filter(|metric| {
             label.is_none_or(|label| metric.get_label().iter().any(|pair| pair.value() == label))
         });
         named
-            .map(|metric| {
-                let count = metric.get_counter().get_value() + metric.get_gauge().get_value();
-                count as u64 + metric.get_histogram().get_sample_count()
-            })
+            .map(|metric| (metric.get_counter().get_value() + metric.get_gauge().get_value()) as i64)
             .sum()
     }
 

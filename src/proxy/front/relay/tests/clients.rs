@@ -7,7 +7,7 @@ fn a_client_that_leaves_before_the_response_has_aborted_its_request_and_the_app_
     run(async {
         let mut scene = Scene::new();
         let mut app = scene.ask(PAGE).await;
-        let worker = scene.is_over().await;
+        let worker = scene.leave().await;
         assert_eq!(app.rest().await, "");
         assert_eq!(worker.decisions(), [("aborted", 1)]);
     });
@@ -21,7 +21,7 @@ fn a_client_that_leaves_after_the_head_was_shown_a_page() {
         app.send("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 9\r\n\r\nok")
             .await;
         scene.client.head().await;
-        let worker = scene.is_over().await;
+        let worker = scene.leave().await;
         assert_eq!(app.rest().await, "");
         assert_eq!(worker.decisions(), [("counted", 1)]);
         assert_eq!(worker.metric("gatecount_events_offered_total", None), 1);
@@ -47,7 +47,7 @@ fn a_client_that_leaves_in_the_middle_of_its_body_takes_the_apps_connection_with
         let mut app = scene.ask(POST).await;
         scene.client.send("01234").await;
         app.expect("01234").await;
-        scene.is_over().await;
+        scene.leave().await;
         assert_eq!(app.rest().await, "");
     });
 }

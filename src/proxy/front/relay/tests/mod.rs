@@ -73,15 +73,15 @@ impl Scene {
         app
     }
 
-    /// Waits until the client's connection is not served any more.
-    async fn is_over(self) -> Worker {
+    /// The client leaves; waits until its connection is not served any more.
+    async fn leave(self) -> Worker {
         drop(self.client);
         let served = tokio::time::timeout(Duration::from_secs(30), self.served).await;
         served.expect("the connection ends").unwrap();
         self.worker
     }
 
-    fn app_errors(&self, reason: &str) -> u64 {
+    fn app_errors(&self, reason: &str) -> i64 {
         self.worker.metric("gatecount_app_errors_total", Some(reason))
     }
 }
@@ -90,6 +90,11 @@ const RATHER_LONG: Duration = Duration::from_mins(1);
 const RESPONSE: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(20);
 const SECOND: Duration = Duration::from_secs(1);
+
+/// Lets a second less than this time pass.
+async fn nearly_pass(time: Duration) {
+    pass(time.saturating_sub(SECOND)).await;
+}
 
 /// The body of a chunked message, and what stands behind its last chunk.
 #[track_caller]

@@ -7,7 +7,7 @@ fn an_app_that_does_not_answer_is_given_up() {
     run(async {
         let mut scene = Scene::with_times();
         let mut app = scene.ask(PAGE).await;
-        pass(RESPONSE - SECOND).await;
+        nearly_pass(RESPONSE).await;
         assert!(scene.client.is_silent().await && app.is_silent().await);
         pass(SECOND * 2).await;
         let head = scene.client.head().await;
@@ -28,7 +28,7 @@ fn an_app_that_does_not_read_the_request_is_given_up() {
         let mut scene = Scene::with_times();
         let app = scene.ask(&POST.replace("10", "100000000")).await;
         scene.client.fill().await;
-        pass(RESPONSE - SECOND).await;
+        nearly_pass(RESPONSE).await;
         assert!(scene.client.is_silent().await);
         pass(SECOND * 2).await;
         assert!(scene.client.head().await.starts_with("HTTP/1.1 504 "));
@@ -43,11 +43,11 @@ fn a_request_whose_body_stops_is_given_up_and_each_piece_gives_it_time() {
         let mut scene = Scene::with_times();
         let mut app = scene.ask(POST).await;
         for piece in ["01", "23", "45"] {
-            pass(IDLE - SECOND).await;
+            nearly_pass(IDLE).await;
             scene.client.send(piece).await;
             app.expect(piece).await;
         }
-        pass(IDLE - SECOND).await;
+        nearly_pass(IDLE).await;
         assert!(scene.client.is_silent().await);
         pass(SECOND * 2).await;
         let head = scene.client.head().await;
@@ -70,7 +70,7 @@ fn the_apps_time_begins_when_it_has_the_whole_request() {
         pass(RESPONSE + SECOND).await;
         scene.client.send("0123456789").await;
         app.expect("0123456789").await;
-        pass(RESPONSE - SECOND).await;
+        nearly_pass(RESPONSE).await;
         app.send(OK).await;
         scene.client.expect(OK).await;
     });
@@ -99,7 +99,7 @@ fn a_client_that_takes_nothing_of_its_response_is_given_up() {
         app.send("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 100000000\r\n\r\n")
             .await;
         app.fill().await;
-        pass(IDLE - SECOND).await;
+        nearly_pass(IDLE).await;
         assert!(app.is_silent().await);
         pass(SECOND * 2).await;
         assert_eq!(app.rest().await, "");
@@ -116,7 +116,7 @@ fn a_client_whose_upload_stops_behind_the_responses_head_is_given_up() {
         let mut app = scene.ask(POST).await;
         app.send(STREAM).await;
         scene.client.head().await;
-        pass(IDLE - SECOND).await;
+        nearly_pass(IDLE).await;
         assert!(app.is_silent().await);
         pass(SECOND * 2).await;
         assert_eq!(app.rest().await, "");
@@ -133,7 +133,7 @@ fn a_client_whose_end_would_not_be_seen_is_given_up_in_time() {
         scene.client.expect(STREAM).await;
         // So many requests ahead that its side is not read any more.
         scene.client.fill().await;
-        pass(IDLE - SECOND).await;
+        nearly_pass(IDLE).await;
         assert!(app.is_silent().await);
         pass(SECOND * 2).await;
         assert_eq!(app.rest().await, "");
