@@ -1,6 +1,11 @@
 //! A worker's context without its thread and listener: a test hands it connections, and plays the app.
 
-use std::{future::Future, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use prometheus::Registry;
 use tempfile::TempDir;
@@ -15,6 +20,7 @@ use super::super::{
     context::{Context, Shared},
     live::Live,
     metrics::Metrics,
+    recent::RecentRequest,
     settings::{App, Listen, Settings, Upstream},
 };
 use crate::{
@@ -121,6 +127,12 @@ impl Worker {
         decisions
             .map(|(decision, count)| (decision.label(), count))
             .collect()
+    }
+
+    /// The newest decisions.
+    pub(in crate::proxy) fn recent(&self) -> Vec<RecentRequest> {
+        let recent = self.context.recent.borrow();
+        recent.since(0, self.context.now(), SystemTime::now())
     }
 }
 

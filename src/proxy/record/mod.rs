@@ -184,3 +184,6 @@ impl Drop for RequestRecord {
         context.give_back(std::mem::take(&mut self.draft).into_buffer());
     }
 }
+
+#[cfg(test)]
+mod tests;
