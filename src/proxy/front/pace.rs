@@ -45,12 +45,13 @@ impl BodyPace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::{settings::Upstream, tests::worker};
 
     fn left(pace: &mut BodyPace, min_rate: u64) -> Duration {
         let settings = Settings {
             body_timeout: Duration::from_secs(30),
             min_rate,
-            ..crate::proxy::tests::settings("127.0.0.1:1".parse().unwrap())
+            ..worker::settings(Upstream::Unix("/nowhere".into()))
         };
         let now = Instant::now();
         pace.wait(&settings, now) - now

@@ -214,3 +214,6 @@ impl Drop for RequestRecord {
         context.give_back(std::mem::take(&mut self.draft).into_buffer());
     }
 }
+
+#[cfg(test)]
+mod tests;

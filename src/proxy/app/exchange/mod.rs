@@ -377,3 +377,6 @@ impl Exchange {
         (self.stream, self.unsent)
     }
 }
+
+#[cfg(test)]
+mod tests;
