@@ -2,18 +2,27 @@
 
 use std::{
     fs,
+    net::{SocketAddr, TcpStream},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
 };
 use rustls::{
-    ClientConfig, RootCertStore, ServerConfig,
+    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
+    SupportedProtocolVersion,
+    client::{
+        Resumption,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
     crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime},
     version::{TLS12, TLS13},
 };
 use tempfile::TempDir;
@@ -48,9 +57,12 @@ impl Authority {
     pub(crate) fn new() -> Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // A client that finds its authority by the name must not take one for the other.
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
         params
             .distinguished_name
-            .push(DnType::CommonName, "gatecount test authority");
+            .push(DnType::CommonName, format!("gatecount test authority {number}"));
         let key = KeyPair::generate().expect("a key");
         let issuer = CertifiedIssuer::self_signed(params, key).expect("a certificate");
         let directory = TempDir::new().expect("a directory");
@@ -105,17 +117,33 @@ impl Authority {
 
     /// What a client needs that trusts this authority alone and offers these protocols. It resumes its sessions.
     pub(crate) fn client(&self, protocols: &[&str]) -> Arc<ClientConfig> {
-        self.client_showing(protocols, None)
+        Arc::new(self.client_config(&[&TLS13, &TLS12], protocols, None))
     }
 
     /// The same, with a certificate of the client's.
-    pub(crate) fn client_showing(&self, protocols: &[&str], identity: Option<&Leaf>) -> Arc<ClientConfig> {
+    pub(crate) fn client_showing(&self, protocols: &[&str], identity: &Leaf) -> Arc<ClientConfig> {
+        Arc::new(self.client_config(&[&TLS13, &TLS12], protocols, Some(identity)))
+    }
+
+    /// The same for HTTP/1.1 over one version of TLS, each session a new one.
+    pub(crate) fn client_of(&self, version: &'static SupportedProtocolVersion) -> Arc<ClientConfig> {
+        let mut config = self.client_config(&[version], &["http/1.1"], None);
+        config.resumption = Resumption::disabled();
+        Arc::new(config)
+    }
+
+    fn client_config(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        protocols: &[&str],
+        identity: Option<&Leaf>,
+    ) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots
             .add(self.issuer.der().clone())
             .expect("the authority's certificate");
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_protocol_versions(&[&TLS13, &TLS12])
+            .with_protocol_versions(versions)
             .expect("protocol versions")
             .with_root_certificates(roots);
         let mut config = match identity {
@@ -125,7 +153,67 @@ impl Authority {
                 .expect("a certificate and its key"),
         };
         config.alpn_protocols = in_bytes(protocols);
-        Arc::new(config)
+        config
+    }
+}
+
+/// The certificate that a server shows to whoever asks for this name; to an address no name is sent.
+#[track_caller]
+pub(crate) fn shown(address: SocketAddr, name: &str) -> CertificateDer<'static> {
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("protocol versions")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
+        .with_no_client_auth();
+    let name = ServerName::try_from(name.to_owned()).expect("a name");
+    let mut tls = ClientConnection::new(Arc::new(config), name).expect("a connection");
+    let mut stream = TcpStream::connect(address).expect("connect");
+    while tls.is_handshaking() {
+        tls.complete_io(&mut stream).expect("a handshake");
+    }
+    let certificates = tls.peer_certificates().expect("certificates");
+    certificates[0].clone().into_owned()
+}
+
+/// Takes every certificate, for tests of which one is shown.
+#[derive(Debug)]
+struct AnyCertificate;
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        ring::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 
