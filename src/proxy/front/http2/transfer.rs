@@ -154,10 +154,17 @@ impl Transfer {
                         let status = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
                         let response = self.settle(&head, status);
                         state.stop_waiting();
-                        let data = read_data(&context, exchange, bytes);
-                        let data = data.map_err(|fault| context.report(&fault, None));
-                        self.first = self.piece(data.unwrap_or_default());
-                        self.end_if_over(slot);
+                        match read_data(&context, exchange, bytes) {
+                            Ok(data) => {
+                                self.first = self.piece(data);
+                                self.end_if_over(slot);
+                            }
+                            // Told once: without an exchange the stream is reset behind the head.
+                            Err(fault) => {
+                                context.report(&fault, None);
+                                slot.take();
+                            }
+                        }
                         return Poll::Ready(Ok(Answer::Response(response)));
                     }
                     None => {
