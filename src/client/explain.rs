@@ -9,7 +9,7 @@ use super::{
     peer::Peer,
     resolve::{ResolvedClient, WalkEnd, walk},
     settings::{AddressSource, Settings},
-    trust::named_range_of,
+    trust::proxy_range_of,
 };
 
 /// The most bytes of an entry that are shown.
@@ -136,9 +136,9 @@ fn end_in_words(settings: &Settings, resolved: &ResolvedClient, peer: Peer) -> S
 
 fn forged_in_words(resolved: &ResolvedClient, peer: Peer) -> String {
     let mut line = "The peer sent forwarding headers all the same. They decided nothing.".to_owned();
-    // A peer in a private range is probably a proxy that is missing from the configuration.
+    // A peer in such a range is probably a proxy that is missing from the configuration.
     if let (Some(ip), WalkEnd::UntrustedPeer) = (peer.ip(), resolved.end)
-        && let Some(name) = named_range_of(ip)
+        && let Some(name) = proxy_range_of(ip)
     {
         let _ = write!(
             line,

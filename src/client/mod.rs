@@ -48,5 +48,5 @@ pub use peer::{NotAPeer, Peer};
 pub use resolve::{ClientFrom, ResolvedClient, resolve};
 pub use settings::{AddressSource, NotASetting, Settings, ToApp};
 pub use to_app::{forward, is_forwarding};
-pub use trust::{Trust, TrustError, named_range_of};
+pub use trust::{Trust, TrustError, proxy_range_of};
 pub use visible::{Visible, visible};

@@ -139,9 +139,16 @@ fn contains<T: Copy + Ord>(ranges: &[(T, T)], ip: T) -> bool {
     after > 0 && ip <= ranges[after - 1].1
 }
 
-/// The name whose ranges contain this address, for a hint to the operator.
-pub fn named_range_of(ip: IpAddr) -> Option<&'static str> {
+/// The shared address space (RFC 6598), where some clouds' balancers have their addresses.
+const SHARED: &str = "100.64.0.0/10";
+
+/// What `trusted_proxies` calls the range that this address is in, if proxies are likely to have addresses there: for a
+/// hint to the operator.
+pub fn proxy_range_of(ip: IpAddr) -> Option<&'static str> {
     let ip = ip.to_canonical();
+    if ranges(SHARED).is_ok_and(|shared| shared.iter().any(|range| range.contains(&ip))) {
+        return Some(SHARED);
+    }
     let contains =
         |name: &str| named(name).is_some_and(|ranges| ranges.iter().any(|range| range.contains(&ip)));
     NAMED.iter().map(|(name, _)| *name).find(|name| contains(name))
@@ -270,13 +277,18 @@ mod tests {
         ] {
             for ip in inside {
                 assert!(trusts(&[name], ip), "{name} {ip}");
-                assert_eq!(named_range_of(ip.parse().unwrap()), Some(name));
+                assert_eq!(proxy_range_of(ip.parse().unwrap()), Some(name));
             }
             for ip in outside {
                 assert!(!trusts(&[name], ip), "{name} {ip}");
             }
         }
-        assert_eq!(named_range_of("203.0.113.7".parse().unwrap()), None);
+        for ip in ["100.64.0.0", "100.127.255.255", "::ffff:100.64.0.1"] {
+            assert_eq!(proxy_range_of(ip.parse().unwrap()), Some("100.64.0.0/10"), "{ip}");
+        }
+        for ip in ["203.0.113.7", "100.63.255.255", "100.128.0.0"] {
+            assert_eq!(proxy_range_of(ip.parse().unwrap()), None, "{ip}");
+        }
     }
 
     #[test]

@@ -32,8 +32,8 @@ pub enum ProxyHeader {
     Incomplete,
     /// A complete header.
     Complete {
-        /// The source of the connection, an IPv4-mapped address as IPv4. None for LOCAL and UNKNOWN: then the
-        /// source is the connection's own peer.
+        /// The source of the connection, an IPv4-mapped address as IPv4. None for LOCAL, UNKNOWN and Unix
+        /// sockets, which have no address: then the source is the connection's own peer.
         source: Option<SocketAddr>,
         /// The header's length in bytes; what follows is the connection's data.
         len: usize,
@@ -58,8 +58,8 @@ pub enum ProxyHeaderError {
     /// The version is not 2, or the command is neither LOCAL nor PROXY.
     #[error("a PROXY header of an unknown version or command")]
     Command,
-    /// The family is neither IPv4 nor IPv6.
-    #[error("a PROXY header of a family other than IPv4 and IPv6")]
+    /// The family is none of IPv4, IPv6 and Unix sockets.
+    #[error("a PROXY header of a family other than IPv4, IPv6 and Unix sockets")]
     Family,
     /// The length is too small for the family's addresses.
     #[error("a PROXY header too short for its addresses")]
@@ -159,6 +159,7 @@ fn version_2(bytes: &[u8]) -> Result<ProxyHeader, ProxyHeaderError> {
         Some(0x00) => Family::None,
         Some(0x11 | 0x12) => Family::V4,
         Some(0x21 | 0x22) => Family::V6,
+        Some(0x31 | 0x32) => Family::Unix,
         Some(_) => return Err(ProxyHeaderError::Family),
     };
     let Some([high, low]) = bytes.get(FIXED - 2..FIXED) else {
@@ -173,6 +174,10 @@ fn version_2(bytes: &[u8]) -> Result<ProxyHeader, ProxyHeaderError> {
     };
     let source = match family {
         Family::None => None,
+        Family::Unix => {
+            check_tlvs(header, FIXED + family.addresses_len())?;
+            None
+        }
         Family::V4 | Family::V6 => {
             check_tlvs(header, FIXED + family.addresses_len())?;
             Some(family.source(&header[FIXED..]).ok_or(ProxyHeaderError::Length)?)
@@ -186,22 +191,24 @@ enum Family {
     None,
     V4,
     V6,
+    Unix,
 }
 
 impl Family {
-    /// Two addresses and two ports.
+    /// Two addresses and two ports; of Unix sockets two paths.
     fn addresses_len(self) -> usize {
         match self {
             Family::None => 0,
             Family::V4 => 12,
             Family::V6 => 36,
+            Family::Unix => 216,
         }
     }
 
     /// The first address and the first port of the block.
     fn source(self, block: &[u8]) -> Option<SocketAddr> {
         let (ip, port_at) = match self {
-            Family::None => return None,
+            Family::None | Family::Unix => return None,
             Family::V4 => (Ipv4Addr::from(*block.first_chunk::<4>()?).into(), 8),
             Family::V6 => (Ipv6Addr::from(*block.first_chunk::<16>()?).to_canonical(), 32),
         };
