@@ -202,7 +202,7 @@ impl Context {
 
     #[cold]
     fn warn_of_forged(&self, peer: client::Peer) {
-        let Some(range) = peer.ip().and_then(client::named_range_of) else {
+        let Some(range) = peer.ip().and_then(client::proxy_range_of) else {
             return;
         };
         if let Some(occurrences) = self.forged_log.borrow_mut().pass(Instant::now().into_std(), 1) {

@@ -47,6 +47,15 @@ impl Stream {
         }
     }
 
+    /// Whether the peer is known to read no more: it has reset the connection, or closed a Unix socket.
+    pub(super) fn is_gone(&self) -> bool {
+        let written = match self {
+            Stream::Tcp(s) => s.try_write(&[]),
+            Stream::Unix(s) => s.try_write(&[]),
+        };
+        would_block_is_zero(written).is_err()
+    }
+
     /// Waits until the peer resets the connection.
     pub(super) async fn reset(&self) {
         let error = match self {

@@ -1,17 +1,15 @@
 //! A connection from its accept to its end: what stands before the first request, and which protocol it speaks.
 
 use std::{
-    future::poll_fn,
-    io::{self, IoSlice},
-    pin::Pin,
+    future::{Future, poll_fn},
+    pin::pin,
     rc::Rc,
     sync::Arc,
-    task::{Context as TaskContext, Poll},
+    task::Poll,
 };
 
 use rustls::ServerConfig;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::OwnedSemaphorePermit,
     time::{Instant, timeout},
 };
@@ -19,7 +17,10 @@ use tokio::{
 use super::{
     client::Client,
     http1, http2, preamble,
-    tls::accept::{AcceptError, accept},
+    tls::{
+        accept::{AcceptError, accept},
+        stream::TlsStream,
+    },
     transport::Transport,
 };
 use crate::{
@@ -60,11 +61,22 @@ pub(in crate::proxy) async fn serve(
     }
     let mut client = Client::new(context, Transport::Plain(stream), peer);
     client.inbuf = inbuf;
-    if client.context.settings.http2 && begins_with_preface(&mut client).await {
-        serve_http2(client).await;
+    let speaks = if client.context.settings.http2 {
+        protocol(&mut client).await
     } else {
-        http1::serve(client).await;
+        Some(Protocol::Http1)
+    };
+    match speaks {
+        Some(Protocol::Http1) => http1::serve(client).await,
+        Some(Protocol::Http2) => serve_http2(client).await,
+        None => {}
     }
+}
+
+/// What a client in plain text speaks.
+enum Protocol {
+    Http1,
+    Http2,
 }
 
 /// Does the handshake, and serves the protocol that ALPN chose.
@@ -75,9 +87,8 @@ async fn serve_tls(
     early: &[u8],
     config: Arc<ServerConfig>,
 ) {
-    let accepted = accept(stream, early, config, &context.turns);
-    let error = match timeout(context.settings.header_timeout, accepted).await {
-        Err(_) => return context.metrics.handshake(Handshake::TimedOut),
+    let error = match handshake(&context, stream, early, config).await {
+        Err(ended) => return context.metrics.handshake(ended),
         Ok(Err(error)) => error,
         Ok(Ok(stream)) => {
             context.metrics.handshake(if stream.is_resumed() {
@@ -129,6 +140,23 @@ async fn serve_tls(
         .await;
 }
 
+/// Does the handshake, within `header_timeout`. A stop does not wait for it: no request is under way.
+async fn handshake(
+    context: &Context,
+    stream: Stream,
+    early: &[u8],
+    config: Arc<ServerConfig>,
+) -> Result<Result<TlsStream, AcceptError>, Handshake> {
+    let accepted = accept(stream, early, config, &context.turns);
+    let mut accepted = pin!(timeout(context.settings.header_timeout, accepted));
+    poll_fn(|cx| match accepted.as_mut().poll(cx) {
+        Poll::Ready(accepted) => Poll::Ready(accepted.map_err(|_| Handshake::TimedOut)),
+        Poll::Pending if context.phase.get() == Phase::Closing => Poll::Ready(Err(Handshake::Closed)),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
+}
+
 async fn serve_http2(client: Client) {
     let Client {
         context,
@@ -138,11 +166,12 @@ async fn serve_http2(client: Client) {
         inbuf,
         ..
     } = client;
-    http2::serve(context, Rewound::new(inbuf, stream), peer, https).await;
+    http2::serve(context, stream, inbuf, peer, https).await;
 }
 
-/// Whether the client speaks HTTP/2 without having been asked (RFC 9113 §3.3). What was read stays for whoever serves it.
-async fn begins_with_preface(client: &mut Client) -> bool {
+/// Finds out whether the client speaks HTTP/2 without having been asked (RFC 9113 §3.3). What was read stays for whoever
+/// serves it. None where it says nothing in time, or closes.
+async fn protocol(client: &mut Client) -> Option<Protocol> {
     let context = Rc::clone(&client.context);
     client.timer.set(Instant::now() + context.settings.header_timeout);
     while client.inbuf.len() < PREFACE.len() && PREFACE.starts_with(&client.inbuf) {
@@ -158,69 +187,13 @@ async fn begins_with_preface(client: &mut Client) -> bool {
         })
         .await;
         if read == 0 {
-            return false;
+            return None;
         }
         client.inbuf.extend_from_slice(&context.scratch.borrow()[..read]);
     }
-    client.inbuf.starts_with(PREFACE)
-}
-
-/// A stream some of whose bytes were read already, and are read again.
-struct Rewound<S> {
-    early: Vec<u8>,
-    at: usize,
-    stream: S,
-}
-
-impl<S> Rewound<S> {
-    fn new(early: Vec<u8>, stream: S) -> Self {
-        Rewound { early, at: 0, stream }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut TaskContext<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.early.is_empty() {
-            return Pin::new(&mut this.stream).poll_read(cx, into);
-        }
-        let rest = &this.early[this.at..];
-        let take = rest.len().min(into.remaining());
-        into.put_slice(&rest[..take]);
-        this.at += take;
-        if this.at == this.early.len() {
-            this.early = Vec::new();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Rewound<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut TaskContext<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
-    }
+    Some(if client.inbuf.starts_with(PREFACE) {
+        Protocol::Http2
+    } else {
+        Protocol::Http1
+    })
 }

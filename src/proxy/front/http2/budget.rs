@@ -7,11 +7,12 @@ use std::{
 };
 
 use bytes::Buf;
-use prometheus::Gauge;
+use prometheus::IntGauge;
 
 use crate::proxy::context::Context;
 
-/// Bytes of responses that may wait for the client before a stream that has some waiting reads no more from the app.
+/// Bytes of responses that may wait for the client before a stream that has some waiting reads no more from
+/// the app.
 pub(super) const BUDGET: usize = 192 * 1024;
 /// Bytes read at once, and for a stream that has none waiting while the budget is used up.
 const PIECE: usize = 16 * 1024;
@@ -20,44 +21,73 @@ const SMALL_PIECE: usize = 4 * 1024;
 /// The budget of a connection.
 pub(super) struct Budget {
     context: Rc<Context>,
-    waiting: Cell<usize>,
+    untaken: Cell<usize>,
     /// Streams that wait for room.
-    starved: RefCell<Vec<Waker>>,
-    gauge: Gauge,
+    starved: RefCell<Vec<StreamBytes>>,
+    gauge: IntGauge,
 }
 
 /// Bytes of one stream's response that the client has not taken.
-#[derive(Debug, Default, Clone)]
-pub(super) struct OfStream(Rc<Cell<usize>>);
+#[derive(Default, Clone)]
+pub(super) struct StreamBytes(Rc<Untaken>);
+
+#[derive(Default)]
+struct Untaken {
+    bytes: Cell<usize>,
+    /// It is on the list of starved streams.
+    listed: Cell<bool>,
+    /// Wakes the stream, which waits for room.
+    waker: Cell<Option<Waker>>,
+}
+
+impl StreamBytes {
+    fn wake(&self) {
+        if let Some(waker) = self.0.waker.take() {
+            waker.wake();
+        }
+    }
+}
 
 impl Budget {
     pub(super) fn new(context: &Rc<Context>) -> Self {
         Budget {
             context: Rc::clone(context),
-            waiting: Cell::new(0),
+            untaken: Cell::new(0),
             starved: RefCell::new(Vec::new()),
             gauge: context.metrics.http2_waiting_bytes.clone(),
         }
     }
 
-    /// How much may be read from the app for a stream.
-    pub(super) fn poll_room(&self, stream: &OfStream, cx: &mut TaskContext<'_>) -> Poll<usize> {
-        if self.waiting.get() < BUDGET {
+    /// How much may be read together with a response's head.
+    pub(super) fn first_room(&self) -> usize {
+        if self.untaken.get() < BUDGET {
+            PIECE
+        } else {
+            SMALL_PIECE
+        }
+    }
+
+    /// How much may be read from the app for a stream. The stream is woken when it may be some.
+    pub(super) fn poll_room(&self, stream: &StreamBytes, cx: &mut TaskContext<'_>) -> Poll<usize> {
+        if self.untaken.get() < BUDGET {
             return Poll::Ready(PIECE);
         }
-        if stream.0.get() == 0 {
+        if stream.0.bytes.get() == 0 {
             return Poll::Ready(SMALL_PIECE);
         }
-        self.starved.borrow_mut().push(cx.waker().clone());
+        stream.0.waker.set(Some(cx.waker().clone()));
+        if !stream.0.listed.replace(true) {
+            self.starved.borrow_mut().push(stream.clone());
+        }
         Poll::Pending
     }
 
-    /// Takes bytes on their way to the client.
-    pub(super) fn piece(self: &Rc<Self>, stream: &OfStream, bytes: Vec<u8>) -> Piece {
+    /// Charges bytes that go to the client.
+    pub(super) fn charge(self: &Rc<Self>, stream: &StreamBytes, bytes: Vec<u8>) -> Piece {
         let size = bytes.len();
-        self.waiting.set(self.waiting.get() + size);
-        stream.0.set(stream.0.get() + size);
-        self.gauge.add(size as f64);
+        self.untaken.set(self.untaken.get() + size);
+        stream.0.bytes.set(stream.0.bytes.get() + size);
+        self.gauge.add(i64::from(size as u32));
         Piece {
             bytes,
             at: 0,
@@ -68,23 +98,24 @@ impl Budget {
     }
 
     fn release(&self, size: usize) {
-        self.waiting.set(self.waiting.get() - size);
-        self.gauge.sub(size as f64);
-        if self.waiting.get() < BUDGET && !self.starved.borrow().is_empty() {
-            for waker in self.starved.take() {
-                waker.wake();
+        self.untaken.set(self.untaken.get() - size);
+        self.gauge.sub(i64::from(size as u32));
+        if self.untaken.get() < BUDGET && !self.starved.borrow().is_empty() {
+            for stream in self.starved.take() {
+                stream.0.listed.set(false);
+                stream.wake();
             }
         }
     }
 }
 
-/// A piece of a response, counted until h2 has written it, or dropped it with its stream.
+/// A piece of a response, charged until h2 has written it, or dropped it with its stream.
 pub(in crate::proxy) struct Piece {
     bytes: Vec<u8>,
     at: usize,
     size: usize,
     budget: Rc<Budget>,
-    stream: OfStream,
+    stream: StreamBytes,
 }
 
 impl Buf for Piece {
@@ -103,8 +134,13 @@ impl Buf for Piece {
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        self.stream.0.set(self.stream.0.get() - self.size);
+        let untaken = self.stream.0.bytes.get() - self.size;
+        self.stream.0.bytes.set(untaken);
         self.budget.release(self.size);
+        if untaken == 0 {
+            // Whatever the others have waiting, this stream may read on.
+            self.stream.wake();
+        }
         self.budget.context.give_back(std::mem::take(&mut self.bytes));
     }
 }

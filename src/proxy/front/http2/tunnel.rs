@@ -1,6 +1,8 @@
 //! A WebSocket over HTTP/2 (RFC 8441): what hyper gives of the stream, and a connection to the app that has switched
 //! protocols, joined until both sides have ended.
 
+use std::rc::Rc;
+
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
@@ -10,7 +12,7 @@ use crate::proxy::stream::{Stream, Unsent};
 
 /// Joins the two. `unsent` is what the app has not taken of the request, `early` what it sent behind its head.
 pub(super) async fn run(
-    open: OpenStream,
+    open: Rc<OpenStream>,
     client: OnUpgrade,
     mut app: Stream,
     unsent: Unsent,

@@ -69,6 +69,8 @@ impl Upload {
                     continue;
                 }
                 Some(Err(frame)) => trailers = frame.into_trailers().unwrap_or_default(),
+                // hyper ends the body of a stream that was reset with NO_ERROR as if it were complete.
+                None if !self.body.is_end_stream() => return Err(ClientGone),
                 None => {}
             }
             self.end(context, exchange, &trailers);

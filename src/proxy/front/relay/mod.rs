@@ -58,6 +58,8 @@ pub(super) async fn carry(client: &mut Client, plan: Plan, body: Body, version: 
             Ok(End::Response) => return relay.finish(client, exchange).await,
             Ok(End::Switched) => {
                 let (app, unsent) = exchange.into_tunnel();
+                // The request's story ends here, and so does its duration.
+                drop(relay);
                 return tunnel::run(client, app, unsent).await;
             }
             Err(Broken::Gone) => return After::Close,
@@ -148,7 +150,7 @@ impl Relay {
                     exchange.flush(ready);
                     self.arm(client, exchange);
                 }
-                Ready::ClientRead(Ok(0)) if !exchange.wants_body() => {
+                Ready::ClientRead(Ok(0)) if !exchange.wants_body() && !client.stream.socket().is_gone() => {
                     self.client_ended = true;
                     self.arm(client, exchange);
                 }

@@ -29,14 +29,16 @@ fn a_client_that_leaves_after_the_head_was_shown_a_page() {
 }
 
 #[test]
-fn a_client_that_ends_its_side_has_left() {
+fn a_client_that_ends_its_side_gets_its_response() {
     run(async {
         let mut scene = Scene::new();
         let mut app = scene.ask(PAGE).await;
         scene.client.end().await;
-        assert_eq!(app.rest().await, "");
-        assert_eq!(scene.client.rest().await, "");
-        assert_eq!(scene.worker.decisions(), [("aborted", 1)]);
+        app.send("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nok")
+            .await;
+        assert!(scene.client.rest().await.ends_with("\r\n\r\nok"));
+        let worker = scene.leave().await;
+        assert_eq!(worker.decisions(), [("counted", 1)]);
     });
 }
 
