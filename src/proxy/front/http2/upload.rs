@@ -62,6 +62,8 @@ impl Upload {
                     continue;
                 }
                 Some(Err(frame)) => trailers = frame.into_trailers().unwrap_or_default(),
+                // hyper takes a reset with NO_ERROR for the body's end.
+                None if !self.body.is_end_stream() => return Err(ClientGone),
                 None => {}
             }
             self.end(context, exchange, &trailers);
