@@ -109,7 +109,7 @@ fn http2(connection: &Http2, case: &Case) -> Answered {
     match connection.try_ask(&case.request, upload) {
         Ok(response) => Answered::of(response),
         Err(Failure::Broken(reason)) => Answered::Broken(reason),
-        Err(Failure::NotSent(reason)) => panic!("{}: not sent: {reason}", case.id),
+        Err(other) => panic!("{}: not sent: {other:?}", case.id),
     }
 }
 

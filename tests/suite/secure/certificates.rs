@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use rustls::version::TLS13;
 
-use super::{before, http1};
+use super::{before, over_http1};
 use crate::support::{
     client::{Client, Request},
     eventually,
@@ -130,7 +130,7 @@ fn a_broken_pair_leaves_the_running_one_in_place() {
     let first = authority.leaf(&NAMES);
     let pair = first.write(&authority.path("pair"));
     let sidecar = Builder::before(&app).tls(&pair).start();
-    let mut kept = http1(&sidecar, &authority);
+    let mut kept = over_http1(&sidecar, &authority);
     let stranger = authority.pair("stranger", &NAMES);
     let whole = fs::read(&pair.certificate).unwrap();
     let breaks: [(&str, &dyn Fn()); 5] = [
@@ -163,7 +163,7 @@ fn a_broken_pair_leaves_the_running_one_in_place() {
         );
         assert_eq!(kept.ask(&Request::get("/")).status(), 200, "{what}");
         assert_eq!(
-            http1(&sidecar, &authority).ask(&Request::get("/")).status(),
+            over_http1(&sidecar, &authority).ask(&Request::get("/")).status(),
             200,
             "{what}"
         );
@@ -213,7 +213,7 @@ fn nothing_of_a_key_is_told() {
         .tls(&pair)
         .set("log.level", "trace")
         .start();
-    http1(&sidecar, &authority).ask(&Request::get("/"));
+    over_http1(&sidecar, &authority).ask(&Request::get("/"));
     let mut told: Vec<String> = ["/", "/status", "/metrics", "/decisions"]
         .map(|target| sidecar.admin(target).text())
         .into();

@@ -13,7 +13,7 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 
-use super::{before, connect, http1, http2};
+use super::{before, connect, over_http1, over_http2};
 use crate::support::{
     DEADLINE,
     client::{Client, NAVIGATION, Request},
@@ -330,11 +330,17 @@ fn alpn_chooses_the_protocol_and_none_means_http1() {
     let (app, authority) = (Origin::start(origin::pages), Authority::new());
     let sidecar = before(&app, &authority).start();
     assert_eq!(
-        http1(&sidecar, &authority).ask(&Request::get("/1")).head.start,
+        over_http1(&sidecar, &authority)
+            .ask(&Request::get("/1"))
+            .head
+            .start,
         "HTTP/1.1 200 OK"
     );
     assert_eq!(
-        http2(&sidecar, &authority).ask(&Request::get("/2")).head.start,
+        over_http2(&sidecar, &authority)
+            .ask(&Request::get("/2"))
+            .head
+            .start,
         "HTTP/2 200"
     );
     let mut silent = Client::over_tls(connect(&sidecar), &authority.client(&[]), "localhost").unwrap();
@@ -346,7 +352,7 @@ fn alpn_chooses_the_protocol_and_none_means_http1() {
     );
     await_handshakes(&sidecar, "failed", 1);
     let names = NAMES.map(|name| Request::get("/").host(name));
-    let mut client = http1(&sidecar, &authority);
+    let mut client = over_http1(&sidecar, &authority);
     for request in names {
         assert_eq!(client.ask(&request).status(), 200);
     }

@@ -6,6 +6,9 @@ mod certificates;
 /// Handshakes, good and bad.
 mod handshakes;
 
+/// HTTP/2: requests, bodies, streams, tunnels, stops.
+mod http2;
+
 /// curl and nginx as clients.
 mod programs;
 
@@ -27,14 +30,14 @@ fn before(app: &Origin, authority: &Authority) -> Builder {
 
 /// A connection for HTTP/1.1 over TLS.
 #[track_caller]
-fn http1(sidecar: &Sidecar, authority: &Authority) -> Client {
+fn over_http1(sidecar: &Sidecar, authority: &Authority) -> Client {
     let config = authority.client(&["http/1.1"]);
     Client::over_tls(connect(sidecar), &config, "localhost").expect("a handshake")
 }
 
 /// A connection for HTTP/2 over TLS.
 #[track_caller]
-fn http2(sidecar: &Sidecar, authority: &Authority) -> Http2 {
+fn over_http2(sidecar: &Sidecar, authority: &Authority) -> Http2 {
     Http2::over_tls(connect(sidecar), &authority.client(&["h2"]), "localhost").expect("HTTP/2")
 }
 

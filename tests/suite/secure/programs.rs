@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use super::{before, http2};
+use super::{before, over_http2};
 use crate::support::{
     client::{Client, NAVIGATION, Request, curl},
     nginx::{self, Nginx},
@@ -260,5 +260,8 @@ fn http2_by_prior_knowledge_is_only_where_it_is_configured() {
     // Over TLS ALPN offers it in any case.
     let authority = Authority::new();
     let secure = before(&app, &authority).start();
-    assert_eq!(http2(&secure, &authority).ask(&Request::get("/")).status(), 200);
+    assert_eq!(
+        over_http2(&secure, &authority).ask(&Request::get("/")).status(),
+        200
+    );
 }

@@ -149,7 +149,10 @@ impl Frames {
         loop {
             let head = match self.wire.exactly(9) {
                 Ok(head) => head,
-                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+                // An end of TLS that was not said has words of its own.
+                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof && e.get_ref().is_none() => {
+                    return Ok(None);
+                }
                 Err(e) => return Err(e),
             };
             let number = |bytes: &[u8]| bytes.iter().fold(0, |n, b| n << 8 | u32::from(*b));

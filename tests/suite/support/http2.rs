@@ -75,6 +75,8 @@ pub(crate) struct Http2 {
 pub(crate) enum Failure {
     /// The request was never sent: the connection takes no more.
     NotSent(String),
+    /// The server went away without having looked at it (RFC 9113 §6.8).
+    Refused,
     /// The stream or its connection broke.
     Broken(String),
 }
@@ -194,7 +196,13 @@ pub(crate) async fn exchange(
         Ok(response) => Ok(read(response).await),
         Err(mut error) => Err(match error.take_message() {
             Some(_) => Failure::NotSent(reason(error.error())),
-            None => Failure::Broken(reason(error.error())),
+            None => match reason(error.error()) {
+                // h2's words for a GOAWAY with NO_ERROR that names an earlier stream as the last.
+                refused if refused.ends_with("connection error received: not a result of an error") => {
+                    Failure::Refused
+                }
+                broken => Failure::Broken(broken),
+            },
         }),
     }
 }
