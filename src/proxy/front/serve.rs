@@ -1,17 +1,9 @@
 //! A connection from its accept to its end: what stands before the first request, and which protocol it speaks.
 
-use std::{
-    future::poll_fn,
-    io::{self, IoSlice},
-    pin::Pin,
-    rc::Rc,
-    sync::Arc,
-    task::{Context as TaskContext, Poll},
-};
+use std::{future::poll_fn, rc::Rc, sync::Arc, task::Poll};
 
 use rustls::ServerConfig;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::OwnedSemaphorePermit,
     time::{Instant, timeout},
 };
@@ -60,10 +52,14 @@ pub(in crate::proxy) async fn serve(
     }
     let mut client = Client::new(context, Transport::Plain(stream), peer);
     client.inbuf = inbuf;
-    if client.context.settings.http2 && begins_with_preface(&mut client).await {
-        serve_http2(client).await;
-    } else {
-        http1::serve(client).await;
+    if !client.context.settings.http2 {
+        return http1::serve(client).await;
+    }
+    match read_preface(&mut client).await {
+        Begins::Http2 => serve_http2(client).await,
+        Begins::Http1 => http1::serve(client).await,
+        Begins::Slowly => http1::refuse_and_close(client, &Fault::SlowHead).await,
+        Begins::Never => {}
     }
 }
 
@@ -138,89 +134,46 @@ async fn serve_http2(client: Client) {
         inbuf,
         ..
     } = client;
-    http2::serve(context, Rewound::new(inbuf, stream), peer, https).await;
+    http2::serve(context, stream, inbuf, peer, https).await;
 }
 
-/// Whether the client speaks HTTP/2 without having been asked (RFC 9113 §3.3). What was read stays for whoever serves it.
-async fn begins_with_preface(client: &mut Client) -> bool {
+/// What a client's first bytes are.
+enum Begins {
+    Http1,
+    /// HTTP/2, without having been asked (RFC 9113 §3.3).
+    Http2,
+    /// What may become HTTP/2, and did not in time.
+    Slowly,
+    /// Nothing.
+    Never,
+}
+
+/// Reads until it is clear which protocol the client speaks. What was read stays for whoever serves it.
+async fn read_preface(client: &mut Client) -> Begins {
     let context = Rc::clone(&client.context);
     client.timer.set(Instant::now() + context.settings.header_timeout);
     while client.inbuf.len() < PREFACE.len() && PREFACE.starts_with(&client.inbuf) {
         let read = poll_fn(|cx| {
             let mut scratch = context.scratch.borrow_mut();
             if let Poll::Ready(read) = client.poll_read(cx, &mut scratch) {
-                return Poll::Ready(read.unwrap_or(0));
+                return Poll::Ready(Some(read.unwrap_or(0)));
             }
             if client.inbuf.is_empty() && context.phase.get() == Phase::Closing {
-                return Poll::Ready(0);
+                return Poll::Ready(None);
             }
-            client.timer.poll(cx).map(|()| 0)
+            client.timer.poll(cx).map(|()| None)
         })
         .await;
-        if read == 0 {
-            return false;
+        match read {
+            Some(0) => return Begins::Never,
+            Some(n) => client.inbuf.extend_from_slice(&context.scratch.borrow()[..n]),
+            None if client.inbuf.is_empty() => return Begins::Never,
+            None => return Begins::Slowly,
         }
-        client.inbuf.extend_from_slice(&context.scratch.borrow()[..read]);
     }
-    client.inbuf.starts_with(PREFACE)
-}
-
-/// A stream some of whose bytes were read already, and are read again.
-struct Rewound<S> {
-    early: Vec<u8>,
-    at: usize,
-    stream: S,
-}
-
-impl<S> Rewound<S> {
-    fn new(early: Vec<u8>, stream: S) -> Self {
-        Rewound { early, at: 0, stream }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut TaskContext<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.early.is_empty() {
-            return Pin::new(&mut this.stream).poll_read(cx, into);
-        }
-        let rest = &this.early[this.at..];
-        let take = rest.len().min(into.remaining());
-        into.put_slice(&rest[..take]);
-        this.at += take;
-        if this.at == this.early.len() {
-            this.early = Vec::new();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Rewound<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut TaskContext<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    if client.inbuf.starts_with(PREFACE) {
+        Begins::Http2
+    } else {
+        Begins::Http1
     }
 }

@@ -25,6 +25,7 @@ use tokio::{
 use super::{
     body::ResponseBody,
     budget::OfStream,
+    io::ClientIo,
     request,
     streams::Streams,
     transfer::{Answer, NoAnswer, Transfer},
@@ -57,8 +58,15 @@ const CLOSING: Duration = Duration::from_secs(2);
 const TICK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
 /// Serves a connection to its end.
-pub(in crate::proxy::front) async fn serve<S>(context: Rc<Context>, stream: S, peer: Peer, https: bool)
-where
+///
+/// `early`: what was read of it already.
+pub(in crate::proxy::front) async fn serve<S>(
+    context: Rc<Context>,
+    stream: S,
+    early: Vec<u8>,
+    peer: Peer,
+    https: bool,
+) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let streams = Rc::new(Streams::new(Rc::clone(&context), peer, https));
@@ -77,7 +85,7 @@ where
         let streams = Rc::clone(&streams);
         async move { Ok::<_, Infallible>(answer(streams, request).await) }
     });
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(ClientIo::new(early, stream)), service));
     let tick = (settings.header_timeout.min(settings.idle_timeout))
         .min(settings.app.response_timeout)
         .div_f64(4.0)

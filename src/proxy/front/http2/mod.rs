@@ -15,6 +15,7 @@
 mod body;
 mod budget;
 mod connection;
+mod io;
 mod request;
 mod streams;
 mod transfer;

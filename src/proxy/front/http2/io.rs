@@ -1,0 +1,131 @@
+//! The connection as hyper reads and writes it.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context as TaskContext, Poll},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Bytes that are read before the worker's other connections get their turn. hyper reads for as long as there is something,
+/// and small frames cost more than their bytes: without this a flood on a few connections holds up all of the worker's.
+const TURN: usize = 16 * 1024;
+
+/// A stream whose first bytes were read already and are read again, and that is read in turns.
+pub(super) struct ClientIo<S> {
+    early: Vec<u8>,
+    at: usize,
+    /// Bytes read since the last turn began.
+    in_turn: usize,
+    stream: S,
+}
+
+impl<S> ClientIo<S> {
+    pub(super) fn new(early: Vec<u8>, stream: S) -> Self {
+        ClientIo {
+            early,
+            at: 0,
+            in_turn: 0,
+            stream,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for ClientIo<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.early.is_empty() {
+            let rest = &this.early[this.at..];
+            let take = rest.len().min(into.remaining());
+            into.put_slice(&rest[..take]);
+            this.at += take;
+            if this.at == this.early.len() {
+                this.early = Vec::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        if this.in_turn >= TURN {
+            this.in_turn = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = into.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(cx, into);
+        match read {
+            Poll::Ready(_) => this.in_turn += into.filled().len() - before,
+            Poll::Pending => this.in_turn = 0,
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_read_early_comes_first() {
+        let mut io = ClientIo::new(b"PRI ".to_vec(), &b"* HTTP/2.0"[..]);
+        let mut all = String::new();
+        io.read_to_string(&mut all).await.unwrap();
+        assert_eq!(all, "PRI * HTTP/2.0");
+    }
+
+    #[tokio::test]
+    async fn a_stream_with_endless_bytes_ends_its_turn_and_asks_for_the_next() {
+        let mut io = ClientIo::new(Vec::new(), tokio::io::repeat(b'x'));
+        let mut buffer = [0; 4096];
+        for turn in 0..3 {
+            let read = poll_fn(|cx| {
+                let mut read = 0;
+                loop {
+                    let mut into = ReadBuf::new(&mut buffer);
+                    match Pin::new(&mut io).poll_read(cx, &mut into) {
+                        Poll::Ready(done) => done.unwrap(),
+                        Poll::Pending => return Poll::Ready(read),
+                    }
+                    read += into.filled().len();
+                }
+            });
+            assert_eq!(read.await, TURN, "turn {turn}");
+        }
+        // Waiting for more than a turn's bytes comes to an end, so the task was woken.
+        let mut much = vec![0; 4 * TURN];
+        io.read_exact(&mut much).await.unwrap();
+    }
+}
