@@ -130,8 +130,12 @@ impl Transfer {
             Some(upload) => upload.push(&context, exchange, cx)?,
             None => false,
         };
+        // Data that comes with the head waits for the client as well. Nothing of this stream waits yet, so there is room.
+        let Poll::Ready(room) = self.open.streams.budget.poll_room(&self.untaken, cx) else {
+            return Poll::Pending;
+        };
         let mut scratch = context.scratch.borrow_mut();
-        while let Poll::Ready(read) = exchange.poll_read(cx, &mut scratch) {
+        while let Poll::Ready(read) = exchange.poll_read(cx, &mut scratch[..room]) {
             moved = true;
             let Some(n) = read.as_ref().ok().copied().filter(|n| *n > 0) else {
                 // Before a head, no end is a good one.
