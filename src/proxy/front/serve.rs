@@ -61,22 +61,15 @@ pub(in crate::proxy) async fn serve(
     }
     let mut client = Client::new(context, Transport::Plain(stream), peer);
     client.inbuf = inbuf;
-    let speaks = if client.context.settings.http2 {
-        protocol(&mut client).await
-    } else {
-        Some(Protocol::Http1)
-    };
-    match speaks {
-        Some(Protocol::Http1) => http1::serve(client).await,
-        Some(Protocol::Http2) => serve_http2(client).await,
-        None => {}
+    if !client.context.settings.http2 {
+        return http1::serve(client).await;
     }
-}
-
-/// What a client in plain text speaks.
-enum Protocol {
-    Http1,
-    Http2,
+    match read_preface(&mut client).await {
+        Begins::Http2 => serve_http2(client).await,
+        Begins::Http1 => http1::serve(client).await,
+        Begins::Slowly => http1::refuse_and_close(client, &Fault::SlowHead).await,
+        Begins::Never => {}
+    }
 }
 
 /// Does the handshake, and serves the protocol that ALPN chose.
@@ -169,31 +162,43 @@ async fn serve_http2(client: Client) {
     http2::serve(context, stream, inbuf, peer, https).await;
 }
 
-/// Finds out whether the client speaks HTTP/2 without having been asked (RFC 9113 §3.3). What was read stays for whoever
-/// serves it. None where it says nothing in time, or closes.
-async fn protocol(client: &mut Client) -> Option<Protocol> {
+/// What a client's first bytes are.
+enum Begins {
+    Http1,
+    /// HTTP/2, without having been asked (RFC 9113 §3.3).
+    Http2,
+    /// What may become HTTP/2, and did not in time.
+    Slowly,
+    /// Nothing.
+    Never,
+}
+
+/// Reads until it is clear which protocol the client speaks. What was read stays for whoever serves it.
+async fn read_preface(client: &mut Client) -> Begins {
     let context = Rc::clone(&client.context);
     client.timer.set(Instant::now() + context.settings.header_timeout);
     while client.inbuf.len() < PREFACE.len() && PREFACE.starts_with(&client.inbuf) {
         let read = poll_fn(|cx| {
             let mut scratch = context.scratch.borrow_mut();
             if let Poll::Ready(read) = client.poll_read(cx, &mut scratch) {
-                return Poll::Ready(read.unwrap_or(0));
+                return Poll::Ready(Some(read.unwrap_or(0)));
             }
             if client.inbuf.is_empty() && context.phase.get() == Phase::Closing {
-                return Poll::Ready(0);
+                return Poll::Ready(None);
             }
-            client.timer.poll(cx).map(|()| 0)
+            client.timer.poll(cx).map(|()| None)
         })
         .await;
-        if read == 0 {
-            return None;
+        match read {
+            Some(0) => return Begins::Never,
+            Some(n) => client.inbuf.extend_from_slice(&context.scratch.borrow()[..n]),
+            None if client.inbuf.is_empty() => return Begins::Never,
+            None => return Begins::Slowly,
         }
-        client.inbuf.extend_from_slice(&context.scratch.borrow()[..read]);
     }
-    Some(if client.inbuf.starts_with(PREFACE) {
-        Protocol::Http2
+    if client.inbuf.starts_with(PREFACE) {
+        Begins::Http2
     } else {
-        Protocol::Http1
-    })
+        Begins::Http1
+    }
 }

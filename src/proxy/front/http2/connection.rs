@@ -26,7 +26,7 @@ use tokio::{
 use super::{
     body::ResponseBody,
     budget::StreamBytes,
-    cork::Corked,
+    io::ClientIo,
     request,
     streams::{OpenStream, Streams},
     transfer::{Answer, NoAnswer, Transfer},
@@ -97,8 +97,8 @@ pub(in crate::proxy::front) async fn serve<S>(
         let begun = begin(streams.enter(), request);
         async move { Ok::<_, Infallible>(answer(begun).await) }
     });
-    let corked = Corked::new(&context, stream, early);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(corked.clone()), service));
+    let io = ClientIo::new(&context, early, stream);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(io.clone()), service));
     let tick = (settings.header_timeout.min(settings.idle_timeout))
         .min(settings.app.response_timeout)
         .div_f64(4.0)
@@ -109,7 +109,7 @@ pub(in crate::proxy::front) async fn serve<S>(
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                 return Poll::Ready(Ended::Closed(ended));
             }
-            if let Poll::Ready(Err(_)) = corked.poll_send(cx) {
+            if let Poll::Ready(Err(_)) = io.poll_send(cx) {
                 return Poll::Ready(Ended::Left);
             }
             if streams.is_flooded() {

@@ -18,7 +18,7 @@
 mod body;
 mod budget;
 mod connection;
-mod cork;
+mod io;
 mod request;
 mod streams;
 mod transfer;
