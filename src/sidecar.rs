@@ -219,7 +219,7 @@ impl Sidecar {
     }
 
     /// Stops in reverse order. A second signal ends the drain at once; accepted events are kept nevertheless.
-    async fn stop(self, signals: &mut Signals) {
+    async fn stop(mut self, signals: &mut Signals) {
         let drain = self.config.proxy.drain;
         let deadline = Deadline::after(drain);
         tracing::info!(drain = ?drain, "stopping");

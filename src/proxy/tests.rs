@@ -18,6 +18,7 @@ use super::{
     metrics::Metrics,
     plan::FAULT_AHEAD,
     record::FAULT_AT_THE_END,
+    throttles::Throttles,
     worker::{self, Control, Parts},
 };
 use crate::{
@@ -114,7 +115,10 @@ fn serve(request: &'static str, requests: u64) -> (u64, Vec<(&'static str, u64)>
             outbox: outboxes.remove(0),
             metrics: metrics.clone(),
             permits: Arc::new(Semaphore::new(8)),
+            app_places: Arc::new(Semaphore::new(8)),
+            connector: Arc::default(),
             pairs: Arc::new(page::PreloadPairs::new()),
+            throttles: Arc::new(Throttles::new()),
         },
         listener: listeners.remove(0),
         control,
@@ -183,7 +187,8 @@ fn settings(app: SocketAddr) -> Settings {
         workers: 1,
         proxy_protocol: false,
         drain: patience,
-        max_connections: 8,
+        max_connections: 4,
+        max_app_connections: 8,
         header_timeout: patience,
         idle_timeout: patience,
         max_head_bytes: 64 * 1024,

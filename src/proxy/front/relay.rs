@@ -54,7 +54,9 @@ pub(super) async fn carry(client: &mut Client, plan: Plan, body: Body, version: 
                 return tunnel::run(client, app, unsent).await;
             }
             Err(Broken::Gone) => return After::Close,
-            Err(Broken::App(Failure::Repeat)) => opened = exchange::reopen(app, &relay.plan).await,
+            Err(Broken::App(Failure::Repeat)) => {
+                opened = exchange::reopen(&context.pool, app, &relay.plan).await;
+            }
             Err(Broken::App(Failure::Fault(fault))) => return relay.fail(client, &fault),
         }
     }

@@ -3,7 +3,7 @@
 use std::{
     future::poll_fn,
     io::{self, IoSlice},
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
     sync::Arc,
     task::{Context as TaskContext, Poll},
@@ -25,7 +25,7 @@ use super::{
 use crate::{
     client::Peer,
     proxy::{
-        context::{Context, Phase},
+        context::{Context, Seat},
         errors::Fault,
         metrics::Handshake,
         stream::Stream,
@@ -40,14 +40,17 @@ pub(in crate::proxy) async fn serve(
     context: Rc<Context>,
     mut stream: Stream,
     peer: Peer,
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 ) {
     let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
-    let _entered = context.enter(waker);
+    let seat = context.enter(waker, permit);
     let mut inbuf = Vec::new();
-    let peer = match preamble::read(&context, &mut stream, peer, &mut inbuf).await {
-        Ok(peer) => peer,
-        Err(fault) => return context.report(&fault, None),
+    let preamble = preamble::read(&context, &mut stream, peer, &mut inbuf);
+    let peer = match unless_unwanted(&seat, preamble).await {
+        Some(Ok(Some(peer))) => peer,
+        // It came and went, as a balancer's health check does.
+        None | Some(Ok(None)) => return,
+        Some(Err(fault)) => return context.report(&fault, None),
     };
     let tls = context
         .live
@@ -56,9 +59,9 @@ pub(in crate::proxy) async fn serve(
         .as_ref()
         .map(|tls| Arc::clone(&tls.config));
     if let Some(config) = tls {
-        return serve_tls(context, stream, peer, &inbuf, config).await;
+        return serve_tls(context, stream, peer, seat, &inbuf, config).await;
     }
-    let mut client = Client::new(context, Transport::Plain(stream), peer);
+    let mut client = Client::new(context, Transport::Plain(stream), peer, seat);
     client.inbuf = inbuf;
     if client.context.settings.http2 && begins_with_preface(&mut client).await {
         serve_http2(client).await;
@@ -72,11 +75,16 @@ async fn serve_tls(
     context: Rc<Context>,
     stream: Stream,
     peer: Peer,
+    seat: Seat,
     early: &[u8],
     config: Arc<ServerConfig>,
 ) {
     let accepted = accept(stream, early, config, &context.turns);
-    let error = match timeout(context.settings.header_timeout, accepted).await {
+    let accepted = timeout(context.settings.header_timeout, accepted);
+    let Some(accepted) = unless_unwanted(&seat, accepted).await else {
+        return;
+    };
+    let error = match accepted {
         Err(_) => return context.metrics.handshake(Handshake::TimedOut),
         Ok(Err(error)) => error,
         Ok(Ok(stream)) => {
@@ -92,7 +100,7 @@ async fn serve_tls(
                 "TLS handshake"
             );
             let is_h2 = stream.is_h2();
-            let mut client = Client::new(context, Transport::Tls(stream), peer);
+            let mut client = Client::new(context, Transport::Tls(stream), peer, seat);
             client.https = true;
             return if is_h2 {
                 serve_http2(client).await;
@@ -105,7 +113,7 @@ async fn serve_tls(
         AcceptError::Closed => return context.metrics.handshake(Handshake::Closed),
         AcceptError::PlainHttp(stream) => {
             context.metrics.handshake(Handshake::PlainHttp);
-            let client = Client::new(context, Transport::Plain(stream), peer);
+            let client = Client::new(context, Transport::Plain(stream), peer, seat);
             return http1::refuse_and_close(client, &Fault::PlainHttp).await;
         }
         AcceptError::Io(_) => return context.metrics.handshake(Handshake::Failed),
@@ -124,9 +132,24 @@ async fn serve_tls(
     };
     context.metrics.handshake(handshake);
     // Reads on for a moment, so that no reset overtakes the alert.
-    Client::new(context, Transport::Plain(stream), peer)
+    Client::new(context, Transport::Plain(stream), peer, seat)
         .linger()
         .await;
+}
+
+/// Does what comes before the first request, unless the connection is asked to make room for another one.
+async fn unless_unwanted<T>(seat: &Seat, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        if let Poll::Ready(done) = work.as_mut().poll(cx) {
+            return Poll::Ready(Some(done));
+        }
+        if seat.is_unwanted() {
+            return Poll::Ready(None);
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 async fn serve_http2(client: Client) {
@@ -134,11 +157,12 @@ async fn serve_http2(client: Client) {
         context,
         stream,
         peer,
+        seat,
         https,
         inbuf,
         ..
     } = client;
-    http2::serve(context, Rewound::new(inbuf, stream), peer, https).await;
+    http2::serve(context, Rewound::new(inbuf, stream), peer, &seat, https).await;
 }
 
 /// Whether the client speaks HTTP/2 without having been asked (RFC 9113 §3.3). What was read stays for whoever serves it.
@@ -151,7 +175,7 @@ async fn begins_with_preface(client: &mut Client) -> bool {
             if let Poll::Ready(read) = client.poll_read(cx, &mut scratch) {
                 return Poll::Ready(read.unwrap_or(0));
             }
-            if client.inbuf.is_empty() && context.phase.get() == Phase::Closing {
+            if client.should_close(true) {
                 return Poll::Ready(0);
             }
             client.timer.poll(cx).map(|()| 0)

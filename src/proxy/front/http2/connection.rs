@@ -37,7 +37,7 @@ use crate::{
     proxy::{
         app::exchange::Failure,
         asked::Framing,
-        context::{Context, Phase},
+        context::{Context, Phase, Seat},
         errors::Fault,
         plan::{self, Route},
         record::RequestRecord,
@@ -57,8 +57,13 @@ const CLOSING: Duration = Duration::from_secs(2);
 const TICK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
 /// Serves a connection to its end.
-pub(in crate::proxy::front) async fn serve<S>(context: Rc<Context>, stream: S, peer: Peer, https: bool)
-where
+pub(in crate::proxy::front) async fn serve<S>(
+    context: Rc<Context>,
+    stream: S,
+    peer: Peer,
+    seat: &Seat,
+    https: bool,
+) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let streams = Rc::new(Streams::new(Rc::clone(&context), peer, https));
@@ -91,13 +96,17 @@ where
             let now = Instant::now();
             streams.end_waits(now);
             let idle_since = streams.idle_since();
+            match idle_since {
+                Some(since) => seat.wait(since),
+                None => seat.work(),
+            }
             let idle_for = if streams.served() == 0 {
                 settings.header_timeout
             } else {
                 settings.idle_timeout
             };
             let asked_to_stop = match context.phase.get() {
-                Phase::Serving => false,
+                Phase::Serving => seat.is_unwanted(),
                 // A new connection is served once, for its client does not know yet.
                 Phase::Draining => streams.served() > 0,
                 Phase::Closing => true,

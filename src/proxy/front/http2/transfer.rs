@@ -114,7 +114,9 @@ impl Transfer {
         loop {
             *self.open.state.exchange.borrow_mut() = Some(exchange);
             match poll_fn(|cx| self.poll_answer(cx)).await {
-                Err(NoAnswer::App(Failure::Repeat)) => exchange = exchange::reopen(app, &self.plan).await?,
+                Err(NoAnswer::App(Failure::Repeat)) => {
+                    exchange = exchange::reopen(&context.pool, app, &self.plan).await?;
+                }
                 other => return other,
             }
         }
