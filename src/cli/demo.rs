@@ -25,7 +25,7 @@ pub(super) fn run() -> Result<(), CommandError> {
 }
 
 async fn run_demo() -> Result<(), Box<dyn Error>> {
-    telemetry::init_logging(&telemetry::Settings {
+    let _last_lines = telemetry::init_logging(&telemetry::Settings {
         level: "warn".to_owned(),
         format: telemetry::LogFormat::Auto,
     })?;

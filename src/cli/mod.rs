@@ -22,9 +22,10 @@ use std::{
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 
 use self::{
-    error::{CommandError, chain, is_closed_pipe, usage},
+    error::{CommandError, is_closed_pipe, usage},
     options::Options,
 };
+use crate::telemetry::chain;
 
 /// Counts page views in front of a web app and tells Plausible.
 #[derive(Debug, Parser)]
@@ -81,6 +82,7 @@ pub fn main() -> ExitCode {
             let _ = writeln!(io::stderr(), "gatecount: {mistakes}");
             ExitCode::from(2)
         }
+        Err(CommandError::Logged) => ExitCode::from(1),
         Err(CommandError::Running(error)) if is_closed_pipe(error.as_ref()) => ExitCode::SUCCESS,
         Err(CommandError::Running(error)) => {
             let _ = writeln!(io::stderr(), "gatecount: {}", chain(error.as_ref()));

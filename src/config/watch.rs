@@ -4,7 +4,7 @@
 //! links that Kubernetes swaps.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -18,7 +18,10 @@ const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Tells when a file of the configuration has changed.
 #[derive(Debug)]
-pub struct FileWatcher(BTreeMap<PathBuf, Option<Fingerprint>>);
+pub struct FileWatcher {
+    seen: BTreeMap<PathBuf, Option<Fingerprint>>,
+    changed: BTreeSet<PathBuf>,
+}
 
 /// Differs between two versions of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,12 +34,13 @@ struct Fingerprint {
 impl FileWatcher {
     /// Watches these files from now on.
     pub fn new(files: &[PathBuf]) -> Self {
-        FileWatcher(
-            files
+        FileWatcher {
+            seen: files
                 .iter()
                 .map(|file| (file.clone(), fingerprint(file)))
                 .collect(),
-        )
+            changed: BTreeSet::new(),
+        }
     }
 
     /// Waits until a file has changed, appeared or gone since the last call of this or of [`Self::refresh`]. It can be
@@ -54,18 +58,26 @@ impl FileWatcher {
     /// so that a change during the reading is noticed afterwards.
     pub fn refresh(&mut self) -> bool {
         let mut has_changed = false;
-        for (file, seen) in &mut self.0 {
+        for (file, seen) in &mut self.seen {
             let now = fingerprint(file);
-            has_changed |= now != *seen;
+            if now != *seen {
+                has_changed = true;
+                self.changed.insert(file.clone());
+            }
             *seen = now;
         }
         has_changed
     }
 
+    /// The files that have changed since the last call of this.
+    pub fn take_changed(&mut self) -> BTreeSet<PathBuf> {
+        std::mem::take(&mut self.changed)
+    }
+
     /// Watches these files instead. What is known about files that stay is kept.
     pub fn set_files(&mut self, files: &[PathBuf]) {
-        let mut kept = std::mem::take(&mut self.0);
-        self.0 = files
+        let mut kept = std::mem::take(&mut self.seen);
+        self.seen = files
             .iter()
             .map(|file| {
                 let seen = kept.remove(file).unwrap_or_else(|| fingerprint(file));
@@ -100,6 +112,8 @@ mod tests {
 
         fs::write(path("a"), "12").unwrap();
         assert!(watcher.refresh() && !watcher.refresh());
+        assert_eq!(watcher.take_changed(), [path("a")].into());
+        assert!(watcher.take_changed().is_empty());
 
         fs::write(path("new"), "34").unwrap();
         fs::rename(path("new"), path("a")).unwrap();
