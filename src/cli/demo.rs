@@ -63,7 +63,9 @@ async fn run_demo() -> Result<(), Box<dyn Error>> {
         sidecar.admin_address()
     );
     println!("Ctrl-C ends it.");
-    sidecar.serve(&mut signals, || config::load(&sources)).await;
+    sidecar
+        .serve(&mut signals, move || config::load(&sources))
+        .await?;
     drop(stop);
     site.await?;
     receiver.await?;

@@ -100,8 +100,8 @@ fn print_usage(error: &clap::Error) -> ExitCode {
 fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Result<(), CommandError> {
     let Cli { options, command } = Cli::try_parse_from(arguments).map_err(CommandError::Arguments)?;
     match command {
-        None => run::run(&options.after(Options::default())),
-        Some(CliCommand::Run { options: own }) => run::run(&own.after(options)),
+        None => run::run(options.after(Options::default())),
+        Some(CliCommand::Run { options: own }) => run::run(own.after(options)),
         Some(CliCommand::Demo) if options.is_empty() => demo::run(),
         Some(CliCommand::Demo) => Err(usage("demo takes no flags: it configures itself")),
         Some(CliCommand::Check { options: own }) => check::run(&own.after(options)),

@@ -7,8 +7,8 @@ use crate::{
 
 use super::error::CommandError;
 
-pub(super) fn run(sources: &Sources) -> Result<(), CommandError> {
-    let config = config::load(sources)?;
+pub(super) fn run(sources: Sources) -> Result<(), CommandError> {
+    let config = config::load(&sources)?;
     let _last_lines =
         telemetry::init_logging(&config.log).map_err(|error| CommandError::Running(error.into()))?;
     sidecar::run(config, sources).map_err(|error| {

@@ -8,15 +8,10 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
-use tokio::time::sleep;
-
-/// How often the files are looked at.
-const POLL_INTERVAL: Duration = Duration::from_secs(2);
-
-/// Tells when a file of the configuration has changed.
+/// Tells whether a file of the configuration has changed.
 #[derive(Debug)]
 pub struct FileWatcher {
     seen: BTreeMap<PathBuf, Option<Fingerprint>>,
@@ -43,18 +38,7 @@ impl FileWatcher {
         }
     }
 
-    /// Waits until a file has changed, appeared or gone since the last call of this or of [`Self::refresh`]. It can be
-    /// cancelled without missing a change.
-    pub async fn changed(&mut self) {
-        loop {
-            sleep(POLL_INTERVAL).await;
-            if self.refresh() {
-                return;
-            }
-        }
-    }
-
-    /// Takes the files as they are now for unchanged. True if they had changed. To be called before the files are read,
+    /// Takes the files as they are now for unchanged. True if one had changed, appeared or gone. To be called before the files are read,
     /// so that a change during the reading is noticed afterwards.
     pub fn refresh(&mut self) -> bool {
         let mut has_changed = false;
@@ -140,15 +124,5 @@ mod tests {
         );
         fs::write(&b, "12").unwrap();
         assert!(watcher.refresh());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_change_ends_the_waiting() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let mut watcher = FileWatcher::new(&[file.path().to_owned()]);
-        let waiting = tokio::time::timeout(5 * POLL_INTERVAL, watcher.changed()).await;
-        assert!(waiting.is_err(), "nothing has changed");
-        fs::write(file.path(), "1").unwrap();
-        watcher.changed().await;
     }
 }

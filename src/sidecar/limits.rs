@@ -45,9 +45,8 @@ pub(super) fn fit(config: &mut Config) {
             open_files = limit,
             reserved,
             max_connections = fitted,
-            "the limit of open files (ulimit -n) allows {fitted} clients at once instead of {wanted}; more than \
-             {} are needed for those",
-            2 * wanted + reserved
+            "the limit of open files (ulimit -n) allows {fitted} clients at once instead of {wanted}, which need {}",
+            needed(wanted) + reserved
         );
     }
 }
@@ -79,10 +78,15 @@ fn raise_open_files() -> Option<u64> {
 /// to the app.
 fn fit_connections(proxy: &mut proxy::Settings, limit: usize, reserved: usize) {
     let available = limit.saturating_sub(reserved).max(limit / 2).max(2);
-    let idle = available / 8;
-    proxy.max_connections = proxy.max_connections.min(((available - idle) / 2).max(1));
+    let clients = (available - available / 8) / 2;
+    proxy.max_connections = proxy.max_connections.min(clients.max(1));
     let bound = proxy::Settings::unbounded_app_connections(proxy.max_connections);
     proxy.max_app_connections = (available - proxy.max_connections).min(bound);
+}
+
+/// The descriptors with which so many clients are served, by the same reckoning.
+fn needed(clients: usize) -> usize {
+    clients.saturating_mul(16).div_ceil(7)
 }
 
 /// Logs by how much memory the configuration is bounded, and warns where the system allows less.
@@ -153,6 +157,14 @@ fn cgroup_limit(groups: &str, mount: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_said_to_be_needed_is_enough_and_no_more() {
+        for clients in [1, 100, 10_000] {
+            let fits = |available: usize| (available - available / 8) / 2 >= clients;
+            assert!(fits(needed(clients)) && !fits(needed(clients) - 3), "{clients}");
+        }
+    }
 
     #[test]
     fn the_lowest_limit_of_all_groups_counts() {

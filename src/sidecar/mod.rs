@@ -5,6 +5,7 @@
 //! operators can watch the stop.
 
 mod limits;
+mod reader;
 mod reloads;
 mod start;
 mod status;
@@ -21,12 +22,13 @@ use std::{
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use self::{
+    reader::Reader,
     reloads::Reloads,
     status::{decisions_since, take_status},
 };
 use crate::{
     admin,
-    config::{self, Config, FileWatcher, Mistakes, Sources},
+    config::{self, Config, Mistakes, Sources},
     delivery::{self, Delivery},
     lifecycle::{self, Deadline, Readiness, SignalAction, Signals},
     proxy::{self, Live, Proxy},
@@ -70,6 +72,9 @@ pub enum StartError {
     /// No runtime for the main thread.
     #[error("can't start the main thread's runtime")]
     Runtime(#[source] io::Error),
+    /// No thread to read the configuration's files again.
+    #[error("can't watch the configuration's files")]
+    Files(#[source] io::Error),
     /// Signals can't be handled.
     #[error("can't handle signals")]
     Signals(#[source] io::Error),
@@ -79,7 +84,7 @@ pub enum StartError {
 ///
 /// # Errors
 /// [`StartError`]
-pub fn run(config: Config, sources: &Sources) -> Result<(), StartError> {
+pub fn run(config: Config, sources: Sources) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -87,8 +92,7 @@ pub fn run(config: Config, sources: &Sources) -> Result<(), StartError> {
     let outcome = runtime.block_on(async {
         let mut signals = Signals::listen().map_err(StartError::Signals)?;
         let sidecar = Sidecar::start(config).await?;
-        sidecar.serve(&mut signals, || config::load(sources)).await;
-        Ok(())
+        sidecar.serve(&mut signals, move || config::load(&sources)).await
     });
     // Delivery's thread may be stuck in a system call on the queue's disk; the process ends nevertheless.
     runtime.shutdown_background();
@@ -179,23 +183,39 @@ impl Sidecar {
 
     /// Serves until a signal asks to stop, then stops. `load` reads the configuration again after SIGHUP or when one of
     /// its files has changed.
-    pub async fn serve(mut self, signals: &mut Signals, load: impl Fn() -> Result<Config, Mistakes>) {
-        let mut files = FileWatcher::new(&self.config.files);
+    ///
+    /// # Errors
+    /// [`StartError::Files`]
+    pub async fn serve(
+        mut self,
+        signals: &mut Signals,
+        load: impl Fn() -> Result<Config, Mistakes> + Send + 'static,
+    ) -> Result<(), StartError> {
+        let reader = Reader::start(&self.config.files, load);
+        let outcome = match reader {
+            Ok(reader) => {
+                self.until_stop(signals, reader).await;
+                Ok(())
+            }
+            Err(error) => Err(StartError::Files(error)),
+        };
+        self.stop(signals).await;
+        outcome
+    }
+
+    async fn until_stop(&mut self, signals: &mut Signals, mut reader: Reader) {
         loop {
-            let action = tokio::select! {
-                action = signals.next() => action,
-                () = files.changed() => SignalAction::Reload,
-            };
-            match action {
-                SignalAction::Stop => break,
-                SignalAction::Reload => {
-                    files.refresh();
-                    self.reload(load(), &files.take_changed());
-                    files.set_files(&self.config.files);
+            tokio::select! {
+                action = signals.next() => match action {
+                    SignalAction::Stop => return,
+                    SignalAction::Reload => reader.read(),
+                },
+                Some(reading) = reader.next() => {
+                    self.reload(reading.config, &reading.changed);
+                    reader.watch(&self.config.files);
                 }
             }
         }
-        self.stop(signals).await;
     }
 
     fn reload(&mut self, loaded: Result<Config, Mistakes>, files: &BTreeSet<PathBuf>) {

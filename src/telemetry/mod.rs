@@ -197,7 +197,7 @@ mod tests {
         std::panic::set_hook(before);
         assert!(panicked.is_err());
         let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
-        assert!(text.contains("telemetry.rs:"), "{text}");
+        assert!(text.contains("telemetry/mod.rs:"), "{text}");
         assert!(!text.contains("visitors-page"), "{text}");
     }
 }

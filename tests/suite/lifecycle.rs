@@ -153,6 +153,25 @@ fn a_hangup_reloads_and_a_broken_file_changes_nothing() {
     assert_eq!(sidecar.admin("/readyz").status(), 200);
 }
 
+/// As a network's file system does when its server is gone: whoever opens the file waits.
+#[test]
+fn a_file_that_cant_be_read_to_its_end_holds_up_the_reload_alone() {
+    let (app, plausible) = (site::start(), Receiver::start());
+    let mut sidecar = Builder::before(&app).telling(&plausible).start();
+    let file = sidecar.builder().file();
+    fs::remove_file(&file).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&file).status();
+    assert!(made.is_ok_and(|status| status.success()));
+    sidecar.signal("HUP");
+    for _ in 0..20 {
+        visit(&sidecar, "/page/1");
+        assert_eq!(sidecar.admin("/livez").status(), 200);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    plausible.await_recorded(1);
+    sidecar.stop();
+}
+
 #[test]
 fn a_reload_names_what_it_changes() {
     let (app, plausible) = (site::start(), Receiver::start());
