@@ -77,6 +77,24 @@ fn a_log_that_nobody_reads_keeps_nobody_waiting() {
     sidecar.stop();
 }
 
+/// `SIGPIPE` would end it.
+#[test]
+fn a_log_whose_reader_has_left_is_no_hindrance() {
+    let app = site::start();
+    let (reader, errors) = full_pipe();
+    drop(reader);
+    let mut sidecar = Builder::before(&app).start_unheard(errors);
+    visit(&sidecar, "/");
+    eventually("lines are counted", || {
+        let metrics = Metrics::read(sidecar.admin);
+        match metrics.metric("gatecount_log_lines_dropped_total").value() {
+            0 => Err("none yet".into()),
+            _ => Ok(()),
+        }
+    });
+    sidecar.stop();
+}
+
 #[test]
 fn a_log_that_nobody_reads_does_not_hold_the_exit() {
     let app = site::start();
@@ -169,6 +187,64 @@ fn descriptors_that_run_short_shut_nobody_out() {
         assert_eq!(open < 1000, few, "{limits}: {open} open");
         drop(held);
     }
+}
+
+/// Clients that stop before their first request: in a TLS handshake, and behind HTTP/2's preface.
+#[test]
+fn descriptors_that_run_short_shut_nobody_out_whatever_is_spoken() {
+    if !has("prlimit") {
+        return skip("there is no prlimit");
+    }
+    let app = site::start();
+    let builder = || Builder::before(&app).under(&["prlimit", "--nofile=1024:1024"]);
+
+    let sidecar = builder().set("listen.http2", true).start();
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let held: Vec<Client> = (0..800)
+        .map(|_| {
+            let mut client = sidecar.client();
+            // It may be closed already.
+            let _ = client.try_send(preface);
+            client
+        })
+        .collect();
+    for n in 0..20 {
+        let begun = Instant::now();
+        let request = site::request(n);
+        site::compare(&request, &sidecar.client().ask(&request)).unwrap();
+        assert_eq!(sidecar.admin("/livez").status(), 200);
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+    drop((held, sidecar));
+
+    let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let builder = builder();
+    let file = |name: &str, text: String| {
+        let path = builder.directory().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let certificate = file("tls.crt", pair.cert.pem());
+    let key = file("tls.key", pair.signing_key.serialize_pem());
+    let sidecar = builder
+        .clone()
+        .set("listen.tls.certificate", certificate)
+        .set("listen.tls.key", key)
+        .start();
+    let held: Vec<Client> = (0..800)
+        .map(|_| {
+            let mut client = sidecar.client();
+            let _ = client.try_send(b"\x16\x03\x01");
+            client
+        })
+        .collect();
+    for _ in 0..5 {
+        let url = format!("https://{}/page/1", sidecar.address);
+        let output = client::curl(&["--insecure", "--max-time", "5", &url]);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(sidecar.admin("/livez").status(), 200);
+    }
+    drop(held);
 }
 
 /// An app that answers slowly holds as many connections as clients; those that wait for nothing make room.

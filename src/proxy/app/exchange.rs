@@ -368,8 +368,9 @@ impl Exchange {
         }
     }
 
-    /// Takes the connection, which has switched protocols, and what it has not taken of the request.
-    pub(in crate::proxy) fn into_tunnel(self) -> (Stream, Unsent) {
-        (self.stream, self.unsent)
+    /// Takes the connection, which has switched protocols, what it has not taken of the request, and its place among the
+    /// connections to the app, to be kept until the tunnel ends.
+    pub(in crate::proxy) fn into_tunnel(self) -> (Stream, Unsent, Place) {
+        (self.stream, self.unsent, self.place)
     }
 }

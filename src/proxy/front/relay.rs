@@ -50,7 +50,7 @@ pub(super) async fn carry(client: &mut Client, plan: Plan, body: Body, version: 
         match relay.run(client, &mut exchange).await {
             Ok(End::Response) => return relay.finish(client, exchange),
             Ok(End::Switched) => {
-                let (app, unsent) = exchange.into_tunnel();
+                let (app, unsent, _place) = exchange.into_tunnel();
                 return tunnel::run(client, app, unsent).await;
             }
             Err(Broken::Gone) => return After::Close,

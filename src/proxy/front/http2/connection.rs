@@ -53,6 +53,8 @@ const SEND_BUFFER: usize = 16 * 1024;
 const RESET_STREAMS: usize = 32;
 /// How long a connection that was asked to close may take for it.
 const CLOSING: Duration = Duration::from_secs(2);
+/// How long an idle one may take that makes room for another connection.
+const MAKING_ROOM: Duration = Duration::from_millis(50);
 /// The times of waiting streams are looked at so often at most, and at least.
 const TICK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
@@ -117,10 +119,11 @@ pub(in crate::proxy::front) async fn serve<S>(
                 connection.as_mut().graceful_shutdown();
                 continue;
             }
+            let patience = if seat.is_unwanted() { MAKING_ROOM } else { CLOSING };
             let due = match (closing, idle_since) {
                 // The client does not close: we do.
-                (Some(asked), Some(since)) if now >= asked.max(since) + CLOSING => return Poll::Ready(None),
-                (Some(asked), Some(since)) => asked.max(since) + CLOSING,
+                (Some(asked), Some(since)) if now >= asked.max(since) + patience => return Poll::Ready(None),
+                (Some(asked), Some(since)) => asked.max(since) + patience,
                 (None, Some(since)) => since + idle_for,
                 (_, None) => now + tick,
             };
@@ -180,9 +183,11 @@ async fn answer(streams: Rc<Streams>, mut request: Request<Incoming>) -> Respons
             response,
             app,
             unsent,
+            place,
             early,
         }) => {
-            spawn_local(tunnel::run(transfer.into_open(), upgrade, app, unsent, early));
+            let places = (transfer.into_open(), place);
+            spawn_local(tunnel::run(places, upgrade, app, unsent, early));
             response.map(|()| ResponseBody::Own(None))
         }
         Err(NoAnswer::App(Failure::Fault(fault))) => {

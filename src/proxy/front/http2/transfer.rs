@@ -22,7 +22,10 @@ use crate::{
     facts, headers,
     http1::{self, ResponseHead, field_slots},
     proxy::{
-        app::exchange::{self, Exchange, Failure, Head},
+        app::{
+            exchange::{self, Exchange, Failure, Head},
+            pool::Place,
+        },
         context::Context,
         errors::Fault,
         plan::Plan,
@@ -54,6 +57,8 @@ pub(super) enum Answer {
         app: Stream,
         /// What the app has not taken of the request.
         unsent: Unsent,
+        /// The connection's place, to be kept for as long as it.
+        place: Place,
         /// The first bytes of the new protocol.
         early: Vec<u8>,
     },
@@ -328,11 +333,12 @@ fn switched(
     response: http::Response<()>,
     early: Vec<u8>,
 ) -> Result<Answer, NoAnswer> {
-    let (app, unsent) = slot.take().ok_or(NoAnswer::Gone)?.into_tunnel();
+    let (app, unsent, place) = slot.take().ok_or(NoAnswer::Gone)?.into_tunnel();
     Ok(Answer::Switched {
         response,
         app,
         unsent,
+        place,
         early,
     })
 }
