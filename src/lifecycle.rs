@@ -34,10 +34,13 @@ pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    /// A write beyond the limit of a file's size (`ulimit -f`). It is handled, and so does not kill: the write fails, and
+    /// the queue's disk counts as full.
+    _file_size: Signal,
 }
 
 impl Signals {
-    /// Installs the handlers.
+    /// Installs the handlers. (`SIGPIPE` is ignored by Rust's runtime from the start.)
     ///
     /// # Errors
     /// The operating system's, if a handler can't be installed.
@@ -46,6 +49,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            _file_size: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
         })
     }
 

@@ -25,7 +25,7 @@ pub(super) fn run() -> Result<(), CommandError> {
 }
 
 async fn run_demo() -> Result<(), Box<dyn Error>> {
-    telemetry::init_logging(&telemetry::Settings {
+    let _last_lines = telemetry::init_logging(&telemetry::Settings {
         level: "warn".to_owned(),
         format: telemetry::LogFormat::Auto,
     })?;
@@ -63,7 +63,9 @@ async fn run_demo() -> Result<(), Box<dyn Error>> {
         sidecar.admin_address()
     );
     println!("Ctrl-C ends it.");
-    sidecar.serve(&mut signals, || config::load(&sources)).await;
+    sidecar
+        .serve(&mut signals, move || config::load(&sources))
+        .await?;
     drop(stop);
     site.await?;
     receiver.await?;

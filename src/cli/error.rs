@@ -14,6 +14,8 @@ pub(super) enum CommandError {
     Mistakes(Mistakes),
     /// A failure while running.
     Running(Box<dyn Error>),
+    /// A failure while running that the log has told of.
+    Logged,
 }
 
 /// A [`CommandError::Usage`].
@@ -33,18 +35,6 @@ impl From<io::Error> for CommandError {
     }
 }
 
-/// An error and its causes on one line.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
 /// Whether the reader of our output has left, as in `gatecount … | head`.
 pub(super) fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
     error
@@ -55,6 +45,7 @@ pub(super) fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::chain;
 
     #[test]
     fn causes_are_told_after_the_error() {

@@ -22,9 +22,10 @@ use std::{
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 
 use self::{
-    error::{CommandError, chain, is_closed_pipe, usage},
+    error::{CommandError, is_closed_pipe, usage},
     options::Options,
 };
+use crate::telemetry::chain;
 
 /// Counts page views in front of a web app and tells Plausible.
 #[derive(Debug, Parser)]
@@ -81,6 +82,7 @@ pub fn main() -> ExitCode {
             let _ = writeln!(io::stderr(), "gatecount: {mistakes}");
             ExitCode::from(2)
         }
+        Err(CommandError::Logged) => ExitCode::from(1),
         Err(CommandError::Running(error)) if is_closed_pipe(error.as_ref()) => ExitCode::SUCCESS,
         Err(CommandError::Running(error)) => {
             let _ = writeln!(io::stderr(), "gatecount: {}", chain(error.as_ref()));
@@ -98,8 +100,8 @@ fn print_usage(error: &clap::Error) -> ExitCode {
 fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Result<(), CommandError> {
     let Cli { options, command } = Cli::try_parse_from(arguments).map_err(CommandError::Arguments)?;
     match command {
-        None => run::run(&options.after(Options::default())),
-        Some(CliCommand::Run { options: own }) => run::run(&own.after(options)),
+        None => run::run(options.after(Options::default())),
+        Some(CliCommand::Run { options: own }) => run::run(own.after(options)),
         Some(CliCommand::Demo) if options.is_empty() => demo::run(),
         Some(CliCommand::Demo) => Err(usage("demo takes no flags: it configures itself")),
         Some(CliCommand::Check { options: own }) => check::run(&own.after(options)),

@@ -177,6 +177,43 @@ impl Config {
             .collect()
     }
 
+    /// What a reload of `new` changes: keys, and `sites` and `listen.tls.more` as a whole.
+    pub fn reloadable_changes(&self, new: &Config) -> Vec<&'static str> {
+        let value = |config: &Config, key: &str| {
+            let resolved = config.keys.iter().find(|k| k.key == key);
+            resolved.map(|k| k.toml.clone())
+        };
+        let mut changes: Vec<&'static str> = keys::KEYS
+            .iter()
+            .map(|key| key.path)
+            .filter(|key| RELOADABLE.contains(&keys::table_of(key)))
+            .filter(|key| value(self, key) != value(new, key))
+            .collect();
+        if !self
+            .pairs
+            .iter()
+            .map(|p| &p.files)
+            .eq(new.pairs.iter().map(|p| &p.files))
+        {
+            changes.push(keys::PAIRS);
+        }
+        if !self
+            .sites
+            .iter()
+            .map(ResolvedSite::named)
+            .eq(new.sites.iter().map(ResolvedSite::named))
+        {
+            changes.push("sites");
+        }
+        changes
+    }
+
+    /// Which hosts are counted for which sites.
+    pub fn sites_in_words(&self) -> String {
+        let sites: Vec<String> = self.sites.iter().map(ToString::to_string).collect();
+        sites.join("; ")
+    }
+
     /// Takes from `new` what a reload can apply: `[listen.tls]`, `[client]`, `[pages]`, `[[sites]]` and the list of files.
     /// The other keys keep the values that the process runs with.
     pub fn adopt_reloadable(&mut self, new: Config) {
@@ -185,6 +222,18 @@ impl Config {
         self.page = new.page;
         self.event = new.event;
         self.files = new.files;
+        for new in new
+            .keys
+            .into_iter()
+            .filter(|k| RELOADABLE.contains(&keys::table_of(k.key)))
+        {
+            match self.keys.iter_mut().find(|old| old.key == new.key) {
+                Some(old) => *old = new,
+                None => self.keys.push(new),
+            }
+        }
+        self.sites = new.sites;
+        self.pairs = new.pairs;
     }
 
     /// The configuration as a TOML file that resolves to the same, with the origin of each value.

@@ -1,5 +1,7 @@
 //! `[[sites]]`, or the domains that stand for every host.
 
+use std::fmt;
+
 use crate::event::{HostPattern, Site, Sites};
 
 use super::{
@@ -17,6 +19,25 @@ pub(super) struct ResolvedSite {
     pub(super) hosts: Vec<String>,
     pub(super) domains: Vec<String>,
     pub(super) origin: Origin,
+}
+
+impl ResolvedSite {
+    /// Its hosts and domains, without where they came from.
+    pub(super) fn named(&self) -> (&[String], &[String]) {
+        (&self.hosts, &self.domains)
+    }
+}
+
+/// `hosts as domains`, for the log.
+impl fmt::Display for ResolvedSite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let domains = self.domains.join(", ");
+        if self.hosts.iter().any(|host| host == EVERY_HOST) {
+            write!(f, "every host as {domains}")
+        } else {
+            write!(f, "{} as {domains}", self.hosts.join(", "))
+        }
+    }
 }
 
 /// The host pattern that matches every host.

@@ -4,21 +4,19 @@
 //! links that Kubernetes swaps.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
-use tokio::time::sleep;
-
-/// How often the files are looked at.
-const POLL_INTERVAL: Duration = Duration::from_secs(2);
-
-/// Tells when a file of the configuration has changed.
+/// Tells whether a file of the configuration has changed.
 #[derive(Debug)]
-pub struct FileWatcher(BTreeMap<PathBuf, Option<Fingerprint>>);
+pub struct FileWatcher {
+    seen: BTreeMap<PathBuf, Option<Fingerprint>>,
+    changed: BTreeSet<PathBuf>,
+}
 
 /// Differs between two versions of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,41 +29,39 @@ struct Fingerprint {
 impl FileWatcher {
     /// Watches these files from now on.
     pub fn new(files: &[PathBuf]) -> Self {
-        FileWatcher(
-            files
+        FileWatcher {
+            seen: files
                 .iter()
                 .map(|file| (file.clone(), fingerprint(file)))
                 .collect(),
-        )
-    }
-
-    /// Waits until a file has changed, appeared or gone since the last call of this or of [`Self::refresh`]. It can be
-    /// cancelled without missing a change.
-    pub async fn changed(&mut self) {
-        loop {
-            sleep(POLL_INTERVAL).await;
-            if self.refresh() {
-                return;
-            }
+            changed: BTreeSet::new(),
         }
     }
 
-    /// Takes the files as they are now for unchanged. True if they had changed. To be called before the files are read,
+    /// Takes the files as they are now for unchanged. True if one had changed, appeared or gone. To be called before the files are read,
     /// so that a change during the reading is noticed afterwards.
     pub fn refresh(&mut self) -> bool {
         let mut has_changed = false;
-        for (file, seen) in &mut self.0 {
+        for (file, seen) in &mut self.seen {
             let now = fingerprint(file);
-            has_changed |= now != *seen;
+            if now != *seen {
+                has_changed = true;
+                self.changed.insert(file.clone());
+            }
             *seen = now;
         }
         has_changed
     }
 
+    /// The files that have changed since the last call of this.
+    pub fn take_changed(&mut self) -> BTreeSet<PathBuf> {
+        std::mem::take(&mut self.changed)
+    }
+
     /// Watches these files instead. What is known about files that stay is kept.
     pub fn set_files(&mut self, files: &[PathBuf]) {
-        let mut kept = std::mem::take(&mut self.0);
-        self.0 = files
+        let mut kept = std::mem::take(&mut self.seen);
+        self.seen = files
             .iter()
             .map(|file| {
                 let seen = kept.remove(file).unwrap_or_else(|| fingerprint(file));
@@ -100,6 +96,8 @@ mod tests {
 
         fs::write(path("a"), "12").unwrap();
         assert!(watcher.refresh() && !watcher.refresh());
+        assert_eq!(watcher.take_changed(), [path("a")].into());
+        assert!(watcher.take_changed().is_empty());
 
         fs::write(path("new"), "34").unwrap();
         fs::rename(path("new"), path("a")).unwrap();
@@ -126,15 +124,5 @@ mod tests {
         );
         fs::write(&b, "12").unwrap();
         assert!(watcher.refresh());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_change_ends_the_waiting() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let mut watcher = FileWatcher::new(&[file.path().to_owned()]);
-        let waiting = tokio::time::timeout(5 * POLL_INTERVAL, watcher.changed()).await;
-        assert!(waiting.is_err(), "nothing has changed");
-        fs::write(file.path(), "1").unwrap();
-        watcher.changed().await;
     }
 }

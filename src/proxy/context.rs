@@ -7,30 +7,29 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::Waker,
-    time::Duration,
 };
 
 use slab::Slab;
 use tokio::{
-    sync::{Notify, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::Instant,
 };
 
 use super::{
-    app::pool::Pool,
+    app::{connect::Connector, pool::Pool},
     errors::{Fault, Whose},
     front::tls::accept::Turns,
     live::Live,
     metrics::Metrics,
     recent::Recent,
     settings::Settings,
+    throttles::Throttles,
 };
 use crate::{
     client,
     clock::{Clock, Moment},
     delivery::Outbox,
     page::PreloadPairs,
-    telemetry::LogThrottle,
 };
 
 /// Bytes read from a socket at once. A response's piece that a slow client does not take is kept, so this bounds what
@@ -40,6 +39,9 @@ const SCRATCH: usize = 64 * 1024;
 /// worker asks the allocator for none.
 const SPARE_BUFFERS: usize = 256;
 const SPARE_BYTES: usize = 16 * 1024;
+
+/// Connections that are asked to close at once, at most, when a place is wanted.
+const MAKE_ROOM: usize = 16;
 
 /// How far a stop has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,14 +72,22 @@ pub(super) struct Context {
     /// The turns of TLS handshakes on this worker.
     pub(super) turns: Turns,
     spare: RefCell<Vec<Vec<u8>>>,
-    connections: RefCell<Slab<Waker>>,
+    connections: RefCell<Slab<Entry>>,
     /// How many these are, for operators.
     gauge: prometheus::IntGauge,
     /// Wakes whoever waits for the last connection's end.
     empty: Notify,
-    faults_log: RefCell<LogThrottle>,
-    forged_log: RefCell<LogThrottle>,
-    handshakes_log: RefCell<LogThrottle>,
+    pub(super) throttles: Arc<Throttles>,
+}
+
+/// What is known of an open connection.
+struct Entry {
+    /// Wakes its task.
+    waker: Waker,
+    /// Since when it waits for a request; none while it has one.
+    waiting: Option<Instant>,
+    /// It is to make room for another one.
+    unwanted: bool,
 }
 
 /// What a context is made of.
@@ -89,7 +99,11 @@ pub(super) struct Shared {
     pub(super) outbox: Outbox,
     pub(super) metrics: Metrics,
     pub(super) permits: Arc<Semaphore>,
+    /// Those of connections to the app.
+    pub(super) app_places: Arc<Semaphore>,
+    pub(super) connector: Arc<Connector>,
     pub(super) pairs: Arc<PreloadPairs>,
+    pub(super) throttles: Arc<Throttles>,
 }
 
 impl Context {
@@ -101,7 +115,10 @@ impl Context {
             outbox,
             metrics,
             permits,
+            app_places,
+            connector,
             pairs,
+            throttles,
         } = shared;
         Context {
             live: RefCell::new(live),
@@ -109,7 +126,7 @@ impl Context {
             assembly: RefCell::new(Vec::with_capacity(SCRATCH)),
             clock: outbox.clock(),
             outbox: RefCell::new(outbox),
-            pool: Rc::new(Pool::default()),
+            pool: Rc::new(Pool::new(settings.max_idle_of_worker(), app_places, connector)),
             recent: RefCell::new(Recent::new(worker)),
             phase: Cell::new(Phase::Serving),
             turns: Turns::new(),
@@ -120,10 +137,7 @@ impl Context {
                 .worker_connections
                 .with_label_values(&[&worker.to_string()]),
             empty: Notify::new(),
-            // A dead app must not fill the disk.
-            faults_log: RefCell::new(LogThrottle::new(5, Duration::from_secs(1))),
-            forged_log: RefCell::new(LogThrottle::new(1, Duration::from_mins(1))),
-            handshakes_log: RefCell::new(LogThrottle::new(1, Duration::from_secs(10))),
+            throttles,
             settings,
             metrics,
             permits,
@@ -167,7 +181,7 @@ impl Context {
         if let Some(reason) = fault.reason() {
             self.metrics.app_error(reason);
         }
-        let Some(occurrences) = self.faults_log.borrow_mut().pass(Instant::now().into_std(), 1) else {
+        let Some(occurrences) = self.throttles.fault(fault) else {
             return;
         };
         match fault.whose() {
@@ -178,16 +192,12 @@ impl Context {
 
     /// Logs that a handshake failed.
     pub(super) fn report_handshake(&self, error: &impl std::fmt::Display) {
-        let passed = self
-            .handshakes_log
-            .borrow_mut()
-            .pass(Instant::now().into_std(), 1);
-        if let Some(occurrences) = passed {
+        if let Some(occurrences) = self.throttles.handshake() {
             tracing::info!(%error, occurrences, "TLS handshakes failed");
         }
     }
 
-    /// Counts where the client's address came from, and says once a minute that a proxy in a private range is not
+    /// Counts where the client's address came from, and says once a minute that a proxy in such a range is not
     /// trusted: the usual mistake behind statistics with one visitor.
     pub(super) fn note_client(&self, resolved: &client::ResolvedClient, peer: client::Peer) {
         self.metrics.client_from(resolved.from);
@@ -205,30 +215,61 @@ impl Context {
         let Some(range) = peer.ip().and_then(client::proxy_range_of) else {
             return;
         };
-        if let Some(occurrences) = self.forged_log.borrow_mut().pass(Instant::now().into_std(), 1) {
+        if let Some(occurrences) = self.throttles.forged() {
             tracing::warn!(
                 occurrences,
-                "an untrusted peer in the private range {range} sends forwarding headers, which are not read; if it is a \
+                "an untrusted peer in the range {range} sends forwarding headers, which are not read; if it is a \
                  proxy of yours, trust it with [client] trusted_proxies = [\"{range}\"]"
             );
         }
     }
 
-    /// Takes a place among the open connections, given up when the guard goes. `waker` wakes the connection's task.
-    pub(super) fn enter(self: &Rc<Self>, waker: Waker) -> Entered {
+    /// Takes a place among the open connections, given up when the seat goes. `waker` wakes the connection's task.
+    pub(super) fn enter(self: &Rc<Self>, waker: Waker, permit: OwnedSemaphorePermit) -> Seat {
         self.metrics.connections.inc();
         self.gauge.inc();
-        Entered {
-            key: self.connections.borrow_mut().insert(waker),
+        let place = Entry {
+            waker,
+            waiting: Some(Instant::now()),
+            unwanted: false,
+        };
+        Seat {
+            key: self.connections.borrow_mut().insert(place),
             context: Rc::clone(self),
+            _permit: permit,
         }
     }
 
     /// Goes on to the next phase of a stop, and has each connection look at it.
     pub(super) fn enter_phase(&self, phase: Phase) {
         self.phase.set(phase);
-        for (_, waker) in self.connections.borrow().iter() {
-            waker.wake_by_ref();
+        for (_, place) in self.connections.borrow().iter() {
+            place.waker.wake_by_ref();
+        }
+    }
+
+    /// Asks some of the connections to close that have waited longest for a request: those that were answered before as
+    /// well as those whose request's head does not come to its end.
+    pub(super) fn make_room(&self) {
+        let mut connections = self.connections.borrow_mut();
+        if connections
+            .iter()
+            .any(|(_, place)| place.unwanted && place.waiting.is_some())
+        {
+            return;
+        }
+        let mut waiting: Vec<(Instant, usize)> = connections
+            .iter()
+            .filter_map(|(key, place)| place.waiting.map(|since| (since, key)))
+            .collect();
+        let some = MAKE_ROOM.min(waiting.len().div_ceil(8));
+        if some == 0 {
+            return;
+        }
+        waiting.select_nth_unstable(some - 1);
+        for (_, key) in &waiting[..some] {
+            connections[*key].unwanted = true;
+            connections[*key].waker.wake_by_ref();
         }
     }
 
@@ -240,13 +281,33 @@ impl Context {
     }
 }
 
-/// A place among a worker's open connections.
-pub(super) struct Entered {
+/// A connection's place among its worker's.
+pub(super) struct Seat {
     context: Rc<Context>,
     key: usize,
+    _permit: OwnedSemaphorePermit,
 }
 
-impl Drop for Entered {
+impl Seat {
+    /// The connection waits for a request's head since then. It may be asked to close.
+    pub(super) fn wait(&self, since: Instant) {
+        self.context.connections.borrow_mut()[self.key].waiting = Some(since);
+    }
+
+    /// The connection has a request.
+    pub(super) fn work(&self) {
+        let place = &mut self.context.connections.borrow_mut()[self.key];
+        place.waiting = None;
+        place.unwanted = false;
+    }
+
+    /// Whether the connection was asked to close, to make room for another one.
+    pub(super) fn is_unwanted(&self) -> bool {
+        self.context.connections.borrow()[self.key].unwanted
+    }
+}
+
+impl Drop for Seat {
     fn drop(&mut self) {
         let mut connections = self.context.connections.borrow_mut();
         connections.remove(self.key);

@@ -28,7 +28,11 @@ pub(super) enum Fault {
     #[error("the client speaks plain HTTP to a TLS port")]
     PlainHttp,
     #[error("no connection to the app: {0}")]
-    Connect(io::ErrorKind),
+    Connect(io::Error),
+    #[error("the app's name {name:?} can't be resolved: {reason}")]
+    Unresolved { name: String, reason: String },
+    #[error("as many connections to the app are open as the limit of open files allows")]
+    NoPlace,
     #[error("the app took too long to accept a connection")]
     ConnectTimeout,
     #[error("the app took too long to respond")]
@@ -88,7 +92,8 @@ impl Fault {
             Fault::RequestBody(_) | Fault::Preamble => of_client(400, MALFORMED),
             Fault::PlainHttp => of_client(400, "this port speaks TLS: use https://"),
             Fault::SlowHead | Fault::SlowBody => of_client(408, SLOW),
-            Fault::Connect(_) => of_app(502, Reason::Connect, BAD_GATEWAY),
+            Fault::Connect(_) | Fault::Unresolved { .. } => of_app(502, Reason::Connect, BAD_GATEWAY),
+            Fault::NoPlace => of_app(503, Reason::Connect, "this proxy has no room for the request now"),
             Fault::ConnectTimeout => of_app(504, Reason::ConnectTimeout, GATEWAY_TIMEOUT),
             Fault::ResponseTimeout => of_app(504, Reason::ResponseTimeout, GATEWAY_TIMEOUT),
             Fault::Closed => of_app(502, Reason::Closed, BAD_GATEWAY),
@@ -219,7 +224,8 @@ mod tests {
             Fault::Refused(Refusal::Version),
             Fault::Refused(Refusal::Expectation),
             Fault::SlowHead,
-            Fault::Connect(io::ErrorKind::ConnectionRefused),
+            Fault::Connect(io::ErrorKind::ConnectionRefused.into()),
+            Fault::NoPlace,
             Fault::ResponseTimeout,
         ] {
             let text = String::from_utf8(fault.response(false, true)).unwrap();

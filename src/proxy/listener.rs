@@ -7,23 +7,34 @@ use std::{
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, TcpKeepalive, Type};
 use tokio::{
     net::{TcpListener, UnixListener},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::sleep,
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::{context::Context, front, settings::Listen, stream::Stream};
-use crate::{client::Peer, telemetry::LogThrottle};
+use crate::client::Peer;
 
 /// Connections that the kernel holds for a worker which can't take them at the moment.
 const BACKLOG: i32 = 4096;
 /// How long to wait when no connection can be accepted, as when descriptors run out.
 const BACK_OFF: Duration = Duration::from_millis(50);
+/// How long a listener that is about to close goes on to accept: for handshakes that are under way.
+const LAST_ACCEPTS: Duration = Duration::from_millis(100);
+/// How often a worker at the limit looks for connections that could make room.
+const FULL_PAUSE: Duration = Duration::from_millis(20);
+/// Drops segments that would open a connection (`SYN`, RFC 9293 §3.1: the second bit of the 14th byte), passes all others.
+const REFUSE_NEW: [SockFilter; 4] = [
+    SockFilter::new(0x30, 0, 0, 13),       // load the byte at 13
+    SockFilter::new(0x45, 0, 1, 0x02),     // is the bit set?
+    SockFilter::new(0x06, 0, 0, 0),        // yes: keep nothing
+    SockFilter::new(0x06, 0, 0, u32::MAX), // no: keep all
+];
 
 /// A bound socket, not yet part of a runtime.
 #[derive(Debug)]
@@ -135,6 +146,16 @@ impl Listener {
 }
 
 impl Accepting {
+    /// Lets no new connection into the queue. A client whose first segment is dropped sends it again after a second, when
+    /// the listener is closed, and is told so. (A Unix socket's path is gone by now.)
+    fn refuse_new(&self) {
+        if let Accepting::Tcp(listener) = self
+            && let Err(error) = SockRef::from(listener).attach_filter(&REFUSE_NEW)
+        {
+            tracing::debug!(%error, "the listener closes without a filter before it");
+        }
+    }
+
     async fn accept(&self) -> io::Result<(Stream, Peer)> {
         match self {
             Accepting::Tcp(l) => {
@@ -155,29 +176,42 @@ impl Accepting {
     }
 }
 
-/// Accepts for as long as the worker runs, and starts a task for each connection. At the limit it waits, and the rest
-/// wait in the kernel's queue.
-pub(super) async fn accept(context: Rc<Context>, listener: Accepting) {
-    let mut throttle = LogThrottle::new(1, Duration::from_mins(1));
+/// Accepts until it is told to close, and starts a task for each connection. Then it takes what is in the kernel's queue
+/// before the listener closes: a connection there may have a request on its way, which the close would reset.
+pub(super) async fn accept(context: Rc<Context>, listener: Accepting, mut close: oneshot::Receiver<()>) {
     loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                // Taken behind the accept: a worker that waits for a client holds none that another could use.
-                let Some(permit) = permit(&context.permits).await else {
-                    return;
-                };
-                tokio::task::spawn_local(front::serve(Rc::clone(&context), stream, peer, permit));
+        tokio::select! {
+            // An error means that the sender is gone, which is the same.
+            _ = &mut close => break,
+            accepted = listener.accept() => settle(&context, accepted).await,
+        }
+    }
+    listener.refuse_new();
+    let last = Instant::now() + LAST_ACCEPTS;
+    // The queue is looked at before the time is.
+    while let Ok(accepted) = timeout_at(last, listener.accept()).await {
+        settle(&context, accepted).await;
+    }
+}
+
+/// Serves what was accepted, or waits a moment where nothing can be.
+async fn settle(context: &Rc<Context>, accepted: io::Result<(Stream, Peer)>) {
+    match accepted {
+        Ok((stream, peer)) => {
+            // Taken behind the accept: a worker that waits for a client holds none that another could use.
+            if let Some(permit) = permit(context).await {
+                tokio::task::spawn_local(front::serve(Rc::clone(context), stream, peer, permit));
             }
-            Err(error) => {
-                context.metrics.accept_errors.inc();
-                if is_peers_doing(&error) {
-                    continue;
-                }
-                if let Some(occurrences) = throttle.pass(Instant::now(), 1) {
-                    tracing::error!(%error, occurrences, "connections can't be accepted; trying on");
-                }
-                sleep(BACK_OFF).await;
+        }
+        Err(error) => {
+            context.metrics.accept_errors.inc();
+            if is_peers_doing(&error) {
+                return;
             }
+            if let Some(occurrences) = context.throttles.accept() {
+                tracing::error!(%error, occurrences, "connections can't be accepted; trying on");
+            }
+            sleep(BACK_OFF).await;
         }
     }
 }
@@ -190,6 +224,24 @@ fn is_peers_doing(error: &io::Error) -> bool {
     )
 }
 
-async fn permit(permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    Arc::clone(permits).acquire_owned().await.ok()
+/// A place for a client. At the limit, connections that wait for a request make room; where none does, the client waits,
+/// and the rest wait in the kernel's queue.
+async fn permit(context: &Context) -> Option<OwnedSemaphorePermit> {
+    if let Ok(permit) = Arc::clone(&context.permits).try_acquire_owned() {
+        return Some(permit);
+    }
+    if let Some(occurrences) = context.throttles.full() {
+        tracing::warn!(
+            occurrences,
+            max_connections = context.settings.max_connections,
+            "as many clients are connected as may be; those that have waited longest for a request make room"
+        );
+    }
+    loop {
+        context.make_room();
+        let freed = timeout(FULL_PAUSE, Arc::clone(&context.permits).acquire_owned());
+        if let Ok(permit) = freed.await {
+            return permit.ok();
+        }
+    }
 }

@@ -15,6 +15,7 @@ mod recent;
 mod record;
 mod settings;
 mod stream;
+mod throttles;
 mod worker;
 
 use std::{io, sync::Arc, thread, time::Duration};
@@ -28,8 +29,10 @@ pub use recent::RecentRequest;
 pub use settings::{App, KeyPair, Listen, Settings, Tls, Upstream};
 
 use crate::{delivery::Outbox, page};
+use app::connect::Connector;
 use context::Shared;
 use metrics::Metrics;
+use throttles::Throttles;
 use worker::{Control, Parts};
 
 /// Why the data path can't start.
@@ -56,6 +59,8 @@ pub struct Proxy {
     bound: Bound,
     handle: Handle,
     threads: Vec<thread::JoinHandle<()>>,
+    /// A Unix socket's path is gone.
+    removed: bool,
 }
 
 /// What others may ask of the data path while it runs.
@@ -84,7 +89,10 @@ pub fn start(
         Error::Listen { at, source }
     })?;
     let permits = Arc::new(Semaphore::new(settings.max_connections));
+    let app_places = Arc::new(Semaphore::new(settings.max_app_connections));
+    let connector = Arc::new(Connector::default());
     let pairs = Arc::new(page::PreloadPairs::new());
+    let throttles = Arc::new(Throttles::new());
     let (mut controls, mut threads) = (Vec::new(), Vec::new());
     for (number, (listener, outbox)) in listeners.into_iter().zip(outboxes).enumerate() {
         let (tell, control) = mpsc::unbounded_channel();
@@ -96,7 +104,10 @@ pub fn start(
                 outbox,
                 metrics: metrics.clone(),
                 permits: Arc::clone(&permits),
+                app_places: Arc::clone(&app_places),
+                connector: Arc::clone(&connector),
                 pairs: Arc::clone(&pairs),
+                throttles: Arc::clone(&throttles),
             },
             listener,
             control,
@@ -115,6 +126,7 @@ pub fn start(
         bound,
         handle: Handle { controls, metrics },
         threads,
+        removed: false,
     })
 }
 
@@ -171,9 +183,10 @@ impl Proxy {
         self.handle.tell(|| Control::Drain);
     }
 
-    /// Accepts no more, closes idle connections, and waits until requests and tunnels have ended, no longer than
-    /// `patience`. Whether all had ended.
-    pub async fn close(&self, patience: Duration) -> bool {
+    /// Accepts what is on its way and then no more, closes idle connections, and waits until requests and tunnels have
+    /// ended, no longer than `patience`. Whether all had ended.
+    pub async fn close(&mut self, patience: Duration) -> bool {
+        self.remove_socket();
         let mut ends = Vec::new();
         for control in &self.handle.controls {
             let (answer, end) = oneshot::channel();
@@ -190,14 +203,21 @@ impl Proxy {
     }
 
     /// Drops what is left and ends the threads; their outboxes go with them.
-    pub fn stop(self) {
+    pub fn stop(mut self) {
+        self.remove_socket();
         self.handle.tell(|| Control::Stop);
         for thread in self.threads {
             if thread.join().is_err() {
                 tracing::error!("a worker thread panicked");
             }
         }
-        if let Bound::Unix(path) = &self.bound {
+    }
+
+    /// Removes the path of a Unix socket, once: from then on nobody connects, and the next process may have its own there.
+    fn remove_socket(&mut self) {
+        if let Bound::Unix(path) = &self.bound
+            && !std::mem::replace(&mut self.removed, true)
+        {
             // Left behind it would be replaced at the next start.
             let _ = std::fs::remove_file(path);
         }

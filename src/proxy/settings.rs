@@ -75,6 +75,9 @@ pub struct Settings {
     pub drain: Duration,
     /// Connections served at once, over all workers.
     pub max_connections: usize,
+    /// Connections to the app at once, over all workers, idle ones among them. More than `max_connections`: what is more
+    /// is for idle ones, and for clients of HTTP/2, each of which can have several requests under way.
+    pub max_app_connections: usize,
     /// How long a request's head may take to arrive.
     pub header_timeout: Duration,
     /// How long a kept-alive connection may be idle.
@@ -94,4 +97,18 @@ pub struct Settings {
     pub min_rate: u64,
     /// Towards the app.
     pub app: App,
+}
+
+impl Settings {
+    /// As many connections to the app as clients and their streams may ask for, where no limit of open files is known.
+    pub fn unbounded_app_connections(max_connections: usize) -> usize {
+        max_connections
+            .saturating_mul(1 << 10)
+            .min(tokio::sync::Semaphore::MAX_PERMITS)
+    }
+
+    /// Idle connections to the app that a worker may keep.
+    pub(super) fn max_idle_of_worker(&self) -> usize {
+        self.max_app_connections.saturating_sub(self.max_connections) / self.workers.max(1)
+    }
 }

@@ -2,10 +2,12 @@
 
 use std::{
     io::{self, IoSlice},
+    mem::MaybeUninit,
     pin::Pin,
     task::{Context as TaskContext, Poll},
 };
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf},
     net::{TcpStream, UnixStream},
@@ -37,6 +39,17 @@ impl Stream {
             Stream::Unix(s) => Pin::new(s).poll_read(cx, &mut buf),
         };
         read.map_ok(|()| buf.filled().len())
+    }
+
+    /// Whether the peer has sent nothing that waits to be read, not even its end. This asks the socket itself: the runtime
+    /// learns of bytes only at its next look at all sockets.
+    pub(super) fn is_silent(&self) -> bool {
+        let socket = match self {
+            Stream::Tcp(s) => SockRef::from(s),
+            Stream::Unix(s) => SockRef::from(s),
+        };
+        let peeked = socket.peek(&mut [MaybeUninit::uninit()]);
+        peeked.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Ready when a write may take bytes again.

@@ -49,13 +49,16 @@ pub(super) fn run(parts: Parts) -> std::io::Result<()> {
 }
 
 async fn obey(context: Rc<Context>, listener: Listener, mut control: mpsc::UnboundedReceiver<Control>) {
+    let (close, closed) = oneshot::channel();
+    let mut close = Some(close);
     let accepting = match listener.into_tokio() {
-        Ok(listener) => tokio::task::spawn_local(listener::accept(Rc::clone(&context), listener)),
+        Ok(listener) => tokio::task::spawn_local(listener::accept(Rc::clone(&context), listener, closed)),
         Err(error) => {
             tracing::error!(%error, "a worker can't use its listener");
             return;
         }
     };
+    let mut accepting = Some(accepting);
     tokio::task::spawn_local(Rc::clone(&context.pool).sweep());
     while let Some(order) = control.recv().await {
         match order {
@@ -67,10 +70,14 @@ async fn obey(context: Rc<Context>, listener: Listener, mut control: mpsc::Unbou
             }
             Control::Drain => context.enter_phase(Phase::Draining),
             Control::Close(answer) => {
-                accepting.abort();
+                drop(close.take());
                 context.enter_phase(Phase::Closing);
-                let context = Rc::clone(&context);
+                let (context, accepting) = (Rc::clone(&context), accepting.take());
                 tokio::task::spawn_local(async move {
+                    if let Some(accepting) = accepting {
+                        // Nobody aborts it, and a panic in it was logged.
+                        let _ = accepting.await;
+                    }
                     context.until_empty().await;
                     // Whoever asked may have stopped waiting.
                     let _ = answer.send(());

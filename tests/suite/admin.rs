@@ -1,5 +1,7 @@
 //! What operators read at the admin address, as INTERFACE promises it.
 
+use std::time::{Duration, Instant};
+
 use crate::support::{
     client::{Client, NAVIGATION, Request},
     eventually,
@@ -10,7 +12,10 @@ use crate::support::{
 };
 
 /// Every metric that operators rely on.
-const METRICS: [&str; 17] = [
+const METRICS: [&str; 20] = [
+    "gatecount_log_lines_dropped_total",
+    "gatecount_config_last_reload_successful",
+    "gatecount_config_last_reload_success_timestamp_seconds",
     "gatecount_requests_total",
     "gatecount_request_duration_seconds",
     "gatecount_app_errors_total",
@@ -188,6 +193,35 @@ fn decisions_are_told_with_their_reason_and_masked_addresses() {
         !text.contains("203.0.113.77") && !text.contains("secret"),
         "{text}"
     );
+}
+
+/// R6: silent ones, and some that stop in the middle of a head.
+#[test]
+fn a_hundred_slow_clients_leave_probes_their_answers() {
+    let stage = stage();
+    let mut slow: Vec<Client> = (0..100).map(|_| Client::to(stage.sidecar.admin)).collect();
+    for client in slow.iter_mut().step_by(2) {
+        let _ = client.try_send(b"GET /status HTTP/1.1\r\nHost: local");
+    }
+    for _ in 0..20 {
+        for path in ["/livez", "/readyz"] {
+            let begun = Instant::now();
+            assert_eq!(stage.sidecar.admin(path).status(), 200, "{path}");
+            assert!(
+                begun.elapsed() < Duration::from_secs(1),
+                "{path}: {:?}",
+                begun.elapsed()
+            );
+        }
+    }
+}
+
+/// R10: a page of another site whose name was made to point here.
+#[test]
+fn a_foreign_name_is_refused() {
+    let stage = stage();
+    let request = Request::get("/decisions").host("evil.test");
+    assert_eq!(Client::to(stage.sidecar.admin).ask(&request).status(), 421);
 }
 
 #[test]

@@ -255,6 +255,68 @@ fn a_preamble_is_required_of_trusted_peers_and_read_from_no_other() {
     assert_eq!(stage.app.seen().len(), 2);
 }
 
+/// R14: a proxy's own health check over a Unix socket, and the like.
+#[test]
+fn a_preamble_of_a_unix_socket_leaves_the_peer_as_it_is() {
+    let stage = stage(|b| b.set("listen.proxy_protocol", true));
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x31\x00\xd8".to_vec();
+    header.extend([0; 216]);
+    let mut client = stage.sidecar.client();
+    client.send(
+        &[
+            header,
+            Request::get("/").as_(NAVIGATION).from("203.0.113.7").bytes(),
+        ]
+        .concat(),
+    );
+    assert_eq!(client.response().status(), 200);
+    assert_eq!(stage.plausible.await_recorded(1)[0].visitor().0, "203.0.113.7");
+}
+
+/// T21: what a balancer's health check does.
+#[test]
+fn a_connection_without_a_byte_is_no_malformed_preamble() {
+    let stage = stage(|b| b.set("listen.proxy_protocol", true));
+    for _ in 0..20 {
+        drop(stage.sidecar.client());
+    }
+    let mut garbage = stage.sidecar.client();
+    garbage.send(b"GET");
+    garbage.until_closed();
+    let line = stage.sidecar.await_log("PROXY protocol header");
+    assert!(line.contains("\"occurrences\":1"), "{line}");
+    let lines = stage
+        .sidecar
+        .log()
+        .iter()
+        .filter(|l| l.contains("PROXY protocol header"))
+        .count();
+    assert_eq!(lines, 1);
+}
+
+/// T26.
+#[test]
+fn a_balancer_in_the_shared_range_that_is_not_trusted_is_hinted_at_once() {
+    let stage = stage(|b| b.set("listen.proxy_protocol", true).set("listen.workers", 4));
+    for n in 0..30 {
+        let mut client = stage.sidecar.client();
+        let preamble = format!("PROXY TCP4 100.64.0.9 192.0.2.1 {} 443\r\n", 4000 + n);
+        let request = Request::get("/").as_(NAVIGATION).from("203.0.113.7").bytes();
+        client.send(&[preamble.as_bytes(), &request].concat());
+        assert_eq!(client.response().status(), 200);
+    }
+    let hints = stage
+        .sidecar
+        .log()
+        .into_iter()
+        .filter(|line| line.contains("100.64.0.0/10"));
+    let hints: Vec<String> = hints.collect();
+    assert!(
+        hints.len() == 1 && hints[0].contains("trusted_proxies"),
+        "{hints:#?}"
+    );
+}
+
 #[test]
 fn a_client_without_an_address_is_served_and_not_counted() {
     let app = Origin::start(origin::pages);

@@ -132,7 +132,15 @@ fn a_hangup_reloads_and_a_broken_file_changes_nothing() {
 
     sidecar.builder().set("pages.exclude", vec!["/page/**"]).write();
     sidecar.signal("HUP");
-    sidecar.await_log("configuration reloaded");
+    let line = sidecar.await_log("configuration reloaded");
+    assert!(line.contains("\"changed\":\"pages.exclude\""), "{line}");
+    let successful = || {
+        sidecar
+            .metrics()
+            .metric("gatecount_config_last_reload_successful")
+            .value()
+    };
+    assert_eq!(successful(), 1);
     assert_eq!(excluded(2), 1);
 
     fs::write(sidecar.builder().file(), "[pages]\nexclude = 7\nbanana = true\n").unwrap();
@@ -140,8 +148,83 @@ fn a_hangup_reloads_and_a_broken_file_changes_nothing() {
     let line = sidecar.await_log("banana");
     assert!(line.contains("ERROR"), "{line}");
     assert!(line.contains("pages.exclude"), "{line}");
+    assert_eq!(successful(), 0);
     assert_eq!(excluded(3), 2, "the running configuration did not stay");
     assert_eq!(sidecar.admin("/readyz").status(), 200);
+}
+
+/// As a network's file system does when its server is gone: whoever opens the file waits.
+#[test]
+fn a_file_that_cant_be_read_to_its_end_holds_up_the_reload_alone() {
+    let (app, plausible) = (site::start(), Receiver::start());
+    let mut sidecar = Builder::before(&app).telling(&plausible).start();
+    let file = sidecar.builder().file();
+    fs::remove_file(&file).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&file).status();
+    assert!(made.is_ok_and(|status| status.success()));
+    sidecar.signal("HUP");
+    for _ in 0..20 {
+        visit(&sidecar, "/page/1");
+        assert_eq!(sidecar.admin("/livez").status(), 200);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    plausible.await_recorded(1);
+    sidecar.stop();
+}
+
+#[test]
+fn a_reload_names_what_it_changes() {
+    let (app, plausible) = (site::start(), Receiver::start());
+    let sidecar = Builder::before(&app).telling(&plausible).start();
+    let reload = |builder: Builder, nth: usize| {
+        builder.write();
+        sidecar.signal("HUP");
+        let lines = eventually("a reload", || {
+            let log = sidecar.log().into_iter();
+            let lines: Vec<String> = log.filter(|l| l.contains("configuration reloaded")).collect();
+            (lines.len() >= nth)
+                .then_some(lines)
+                .ok_or_else(|| "none yet".into())
+        });
+        lines[nth - 1].clone()
+    };
+    let changed = sidecar
+        .builder()
+        .set("pages.bots", "count")
+        .set("client.to_app", "keep");
+    let line = reload(changed.clone(), 1);
+    assert!(
+        line.contains("\"changed\":\"client.to_app, pages.bots\""),
+        "{line}"
+    );
+    let line = reload(changed.clone(), 2);
+    assert!(line.contains("\"changed\":\"nothing\""), "{line}");
+    let line = reload(changed.set("pages.bots", "skip").set("app.keep_alive", "1s"), 3);
+    assert!(line.contains("\"changed\":\"pages.bots\""), "{line}");
+    let line = sidecar.await_log("wait for a restart");
+    assert!(line.contains("app.keep_alive"), "{line}");
+}
+
+#[test]
+fn one_line_says_at_the_start_what_it_does() {
+    let (app, plausible) = (site::start(), Receiver::start());
+    let sidecar = Builder::before(&app).telling(&plausible).start();
+    let line = sidecar.await_log("\"listening\"");
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let directory = sidecar.builder().directory().display().to_string();
+    for (field, value) in [
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("listen", sidecar.address.to_string()),
+        ("admin", sidecar.admin.to_string()),
+        ("app", app.url()),
+        ("trusted", "loopback, private".to_owned()),
+        ("sites", "every host as example.com".to_owned()),
+        ("plausible", plausible.url()),
+        ("queue", format!("{directory}/queue")),
+        ("config", format!("{directory}/gatecount.toml")),
+    ] {
+        assert_eq!(line[field], value, "{field}");
+    }
 }
 
 #[test]

@@ -57,6 +57,15 @@ mod admin;
 /// Starts, stops and reloads.
 mod lifecycle;
 
+/// Restarts that nobody announces.
+mod restarts;
+
+/// What the system does not give.
+mod limits;
+
+/// Where the app is.
+mod addresses;
+
 /// What it takes while it does little.
 mod idle;
 

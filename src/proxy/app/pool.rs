@@ -1,66 +1,132 @@
-//! Idle connections to the app, kept per worker.
+//! Connections to the app: the idle ones of a worker, and how many there may be.
 
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
+    sync::Arc,
     task::{Context as TaskContext, Poll},
     time::Duration,
 };
 
 use tokio::{
-    net::{TcpStream, UnixStream},
-    sync::Notify,
-    time::{Instant, sleep, timeout},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep, timeout_at},
 };
 
-use crate::proxy::{
-    errors::Fault,
-    settings::{App, Upstream},
-    stream::Stream,
-};
+use super::connect::Connector;
+use crate::proxy::{errors::Fault, settings::App, stream::Stream};
 
 /// Idle connections kept at most, per worker.
 const MAX_IDLE: usize = 1024;
 
+/// A place among the connections to the app, of which there are only so many as the limit of open files allows.
+pub(in crate::proxy) type Place = OwnedSemaphorePermit;
+
 /// Connections on which a response has ended cleanly. The newest is taken first: it is the least likely to be closing.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::proxy) struct Pool {
     idle: RefCell<Vec<Idle>>,
+    max_idle: usize,
     sweeping: Cell<bool>,
     wake: Notify,
+    places: Arc<Semaphore>,
+    connector: Arc<Connector>,
 }
 
 #[derive(Debug)]
 struct Idle {
     stream: Stream,
+    place: Place,
+    /// From then on the app is likely to close it soon.
+    doubtful: Instant,
     until: Instant,
 }
 
 impl Pool {
+    /// A pool that keeps `max_idle` connections at most, each with a place of `places`. All workers share these, and the
+    /// connector.
+    pub(in crate::proxy) fn new(max_idle: usize, places: Arc<Semaphore>, connector: Arc<Connector>) -> Self {
+        Pool {
+            idle: RefCell::default(),
+            max_idle: max_idle.min(MAX_IDLE),
+            sweeping: Cell::new(false),
+            wake: Notify::new(),
+            places,
+            connector,
+        }
+    }
+
     /// An idle connection that is not known to be dead.
-    pub(in crate::proxy) fn take(&self, cx: &mut TaskContext<'_>, now: Instant) -> Option<Stream> {
+    pub(in crate::proxy) fn take(&self, cx: &mut TaskContext<'_>, now: Instant) -> Option<(Stream, Place)> {
         let mut idle = self.idle.borrow_mut();
         while let Some(mut one) = idle.pop() {
-            // Bytes or an end on an idle connection: the app has closed it, or speaks out of turn.
-            if one.until > now && one.stream.poll_read(cx, &mut [0]).is_pending() {
-                return Some(one.stream);
+            // Bytes or an end on an idle connection: the app has closed it, or speaks out of turn. The runtime may not
+            // have heard of it yet; where that is likely, the socket itself is asked.
+            if one.until > now
+                && one.stream.poll_read(cx, &mut [0]).is_pending()
+                && (one.doubtful > now || one.stream.is_silent())
+            {
+                return Some((one.stream, one.place));
             }
         }
         None
     }
 
     /// Keeps a connection for the next request.
-    pub(in crate::proxy) fn give(&self, stream: Stream, now: Instant, keep: Duration) {
+    pub(in crate::proxy) fn give(&self, stream: Stream, place: Place, now: Instant, keep: Duration) {
         let mut idle = self.idle.borrow_mut();
-        if idle.len() < MAX_IDLE && !keep.is_zero() {
+        if idle.len() < self.max_idle && !keep.is_zero() {
             idle.push(Idle {
                 stream,
+                place,
+                doubtful: now + keep / 2,
                 until: now + keep,
             });
             if !self.sweeping.replace(true) {
                 self.wake.notify_one();
             }
         }
+    }
+
+    /// A new connection to the app.
+    ///
+    /// # Errors
+    /// [`Fault::Connect`], [`Fault::ConnectTimeout`], [`Fault::Unresolved`], and [`Fault::NoPlace`] where as many are open
+    /// as there may be.
+    pub(in crate::proxy) async fn connect(&self, app: &App) -> Result<(Stream, Place), Fault> {
+        let deadline = Instant::now() + app.connect_timeout;
+        let place = timeout_at(deadline, self.place()).await;
+        let place = place.ok().flatten().ok_or(Fault::NoPlace)?;
+        loop {
+            match self.connector.connect(app).await {
+                // The system's limit is lower than it seemed: an idle connection makes room.
+                Err(Fault::Connect(error)) if is_out_of_descriptors(&error) && self.close_oldest() => {}
+                connected => return connected.map(|stream| (stream, place)),
+            }
+        }
+    }
+
+    /// A place for another connection: a free one, or that of an idle connection of this worker's, or the next that one of
+    /// the workers gives up.
+    async fn place(&self) -> Option<Place> {
+        loop {
+            if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+                return Some(place);
+            }
+            if !self.close_oldest() {
+                return Arc::clone(&self.places).acquire_owned().await.ok();
+            }
+        }
+    }
+
+    /// Closes the connection that has been idle longest; whether there was one.
+    fn close_oldest(&self) -> bool {
+        let mut idle = self.idle.borrow_mut();
+        let any = !idle.is_empty();
+        if any {
+            idle.remove(0);
+        }
+        any
     }
 
     /// Closes what has been idle for too long, for as long as the worker runs; sleeps while there is nothing.
@@ -77,26 +143,9 @@ impl Pool {
     }
 }
 
-/// A new connection to the app.
-///
-/// # Errors
-/// [`Fault::Connect`] and [`Fault::ConnectTimeout`].
-pub(in crate::proxy) async fn connect(app: &App) -> Result<Stream, Fault> {
-    let connecting = async {
-        match &app.upstream {
-            Upstream::Tcp(host, port) => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await?;
-                stream.set_nodelay(true)?;
-                Ok(Stream::Tcp(stream))
-            }
-            Upstream::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),
-        }
-    };
-    match timeout(app.connect_timeout, connecting).await {
-        Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(e)) => Err(Fault::Connect(e.kind())),
-        Err(_) => Err(Fault::ConnectTimeout),
-    }
+fn is_out_of_descriptors(error: &std::io::Error) -> bool {
+    let out = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].map(rustix::io::Errno::raw_os_error);
+    error.raw_os_error().is_some_and(|code| out.contains(&code))
 }
 
 /// How long the app says it keeps the connection: `Keep-Alive: timeout=N` (seconds), less a second for the way there.
@@ -112,7 +161,7 @@ pub(in crate::proxy) fn keep_alive_hint(value: &[u8]) -> Option<Duration> {
 }
 
 /// Polls a pool without a task's context at hand.
-pub(in crate::proxy) async fn take(pool: &Pool, now: Instant) -> Option<Stream> {
+pub(in crate::proxy) async fn take(pool: &Pool, now: Instant) -> Option<(Stream, Place)> {
     // With the task's budget spent, every read would seem to have nothing, and a dead connection alive.
     tokio::task::unconstrained(std::future::poll_fn(|cx| Poll::Ready(pool.take(cx, now)))).await
 }

@@ -8,12 +8,15 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::transport::Transport;
 use crate::{
     client::Peer,
-    proxy::{context::Context, stream::Unsent},
+    proxy::{
+        context::{Context, Phase, Seat},
+        stream::Unsent,
+    },
     timer::Timer,
 };
 
@@ -27,12 +30,15 @@ const ROUND_TRIP: Duration = Duration::from_millis(300);
 /// response only then.
 const DISCARD: Duration = Duration::from_secs(30);
 const DISCARD_PAUSE: Duration = Duration::from_secs(5);
+/// How long a stop waits for the request of a connection that was just made, or that has bytes on their way.
+const LAST_CHANCE: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub(in crate::proxy) struct Client {
     pub(super) context: Rc<Context>,
     pub(super) stream: Transport,
     pub(super) peer: Peer,
+    pub(super) seat: Seat,
     /// The connection is over TLS.
     pub(super) https: bool,
     /// Bytes that were read and belong to what comes next.
@@ -40,6 +46,8 @@ pub(in crate::proxy) struct Client {
     /// Bytes for the client that its socket has not taken.
     pub(super) unsent: Unsent,
     pub(super) timer: Timer,
+    /// A stop closes the connection then, if no request comes.
+    last_chance: Option<Instant>,
 }
 
 /// What is to become of the connection after a request.
@@ -56,16 +64,40 @@ pub(super) enum After {
 }
 
 impl Client {
-    pub(super) fn new(context: Rc<Context>, stream: Transport, peer: Peer) -> Self {
+    pub(super) fn new(context: Rc<Context>, stream: Transport, peer: Peer, seat: Seat) -> Self {
         Client {
             context,
             stream,
             peer,
+            seat,
             https: false,
             inbuf: Vec::new(),
             unsent: Unsent::default(),
             timer: Timer::new(),
+            last_chance: None,
         }
+    }
+
+    /// Whether the connection is to close, though it has waited for a request without a mistake: a stop closes it, or it
+    /// makes room for another one. Not where bytes have come. In a stop a new connection (`first`) gets a moment for its
+    /// request, which is probably on its way.
+    pub(super) fn should_close(&mut self, first: bool) -> bool {
+        if self.seat.is_unwanted() {
+            // What has come of a head counts for nothing: it may be all that ever comes.
+            return self.stream.is_silent();
+        }
+        if self.context.phase.get() != Phase::Closing || !self.inbuf.is_empty() {
+            return false;
+        }
+        if self.last_chance.is_none() {
+            if !first && self.stream.is_silent() {
+                return true;
+            }
+            let end = Instant::now() + LAST_CHANCE;
+            self.last_chance = Some(end);
+            self.timer.set(end);
+        }
+        false
     }
 
     /// Reads what the client sent into the worker's scratch.

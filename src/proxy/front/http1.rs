@@ -1,6 +1,6 @@
 //! An HTTP/1.x client: request after request over one connection, until somebody closes it.
 
-use std::{future::poll_fn, rc::Rc, task::Poll};
+use std::{future::poll_fn, io, rc::Rc, task::Poll};
 
 use tokio::time::Instant;
 
@@ -13,7 +13,6 @@ use crate::{
     http1::{self, Body, Refusal, RequestHead, Version, field_slots},
     proxy::{
         asked::{Asked, Framing},
-        context::Phase,
         errors::Fault,
         plan::{self, Plan, Route},
         record::RequestRecord,
@@ -36,11 +35,21 @@ struct Request {
     version: Version,
 }
 
+/// What came of waiting for the client's bytes.
+enum Waited {
+    Read(io::Result<usize>),
+    TimedOut,
+    /// The connection is to close though nothing is wrong with it.
+    Unwanted,
+}
+
 /// Serves a connection to its end.
 pub(super) async fn serve(mut client: Client) {
     let mut first = true;
     loop {
-        let after = match next(&mut client, first).await {
+        let next = next(&mut client, first).await;
+        client.seat.work();
+        let after = match next {
             Next::Request(request) => {
                 relay::carry(&mut client, request.plan, request.body, request.version).await
             }
@@ -72,22 +81,24 @@ async fn next(client: &mut Client, first: bool) -> Next {
     } else {
         header_timeout
     };
-    client.timer.set(Instant::now() + wait);
+    let now = Instant::now();
+    client.timer.set(now + wait);
+    client.seat.wait(now);
     loop {
         let read = poll_fn(|cx| {
             let context = Rc::clone(&client.context);
             if let Poll::Ready(read) = client.poll_read(cx, &mut context.scratch.borrow_mut()) {
-                return Poll::Ready(Some(read));
+                return Poll::Ready(Waited::Read(read));
             }
-            if client.inbuf.is_empty() && context.phase.get() == Phase::Closing {
-                return Poll::Ready(None);
+            if client.should_close(first) {
+                return Poll::Ready(Waited::Unwanted);
             }
-            client.timer.poll(cx).map(|()| None)
+            client.timer.poll(cx).map(|()| Waited::TimedOut)
         })
         .await;
         match read {
-            Some(Ok(0) | Err(_)) => return Next::Close,
-            Some(Ok(n)) => {
+            Waited::Read(Ok(0) | Err(_)) | Waited::Unwanted => return Next::Close,
+            Waited::Read(Ok(n)) => {
                 if let Some(next) = read_fresh(client, n, &mut scanned) {
                     return next;
                 }
@@ -95,8 +106,8 @@ async fn next(client: &mut Client, first: bool) -> Next {
                     client.timer.set(Instant::now() + header_timeout);
                 }
             }
-            None if client.inbuf.is_empty() => return Next::Close,
-            None => return Next::Refuse(None, Fault::SlowHead),
+            Waited::TimedOut if client.inbuf.is_empty() => return Next::Close,
+            Waited::TimedOut => return Next::Refuse(None, Fault::SlowHead),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Reads the header where this peer must send one. From then on the peer is the one that it names. What was read behind the
-/// header is put into `inbuf`.
+/// header is put into `inbuf`. None: the peer left, or was silent for too long, without having sent a byte.
 ///
 /// # Errors
 /// [`Fault::Preamble`]
@@ -22,15 +22,18 @@ pub(super) async fn read(
     stream: &mut Stream,
     peer: Peer,
     inbuf: &mut Vec<u8>,
-) -> Result<Peer, Fault> {
+) -> Result<Option<Peer>, Fault> {
     let expected = context.settings.proxy_protocol
         && client::resolve(&context.live.borrow().client, peer, &[]).peer_trusted;
     if !expected {
-        return Ok(peer);
+        return Ok(Some(peer));
     }
-    let source = timeout(TIMEOUT, header(context, stream, inbuf));
-    let source = source.await.map_err(|_| Fault::Preamble)??;
-    Ok(source.map_or(peer, Peer::proxied))
+    let source = timeout(TIMEOUT, header(context, stream, inbuf)).await;
+    match source.unwrap_or(Err(Fault::Preamble)) {
+        Ok(source) => Ok(Some(source.map_or(peer, Peer::proxied))),
+        Err(_) if inbuf.is_empty() => Ok(None),
+        Err(fault) => Err(fault),
+    }
 }
 
 /// The header's source; none where it names none.

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     client::Peer,
     proxy::{
-        context::{Context, Phase},
+        context::{Context, Phase, Seat},
         errors::Fault,
         metrics::Handshake,
         stream::Stream,
@@ -41,14 +41,17 @@ pub(in crate::proxy) async fn serve(
     context: Rc<Context>,
     mut stream: Stream,
     peer: Peer,
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 ) {
     let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
-    let _entered = context.enter(waker);
+    let seat = context.enter(waker, permit);
     let mut inbuf = Vec::new();
-    let peer = match preamble::read(&context, &mut stream, peer, &mut inbuf).await {
-        Ok(peer) => peer,
-        Err(fault) => return context.report(&fault, None),
+    let preamble = preamble::read(&context, &mut stream, peer, &mut inbuf);
+    let peer = match unless_unwanted(&context, &seat, preamble).await {
+        Some(Ok(Some(peer))) => peer,
+        // It came and went, as a balancer's health check does.
+        None | Some(Ok(None)) => return,
+        Some(Err(fault)) => return context.report(&fault, None),
     };
     let tls = context
         .live
@@ -57,9 +60,9 @@ pub(in crate::proxy) async fn serve(
         .as_ref()
         .map(|tls| Arc::clone(&tls.config));
     if let Some(config) = tls {
-        return serve_tls(context, stream, peer, &inbuf, config).await;
+        return serve_tls(context, stream, peer, seat, &inbuf, config).await;
     }
-    let mut client = Client::new(context, Transport::Plain(stream), peer);
+    let mut client = Client::new(context, Transport::Plain(stream), peer, seat);
     client.inbuf = inbuf;
     if !client.context.settings.http2 {
         return http1::serve(client).await;
@@ -77,10 +80,11 @@ async fn serve_tls(
     context: Rc<Context>,
     stream: Stream,
     peer: Peer,
+    seat: Seat,
     early: &[u8],
     config: Arc<ServerConfig>,
 ) {
-    let error = match handshake(&context, stream, early, config).await {
+    let error = match handshake(&context, &seat, stream, early, config).await {
         Err(ended) => return context.metrics.handshake(ended),
         Ok(Err(error)) => error,
         Ok(Ok(stream)) => {
@@ -96,7 +100,7 @@ async fn serve_tls(
                 "TLS handshake"
             );
             let is_h2 = stream.is_h2();
-            let mut client = Client::new(context, Transport::Tls(stream), peer);
+            let mut client = Client::new(context, Transport::Tls(stream), peer, seat);
             client.https = true;
             return if is_h2 {
                 serve_http2(client).await;
@@ -109,7 +113,7 @@ async fn serve_tls(
         AcceptError::Closed => return context.metrics.handshake(Handshake::Closed),
         AcceptError::PlainHttp(stream) => {
             context.metrics.handshake(Handshake::PlainHttp);
-            let client = Client::new(context, Transport::Plain(stream), peer);
+            let client = Client::new(context, Transport::Plain(stream), peer, seat);
             return http1::refuse_and_close(client, &Fault::PlainHttp).await;
         }
         AcceptError::Io(_) => return context.metrics.handshake(Handshake::Failed),
@@ -128,23 +132,33 @@ async fn serve_tls(
     };
     context.metrics.handshake(handshake);
     // Reads on for a moment, so that no reset overtakes the alert.
-    Client::new(context, Transport::Plain(stream), peer)
+    Client::new(context, Transport::Plain(stream), peer, seat)
         .linger()
         .await;
 }
 
-/// Does the handshake, within `header_timeout`. A stop does not wait for it: no request is under way.
+/// Does the handshake, within `header_timeout`.
 async fn handshake(
     context: &Context,
+    seat: &Seat,
     stream: Stream,
     early: &[u8],
     config: Arc<ServerConfig>,
 ) -> Result<Result<TlsStream, AcceptError>, Handshake> {
     let accepted = accept(stream, early, config, &context.turns);
-    let mut accepted = pin!(timeout(context.settings.header_timeout, accepted));
-    poll_fn(|cx| match accepted.as_mut().poll(cx) {
-        Poll::Ready(accepted) => Poll::Ready(accepted.map_err(|_| Handshake::TimedOut)),
-        Poll::Pending if context.phase.get() == Phase::Closing => Poll::Ready(Err(Handshake::Closed)),
+    let accepted = timeout(context.settings.header_timeout, accepted);
+    match unless_unwanted(context, seat, accepted).await {
+        Some(accepted) => accepted.map_err(|_| Handshake::TimedOut),
+        None => Err(Handshake::Closed),
+    }
+}
+
+/// Does what comes before the first request, unless the connection is to close: in a stop, or to make room for another one.
+async fn unless_unwanted<T>(context: &Context, seat: &Seat, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending if context.phase.get() == Phase::Closing || seat.is_unwanted() => Poll::Ready(None),
         Poll::Pending => Poll::Pending,
     })
     .await
@@ -155,11 +169,12 @@ async fn serve_http2(client: Client) {
         context,
         stream,
         peer,
+        seat,
         https,
         inbuf,
         ..
     } = client;
-    http2::serve(context, stream, inbuf, peer, https).await;
+    http2::serve(context, stream, inbuf, peer, &seat, https).await;
 }
 
 /// What a client's first bytes are.
@@ -183,7 +198,7 @@ async fn read_preface(client: &mut Client) -> Begins {
             if let Poll::Ready(read) = client.poll_read(cx, &mut scratch) {
                 return Poll::Ready(Some(read.unwrap_or(0)));
             }
-            if client.inbuf.is_empty() && context.phase.get() == Phase::Closing {
+            if client.should_close(true) {
                 return Poll::Ready(None);
             }
             client.timer.poll(cx).map(|()| None)

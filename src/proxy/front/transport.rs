@@ -28,6 +28,14 @@ impl Transport {
         }
     }
 
+    /// Whether the client has sent nothing that waits to be read.
+    pub(super) fn is_silent(&self) -> bool {
+        match self {
+            Transport::Plain(stream) => stream.is_silent(),
+            Transport::Tls(stream) => stream.is_silent(),
+        }
+    }
+
     /// Ready when a write, or a flush, may bring bytes on again.
     pub(super) fn poll_write_ready(&self, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
         match self {

@@ -22,6 +22,7 @@ use super::super::{
     metrics::Metrics,
     recent::RecentRequest,
     settings::{App, Listen, Settings, Upstream},
+    throttles::Throttles,
 };
 use crate::{
     client,
@@ -237,7 +238,10 @@ pub(in crate::proxy) fn shared(settings: Settings, outbox: Outbox, metrics: Metr
         outbox,
         metrics,
         permits: Arc::new(Semaphore::new(8)),
+        app_places: Arc::new(Semaphore::new(8)),
+        connector: Arc::default(),
         pairs: Arc::new(page::PreloadPairs::new()),
+        throttles: Arc::new(Throttles::new()),
     }
 }
 
@@ -249,6 +253,7 @@ pub(in crate::proxy) fn settings(upstream: Upstream) -> Settings {
         proxy_protocol: false,
         drain: PATIENCE,
         max_connections: 8,
+        max_app_connections: 64,
         header_timeout: PATIENCE,
         idle_timeout: PATIENCE,
         max_head_bytes: 64 * 1024,

@@ -14,6 +14,7 @@ pub(crate) mod nginx;
 pub(crate) mod origin;
 pub(crate) mod process;
 pub(crate) mod receiver;
+pub(crate) mod resolver;
 pub(crate) mod site;
 mod tests;
 pub(crate) mod tls;

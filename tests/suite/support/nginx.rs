@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::{
     DEADLINE,
+    process::free_port,
     tls::{Authority, Pair},
 };
 
@@ -96,6 +97,23 @@ impl Nginx {
                      }}
                  }}",
                 authority.file().display()
+            ))
+        })
+    }
+
+    /// An HTTP proxy before several instances, with kept connections to each; a request that one did not take goes to the
+    /// next.
+    pub(crate) fn balancing(to: &[SocketAddr]) -> Nginx {
+        use std::fmt::Write;
+        let servers = to.iter().fold(String::new(), |mut all, address| {
+            let _ = write!(all, "server {address} max_fails=0; ");
+            all
+        });
+        Nginx::start("", |listen| {
+            http(&format!(
+                "upstream instances {{ {servers} keepalive 32; keepalive_requests 1000000; }}\n\
+                 server {{ listen {listen}; keepalive_requests 1000000; location / {{ proxy_pass http://instances; proxy_http_version 1.1; \
+                 proxy_set_header Connection \"\"; proxy_set_header Host $http_host; }} }}"
             ))
         })
     }
@@ -198,11 +216,6 @@ fn command(directory: &Path) -> Command {
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
     command
-}
-
-fn free_port() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("bind a port");
-    listener.local_addr().expect("the bound address")
 }
 
 fn is_root() -> bool {

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -37,7 +37,7 @@ pub(crate) struct Builder {
     domain: Option<String>,
     environment: Vec<(String, String)>,
     /// A command that runs the rest.
-    runner: Vec<&'static str>,
+    runner: Vec<String>,
     directory: Arc<TempDir>,
 }
 
@@ -179,7 +179,7 @@ impl Builder {
             if ours.is_err() || ours.is_ok_and(|o| o.status.success()) {
                 return None;
             }
-            self.runner = plain.to_vec();
+            self.runner = plain.map(str::to_owned).to_vec();
         }
         Some(self)
     }
@@ -200,6 +200,69 @@ impl Builder {
         fs::write(self.file(), text).expect("write the configuration");
     }
 
+    /// Runs it by this command, which gets the binary and its arguments as its own last ones.
+    pub(crate) fn under(mut self, runner: &[&str]) -> Builder {
+        self.runner = runner.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    /// The command that starts it.
+    pub(crate) fn command(&self) -> Command {
+        let mut words = self.runner.iter().map(String::as_str).chain([BINARY]);
+        let mut command = Command::new(words.next().expect("the binary"));
+        command.args(words);
+        forget_the_tests_own(&mut command);
+        command.arg("--config").arg(self.file());
+        if let Some(domain) = &self.domain {
+            command.args(["--domain", domain]);
+        }
+        command.envs(self.environment.iter().map(|(n, v)| (n, v)));
+        command
+    }
+
+    /// Starts it with this for its standard error, which nobody reads for the test, and waits until it listens. It is
+    /// asked nothing for that, readiness least of all.
+    #[track_caller]
+    pub(crate) fn start_unheard(self, errors: Stdio) -> Sidecar {
+        let (address, admin) = (free_port(), free_port());
+        self.start_unheard_at(address, admin, errors)
+    }
+
+    /// As [`start_unheard`](Builder::start_unheard), at these addresses.
+    #[track_caller]
+    pub(crate) fn start_unheard_at(self, address: SocketAddr, admin: SocketAddr, errors: Stdio) -> Sidecar {
+        let builder = self
+            .set("listen.address", address.to_string())
+            .set("admin.address", admin.to_string());
+        builder.write();
+        let begun = Instant::now();
+        let child = builder
+            .command()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(errors)
+            .spawn()
+            .expect("start gatecount");
+        let mut sidecar = Sidecar {
+            address,
+            admin,
+            started_in: Duration::ZERO,
+            builder,
+            child,
+            log: Log::default(),
+            readers: Vec::new(),
+        };
+        let up = sidecar.while_it_runs(|sidecar| {
+            for address in [sidecar.admin, sidecar.address] {
+                Client::try_to(address).map_err(|e| e.to_string())?;
+            }
+            Ok(())
+        });
+        up.unwrap_or_else(|reason| panic!("it does not come up: {reason}"));
+        sidecar.started_in = begun.elapsed();
+        sidecar
+    }
+
     /// Starts it and waits until it serves.
     #[track_caller]
     pub(crate) fn start(self) -> Sidecar {
@@ -212,16 +275,8 @@ impl Builder {
     pub(crate) fn try_start(self) -> (Sidecar, Result<(), String>) {
         self.write();
         let begun = Instant::now();
-        let mut command = Command::new(self.runner.first().unwrap_or(&BINARY));
-        command.args(self.runner.iter().skip(1));
-        command.args((!self.runner.is_empty()).then_some(BINARY));
-        forget_the_tests_own(&mut command);
-        command.arg("--config").arg(self.file());
-        if let Some(domain) = &self.domain {
-            command.args(["--domain", domain]);
-        }
-        let mut child = command
-            .envs(self.environment.iter().map(|(n, v)| (n, v)))
+        let mut child = self
+            .command()
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -424,6 +479,18 @@ impl Sidecar {
         kibibytes.expect("a number") * 1024
     }
 
+    /// Threads.
+    pub(crate) fn threads(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/task", self.child.id()))
+            .expect("read /proc")
+            .count()
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("wait").is_none()
+    }
+
     /// Open file descriptors.
     pub(crate) fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id()))
@@ -482,6 +549,20 @@ impl Log {
             value.as_str()?.parse().ok()
         })
     }
+}
+
+/// An address that nobody has at the moment.
+pub(crate) fn free_port() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind a port");
+    listener.local_addr().expect("the bound address")
+}
+
+/// Whether a tool of the system is there.
+pub(crate) fn has(tool: &str) -> bool {
+    let found = Command::new("sh")
+        .args(["-c", &format!("command -v {tool}")])
+        .output();
+    found.is_ok_and(|o| o.status.success())
 }
 
 /// The suite's own variables are none of the binary's, which refuses what it does not know. A proxy of this machine is

@@ -16,7 +16,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::pool::{self, Pool};
+use super::pool::{self, Place, Pool};
 use crate::{
     headers,
     http1::{self, BadResponse, Body, FieldSlots, ResponseHead, Version},
@@ -35,6 +35,7 @@ const MAX_HEAD: usize = 256 * 1024;
 /// See the module.
 pub(in crate::proxy) struct Exchange {
     stream: Stream,
+    place: Place,
     to_head: bool,
     /// The connection was used before, and the request is idempotent.
     repeatable: bool,
@@ -106,24 +107,24 @@ pub(in crate::proxy) enum Head<'h, 'b> {
 /// Sends a request's head, over a kept connection where there is one.
 ///
 /// # Errors
-/// [`Fault::Connect`], [`Fault::ConnectTimeout`], and [`Fault::Closed`] where a new connection was closed at once.
+/// Those of [`Pool::connect`], and [`Fault::Closed`] where a new connection was closed at once.
 pub(in crate::proxy) async fn open(pool: &Pool, app: &App, plan: &Plan) -> Result<Exchange, Fault> {
-    if let Some(stream) = pool::take(pool, plan.record.started()).await {
-        let mut exchange = Exchange::new(stream, true, app, plan);
+    if let Some(connection) = pool::take(pool, plan.record.started()).await {
+        let mut exchange = Exchange::new(connection, true, app, plan);
         if exchange.send_head(plan.record.head()).is_ok() {
             return Ok(exchange);
         }
     }
-    reopen(app, plan).await
+    reopen(pool, app, plan).await
 }
 
 /// Sends a request's head over a new connection.
 ///
 /// # Errors
 /// As [`open`].
-pub(in crate::proxy) async fn reopen(app: &App, plan: &Plan) -> Result<Exchange, Fault> {
-    let stream = pool::connect(app).await?;
-    let mut exchange = Exchange::new(stream, false, app, plan);
+pub(in crate::proxy) async fn reopen(pool: &Pool, app: &App, plan: &Plan) -> Result<Exchange, Fault> {
+    let connection = pool.connect(app).await?;
+    let mut exchange = Exchange::new(connection, false, app, plan);
     exchange
         .send_head(plan.record.head())
         .map_err(|_| Fault::Closed)?;
@@ -131,9 +132,10 @@ pub(in crate::proxy) async fn reopen(app: &App, plan: &Plan) -> Result<Exchange,
 }
 
 impl Exchange {
-    fn new(stream: Stream, reused: bool, app: &App, plan: &Plan) -> Self {
+    fn new((stream, place): (Stream, Place), reused: bool, app: &App, plan: &Plan) -> Self {
         Exchange {
             stream,
+            place,
             to_head: plan.to_head,
             repeatable: reused && plan.idempotent,
             upgrade: plan.upgrade != Upgrade::No,
@@ -374,13 +376,14 @@ impl Exchange {
             && self.sent == Sent::Everything
             && self.unsent.is_empty()
         {
-            pool.give(self.stream, Instant::now(), keep);
+            pool.give(self.stream, self.place, Instant::now(), keep);
         }
     }
 
-    /// Takes the connection, which has switched protocols, and what it has not taken of the request.
-    pub(in crate::proxy) fn into_tunnel(self) -> (Stream, Unsent) {
-        (self.stream, self.unsent)
+    /// Takes the connection, which has switched protocols, what it has not taken of the request, and its place among the
+    /// connections to the app, to be kept until the tunnel ends.
+    pub(in crate::proxy) fn into_tunnel(self) -> (Stream, Unsent, Place) {
+        (self.stream, self.unsent, self.place)
     }
 }
 

@@ -40,7 +40,7 @@ use crate::{
     proxy::{
         app::exchange::Failure,
         asked::Framing,
-        context::{Context, Phase},
+        context::{Context, Phase, Seat},
         errors::Fault,
         plan::{self, Route},
         record::RequestRecord,
@@ -57,6 +57,8 @@ const SEND_BUFFER: usize = 16 * 1024;
 const RESET_STREAMS: usize = 32;
 /// How long a connection that was asked to close may take for it.
 const CLOSING: Duration = Duration::from_secs(2);
+/// How long an idle one may take that makes room for another connection.
+const MAKING_ROOM: Duration = Duration::from_millis(50);
 /// The times of waiting streams are looked at so often at most, and at least.
 const TICK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
@@ -76,6 +78,7 @@ pub(in crate::proxy::front) async fn serve<S>(
     stream: S,
     early: Vec<u8>,
     peer: Peer,
+    seat: &Seat,
     https: bool,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -115,8 +118,13 @@ pub(in crate::proxy::front) async fn serve<S>(
             if streams.is_flooded() {
                 return Poll::Ready(Ended::Flooded);
             }
+            let idle_since = streams.idle_since();
+            match idle_since {
+                Some(since) => seat.wait(since),
+                None => seat.work(),
+            }
             let asked_to_stop = match context.phase.get() {
-                Phase::Serving => false,
+                Phase::Serving => seat.is_unwanted(),
                 // A new connection is served once, for its client does not know yet.
                 Phase::Draining => streams.served() > 0,
                 Phase::Closing => true,
@@ -131,11 +139,11 @@ pub(in crate::proxy::front) async fn serve<S>(
             } else {
                 settings.idle_timeout
             };
-            let idle_since = streams.idle_since();
+            let patience = if seat.is_unwanted() { MAKING_ROOM } else { CLOSING };
             timer.set(match (closing, idle_since) {
                 (_, None) => look_at,
                 (None, Some(since)) => since + idle_for,
-                (Some(asked), Some(since)) => asked.max(since) + CLOSING,
+                (Some(asked), Some(since)) => asked.max(since) + patience,
             });
             if timer.poll(cx).is_pending() {
                 return Poll::Pending;
@@ -231,10 +239,17 @@ async fn answer(begun: Begun) -> Response<ResponseBody> {
             response,
             app,
             unsent,
+            place,
             early,
         }) => {
             let open = transfer.into_open();
-            spawn_local(tunnel::run(Rc::clone(&open), upgrade, app, unsent, early));
+            spawn_local(tunnel::run(
+                (Rc::clone(&open), place),
+                upgrade,
+                app,
+                unsent,
+                early,
+            ));
             response.map(|()| ResponseBody::Own {
                 piece: None,
                 _open: open,

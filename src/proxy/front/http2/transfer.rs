@@ -22,7 +22,10 @@ use crate::{
     facts, headers,
     http1::{self, ResponseHead, field_slots},
     proxy::{
-        app::exchange::{self, Exchange, Failure, Head},
+        app::{
+            exchange::{self, Exchange, Failure, Head},
+            pool::Place,
+        },
         context::Context,
         errors::Fault,
         plan::{Plan, Upgrade},
@@ -54,6 +57,8 @@ pub(super) enum Answer {
         app: Stream,
         /// What the app has not taken of the request.
         unsent: Unsent,
+        /// The connection's place, to be kept for as long as it.
+        place: Place,
         /// The first bytes of the new protocol.
         early: Vec<u8>,
     },
@@ -115,7 +120,9 @@ impl Transfer {
         loop {
             *self.open.state.exchange.borrow_mut() = Some(exchange);
             match poll_fn(|cx| self.poll_answer(cx)).await {
-                Err(NoAnswer::App(Failure::Repeat)) => exchange = exchange::reopen(app, &self.plan).await?,
+                Err(NoAnswer::App(Failure::Repeat)) => {
+                    exchange = exchange::reopen(&context.pool, app, &self.plan).await?;
+                }
                 other => return other,
             }
         }
@@ -382,11 +389,12 @@ fn switched(
     response: http::Response<()>,
     early: Vec<u8>,
 ) -> Result<Answer, NoAnswer> {
-    let (app, unsent) = slot.take().ok_or(NoAnswer::Gone)?.into_tunnel();
+    let (app, unsent, place) = slot.take().ok_or(NoAnswer::Gone)?.into_tunnel();
     Ok(Answer::Switched {
         response,
         app,
         unsent,
+        place,
         early,
     })
 }

@@ -8,18 +8,21 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 
 use super::streams::OpenStream;
-use crate::proxy::stream::{Stream, Unsent};
+use crate::proxy::{
+    app::pool::Place,
+    stream::{Stream, Unsent},
+};
 
 /// Joins the two. `unsent` is what the app has not taken of the request, `early` what it sent behind its head.
 pub(super) async fn run(
-    open: Rc<OpenStream>,
+    places: (Rc<OpenStream>, Place),
     client: OnUpgrade,
     mut app: Stream,
     unsent: Unsent,
     early: Vec<u8>,
 ) {
-    // The place among the open streams is kept for as long as the tunnel lasts.
-    let _open = open;
+    // The places among the open streams and the connections to the app are kept for as long as the tunnel lasts.
+    let _places = places;
     let Ok(client) = client.await else { return };
     let mut client = TokioIo::new(client);
     // After an error on either side there is nobody to tell.

@@ -57,13 +57,15 @@ pub(super) async fn carry(client: &mut Client, plan: Plan, body: Body, version: 
         match relay.run(client, &mut exchange).await {
             Ok(End::Response) => return relay.finish(client, exchange).await,
             Ok(End::Switched) => {
-                let (app, unsent) = exchange.into_tunnel();
+                let (app, unsent, _place) = exchange.into_tunnel();
                 // The request's story ends here, and so does its duration.
                 drop(relay);
                 return tunnel::run(client, app, unsent).await;
             }
             Err(Broken::Gone) => return After::Close,
-            Err(Broken::App(Failure::Repeat)) => opened = exchange::reopen(app, &relay.plan).await,
+            Err(Broken::App(Failure::Repeat)) => {
+                opened = exchange::reopen(&context.pool, app, &relay.plan).await;
+            }
             Err(Broken::App(Failure::Fault(fault))) => return relay.fail(client, &fault),
         }
     }

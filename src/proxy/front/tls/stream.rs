@@ -71,6 +71,11 @@ impl TlsStream {
         }
     }
 
+    /// Whether the client has sent nothing that waits in the socket.
+    pub(in crate::proxy) fn is_silent(&self) -> bool {
+        self.stream.is_silent()
+    }
+
     /// Decrypts the ciphertext at the start of `buffer` and puts the plaintext in its place, as far as rustls has taken the
     /// ciphertext out. What then does not fit stays with rustls, and is less than one record: of the plaintext no more
     /// came than ciphertext, except for the part of a record that rustls had before.

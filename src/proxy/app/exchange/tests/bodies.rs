@@ -169,7 +169,7 @@ fn an_app_that_no_one_reaches_is_a_fault_of_the_connect() {
         let opened = open(&context.pool, &context.settings.app, &plan).await;
         let fault = opened.err().expect("there is no app");
         assert!(
-            matches!(fault, Fault::Connect(io::ErrorKind::NotFound)),
+            matches!(&fault, Fault::Connect(error) if error.kind() == io::ErrorKind::NotFound),
             "{fault}"
         );
     });

@@ -123,7 +123,7 @@ fn a_switched_connection_is_handed_over_with_what_the_app_has_not_taken() {
         far.send(SWITCH).await;
         let (seen, exchange) = front.read_all().await;
         assert_eq!(seen, [data("hi"), Seen::Switch(101)]);
-        let (mut stream, mut unsent) = exchange.into_tunnel();
+        let (mut stream, mut unsent, _place) = exchange.into_tunnel();
         assert!((1..=4096).contains(&unsent.as_bytes().len()));
         let read = tokio::task::spawn_local(async move { far.rest().await.len() });
         while !unsent.is_empty() {

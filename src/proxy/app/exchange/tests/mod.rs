@@ -4,9 +4,9 @@ mod bodies;
 mod ends;
 mod heads;
 
-use std::future::poll_fn;
+use std::{future::poll_fn, sync::Arc};
 
-use tokio::net::UnixStream;
+use tokio::{net::UnixStream, sync::Semaphore};
 
 use super::*;
 use crate::{
@@ -92,14 +92,16 @@ impl Request {
 fn give(worker: &Worker) -> FarEnd {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let pool = &worker.context.pool;
-    pool.give(Stream::Unix(ours), Instant::now(), Duration::from_mins(1));
+    let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+    pool.give(Stream::Unix(ours), place, Instant::now(), Duration::from_mins(1));
     FarEnd(theirs)
 }
 
 /// A pooled connection, as of now.
 async fn take(worker: &Worker) -> Option<Stream> {
     see_sockets().await;
-    pool::take(&worker.context.pool, Instant::now()).await
+    let taken = pool::take(&worker.context.pool, Instant::now()).await;
+    taken.map(|(stream, _)| stream)
 }
 
 impl Front {

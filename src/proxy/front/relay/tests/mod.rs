@@ -5,9 +5,9 @@ mod bodies;
 mod clients;
 mod times;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tokio::{net::UnixStream, task::JoinHandle};
+use tokio::{net::UnixStream, sync::Semaphore, task::JoinHandle};
 
 use super::{super::http1, *};
 use crate::{
@@ -48,7 +48,9 @@ impl Scene {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let peer = Peer::from("192.0.2.7:50000".parse::<std::net::SocketAddr>().unwrap());
         let transport = Transport::Plain(Stream::Unix(ours));
-        let client = Client::new(Rc::clone(&worker.context), transport, peer);
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let seat = worker.context.enter(std::task::Waker::noop().clone(), permit);
+        let client = Client::new(Rc::clone(&worker.context), transport, peer, seat);
         Scene {
             worker,
             client: FarEnd(theirs),

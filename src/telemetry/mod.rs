@@ -1,13 +1,37 @@
-//! Logging, the metrics registry, and the throttle that keeps a repeated log line from flooding the log.
+//! Logging and the metrics registry.
+//!
+//! - `log_buffer` takes log lines from the threads that serve and deliver, which never wait for standard error.
+//! - `throttle` keeps a repeated log line from flooding the log.
+
+mod log_buffer;
+mod throttle;
 
 use std::{
+    error::Error as StdError,
     io::{self, IsTerminal},
     panic::PanicHookInfo,
-    time::{Duration, Instant},
+    sync::LazyLock,
+    time::Duration,
 };
 
-use prometheus::{IntGaugeVec, Opts, Registry, process_collector::ProcessCollector};
+use prometheus::{IntCounter, IntGaugeVec, Opts, Registry, process_collector::ProcessCollector};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+pub use throttle::LogThrottle;
+
+use log_buffer::LogBuffer;
+
+/// How long the end of the process waits for standard error to take the last lines.
+const LAST_LINES: Duration = Duration::from_millis(500);
+
+/// Log lines that standard error did not take. There is one log for the process.
+static DROPPED: LazyLock<IntCounter> = LazyLock::new(|| {
+    IntCounter::new(
+        "gatecount_log_lines_dropped_total",
+        "Log lines that standard error did not take in time.",
+    )
+    .expect("a valid name")
+});
 
 /// `[log]`, resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,18 +67,33 @@ pub enum Error {
     /// Logging was set up before.
     #[error("logging can't be set up")]
     Logging(#[from] tracing_subscriber::util::TryInitError),
+    /// The system refused the log's thread or a second descriptor for standard error.
+    #[error("the log's thread can't be started")]
+    Thread(#[source] io::Error),
     /// A metric's name is taken.
     #[error("the process's metrics can't be registered")]
     Metrics(#[from] prometheus::Error),
 }
 
-/// Starts logging to standard error.
+/// Waits, when dropped, until the last lines are written, half a second at most: nobody may be reading them.
+#[derive(Debug)]
+#[must_use = "the last lines are lost without it"]
+pub struct LastLines(LogBuffer);
+
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        self.0.flush(LAST_LINES);
+    }
+}
+
+/// Starts logging to standard error, by a thread of its own.
 ///
 /// # Errors
-/// [`Error::Level`], [`Error::Logging`]
-pub fn init_logging(settings: &Settings) -> Result<(), Error> {
+/// [`Error::Level`], [`Error::Logging`], [`Error::Thread`]
+pub fn init_logging(settings: &Settings) -> Result<LastLines, Error> {
     let text = settings.level.clone();
     let filter = EnvFilter::try_new(&text).map_err(|source| Error::Level { text, source })?;
+    let buffer = LogBuffer::start(DROPPED.clone()).map_err(Error::Thread)?;
     std::panic::set_hook(Box::new(log_panic));
     let subscriber = tracing_subscriber::registry().with(filter);
     let as_text = match settings.format {
@@ -66,17 +105,34 @@ pub fn init_logging(settings: &Settings) -> Result<(), Error> {
         subscriber
             .with(
                 fmt::layer()
-                    .with_writer(io::stderr)
+                    .with_writer(buffer.clone())
                     .with_ansi(io::stderr().is_terminal())
                     .with_target(false),
             )
             .try_init()?;
     } else {
         subscriber
-            .with(fmt::layer().json().flatten_event(true).with_writer(io::stderr))
+            .with(
+                fmt::layer()
+                    .json()
+                    .flatten_event(true)
+                    .with_writer(buffer.clone()),
+            )
             .try_init()?;
     }
-    Ok(())
+    Ok(LastLines(buffer))
+}
+
+/// An error and its causes on one line.
+pub fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 /// Logs where a panic happened, without its message: that may quote what a visitor sent.
@@ -103,53 +159,8 @@ pub fn registry() -> Result<Registry, Error> {
     )?;
     build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     registry.register(Box::new(build))?;
+    registry.register(Box::new(DROPPED.clone()))?;
     Ok(registry)
-}
-
-/// Limits how often a log line is written. A line that is written says how many occurrences it stands for.
-#[derive(Debug)]
-pub struct LogThrottle {
-    lines: u32,
-    span: Duration,
-    /// When the current span began.
-    began: Option<Instant>,
-    /// Lines written in the current span.
-    written: u32,
-    /// Occurrences since the last line.
-    suppressed: u64,
-}
-
-impl LogThrottle {
-    /// At most `lines` lines in each `span`.
-    pub const fn new(lines: u32, span: Duration) -> Self {
-        LogThrottle {
-            lines,
-            span,
-            began: None,
-            written: 0,
-            suppressed: 0,
-        }
-    }
-
-    /// Adds occurrences. If a line may be written now, returns how many occurrences it stands for, including those that
-    /// were suppressed before it.
-    pub fn pass(&mut self, now: Instant, occurrences: u64) -> Option<u64> {
-        self.suppressed += occurrences;
-        if self
-            .began
-            .is_none_or(|began| now.saturating_duration_since(began) >= self.span)
-        {
-            self.written = 0;
-        }
-        if self.suppressed == 0 || self.written == self.lines {
-            return None;
-        }
-        if self.written == 0 {
-            self.began = Some(now);
-        }
-        self.written += 1;
-        Some(std::mem::take(&mut self.suppressed))
-    }
 }
 
 #[cfg(test)]
@@ -173,27 +184,6 @@ mod tests {
     }
 
     #[test]
-    fn a_line_stands_for_all_occurrences_since_the_line_before_it() {
-        let mut throttle = LogThrottle::new(1, Duration::from_secs(10));
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(throttle.pass(start, 0), None);
-        assert_eq!(throttle.pass(start, 2), Some(2));
-        assert_eq!(throttle.pass(at(1), 3), None);
-        assert_eq!(throttle.pass(at(9), 4), None);
-        assert_eq!(throttle.pass(at(10), 1), Some(8));
-    }
-
-    #[test]
-    fn several_lines_pass_in_one_span() {
-        let mut throttle = LogThrottle::new(2, Duration::from_secs(1));
-        let start = Instant::now();
-        let passed = [0, 100, 200, 999, 1_000, 1_100, 1_200]
-            .map(|ms| throttle.pass(start + Duration::from_millis(ms), 1));
-        assert_eq!(passed, [Some(1), Some(1), None, None, Some(3), Some(1), None]);
-    }
-
-    #[test]
     fn a_panic_is_logged_with_its_place_and_without_its_message() {
         let written = Written::default();
         let writer = written.clone();
@@ -207,7 +197,7 @@ mod tests {
         std::panic::set_hook(before);
         assert!(panicked.is_err());
         let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
-        assert!(text.contains("telemetry.rs:"), "{text}");
+        assert!(text.contains("telemetry/mod.rs:"), "{text}");
         assert!(!text.contains("visitors-page"), "{text}");
     }
 }

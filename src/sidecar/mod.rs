@@ -4,22 +4,35 @@
 //! finish its requests, then lets delivery store and send what it was offered. The admin address ends last, so that
 //! operators can watch the stop.
 
+mod limits;
+mod reader;
+mod reloads;
+mod start;
+mod status;
+
 use std::{
+    collections::BTreeSet,
     io,
     net::SocketAddr,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
+use self::{
+    reader::Reader,
+    reloads::Reloads,
+    status::{decisions_since, take_status},
+};
 use crate::{
-    admin, client,
-    config::{self, Config, FileWatcher, Mistakes, Sources},
+    admin,
+    config::{self, Config, Mistakes, Sources},
     delivery::{self, Delivery},
     lifecycle::{self, Deadline, Readiness, SignalAction, Signals},
     proxy::{self, Live, Proxy},
-    queue, telemetry,
+    telemetry,
 };
 
 /// How long the data path's start waits for the queue to be recovered. Events are stored at once after that. A queue
@@ -59,17 +72,19 @@ pub enum StartError {
     /// No runtime for the main thread.
     #[error("can't start the main thread's runtime")]
     Runtime(#[source] io::Error),
+    /// No thread to read the configuration's files again.
+    #[error("can't watch the configuration's files")]
+    Files(#[source] io::Error),
     /// Signals can't be handled.
     #[error("can't handle signals")]
     Signals(#[source] io::Error),
 }
 
-/// Runs a sidecar on this thread until a signal ends it. A reload reads `sources` again.
+/// Runs a sidecar on this thread until a signal ends it. A reload reads `sources` again. Logging is set up before.
 ///
 /// # Errors
 /// [`StartError`]
-pub fn run(config: Config, sources: &Sources) -> Result<(), StartError> {
-    telemetry::init_logging(&config.log)?;
+pub fn run(config: Config, sources: Sources) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -77,8 +92,7 @@ pub fn run(config: Config, sources: &Sources) -> Result<(), StartError> {
     let outcome = runtime.block_on(async {
         let mut signals = Signals::listen().map_err(StartError::Signals)?;
         let sidecar = Sidecar::start(config).await?;
-        sidecar.serve(&mut signals, || config::load(sources)).await;
-        Ok(())
+        sidecar.serve(&mut signals, move || config::load(&sources)).await
     });
     // Delivery's thread may be stuck in a system call on the queue's disk; the process ends nevertheless.
     runtime.shutdown_background();
@@ -96,6 +110,7 @@ pub struct Sidecar {
     stop_admin: oneshot::Sender<()>,
     readiness: Readiness,
     probes: Arc<admin::Probes>,
+    reloads: Reloads,
 }
 
 impl Sidecar {
@@ -103,11 +118,12 @@ impl Sidecar {
     ///
     /// # Errors
     /// [`StartError`]; the parts that were started before it are stopped.
-    pub async fn start(config: Config) -> Result<Self, StartError> {
+    pub async fn start(mut config: Config) -> Result<Self, StartError> {
         let started = Instant::now();
+        limits::fit(&mut config);
         let registry = telemetry::registry()?;
+        let reloads = Reloads::register(&registry).map_err(telemetry::Error::from)?;
         let tls = load_tls(config.proxy.tls.as_ref(), None)?;
-        log_trust(&config.client);
         let (admin_listener, admin_address) = bind_admin(config.admin.address).await?;
 
         let (delivery, outboxes) = delivery::start(
@@ -139,7 +155,8 @@ impl Sidecar {
             admin::serve(admin_listener, &admin_settings, inputs, shutdown).await;
         });
         readiness.turn_on();
-        tracing::info!(listen = %proxy.bound(), admin = %admin_address, "listening");
+        start::log(&config, proxy.bound(), admin_address);
+        limits::log_memory(&config);
         Ok(Sidecar {
             config,
             delivery,
@@ -150,6 +167,7 @@ impl Sidecar {
             stop_admin,
             readiness,
             probes,
+            reloads,
         })
     }
 
@@ -165,29 +183,46 @@ impl Sidecar {
 
     /// Serves until a signal asks to stop, then stops. `load` reads the configuration again after SIGHUP or when one of
     /// its files has changed.
-    pub async fn serve(mut self, signals: &mut Signals, load: impl Fn() -> Result<Config, Mistakes>) {
-        let mut files = FileWatcher::new(&self.config.files);
+    ///
+    /// # Errors
+    /// [`StartError::Files`]
+    pub async fn serve(
+        mut self,
+        signals: &mut Signals,
+        load: impl Fn() -> Result<Config, Mistakes> + Send + 'static,
+    ) -> Result<(), StartError> {
+        let reader = Reader::start(&self.config.files, load);
+        let outcome = match reader {
+            Ok(reader) => {
+                self.until_stop(signals, reader).await;
+                Ok(())
+            }
+            Err(error) => Err(StartError::Files(error)),
+        };
+        self.stop(signals).await;
+        outcome
+    }
+
+    async fn until_stop(&mut self, signals: &mut Signals, mut reader: Reader) {
         loop {
-            let action = tokio::select! {
-                action = signals.next() => action,
-                () = files.changed() => SignalAction::Reload,
-            };
-            match action {
-                SignalAction::Stop => break,
-                SignalAction::Reload => {
-                    files.refresh();
-                    self.reload(load());
-                    files.set_files(&self.config.files);
+            tokio::select! {
+                action = signals.next() => match action {
+                    SignalAction::Stop => return,
+                    SignalAction::Reload => reader.read(),
+                },
+                Some(reading) = reader.next() => {
+                    self.reload(reading.config, &reading.changed);
+                    reader.watch(&self.config.files);
                 }
             }
         }
-        self.stop(signals).await;
     }
 
-    fn reload(&mut self, loaded: Result<Config, Mistakes>) {
+    fn reload(&mut self, loaded: Result<Config, Mistakes>, files: &BTreeSet<PathBuf>) {
         let new = match loaded {
             Ok(new) => new,
             Err(mistakes) => {
+                self.reloads.failed();
                 tracing::error!("the configuration was not reloaded, the running one stays: {mistakes}");
                 return;
             }
@@ -199,27 +234,41 @@ impl Sidecar {
                 needs_restart.join(", ")
             );
         }
-        self.reload_tls(new.proxy.tls.as_ref());
+        if self.reload_tls(new.proxy.tls.as_ref()) {
+            self.reloads.succeeded();
+        } else {
+            self.reloads.failed();
+        }
         self.proxy.handle().reload(&live(&new, self.tls.clone()));
         self.delivery.reload(new.event.clone());
-        log_trust(&new.client);
-        tracing::info!("configuration reloaded");
+        let changed = match self.config.reloadable_changes(&new) {
+            none if none.is_empty() => "nothing".to_owned(),
+            some => some.join(", "),
+        };
+        let trusted = start::trusted(&new.client);
+        let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+        let files = files.join(", ");
+        tracing::info!(changed, files, trusted, "configuration reloaded");
         self.config.adopt_reloadable(new);
     }
 
-    /// Reads the certificates again. If they can't be used, the running ones stay.
-    fn reload_tls(&mut self, tls: Option<&proxy::Tls>) {
+    /// Reads the certificates again; whether they can be used. If not, the running ones stay.
+    fn reload_tls(&mut self, tls: Option<&proxy::Tls>) -> bool {
         match load_tls(tls, self.tls.as_ref()) {
-            Ok(loaded) => self.tls = loaded,
+            Ok(loaded) => {
+                self.tls = loaded;
+                true
+            }
             Err(error) => {
-                let error: &dyn std::error::Error = &error;
+                let error = telemetry::chain(&error);
                 tracing::error!(error, "the certificates were not reloaded, the running ones stay");
+                false
             }
         }
     }
 
     /// Stops in reverse order. A second signal ends the drain at once; accepted events are kept nevertheless.
-    async fn stop(self, signals: &mut Signals) {
+    async fn stop(mut self, signals: &mut Signals) {
         let drain = self.config.proxy.drain;
         let deadline = Deadline::after(drain);
         tracing::info!(drain = ?drain, "stopping");
@@ -277,98 +326,4 @@ fn live(config: &Config, tls: Option<proxy::Loaded>) -> Arc<Live> {
         sites: config.event.sites.clone(),
         tls,
     })
-}
-
-fn log_trust(client: &client::Settings) {
-    if client.trusted_hops > 0 {
-        tracing::info!(
-            "the {} nearest hops are trusted to name the client",
-            client.trusted_hops
-        );
-        return;
-    }
-    let ranges: Vec<&str> = client.trust.ranges().collect();
-    let trusted = if ranges.is_empty() {
-        "nobody".to_owned()
-    } else {
-        ranges.join(", ")
-    };
-    tracing::info!("trusted to name the client: {trusted}");
-}
-
-/// What the admin address calls to take a status.
-fn take_status(
-    started: Instant,
-    config: &Config,
-    readiness: &Readiness,
-    admin: SocketAddr,
-    proxy: &Proxy,
-    delivery: &Delivery,
-) -> admin::TakeStatus {
-    let storage = match config.queue.at {
-        queue::At::Disk(_) => admin::Storage::Disk,
-        queue::At::Memory => admin::Storage::Memory,
-    };
-    let (ready, listen) = (readiness.watch(), proxy.bound().to_string());
-    let (proxy, delivery) = (proxy.handle(), delivery.watcher());
-    Arc::new(move || {
-        let delivery::Status { queue, delivery } = delivery.status();
-        admin::StatusReport {
-            version: env!("CARGO_PKG_VERSION"),
-            uptime_seconds: started.elapsed().as_secs_f64(),
-            ready: *ready.borrow(),
-            listen: listen.clone(),
-            admin: admin.to_string(),
-            queue: admin::QueueReport {
-                at: storage,
-                events: queue.events,
-                bytes: queue.bytes,
-                oldest_seconds: queue.oldest_seconds,
-                alarm: queue.alarm,
-            },
-            delivery: admin::DeliveryReport {
-                state: sending_state(delivery.state),
-                last_error: delivery.last_error,
-                last_error_seconds: delivery.last_error_seconds,
-                in_flight: delivery.in_flight,
-            },
-            decisions: admin::DecisionCounts(proxy.decision_counts()),
-        }
-    })
-}
-
-fn sending_state(state: delivery::DeliveryState) -> admin::SendingState {
-    match state {
-        delivery::DeliveryState::Starting => admin::SendingState::Starting,
-        delivery::DeliveryState::Passing => admin::SendingState::Passing,
-        delivery::DeliveryState::Tripped => admin::SendingState::Tripped,
-        delivery::DeliveryState::Probing => admin::SendingState::Probing,
-        delivery::DeliveryState::Restarting => admin::SendingState::Restarting,
-        delivery::DeliveryState::Stopped => admin::SendingState::Stopped,
-    }
-}
-
-/// What the admin address calls to get decisions.
-fn decisions_since(proxy: &Proxy) -> admin::DecisionsSince {
-    let proxy = proxy.handle();
-    Arc::new(move |since| {
-        let proxy = proxy.clone();
-        Box::pin(async move { proxy.decisions(since).await.iter().map(decision_record).collect() })
-    })
-}
-
-fn decision_record(record: &proxy::RecentRequest) -> admin::DecisionRecord {
-    let (method, host, path) = record.request();
-    admin::DecisionRecord {
-        seq: record.seq,
-        at: record.at(),
-        decision: record.verdict.decision,
-        why: record.verdict.why,
-        method,
-        host,
-        path,
-        status: record.status,
-        client: record.client.map(admin::masked),
-        client_from: record.from,
-    }
 }

@@ -1,0 +1,343 @@
+//! New connections to the app: which addresses its name has, and in which order they are tried.
+//!
+//! # The name
+//!
+//! A name is looked up off the workers' threads, one lookup at a time for all of them, so a resolver that hangs holds one
+//! thread, and no request that could do without it. An answer counts for [`FRESH`]. After that the next connect has the name looked
+//! up again, and meanwhile goes on with the old addresses, for [`STALE`] at most. Where none of the old addresses takes the
+//! connection, it waits for the lookup and tries the new ones.
+//!
+//! # Several addresses
+//!
+//! They are tried one after another, the next one after [`STAGGER`] at most, while the ones before go on: an address that
+//! swallows connections takes the others no time away. The address that answers is tried first from then on, and after
+//! [`REMEMBERED`] all have the same chance again.
+
+use std::{
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    net::{TcpStream, UnixStream, lookup_host},
+    sync::Notify,
+    task::{JoinSet, spawn_local},
+    time::{Instant, sleep, timeout, timeout_at},
+};
+
+use crate::proxy::{
+    errors::Fault,
+    settings::{App, Upstream},
+    stream::Stream,
+};
+
+/// How long a name's addresses are used without another lookup.
+const FRESH: Duration = Duration::from_secs(5);
+/// How long they are used while another lookup goes on or fails.
+const STALE: Duration = Duration::from_mins(1);
+/// How long an address may take alone before the next one is tried beside it.
+const STAGGER: Duration = Duration::from_millis(250);
+/// How long the address that answered is tried before the others.
+const REMEMBERED: Duration = Duration::from_mins(1);
+/// The pause before a Unix socket is tried again whose queue is full.
+const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(10);
+
+/// Connects to the app. All workers share one, for what it knows of the app's name.
+#[derive(Debug, Default)]
+pub(in crate::proxy) struct Connector {
+    known: Mutex<Option<Known>>,
+    /// Why the last lookup failed, if it did.
+    failure: Mutex<Option<String>>,
+    is_looking: AtomicBool,
+    /// Told at the end of each lookup.
+    looked: Notify,
+    /// The address that answered, and since when it is tried first.
+    preferred: Mutex<Option<(SocketAddr, Instant)>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    addresses: Arc<[SocketAddr]>,
+    at: Instant,
+}
+
+impl Connector {
+    /// Opens a connection within the app's time for it.
+    ///
+    /// # Errors
+    /// [`Fault::Connect`], [`Fault::ConnectTimeout`] and [`Fault::Unresolved`].
+    pub(super) async fn connect(self: &Arc<Self>, app: &App) -> Result<Stream, Fault> {
+        let deadline = Instant::now() + app.connect_timeout;
+        match &app.upstream {
+            Upstream::Unix(path) => timeout_at(deadline, unix(path))
+                .await
+                .map_err(|_| Fault::ConnectTimeout)?
+                .map(Stream::Unix)
+                .map_err(Fault::Connect),
+            Upstream::Tcp(host, port) => {
+                let stream = match host.parse::<IpAddr>() {
+                    Ok(ip) => within(deadline, TcpStream::connect((ip, *port))).await?,
+                    Err(_) => self.by_name(app, host, *port, deadline).await?,
+                };
+                stream.set_nodelay(true).map_err(Fault::Connect)?;
+                Ok(Stream::Tcp(stream))
+            }
+        }
+    }
+
+    async fn by_name(
+        self: &Arc<Self>,
+        app: &App,
+        host: &str,
+        port: u16,
+        deadline: Instant,
+    ) -> Result<TcpStream, Fault> {
+        let (addresses, age) = self.addresses(host, port, deadline).await?;
+        let failed = match self.first_of(&addresses, app, deadline).await {
+            Err(fault) if age >= FRESH => fault,
+            connected => return connected,
+        };
+        // The app may have moved since the name was looked up.
+        match self.renewed(host, port, deadline).await {
+            Ok(newer) if newer != addresses => self.first_of(&newer, app, deadline).await,
+            _ => Err(failed),
+        }
+    }
+
+    /// Connects to the first of these that answers, as far as the time goes.
+    async fn first_of(
+        &self,
+        addresses: &[SocketAddr],
+        app: &App,
+        deadline: Instant,
+    ) -> Result<TcpStream, Fault> {
+        if let [one] = addresses {
+            return within(deadline, TcpStream::connect(*one)).await;
+        }
+        let mut order = addresses.to_vec();
+        let mut stagger = STAGGER.min(app.connect_timeout / (addresses.len() as u32 + 1));
+        let preferred = *lock(&self.preferred);
+        if let Some((preferred, since)) = preferred {
+            if since.elapsed() < REMEMBERED {
+                order.sort_by_key(|address| *address != preferred);
+            } else {
+                // All at once: the time to find out whether the first one is back is no request's.
+                stagger = Duration::ZERO;
+            }
+        }
+        let (stream, address) = within(deadline, race(order, stagger)).await?;
+        let mut preferred = lock(&self.preferred);
+        if !preferred.is_some_and(|(before, since)| before == address && since.elapsed() < REMEMBERED) {
+            *preferred = Some((address, Instant::now()));
+        }
+        Ok(stream)
+    }
+}
+
+async fn within<T>(deadline: Instant, connecting: impl Future<Output = io::Result<T>>) -> Result<T, Fault> {
+    match timeout_at(deadline, connecting).await {
+        Ok(connected) => connected.map_err(Fault::Connect),
+        Err(_) => Err(Fault::ConnectTimeout),
+    }
+}
+
+/// Connects to whichever address answers first. Each gets `stagger` before the next one is tried beside it; one that
+/// fails is followed at once.
+async fn race(addresses: Vec<SocketAddr>, stagger: Duration) -> io::Result<(TcpStream, SocketAddr)> {
+    let mut error = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
+    let mut rest = addresses.into_iter();
+    let mut tries = JoinSet::new();
+    loop {
+        let next = rest.next();
+        let is_last = next.is_none();
+        if let Some(address) = next {
+            tries.spawn_local(async move { (TcpStream::connect(address).await, address) });
+        }
+        let ended = if is_last {
+            tries.join_next().await
+        } else {
+            match timeout(stagger, tries.join_next()).await {
+                Ok(ended) => ended,
+                Err(_) => continue,
+            }
+        };
+        match ended {
+            Some(Ok((Ok(stream), address))) => return Ok((stream, address)),
+            Some(Ok((Err(failed), _))) => error = failed,
+            None if is_last => return Err(error),
+            // A try never panics, and is not aborted before the race is over.
+            Some(Err(_)) | None => {}
+        }
+    }
+}
+
+/// Connects to a Unix socket. A full queue is told at once, other than with TCP: it is waited for.
+async fn unix(path: &std::path::Path) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(FULL_QUEUE_PAUSE).await,
+            connected => return connected,
+        }
+    }
+}
+
+impl Connector {
+    /// The addresses, and how old they are: at once where they are known.
+    async fn addresses(
+        self: &Arc<Self>,
+        host: &str,
+        port: u16,
+        deadline: Instant,
+    ) -> Result<(Arc<[SocketAddr]>, Duration), Fault> {
+        let known = lock(&self.known)
+            .as_ref()
+            .map(|known| (Arc::clone(&known.addresses), known.at.elapsed()));
+        match known {
+            Some((_, age)) if age >= STALE => {}
+            Some((addresses, age)) => {
+                if age >= FRESH {
+                    self.look_up(host, port);
+                }
+                return Ok((addresses, age));
+            }
+            None => {}
+        }
+        let addresses = self.renewed(host, port, deadline).await?;
+        Ok((addresses, Duration::ZERO))
+    }
+
+    /// The addresses that a lookup gives which ends from now on.
+    async fn renewed(
+        self: &Arc<Self>,
+        host: &str,
+        port: u16,
+        deadline: Instant,
+    ) -> Result<Arc<[SocketAddr]>, Fault> {
+        let looked = self.looked.notified();
+        self.look_up(host, port);
+        let unresolved = |reason| Fault::Unresolved {
+            name: host.to_owned(),
+            reason,
+        };
+        if timeout_at(deadline, looked).await.is_err() {
+            return Err(unresolved("no answer in time".to_owned()));
+        }
+        if let Some(reason) = lock(&self.failure).clone() {
+            return Err(unresolved(reason));
+        }
+        let known = lock(&self.known);
+        let known = known.as_ref().map(|known| Arc::clone(&known.addresses));
+        known.ok_or_else(|| unresolved("it has no address".to_owned()))
+    }
+
+    /// Starts a lookup, unless one is under way.
+    fn look_up(self: &Arc<Self>, host: &str, port: u16) {
+        if self.is_looking.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (looking, host) = (Looking(Arc::clone(self)), host.to_owned());
+        spawn_local(async move {
+            let connector = &looking.0;
+            let found = lookup_host((host.as_str(), port)).await;
+            let found = found.map(Iterator::collect::<Arc<[SocketAddr]>>);
+            let failure = match found {
+                Ok(addresses) if !addresses.is_empty() => {
+                    let at = Instant::now();
+                    *lock(&connector.known) = Some(Known { addresses, at });
+                    None
+                }
+                Ok(_) => Some("it has no address".to_owned()),
+                Err(error) => Some(in_words(&error)),
+            };
+            *lock(&connector.failure) = failure;
+        });
+    }
+}
+
+/// A lookup that is under way. It ends with this, also if no thread could be had for it.
+struct Looking(Arc<Connector>);
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        self.0.is_looking.store(false, Ordering::Release);
+        self.0.looked.notify_waiters();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No update is left half done by a panic.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The resolver's reason, without the words that say only that it is the resolver's.
+fn in_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    let reason = text.strip_prefix("failed to lookup address information: ");
+    reason.unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// An address on which nobody listens.
+    fn refusing() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    }
+
+    fn app(connect_timeout: Duration) -> App {
+        App {
+            upstream: Upstream::Tcp("app.test".to_owned(), 80),
+            connect_timeout,
+            response_timeout: Duration::from_secs(1),
+            keep_alive: Duration::from_secs(1),
+        }
+    }
+
+    fn on_a_worker(test: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(tokio::runtime::LocalOptions::default());
+        runtime.unwrap().block_on(test);
+    }
+
+    #[test]
+    fn the_address_that_answers_is_tried_first_from_then_on() {
+        on_a_worker(async {
+            let (answers, refuses) = (TcpListener::bind("127.0.0.1:0").unwrap(), refusing());
+            let addresses = [refuses, answers.local_addr().unwrap()];
+            let connector = Arc::new(Connector::default());
+            let deadline = Instant::now() + Duration::from_secs(10);
+            let app = app(Duration::from_secs(10));
+            connector.first_of(&addresses, &app, deadline).await.unwrap();
+            let (preferred, _) = lock(&connector.preferred).unwrap();
+            assert_eq!(preferred, addresses[1]);
+        });
+    }
+
+    #[test]
+    fn a_name_without_an_address_is_told_in_words() {
+        on_a_worker(async {
+            let connector = Arc::new(Connector::default());
+            let fault = connector
+                .connect(&app(Duration::from_secs(20)))
+                .await
+                .unwrap_err();
+            let text = fault.to_string();
+            assert!(
+                text.starts_with("the app's name \"app.test\" can't be resolved: "),
+                "{text}"
+            );
+            assert!(!text.contains("uncategorized"), "{text}");
+        });
+    }
+}

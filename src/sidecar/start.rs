@@ -1,0 +1,57 @@
+//! The line of the log that says, at the start, what this process does.
+
+use std::net::SocketAddr;
+
+use crate::{
+    client,
+    config::Config,
+    proxy::{Bound, Upstream},
+    queue,
+};
+
+/// Logs what is proxied where, who is trusted, what is counted, where events go and are kept, and whence all that is known.
+pub(super) fn log(config: &Config, listen: &Bound, admin: SocketAddr) {
+    let app = match &config.proxy.app.upstream {
+        Upstream::Tcp(host, port) if host.contains(':') => format!("http://[{host}]:{port}"),
+        Upstream::Tcp(host, port) => format!("http://{host}:{port}"),
+        Upstream::Unix(path) => format!("unix:{}", path.display()),
+    };
+    let base = &config.delivery.base;
+    let plausible = format!("{}://{}{}", base.scheme(), base.authority(), base.path);
+    let queue = match &config.queue.at {
+        queue::At::Disk(path) => path.display().to_string(),
+        queue::At::Memory => "memory".to_owned(),
+    };
+    let file = match config.files.first() {
+        Some(file) => file.display().to_string(),
+        None => "none".to_owned(),
+    };
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        %listen,
+        %admin,
+        app,
+        trusted = trusted(&config.client),
+        sites = config.sites_in_words(),
+        plausible,
+        queue,
+        queue_max_bytes = config.queue.max_bytes,
+        max_connections = config.proxy.max_connections,
+        workers = config.proxy.workers,
+        config = file,
+        "listening"
+    );
+}
+
+/// Who is trusted to name the client.
+pub(super) fn trusted(client: &client::Settings) -> String {
+    if client.trusted_hops > 0 {
+        return format!("the {} nearest hops", client.trusted_hops);
+    }
+    let ranges: Vec<&str> = client.trust.ranges().collect();
+    if ranges.is_empty() {
+        "nobody".to_owned()
+    } else {
+        ranges.join(", ")
+    }
+}
