@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::{
     body::{Body, Incoming},
     server::conn::http2::Builder,
@@ -157,11 +157,12 @@ async fn answer(streams: Rc<Streams>, mut request: Request<Incoming>) -> Respons
         plan::plan(&context, streams.peer, asked)
     });
     context.give_back(cookies);
+    let to_head = parts.method == Method::HEAD;
     drop(parts);
     let plan = match route {
         Ok(Route::App(plan)) => plan,
-        Ok(Route::Answer(record, fault)) => return own(&streams, Some(record), &fault, false),
-        Err(refusal) => return own(&streams, None, &refusal.into(), false),
+        Ok(Route::Answer(record, fault)) => return own(&streams, Some(record), &fault, to_head),
+        Err(refusal) => return own(&streams, None, &refusal.into(), to_head),
     };
     let upload = (framing != Framing::None).then(|| Upload::new(body, framing));
     let mut transfer = Transfer::new(streams.enter(), plan, upload);
@@ -177,8 +178,7 @@ async fn answer(streams: Rc<Streams>, mut request: Request<Incoming>) -> Respons
             response.map(|()| ResponseBody::Own(None))
         }
         Err(NoAnswer::App(Failure::Fault(fault))) => {
-            let plan = transfer.into_plan();
-            own(&streams, Some(plan.record), &fault, plan.to_head)
+            own(&streams, Some(transfer.into_plan().record), &fault, to_head)
         }
         // Nobody reads it; the record's end tells that the client left.
         Err(NoAnswer::Gone | NoAnswer::App(Failure::Repeat)) => {
