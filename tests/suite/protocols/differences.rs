@@ -207,7 +207,7 @@ const ALL: &[Difference] = &[
                 let keys = asked.fields.iter_mut();
                 let keys = keys.filter(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-key"));
                 keys.for_each(|(name, value)| {
-                    (*name, *value) = ("a key".into(), format!("of {}", value.len()))
+                    (*name, *value) = ("a key".into(), format!("of {}", value.len()));
                 });
             }
         }),
@@ -307,7 +307,7 @@ fn tell_https(case: &Case, fields: &mut Fields) {
             "x-forwarded-proto" if !proto => *value = "https".into(),
             "x-forwarded-port" if !port && value == "80" => *value = "443".into(),
             "forwarded" if !proto && !said("forwarded") => {
-                *value = value.replace("proto=http", "proto=https")
+                *value = value.replace("proto=http", "proto=https");
             }
             _ => {}
         }

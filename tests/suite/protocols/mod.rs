@@ -129,11 +129,9 @@ fn app_client_and_plausible_see_the_same_over_every_protocol() {
             }
         }
     }
-    wrong.extend(
-        differences
-            .unused()
-            .map(|Difference { name, .. }| format!("{name:?} is no difference")),
-    );
+    for Difference { name, section, .. } in differences.unused() {
+        wrong.push(format!("{name:?} ({section}) is no difference"));
+    }
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
 }
 

@@ -25,9 +25,6 @@ pub(crate) const PROTOCOL_ERROR: u32 = 1;
 pub(crate) const INTERNAL_ERROR: u32 = 2;
 pub(crate) const CANCEL: u32 = 8;
 
-/// A setting (RFC 9113 §6.5.2): how much a stream may send before it is given more.
-pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
-
 /// One frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Frame {

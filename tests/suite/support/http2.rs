@@ -74,7 +74,7 @@ pub(crate) struct Http2 {
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The request was never sent: the connection takes no more.
-    NotSent(String),
+    NotSent,
     /// The server went away without having looked at it (RFC 9113 §6.8).
     Refused,
     /// The stream or its connection broke.
@@ -189,13 +189,13 @@ pub(crate) async fn exchange(
     mut sender: Sender,
     request: http::Request<Upload>,
 ) -> Result<Response, Failure> {
-    if let Err(e) = sender.ready().await {
-        return Err(Failure::NotSent(reason(&e)));
+    if sender.ready().await.is_err() {
+        return Err(Failure::NotSent);
     }
     match sender.try_send_request(request).await {
         Ok(response) => Ok(read(response).await),
         Err(mut error) => Err(match error.take_message() {
-            Some(_) => Failure::NotSent(reason(error.error())),
+            Some(_) => Failure::NotSent,
             None => match reason(error.error()) {
                 // h2's words for a GOAWAY with NO_ERROR that names an earlier stream as the last.
                 refused if refused.ends_with("connection error received: not a result of an error") => {
