@@ -167,7 +167,8 @@ fn a_handshake_that_is_cut_anywhere_harms_nobody() {
         let count = |result| handshakes(&metrics, result);
         let open = metrics.metric("gatecount_connections").value();
         let told = (count("closed") + count("failed"), count("full"), open);
-        // Whole were that of the steady traffic, those that showed the flights, and the one that was not waited for.
+        // Whole were that of the steady traffic, those that showed the flights, and the one that was not
+        // waited for.
         (told == (cuts, 4, 1))
             .then_some(())
             .ok_or(format!("{told:?} of {cuts}"))

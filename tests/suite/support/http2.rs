@@ -1,4 +1,5 @@
-//! An HTTP/2 client, hyper's, for tests that are written without `async`: its connections live on a runtime of their own.
+//! An HTTP/2 client, hyper's, for tests that are written without `async`: its connections live on a runtime
+//! of their own.
 
 use std::{
     collections::VecDeque,
@@ -109,7 +110,8 @@ impl Http2 {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;
-        // The server's settings say that WebSockets may be asked for (RFC 8441 §3). hyper tells nobody when they come.
+        // The server's settings say that WebSockets may be asked for (RFC 8441 §3). hyper tells nobody when
+        // they come.
         while !connection.is_extended_connect_protocol_enabled() {
             sleep(Duration::from_millis(1)).await;
         }

@@ -1,4 +1,5 @@
-//! A certificate authority for one test: what servers show, what clients trust, and the files that gatecount reads.
+//! A certificate authority for one test: what servers show, what clients trust, and the files that gatecount
+//! reads.
 
 use std::{
     fs,
@@ -116,7 +117,8 @@ impl Authority {
         Arc::new(config)
     }
 
-    /// What a client needs that trusts this authority alone and offers these protocols. It resumes its sessions.
+    /// What a client needs that trusts this authority alone and offers these protocols. It resumes its
+    /// sessions.
     pub(crate) fn client(&self, protocols: &[&str]) -> Arc<ClientConfig> {
         Arc::new(self.client_config(&[&TLS13, &TLS12], protocols, None))
     }
