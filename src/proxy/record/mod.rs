@@ -70,6 +70,11 @@ impl RequestRecord {
         &self.head
     }
 
+    /// The method is HEAD.
+    pub(super) fn is_of_head(&self) -> bool {
+        self.head.starts_with(b"HEAD ")
+    }
+
     /// When the request's head was there.
     pub(super) fn started(&self) -> Instant {
         self.started

@@ -1,4 +1,8 @@
 //! In what the protocols may differ: the whole list, each with the section that asks for it.
+//!
+//! What hyper's client can't send is not here but in `secure::http2::requests`: over HTTP/2 a target with
+//! `<` or `>`, a backtick in its path or a `"` in its query is refused by a reset (RFC 9113 §8.3.1, RFC
+//! 3986 §3.3), and a fragment is cut off, where HTTP/1.1 hands all of them on as they came.
 
 use std::{collections::BTreeMap, iter};
 
@@ -207,7 +211,7 @@ const ALL: &[Difference] = &[
                 let keys = asked.fields.iter_mut();
                 let keys = keys.filter(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-key"));
                 keys.for_each(|(name, value)| {
-                    (*name, *value) = ("a key".into(), format!("of {}", value.len()))
+                    (*name, *value) = ("a key".into(), format!("of {}", value.len()));
                 });
             }
         }),
@@ -229,8 +233,8 @@ impl Differences {
         }
     }
 
-    /// What is expected this way where the first way came to `base`, and what was seen, both without what is not
-    /// compared.
+    /// What is expected this way where the first way came to `base`, and what was seen, both without what is
+    /// not compared.
     pub(super) fn of_request(
         &mut self,
         way: Way,
@@ -307,7 +311,7 @@ fn tell_https(case: &Case, fields: &mut Fields) {
             "x-forwarded-proto" if !proto => *value = "https".into(),
             "x-forwarded-port" if !port && value == "80" => *value = "443".into(),
             "forwarded" if !proto && !said("forwarded") => {
-                *value = value.replace("proto=http", "proto=https")
+                *value = value.replace("proto=http", "proto=https");
             }
             _ => {}
         }

@@ -1,6 +1,7 @@
-//! The same requests over HTTP/1.1, HTTP/1.1 over TLS, and HTTP/2 over TLS and in plain text: the app, the client and
-//! Plausible see the same, apart from the differences that `differences` names, each with the section that asks for it. A
-//! difference that nobody named fails, and so does a named one that is none any more.
+//! The same requests over HTTP/1.1, HTTP/1.1 over TLS, and HTTP/2 over TLS and in plain text: the app, the
+//! client and Plausible see the same, apart from the differences that `differences` names, each with the
+//! section that asks for it. A difference that nobody named fails, and so does a named one that is none any
+//! more.
 
 mod cases;
 mod differences;
@@ -129,11 +130,9 @@ fn app_client_and_plausible_see_the_same_over_every_protocol() {
             }
         }
     }
-    wrong.extend(
-        differences
-            .unused()
-            .map(|Difference { name, .. }| format!("{name:?} is no difference")),
-    );
+    for Difference { name, section, .. } in differences.unused() {
+        wrong.push(format!("{name:?} ({section}) is no difference"));
+    }
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
 }
 

@@ -87,7 +87,12 @@ impl Way {
                 let echo = client.exactly(case.tunnelled.len());
                 Answered::switched(response, echo)
             }
-            Ok(response) => Answered::of(response),
+            Ok(response) => {
+                if response.complete && response.head.get("connection") == Some("close") {
+                    assert_eq!(client.until_closed(), b"", "{}: behind the response", case.id);
+                }
+                Answered::of(response)
+            }
             Err(e) => Answered::Broken(e.to_string()),
         }
     }

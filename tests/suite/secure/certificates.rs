@@ -144,7 +144,7 @@ fn a_broken_pair_leaves_the_running_one_in_place() {
             cut(&pair.certificate);
         }),
         ("an empty certificate", &|| {
-            fs::write(&pair.certificate, "").unwrap()
+            fs::write(&pair.certificate, "").unwrap();
         }),
     ];
     for (n, (what, break_it)) in breaks.iter().enumerate() {

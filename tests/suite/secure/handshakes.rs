@@ -47,7 +47,7 @@ fn plain_http_is_told_in_plain_text_that_this_is_tls() {
     let sidecar = before(&app, &authority).start();
     for (n, request) in [
         Request::get("/").bytes(),
-        Request::post("/form", &[b'x'; 100_000]).bytes(),
+        Request::post("/form", &vec![b'x'; 100_000]).bytes(),
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
     ]
     .iter()
@@ -167,7 +167,8 @@ fn a_handshake_that_is_cut_anywhere_harms_nobody() {
         let count = |result| handshakes(&metrics, result);
         let open = metrics.metric("gatecount_connections").value();
         let told = (count("closed") + count("failed"), count("full"), open);
-        // Whole were that of the steady traffic, those that showed the flights, and the one that was not waited for.
+        // Whole were that of the steady traffic, those that showed the flights, and the one that was not
+        // waited for.
         (told == (cuts, 4, 1))
             .then_some(())
             .ok_or(format!("{told:?} of {cuts}"))
@@ -197,6 +198,7 @@ fn a_thousand_handshakes_at_once_do_not_hold_up_who_is_connected() {
             (tls, stream, hello)
         })
         .collect();
+    let begun = Instant::now();
     for (_, stream, hello) in &mut clients {
         stream.write_all(hello).unwrap();
     }
@@ -207,8 +209,11 @@ fn a_thousand_handshakes_at_once_do_not_hold_up_who_is_connected() {
         }
     }
     await_handshakes(&sidecar, "full", CLIENTS as u64 + 1);
+    let took = begun.elapsed();
     let calm = steady.finish();
-    assert!(calm.p99 < Duration::from_millis(500), "{calm:?}");
+    // In one go they would hold everybody up for a third of their time.
+    let longest = (took / 4).max(Duration::from_millis(60));
+    assert!(calm.p99 < longest, "{calm:?} while all of them took {took:?}");
     drop(clients);
 }
 
@@ -251,6 +256,18 @@ fn sessions_are_resumed_in_both_versions() {
         (handshakes(&metrics, "full"), handshakes(&metrics, "resumed")),
         (1, 3)
     );
+    let mut results = metrics.values("gatecount_tls_handshakes_total", "result");
+    results.sort_unstable();
+    let closed_list = [
+        "closed",
+        "failed",
+        "full",
+        "no_certificate",
+        "plain_http",
+        "resumed",
+        "timed_out",
+    ];
+    assert_eq!(results, closed_list);
     // A reload keeps the keys of the tickets.
     sidecar.signal("HUP");
     sidecar.await_log("configuration reloaded");
@@ -320,6 +337,18 @@ fn the_proxy_protocol_comes_before_tls() {
         assert_eq!(event.visitor().0, "203.0.113.9");
         assert_eq!(event.text("url"), "https://example.com/page");
     }
+    // Both in one piece.
+    let (mut tls, mut stream) = (begin(&authority.client_of(&TLS13)), connect(&sidecar));
+    let mut bytes = b"PROXY TCP4 203.0.113.10 192.0.2.1 4711 443\r\n".to_vec();
+    tls.write_tls(&mut bytes).unwrap();
+    stream.write_all(&bytes).unwrap();
+    while tls.is_handshaking() {
+        tls.complete_io(&mut stream).unwrap();
+    }
+    tls.writer().write_all(&page.bytes()).unwrap();
+    tls.complete_io(&mut stream).unwrap();
+    let third = plausible.await_recorded(3).remove(2);
+    assert_eq!(third.visitor().0, "203.0.113.10");
     // Without it a trusted peer is not served, TLS or not.
     let refused = Client::over_tls(connect(&sidecar), &authority.client(&["http/1.1"]), "localhost");
     assert!(refused.is_err());

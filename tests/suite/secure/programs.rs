@@ -85,7 +85,8 @@ fn curl_uploads_downloads_and_asks_for_heads_over_each_protocol() {
         assert_eq!(told, format!("200 {version} 1\n"), "{flags:?}");
         assert_eq!(fs::read(&came).unwrap(), body, "{flags:?}");
 
-        // Both over one connection. (curl 7.88 can't use one of prior knowledge twice, whoever the server is.)
+        // Both over one connection. (curl 7.88 can't use one of prior knowledge twice, whoever the server
+        // is.)
         let twice = !flags.contains(&"--http2-prior-knowledge");
         let urls = [url("/big/4"), url("/page/3")];
         let heads: Vec<&str> = urls

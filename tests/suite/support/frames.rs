@@ -1,5 +1,6 @@
-//! An HTTP/2 client frame by frame (RFC 9113 §4), for what a library's client never sends and never shows. Fields are sent
-//! as literals (RFC 7541 §6.2.2); of the server's field blocks nothing is read but the status where one byte says it.
+//! An HTTP/2 client frame by frame (RFC 9113 §4), for what a library's client never sends and never shows.
+//! Fields are sent as literals (RFC 7541 §6.2.2); of the server's field blocks nothing is read but the status
+//! where one byte says it.
 
 use std::io;
 
@@ -24,9 +25,6 @@ pub(crate) const NO_ERROR: u32 = 0;
 pub(crate) const PROTOCOL_ERROR: u32 = 1;
 pub(crate) const INTERNAL_ERROR: u32 = 2;
 pub(crate) const CANCEL: u32 = 8;
-
-/// A setting (RFC 9113 §6.5.2): how much a stream may send before it is given more.
-pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
 
 /// One frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +52,8 @@ impl Frame {
         u32::from_be_bytes(self.payload[at..at + 4].try_into().expect("four bytes"))
     }
 
-    /// The status of a response's head, where it is one of those that have a byte of their own (RFC 7541 appendix A); 0
-    /// else.
+    /// The status of a response's head, where it is one of those that have a byte of their own (RFC 7541
+    /// appendix A); 0 else.
     #[track_caller]
     pub(crate) fn status(&self) -> u16 {
         assert_eq!(self.kind, HEADERS, "no head: {self:?}");
@@ -113,7 +111,8 @@ impl Frames {
         self.wire.send(&frame)
     }
 
-    /// Sends a request's head with exactly these fields, pseudo-fields among them. `flags`: [`END_STREAM`] or none.
+    /// Sends a request's head with exactly these fields, pseudo-fields among them. `flags`: [`END_STREAM`] or
+    /// none.
     #[track_caller]
     pub(crate) fn head(&mut self, stream: u32, flags: u8, fields: &[(&str, &str)]) {
         let mut block = Vec::new();
@@ -144,7 +143,8 @@ impl Frames {
         self.send(WINDOW_UPDATE, 0, stream, &by.to_be_bytes());
     }
 
-    /// The next frame that says something; none at the connection's end. Settings and pings are answered and skipped.
+    /// The next frame that says something; none at the connection's end. Settings and pings are answered and
+    /// skipped.
     pub(crate) fn next(&mut self) -> io::Result<Option<Frame>> {
         loop {
             let head = match self.wire.exactly(9) {

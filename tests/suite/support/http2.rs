@@ -1,4 +1,5 @@
-//! An HTTP/2 client, hyper's, for tests that are written without `async`: its connections live on a runtime of their own.
+//! An HTTP/2 client, hyper's, for tests that are written without `async`: its connections live on a runtime
+//! of their own.
 
 use std::{
     collections::VecDeque,
@@ -74,7 +75,7 @@ pub(crate) struct Http2 {
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The request was never sent: the connection takes no more.
-    NotSent(String),
+    NotSent,
     /// The server went away without having looked at it (RFC 9113 §6.8).
     Refused,
     /// The stream or its connection broke.
@@ -109,7 +110,8 @@ impl Http2 {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;
-        // The server's settings say that WebSockets may be asked for (RFC 8441 §3). hyper tells nobody when they come.
+        // The server's settings say that WebSockets may be asked for (RFC 8441 §3). hyper tells nobody when
+        // they come.
         while !connection.is_extended_connect_protocol_enabled() {
             sleep(Duration::from_millis(1)).await;
         }
@@ -189,13 +191,13 @@ pub(crate) async fn exchange(
     mut sender: Sender,
     request: http::Request<Upload>,
 ) -> Result<Response, Failure> {
-    if let Err(e) = sender.ready().await {
-        return Err(Failure::NotSent(reason(&e)));
+    if sender.ready().await.is_err() {
+        return Err(Failure::NotSent);
     }
     match sender.try_send_request(request).await {
         Ok(response) => Ok(read(response).await),
         Err(mut error) => Err(match error.take_message() {
-            Some(_) => Failure::NotSent(reason(error.error())),
+            Some(_) => Failure::NotSent,
             None => match reason(error.error()) {
                 // h2's words for a GOAWAY with NO_ERROR that names an earlier stream as the last.
                 refused if refused.ends_with("connection error received: not a result of an error") => {

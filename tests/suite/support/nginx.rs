@@ -67,8 +67,8 @@ impl Nginx {
         })
     }
 
-    /// An HTTP proxy that speaks TLS to gatecount and accepts no other certificate than one of `authority` for
-    /// `localhost`. It shows its own where it has one.
+    /// An HTTP proxy that speaks TLS to gatecount and accepts no other certificate than one of `authority`
+    /// for `localhost`. It shows its own where it has one.
     pub(crate) fn verifying(to: SocketAddr, authority: &Authority, identity: Option<&Pair>) -> Nginx {
         let own = identity.map_or_else(String::new, |pair| {
             format!(

@@ -1,4 +1,5 @@
-//! A certificate authority for one test: what servers show, what clients trust, and the files that gatecount reads.
+//! A certificate authority for one test: what servers show, what clients trust, and the files that gatecount
+//! reads.
 
 use std::{
     fs,
@@ -30,6 +31,9 @@ use tempfile::TempDir;
 /// The names of gatecount's certificate where a test is not about names.
 pub(crate) const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "example.com"];
 
+/// How many authorities there are. A client that finds its own by the name must not take one for another.
+static MADE: AtomicUsize = AtomicUsize::new(0);
+
 /// An authority whose certificate lies in a file.
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -57,8 +61,6 @@ impl Authority {
     pub(crate) fn new() -> Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // A client that finds its authority by the name must not take one for the other.
-        static MADE: AtomicUsize = AtomicUsize::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         params
             .distinguished_name
@@ -115,7 +117,8 @@ impl Authority {
         Arc::new(config)
     }
 
-    /// What a client needs that trusts this authority alone and offers these protocols. It resumes its sessions.
+    /// What a client needs that trusts this authority alone and offers these protocols. It resumes its
+    /// sessions.
     pub(crate) fn client(&self, protocols: &[&str]) -> Arc<ClientConfig> {
         Arc::new(self.client_config(&[&TLS13, &TLS12], protocols, None))
     }

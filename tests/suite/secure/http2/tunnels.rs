@@ -135,10 +135,13 @@ fn a_tunnel_holds_the_drain() {
     let client = over_http2(&sidecar, &authority);
     let mut tunnel = open(&client, "/chat");
     sidecar.signal("TERM");
-    sidecar.await_log("stopping");
+    eventually("readiness turns", || match sidecar.admin("/readyz").status() {
+        503 => Ok(()),
+        other => Err(format!("it is {other}")),
+    });
     eventually("the connection takes no more", || {
         match client.try_ask(&Request::get("/"), Upload::none()) {
-            Err(Failure::NotSent(_) | Failure::Refused) => Ok(()),
+            Err(Failure::NotSent | Failure::Refused) => Ok(()),
             other => Err(format!("{other:?}")),
         }
     });
