@@ -113,6 +113,9 @@ impl Http2 {
         // The server's settings say that WebSockets may be asked for (RFC 8441 §3). hyper tells nobody when
         // they come.
         while !connection.is_extended_connect_protocol_enabled() {
+            if sender.is_closed() {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
             sleep(Duration::from_millis(1)).await;
         }
         // Its error is that of the streams.

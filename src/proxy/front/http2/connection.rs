@@ -134,7 +134,10 @@ pub(in crate::proxy::front) async fn serve<S>(
                 connection.as_mut().graceful_shutdown();
                 continue;
             }
-            let idle_for = if streams.served() == 0 {
+            let idle_for = if streams.are_given_up() {
+                // They have had their time.
+                CLOSING
+            } else if streams.served() == 0 {
                 settings.header_timeout
             } else {
                 settings.idle_timeout
@@ -151,9 +154,7 @@ pub(in crate::proxy::front) async fn serve<S>(
             let now = Instant::now();
             match (closing, idle_since) {
                 (_, None) => {
-                    if streams.end_waits(now) {
-                        return Poll::Ready(Ended::Left);
-                    }
+                    streams.end_waits(now);
                     look_at = now + tick;
                 }
                 (None, Some(_)) => {

@@ -130,8 +130,13 @@ impl Streams {
         self.idle_since.set(now);
     }
 
-    /// Ends the waiting of each stream whose time is up. Whether there are streams, and every one was given up.
-    pub(super) fn end_waits(&self, now: Instant) -> bool {
+    /// Whether there are streams, and every one was given up.
+    pub(super) fn are_given_up(&self) -> bool {
+        self.active.get() == 0 && !self.open.borrow().is_empty()
+    }
+
+    /// Ends the waiting of each stream whose time is up.
+    pub(super) fn end_waits(&self, now: Instant) {
         let open = self.open.borrow();
         for (_, state) in open.iter() {
             let Wait::Until(_, waiting) = state.wait.get() else {
@@ -152,7 +157,6 @@ impl Streams {
                 waker.wake();
             }
         }
-        !open.is_empty() && self.active.get() == 0
     }
 }
 
