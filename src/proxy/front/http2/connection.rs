@@ -83,7 +83,8 @@ pub(in crate::proxy::front) async fn serve<S>(
         .enable_connect_protocol();
     let service = service_fn(|request| {
         let streams = Rc::clone(&streams);
-        async move { Ok::<_, Infallible>(answer(streams, request).await) }
+        // Boxed, so that what the request needed goes when the response begins, and not when it ends.
+        Box::pin(async move { Ok::<_, Infallible>(answer(streams, request).await) })
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(ClientIo::new(early, stream)), service));
     let tick = (settings.header_timeout.min(settings.idle_timeout))
