@@ -24,6 +24,9 @@ mod differential;
 /// Requests that could be read in two ways.
 mod smuggling;
 
+/// HTTP/2 frame by frame.
+mod http2_wire;
+
 /// Which requests become events, and what these carry.
 mod pages;
 
