@@ -30,6 +30,9 @@ mod secure;
 /// Requests that could be read in two ways.
 mod smuggling;
 
+/// HTTP/2 frame by frame.
+mod http2_wire;
+
 /// Which requests become events, and what these carry.
 mod pages;
 

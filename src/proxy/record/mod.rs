@@ -22,7 +22,7 @@ pub(super) const FAULT_AT_THE_END: &str = "/a-fault-at-the-end";
 /// One request from its head on. [Settled](RequestRecord::settle) once, or aborted when it is dropped before that.
 pub(super) struct RequestRecord {
     context: Rc<Context>,
-    /// The request's head as the app gets it: request line, `Host`, the rest.
+    /// The request's head as the app gets it: request line, `Host`, the rest. Empty once the request is settled.
     head: Vec<u8>,
     started: Instant,
     /// What the request alone says of being a page; none once the request is settled.
@@ -65,7 +65,7 @@ impl RequestRecord {
         }
     }
 
-    /// The request's head as the app gets it.
+    /// The request's head as the app gets it, until the request is settled.
     pub(super) fn head(&self) -> &[u8] {
         &self.head
     }
@@ -99,6 +99,14 @@ impl RequestRecord {
         if !offered {
             context.unharmed(|| self.note(&page::failed(), response.status, now));
         }
+        // A response may take hours, and nothing of it needs these.
+        self.give_buffers_back();
+    }
+
+    fn give_buffers_back(&mut self) {
+        self.context.give_back(std::mem::take(&mut self.head));
+        self.context
+            .give_back(std::mem::take(&mut self.draft).into_buffer());
     }
 
     /// The response's head was sent, and it is not known yet whether the client is still there.
@@ -215,8 +223,7 @@ impl Drop for RequestRecord {
             .metrics
             .duration
             .observe(self.started.elapsed().as_secs_f64());
-        context.give_back(std::mem::take(&mut self.head));
-        context.give_back(std::mem::take(&mut self.draft).into_buffer());
+        self.give_buffers_back();
     }
 }
 

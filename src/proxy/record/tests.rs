@@ -147,12 +147,22 @@ fn a_panic_behind_the_offer_offers_nothing_twice() {
 }
 
 #[test]
-fn the_buffers_go_back_to_the_worker() {
-    run(async {
-        let (worker, record) = record("/a", true);
-        let head = record.head.as_ptr();
-        drop(record);
-        let spare = [worker.context.buffer(), worker.context.buffer()];
-        assert!(spare.iter().any(|buffer| buffer.as_ptr() == head));
-    });
+fn the_buffers_go_back_to_the_worker_as_soon_as_nothing_needs_them() {
+    for settles in [false, true] {
+        run(async {
+            let (worker, mut record) = record("/a", true);
+            let head = record.head.as_ptr();
+            if settles {
+                record.settle(&html());
+                assert_eq!(record.head.capacity(), 0);
+            } else {
+                drop(record);
+            }
+            let spare = [worker.context.buffer(), worker.context.buffer()];
+            assert!(
+                spare.iter().any(|buffer| buffer.as_ptr() == head),
+                "settles: {settles}"
+            );
+        });
+    }
 }

@@ -98,7 +98,8 @@ pub(in crate::proxy::front) async fn serve<S>(
     // What needs no waiting is done here and not in the stream's own task: the timer below is set right after it.
     let service = service_fn(|request| {
         let begun = begin(streams.enter(), request);
-        async move { Ok::<_, Infallible>(answer(begun).await) }
+        // Boxed, so that what the request needed goes when the response begins, and not when it ends.
+        Box::pin(async move { Ok::<_, Infallible>(answer(begun).await) })
     });
     let io = ClientIo::new(&context, early, stream);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io.clone()), service));
