@@ -27,7 +27,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     runtime::Handle,
     sync::mpsc,
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_rustls::TlsConnector;
 
@@ -110,13 +110,14 @@ impl Http2 {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;
+        let mut connection = Box::pin(connection);
         // The server's settings say that WebSockets may be asked for (RFC 8441 §3). hyper tells nobody when
         // they come.
         while !connection.is_extended_connect_protocol_enabled() {
-            if sender.is_closed() {
+            let ended = timeout(Duration::from_millis(1), &mut connection).await;
+            if ended.is_ok() {
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
-            sleep(Duration::from_millis(1)).await;
         }
         // Its error is that of the streams.
         spawn(async move { connection.await.is_ok() });
