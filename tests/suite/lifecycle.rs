@@ -49,6 +49,7 @@ fn a_stop_turns_readiness_serves_on_and_lets_requests_finish() {
     assert_eq!(slow.exactly(10), b"0123456789");
     drop((send, slow));
     assert!(sidecar.wait().success());
+    sidecar.await_log("\"stopped\"");
     assert!(Client::try_to(sidecar.address).is_err(), "the port is still open");
 }
 
