@@ -187,6 +187,40 @@ fn descriptors_that_run_short_shut_nobody_out() {
     }
 }
 
+/// R19: whoever lowers the limit of a running process is told once, and it serves on when the limit is raised again.
+#[test]
+fn descriptors_that_run_out_all_the_same_are_said_once() {
+    if !has("prlimit") {
+        return skip("there is no prlimit");
+    }
+    let app = site::start();
+    let sidecar = Builder::before(&app).start();
+    let limit = |files: usize| {
+        let limits = format!("--nofile={files}:20000");
+        let status = Command::new("prlimit")
+            .args(["--pid", &sidecar.id().to_string(), &limits])
+            .status();
+        assert!(status.unwrap().success());
+    };
+    visit(&sidecar, "/");
+    limit(sidecar.descriptors() + 4);
+    let held = hold(&sidecar, 50);
+    sidecar.await_log("connections can't be accepted");
+    // Some twenty more failures, as nobody can be accepted.
+    std::thread::sleep(Duration::from_secs(1));
+    limit(20_000);
+    visit(&sidecar, "/");
+    let errors = sidecar.metrics().metric("gatecount_accept_errors_total").value();
+    assert!(errors >= 10, "{errors}");
+    let log = sidecar.log();
+    let lines = log
+        .iter()
+        .filter(|line| line.contains("can't be accepted"))
+        .count();
+    assert_eq!(lines, 1, "{log:#?}");
+    drop(held);
+}
+
 /// Clients that stop before their first request: in a TLS handshake, and behind HTTP/2's preface.
 #[test]
 fn descriptors_that_run_short_shut_nobody_out_whatever_is_spoken() {
