@@ -60,6 +60,8 @@ pub(super) const KEYS: &[Key] = &[
     key("listen.header_timeout", ValueKind::Text, "\"30s\""),
     key("listen.idle_timeout", ValueKind::Text, "\"75s\""),
     key("listen.max_head_bytes", ValueKind::Size, "\"64KiB\""),
+    key("listen.body_timeout", ValueKind::Text, "\"30s\""),
+    key("listen.min_rate", ValueKind::Text, "\"1KiB/s\""),
     key("listen.http2", ValueKind::Boolean, "false"),
     key("listen.max_streams", ValueKind::Integer, "128"),
     key("listen.tls.certificate", ValueKind::Text, "\"\""),

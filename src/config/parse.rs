@@ -73,6 +73,18 @@ pub(super) fn size(text: &str) -> ParseResult<u64> {
         .ok_or_else(|| keys::ValueKind::Size.wanted().to_owned())
 }
 
+/// `1KiB/s`, in bytes a second; `0` is none.
+pub(super) fn rate(text: &str) -> ParseResult<u64> {
+    let wanted = || "a size a second is wanted, such as \"1KiB/s\"; \"0\" for no least rate".to_owned();
+    match text.trim() {
+        "0" => Ok(0),
+        text => text
+            .strip_suffix("/s")
+            .and_then(|size_text| size(size_text).ok())
+            .ok_or_else(wanted),
+    }
+}
+
 /// `0.0.0.0:8080`, `[::]:8080`, `unix:/path`.
 pub(super) fn listen(text: &str, base: &Path) -> ParseResult<Listen> {
     if let Some(path) = text.strip_prefix("unix:") {

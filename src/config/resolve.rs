@@ -110,6 +110,8 @@ fn proxy(r: &mut KeyReader<'_>, required: Required) -> (Option<proxy::Settings>,
     let wanted = "a size from \"1KiB\" to \"16MiB\" is wanted";
     let max_head_bytes = r.size("listen.max_head_bytes", 1 << 10..=16 << 20, wanted) as usize;
     let http2 = r.boolean("listen.http2");
+    let body_timeout = r.text("listen.body_timeout", |t, _| parse::duration(t));
+    let min_rate = r.text("listen.min_rate", |t, _| parse::rate(t));
     let max_streams = r.integer("listen.max_streams", 1..=10_000);
     let (tls, pairs) = tls::resolve(r, required == Required::AppAndSite);
 
@@ -140,6 +142,8 @@ fn proxy(r: &mut KeyReader<'_>, required: Required) -> (Option<proxy::Settings>,
         tls,
         http2,
         max_streams,
+        body_timeout,
+        min_rate,
         app: proxy::App {
             upstream,
             connect_timeout,

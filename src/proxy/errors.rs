@@ -43,6 +43,8 @@ pub(super) enum Fault {
     Response(#[from] BadResponse),
     #[error("the app switched protocols unasked")]
     Unasked,
+    #[error("the app answered a WebSocket over HTTP/2 as an ordinary request")]
+    NotSwitched,
     #[error("the app's response was cut short")]
     Cut,
     #[error("the app's response has a malformed body: {0}")]
@@ -95,7 +97,7 @@ impl Fault {
             Fault::ConnectTimeout => of_app(504, Reason::ConnectTimeout, GATEWAY_TIMEOUT),
             Fault::ResponseTimeout => of_app(504, Reason::ResponseTimeout, GATEWAY_TIMEOUT),
             Fault::Closed => of_app(502, Reason::Closed, BAD_GATEWAY),
-            Fault::Response(_) | Fault::Unasked | Fault::ResponseBody(_) => {
+            Fault::Response(_) | Fault::Unasked | Fault::NotSwitched | Fault::ResponseBody(_) => {
                 of_app(502, Reason::Malformed, BAD_GATEWAY)
             }
             Fault::Cut => of_app(502, Reason::Cut, BAD_GATEWAY),

@@ -1,7 +1,7 @@
 //! What the data path counts. Handles are looked up once, so that counting is an addition.
 
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
 use super::errors::Reason;
@@ -65,7 +65,7 @@ pub(super) struct Metrics {
     pub(super) faults: IntCounter,
     handshakes: [IntCounter; Handshake::ALL.len()],
     pub(super) http2_streams: IntGauge,
-    pub(super) http2_waiting_bytes: Gauge,
+    pub(super) http2_waiting_bytes: IntGauge,
     pub(super) http2_interim_dropped: IntCounter,
     pub(super) http2_errors: IntCounter,
 }
@@ -127,11 +127,6 @@ impl Metrics {
             ]),
         )?;
         registry.register(Box::new(duration.clone()))?;
-        let http2_waiting_bytes = Gauge::new(
-            "gatecount_http2_waiting_bytes",
-            "Bytes of responses over HTTP/2 that clients have not taken yet.",
-        )?;
-        registry.register(Box::new(http2_waiting_bytes.clone()))?;
         let connections = gauge("gatecount_connections", "Client connections that are open.")?;
         let worker_connections = IntGaugeVec::new(
             Opts::new(
@@ -166,7 +161,10 @@ impl Metrics {
                 "gatecount_http2_streams",
                 "Requests over HTTP/2 that are under way.",
             )?,
-            http2_waiting_bytes,
+            http2_waiting_bytes: gauge(
+                "gatecount_http2_waiting_bytes",
+                "Bytes of responses over HTTP/2 that clients have not taken yet.",
+            )?,
             http2_interim_dropped: counter(
                 "gatecount_http2_interim_dropped_total",
                 "Interim responses (1xx) of the app that could not be passed on over HTTP/2.",

@@ -35,8 +35,17 @@ pub(super) enum Route {
     Answer(RequestRecord, Fault),
 }
 
+/// Whether the client asks to switch protocols, and may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Upgrade {
+    No,
+    /// As HTTP/1.1 does (RFC 9110 §7.8): the app may as well answer the request as it is.
+    Protocol,
+    /// A WebSocket over HTTP/2 (RFC 8441).
+    WebSocket,
+}
+
 /// What a request for the app needs.
-#[allow(clippy::struct_excessive_bools)] // facts that are independent of each other
 pub(super) struct Plan {
     /// The head for the app, and the story that is told when the response is there.
     pub(super) record: RequestRecord,
@@ -45,8 +54,7 @@ pub(super) struct Plan {
     /// The method is HEAD, so no body follows the response.
     pub(super) to_head: bool,
     pub(super) idempotent: bool,
-    /// The client asked to switch protocols, and may.
-    pub(super) upgrade: bool,
+    pub(super) upgrade: Upgrade,
     /// An HTTP/1.x client's connection may go on after this request (RFC 9112 §9.3).
     pub(super) keep_alive: bool,
 }
@@ -91,7 +99,11 @@ pub(super) fn plan(context: &Rc<Context>, peer: Peer, asked: &Asked<'_>) -> Rout
         framing: asked.framing,
         to_head: asked.method == "HEAD",
         idempotent: http1::is_idempotent(asked.method),
-        upgrade,
+        upgrade: match (upgrade, asked.websocket) {
+            (false, _) => Upgrade::No,
+            (true, false) => Upgrade::Protocol,
+            (true, true) => Upgrade::WebSocket,
+        },
         keep_alive: match asked.version {
             http::Version::HTTP_10 => connection.keep_alive() && !connection.close(),
             _ => !connection.close(),

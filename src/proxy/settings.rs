@@ -91,6 +91,10 @@ pub struct Settings {
     pub http2: bool,
     /// Streams at once on one HTTP/2 connection.
     pub max_streams: u32,
+    /// How long a request's body may pause.
+    pub body_timeout: Duration,
+    /// The least rate at which a request's body has to come on average, in bytes a second; 0 is none.
+    pub min_rate: u64,
     /// Towards the app.
     pub app: App,
 }

@@ -9,7 +9,7 @@ use std::{
 
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf},
     net::{TcpStream, UnixStream},
 };
 
@@ -58,6 +58,25 @@ impl Stream {
             Stream::Tcp(s) => s.poll_write_ready(cx),
             Stream::Unix(s) => s.poll_write_ready(cx),
         }
+    }
+
+    /// Whether the peer is known to read no more: it has reset the connection, or closed a Unix socket.
+    pub(super) fn is_gone(&self) -> bool {
+        let written = match self {
+            Stream::Tcp(s) => s.try_write(&[]),
+            Stream::Unix(s) => s.try_write(&[]),
+        };
+        would_block_is_zero(written).is_err()
+    }
+
+    /// Waits until the peer resets the connection.
+    pub(super) async fn reset(&self) {
+        let error = match self {
+            Stream::Tcp(s) => s.ready(Interest::ERROR).await,
+            Stream::Unix(s) => s.ready(Interest::ERROR).await,
+        };
+        // A runtime that shuts down watches no sockets.
+        drop(error);
     }
 
     /// Says that nothing more will be written.

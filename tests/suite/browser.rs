@@ -9,6 +9,7 @@ use crate::support::{
     process::{Builder, Sidecar},
     receiver::Receiver,
     skip,
+    tls::{Authority, NAMES},
 };
 
 #[test]
@@ -22,6 +23,41 @@ fn a_page_works_and_is_counted_once() {
     let url = url("http", &sidecar);
     assert_played(&chromium.dom(&url));
     assert_counted(&plausible, &sidecar, &url);
+}
+
+#[test]
+fn a_page_works_over_tls_with_everything_in_http2() {
+    let Some(chromium) = Chromium::installed() else {
+        return skip("Chromium is not installed");
+    };
+    let (app, plausible, authority) = (
+        Origin::start(origin::playground()),
+        Receiver::start(),
+        Authority::new(),
+    );
+    let sidecar = before(&app, &plausible)
+        .tls(&authority.pair("gatecount", &NAMES))
+        .start();
+    let url = url("https", &sidecar);
+    assert_played(&chromium.dom(&url));
+    assert_counted(&plausible, &sidecar, &url);
+    let seen = app.seen();
+    assert_eq!(seen.len(), REQUESTS);
+    for request in seen {
+        // HTTP/1.1 has it with capitals.
+        let name = request
+            .head
+            .fields
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("user-agent"));
+        assert_eq!(
+            name.map(|(name, _)| name.as_str()),
+            Some("user-agent"),
+            "{:?}",
+            request.head
+        );
+        assert_eq!(request.head.get("x-forwarded-proto"), Some("https"));
+    }
 }
 
 /// The browser's address, which is loopback's, is a visitor's here.

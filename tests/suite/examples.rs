@@ -86,6 +86,17 @@ fn check(origin: &str, block: &str) {
     if !block.contains("[[sites]]") {
         arguments.extend(["--domain", "example.com"]);
     }
+    let certificates = tempfile::tempdir().unwrap();
+    if block.contains("/etc/tls/") {
+        let pair = rcgen::generate_simple_self_signed(["example.com".to_owned()]).unwrap();
+        for name in ["tls", "shop"] {
+            let file = |kind| certificates.path().join(format!("{name}.{kind}"));
+            fs::write(file("crt"), pair.cert.pem()).unwrap();
+            fs::write(file("key"), pair.signing_key.serialize_pem()).unwrap();
+        }
+        let here = format!("{}/", certificates.path().display());
+        fs::write(file.path(), block.replace("/etc/tls/", &here)).unwrap();
+    }
     let output = run(&arguments, "");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{origin}: {said}\n{block}");

@@ -21,8 +21,17 @@ mod framing;
 /// Responses as hyper's client reads them, and as we do.
 mod differential;
 
+/// One request over each protocol in front.
+mod protocols;
+
+/// TLS and HTTP/2 in front.
+mod secure;
+
 /// Requests that could be read in two ways.
 mod smuggling;
+
+/// HTTP/2 frame by frame.
+mod http2_wire;
 
 /// Which requests become events, and what these carry.
 mod pages;

@@ -56,6 +56,11 @@ fn each_wrong_value_is_told_with_what_would_be_accepted() {
         ("listen", "header_timeout = \"0s\"", "more than 0s is wanted"),
         (
             "listen",
+            "min_rate = \"1KiB\"",
+            "a size a second is wanted, such as \"1KiB/s\"; \"0\" for no least rate",
+        ),
+        (
+            "listen",
             "idle_timeout = \"366d\"",
             "at most \"365d\" is accepted",
         ),

@@ -83,7 +83,7 @@ fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
         ),
         (
             "listen = \"0.0.0.0:80\"",
-            "gatecount.toml:1: listen = \"0.0.0.0:80\": a table is wanted: [listen] with address, workers, proxy_protocol, drain, max_connections, header_timeout, idle_timeout, max_head_bytes, http2 and max_streams",
+            "gatecount.toml:1: listen = \"0.0.0.0:80\": a table is wanted: [listen] with address, workers, proxy_protocol, drain, max_connections, header_timeout, idle_timeout, max_head_bytes, body_timeout, min_rate, http2 and max_streams",
         ),
         (
             "[sites]\nhosts = [\"a\"]",

@@ -24,6 +24,12 @@ use crate::{
 /// a reset reaches it (RFC 9112 §9.6).
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1 << 20;
+/// How long a reset takes at most to come back from a client that is gone.
+const ROUND_TRIP: Duration = Duration::from_millis(300);
+/// How long a client that is still sending a request's body may go on with it, and how long it may pause: some read the
+/// response only then.
+const DISCARD: Duration = Duration::from_secs(30);
+const DISCARD_PAUSE: Duration = Duration::from_secs(5);
 /// How long a stop waits for the request of a connection that was just made, or that has bytes on their way.
 const LAST_CHANCE: Duration = Duration::from_secs(1);
 
@@ -51,6 +57,8 @@ pub(super) enum After {
     KeepAlive,
     /// Close, reading on for a moment so that the response arrives.
     Linger,
+    /// As above, and the client is sending a body that nobody reads any more.
+    Discard,
     /// Nothing is left to say or to hear.
     Close,
 }
@@ -132,7 +140,23 @@ impl Client {
     }
 
     /// Sends what waits, says that it was all, and reads on for a moment.
-    pub(super) async fn linger(mut self) {
+    pub(super) async fn linger(self) {
+        self.read_on(LINGER, LINGER, LINGER_BYTES).await;
+    }
+
+    /// As [`linger`](Self::linger), for as long as the client sends the rest of a body.
+    pub(super) async fn discard(self) {
+        self.read_on(DISCARD, DISCARD_PAUSE, usize::MAX).await;
+    }
+
+    /// After the response to a client that has ended its side: whether it was there to read it. Of a client that is gone, the
+    /// system answers what we send with a reset.
+    pub(super) async fn took_response(&mut self) -> bool {
+        self.stream.shutdown().await;
+        timeout(ROUND_TRIP, self.stream.socket().reset()).await.is_err()
+    }
+
+    async fn read_on(mut self, longest: Duration, pause: Duration, most: usize) {
         let end = async {
             while !self.is_flushed() {
                 let ready = poll_fn(|cx| self.poll_write_ready(cx)).await;
@@ -142,14 +166,14 @@ impl Client {
             }
             self.stream.shutdown().await;
             let mut read = 0;
-            while read < LINGER_BYTES {
-                match self.read().await {
-                    Ok(n) if n > 0 => read += n,
+            while read < most {
+                match timeout(pause, self.read()).await {
+                    Ok(Ok(n)) if n > 0 => read += n,
                     _ => return,
                 }
             }
         };
-        // On timeout we close anyway: the client has had the response for `LINGER`.
-        let _ = timeout(LINGER, end).await;
+        // On timeout we close anyway: the client has had the response for as long.
+        let _ = timeout(longest, end).await;
     }
 }

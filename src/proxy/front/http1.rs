@@ -60,6 +60,7 @@ pub(super) async fn serve(mut client: Client) {
         match after {
             After::KeepAlive => {}
             After::Linger => return client.linger().await,
+            After::Discard => return client.discard().await,
             After::Close => return,
         }
     }
@@ -208,7 +209,8 @@ pub(super) async fn refuse_and_close(mut client: Client, fault: &Fault) {
 
 /// Answers in the app's place what does not reach it; nothing more can be read after it.
 fn refuse(client: &mut Client, record: Option<RequestRecord>, fault: &Fault) -> After {
-    let sent = client.send(&[&fault.response(false, true)]).is_ok();
+    let to_head = record.as_ref().is_some_and(RequestRecord::is_of_head);
+    let sent = client.send(&[&fault.response(to_head, true)]).is_ok();
     match record {
         Some(mut record) if sent => record.settle(&facts::ResponseFacts::of_status(fault.status())),
         None if sent => client.context.metrics.response(fault.status()),

@@ -3,6 +3,7 @@
 mod client;
 mod http1;
 mod http2;
+mod pace;
 mod preamble;
 mod relay;
 mod serve;

@@ -1,17 +1,15 @@
 //! A connection from its accept to its end: what stands before the first request, and which protocol it speaks.
 
 use std::{
-    future::poll_fn,
-    io::{self, IoSlice},
-    pin::{Pin, pin},
+    future::{Future, poll_fn},
+    pin::pin,
     rc::Rc,
     sync::Arc,
-    task::{Context as TaskContext, Poll},
+    task::Poll,
 };
 
 use rustls::ServerConfig;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::OwnedSemaphorePermit,
     time::{Instant, timeout},
 };
@@ -19,13 +17,16 @@ use tokio::{
 use super::{
     client::Client,
     http1, http2, preamble,
-    tls::accept::{AcceptError, accept},
+    tls::{
+        accept::{AcceptError, accept},
+        stream::TlsStream,
+    },
     transport::Transport,
 };
 use crate::{
     client::Peer,
     proxy::{
-        context::{Context, Seat},
+        context::{Context, Phase, Seat},
         errors::Fault,
         metrics::Handshake,
         stream::Stream,
@@ -46,7 +47,7 @@ pub(in crate::proxy) async fn serve(
     let seat = context.enter(waker, permit);
     let mut inbuf = Vec::new();
     let preamble = preamble::read(&context, &mut stream, peer, &mut inbuf);
-    let peer = match unless_unwanted(&seat, preamble).await {
+    let peer = match unless_unwanted(&context, &seat, preamble).await {
         Some(Ok(Some(peer))) => peer,
         // It came and went, as a balancer's health check does.
         None | Some(Ok(None)) => return,
@@ -63,10 +64,14 @@ pub(in crate::proxy) async fn serve(
     }
     let mut client = Client::new(context, Transport::Plain(stream), peer, seat);
     client.inbuf = inbuf;
-    if client.context.settings.http2 && begins_with_preface(&mut client).await {
-        serve_http2(client).await;
-    } else {
-        http1::serve(client).await;
+    if !client.context.settings.http2 {
+        return http1::serve(client).await;
+    }
+    match read_preface(&mut client).await {
+        Begins::Http2 => serve_http2(client).await,
+        Begins::Http1 => http1::serve(client).await,
+        Begins::Slowly => http1::refuse_and_close(client, &Fault::SlowHead).await,
+        Begins::Never => {}
     }
 }
 
@@ -79,13 +84,8 @@ async fn serve_tls(
     early: &[u8],
     config: Arc<ServerConfig>,
 ) {
-    let accepted = accept(stream, early, config, &context.turns);
-    let accepted = timeout(context.settings.header_timeout, accepted);
-    let Some(accepted) = unless_unwanted(&seat, accepted).await else {
-        return;
-    };
-    let error = match accepted {
-        Err(_) => return context.metrics.handshake(Handshake::TimedOut),
+    let error = match handshake(&context, &seat, stream, early, config).await {
+        Err(ended) => return context.metrics.handshake(ended),
         Ok(Err(error)) => error,
         Ok(Ok(stream)) => {
             context.metrics.handshake(if stream.is_resumed() {
@@ -137,17 +137,29 @@ async fn serve_tls(
         .await;
 }
 
-/// Does what comes before the first request, unless the connection is asked to make room for another one.
-async fn unless_unwanted<T>(seat: &Seat, work: impl Future<Output = T>) -> Option<T> {
+/// Does the handshake, within `header_timeout`.
+async fn handshake(
+    context: &Context,
+    seat: &Seat,
+    stream: Stream,
+    early: &[u8],
+    config: Arc<ServerConfig>,
+) -> Result<Result<TlsStream, AcceptError>, Handshake> {
+    let accepted = accept(stream, early, config, &context.turns);
+    let accepted = timeout(context.settings.header_timeout, accepted);
+    match unless_unwanted(context, seat, accepted).await {
+        Some(accepted) => accepted.map_err(|_| Handshake::TimedOut),
+        None => Err(Handshake::Closed),
+    }
+}
+
+/// Does what comes before the first request, unless the connection is to close: in a stop, or to make room for another one.
+async fn unless_unwanted<T>(context: &Context, seat: &Seat, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
-    poll_fn(|cx| {
-        if let Poll::Ready(done) = work.as_mut().poll(cx) {
-            return Poll::Ready(Some(done));
-        }
-        if seat.is_unwanted() {
-            return Poll::Ready(None);
-        }
-        Poll::Pending
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending if context.phase.get() == Phase::Closing || seat.is_unwanted() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
     })
     .await
 }
@@ -162,89 +174,46 @@ async fn serve_http2(client: Client) {
         inbuf,
         ..
     } = client;
-    http2::serve(context, Rewound::new(inbuf, stream), peer, &seat, https).await;
+    http2::serve(context, stream, inbuf, peer, &seat, https).await;
 }
 
-/// Whether the client speaks HTTP/2 without having been asked (RFC 9113 §3.3). What was read stays for whoever serves it.
-async fn begins_with_preface(client: &mut Client) -> bool {
+/// What a client's first bytes are.
+enum Begins {
+    Http1,
+    /// HTTP/2, without having been asked (RFC 9113 §3.3).
+    Http2,
+    /// What may become HTTP/2, and did not in time.
+    Slowly,
+    /// Nothing.
+    Never,
+}
+
+/// Reads until it is clear which protocol the client speaks. What was read stays for whoever serves it.
+async fn read_preface(client: &mut Client) -> Begins {
     let context = Rc::clone(&client.context);
     client.timer.set(Instant::now() + context.settings.header_timeout);
     while client.inbuf.len() < PREFACE.len() && PREFACE.starts_with(&client.inbuf) {
         let read = poll_fn(|cx| {
             let mut scratch = context.scratch.borrow_mut();
             if let Poll::Ready(read) = client.poll_read(cx, &mut scratch) {
-                return Poll::Ready(read.unwrap_or(0));
+                return Poll::Ready(Some(read.unwrap_or(0)));
             }
             if client.should_close(true) {
-                return Poll::Ready(0);
+                return Poll::Ready(None);
             }
-            client.timer.poll(cx).map(|()| 0)
+            client.timer.poll(cx).map(|()| None)
         })
         .await;
-        if read == 0 {
-            return false;
+        match read {
+            Some(0) => return Begins::Never,
+            Some(n) => client.inbuf.extend_from_slice(&context.scratch.borrow()[..n]),
+            None if client.inbuf.is_empty() => return Begins::Never,
+            None => return Begins::Slowly,
         }
-        client.inbuf.extend_from_slice(&context.scratch.borrow()[..read]);
     }
-    client.inbuf.starts_with(PREFACE)
-}
-
-/// A stream some of whose bytes were read already, and are read again.
-struct Rewound<S> {
-    early: Vec<u8>,
-    at: usize,
-    stream: S,
-}
-
-impl<S> Rewound<S> {
-    fn new(early: Vec<u8>, stream: S) -> Self {
-        Rewound { early, at: 0, stream }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut TaskContext<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.early.is_empty() {
-            return Pin::new(&mut this.stream).poll_read(cx, into);
-        }
-        let rest = &this.early[this.at..];
-        let take = rest.len().min(into.remaining());
-        into.put_slice(&rest[..take]);
-        this.at += take;
-        if this.at == this.early.len() {
-            this.early = Vec::new();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Rewound<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut TaskContext<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    if client.inbuf.starts_with(PREFACE) {
+        Begins::Http2
+    } else {
+        Begins::Http1
     }
 }

@@ -63,6 +63,14 @@ impl Transport {
         }
     }
 
+    /// What carries the bytes in the end.
+    pub(super) fn socket(&self) -> &Stream {
+        match self {
+            Transport::Plain(stream) => stream,
+            Transport::Tls(stream) => stream.socket(),
+        }
+    }
+
     /// Says that nothing more will be written.
     pub(super) async fn shutdown(&mut self) {
         match self {

@@ -58,6 +58,8 @@ fn what_is_delivered_is_what_hyper_understands() {
         .set("queue.at", "memory")
         // Each case has a connection to itself.
         .set("app.keep_alive", "0s")
+        // An upload whose response came early goes on until the client pauses for so long.
+        .set("listen.body_timeout", "300ms")
         .start();
     let outcomes = hyper::outcomes(&corpus.cases);
     let mut wrong = Vec::new();

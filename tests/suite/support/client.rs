@@ -4,9 +4,11 @@ use std::{
     io,
     net::{IpAddr, SocketAddr, TcpStream},
     process::{Command, Output},
+    sync::Arc,
     time::Duration,
 };
 
+use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 use socket2::{Domain, Socket as RawSocket, Type};
 
 use super::{
@@ -148,6 +150,11 @@ impl Request {
         self
     }
 
+    /// The field lines.
+    pub(crate) fn fields(&self) -> &[(String, String)] {
+        &self.fields
+    }
+
     /// The method.
     pub(crate) fn method(&self) -> &str {
         &self.method
@@ -197,25 +204,38 @@ impl Client {
     /// Connects, or says why not.
     pub(crate) fn try_to(address: SocketAddr) -> io::Result<Client> {
         let stream = TcpStream::connect_timeout(&address, DEADLINE)?;
-        Ok(Client {
+        Ok(Client::over(stream))
+    }
+
+    /// Over a connection that was made.
+    pub(crate) fn over(stream: TcpStream) -> Client {
+        Client {
             wire: Wire::new(Socket::Tcp(stream)),
+        }
+    }
+
+    /// Does a TLS handshake over a connection that was made, asking for a server of this name.
+    pub(crate) fn over_tls(
+        mut stream: TcpStream,
+        config: &Arc<ClientConfig>,
+        name: &str,
+    ) -> io::Result<Client> {
+        stream.set_read_timeout(Some(DEADLINE))?;
+        stream.set_nodelay(true)?;
+        let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+        let mut tls = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
+        while tls.is_handshaking() {
+            tls.complete_io(&mut stream)?;
+        }
+        Ok(Client {
+            wire: Wire::new(Socket::Tls(Box::new(StreamOwned::new(tls, stream)))),
         })
     }
 
     /// Connects from an address of this machine: on Linux all of 127.0.0.0/8 is, so each visitor can have one.
     #[track_caller]
     pub(crate) fn from(source: &str, address: SocketAddr) -> Client {
-        let source: IpAddr = source.parse().expect("a source address");
-        let socket = RawSocket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        socket
-            .bind(&SocketAddr::new(source, 0).into())
-            .expect("bind the source address");
-        socket
-            .connect_timeout(&address.into(), DEADLINE)
-            .unwrap_or_else(|e| panic!("connect to {address}: {e}"));
-        Client {
-            wire: Wire::new(Socket::Tcp(socket.into())),
-        }
+        Client::over(connection_from(source, address))
     }
 
     /// Sends a request and reads its response.
@@ -320,6 +340,16 @@ impl Client {
         self.wire.until_end().expect("the peer closes")
     }
 
+    /// Sends no more, and reads on.
+    pub(crate) fn end_sending(&self) {
+        self.wire.end_sending();
+    }
+
+    /// Leaves without a word: the connection is reset.
+    pub(crate) fn reset(self) {
+        self.wire.reset_at_close();
+    }
+
     /// Gives up waiting after this time instead of the usual one.
     pub(crate) fn patience(&mut self, limit: Duration) {
         self.wire.patience(limit);
@@ -329,6 +359,20 @@ impl Client {
     pub(crate) fn into_wire(self) -> Wire {
         self.wire
     }
+}
+
+/// A connection from an address of this machine.
+#[track_caller]
+pub(crate) fn connection_from(source: &str, address: SocketAddr) -> TcpStream {
+    let source: IpAddr = source.parse().expect("a source address");
+    let socket = RawSocket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket
+        .bind(&SocketAddr::new(source, 0).into())
+        .expect("bind the source address");
+    socket
+        .connect_timeout(&address.into(), DEADLINE)
+        .unwrap_or_else(|e| panic!("connect to {address}: {e}"));
+    socket.into()
 }
 
 /// One request over a connection of its own.

@@ -1,6 +1,7 @@
 //! Steady traffic beside what a test does to the rest: failing open means that it never notices.
 
 use std::{
+    io,
     net::SocketAddr,
     sync::{
         Arc,
@@ -32,13 +33,27 @@ pub(crate) struct Calm {
 }
 
 impl Steady {
-    /// Begins.
+    /// Begins, over one connection.
     pub(crate) fn through(address: SocketAddr) -> Steady {
+        Steady::begin(false, move || Client::try_to(address))
+    }
+
+    /// Begins, over one connection that is made so.
+    pub(crate) fn over(connect: impl Fn() -> io::Result<Client> + Send + 'static) -> Steady {
+        Steady::begin(false, connect)
+    }
+
+    /// Begins, with a connection made so for each request.
+    pub(crate) fn over_fresh(connect: impl Fn() -> io::Result<Client> + Send + 'static) -> Steady {
+        Steady::begin(true, connect)
+    }
+
+    fn begin(fresh: bool, connect: impl Fn() -> io::Result<Client> + Send + 'static) -> Steady {
         let stop = Arc::new(AtomicBool::new(false));
         let answered = Arc::new(AtomicUsize::new(0));
         let thread = thread::spawn({
             let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
-            move || run(address, &stop, &answered)
+            move || run(fresh, &connect, &stop, &answered)
         });
         Steady {
             stop,
@@ -69,13 +84,22 @@ impl Steady {
     }
 }
 
-fn run(address: SocketAddr, stop: &AtomicBool, answered: &AtomicUsize) -> Result<Calm, String> {
-    let mut client = Client::try_to(address).map_err(|e| e.to_string())?;
+fn run(
+    fresh: bool,
+    connect: &dyn Fn() -> io::Result<Client>,
+    stop: &AtomicBool,
+    answered: &AtomicUsize,
+) -> Result<Calm, String> {
+    let connect = || connect().map_err(|e| format!("connect: {e}"));
+    let mut client = connect()?;
     let mut waits = Vec::new();
     let begun = Instant::now();
     while !stop.load(Ordering::SeqCst) {
         let request = Request::get(&format!("/api/{}", waits.len())).as_(FETCH);
         let asked = Instant::now();
+        if fresh {
+            client = connect()?;
+        }
         let response = client
             .try_ask(&request)
             .map_err(|e| format!("request {}: {e}", waits.len()))?;

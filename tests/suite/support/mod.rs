@@ -5,6 +5,8 @@ pub(crate) mod client;
 pub(crate) mod disk;
 pub(crate) mod faults;
 pub(crate) mod forward_proxy;
+pub(crate) mod frames;
+pub(crate) mod http2;
 pub(crate) mod load;
 pub(crate) mod message;
 pub(crate) mod metrics;

@@ -11,7 +11,11 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{DEADLINE, process::free_port};
+use super::{
+    DEADLINE,
+    process::free_port,
+    tls::{Authority, Pair},
+};
 
 /// A running nginx; stopped when dropped.
 pub(crate) struct Nginx {
@@ -60,6 +64,40 @@ impl Nginx {
                 .replace("server 127.0.0.1:8080;", &format!("server {to};"))
                 .replace("listen 8000;", &format!("listen {listen};"));
             http(&server)
+        })
+    }
+
+    /// An HTTP proxy that speaks TLS to gatecount and accepts no other certificate than one of `authority`
+    /// for `localhost`. It shows its own where it has one.
+    pub(crate) fn verifying(to: SocketAddr, authority: &Authority, identity: Option<&Pair>) -> Nginx {
+        let own = identity.map_or_else(String::new, |pair| {
+            format!(
+                "proxy_ssl_certificate {}; proxy_ssl_certificate_key {};",
+                pair.certificate.display(),
+                pair.key.display()
+            )
+        });
+        Nginx::start("", |listen| {
+            http(&format!(
+                "upstream gatecount {{ server {to}; keepalive 8; }}
+                 server {{
+                     listen {listen};
+                     location / {{
+                         proxy_pass https://gatecount;
+                         proxy_http_version 1.1;
+                         proxy_set_header Connection \"\";
+                         proxy_set_header Host $host;
+                         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+                         proxy_set_header X-Forwarded-Proto $scheme;
+                         proxy_ssl_verify on;
+                         proxy_ssl_trusted_certificate {};
+                         proxy_ssl_name localhost;
+                         proxy_ssl_server_name on;
+                         {own}
+                     }}
+                 }}",
+                authority.file().display()
+            ))
         })
     }
 

@@ -24,6 +24,7 @@ use super::{
     metrics::Metrics,
     origin::Origin,
     receiver::Receiver,
+    tls::Pair,
 };
 
 /// The binary under test.
@@ -105,6 +106,32 @@ impl Builder {
                 .expect("a table");
         }
         table.insert(last.to_owned(), value.into());
+        self
+    }
+
+    /// Speaks TLS in front: with this pair, or with a further one beside the first.
+    pub(crate) fn tls(mut self, pair: &Pair) -> Builder {
+        let text = |path: &Path| path.to_str().expect("a path in UTF-8").to_owned();
+        let (certificate, key) = (text(&pair.certificate), text(&pair.key));
+        let listen = self.config.get("listen").and_then(|listen| listen.get("tls"));
+        if listen.is_none() {
+            return self
+                .set("listen.tls.certificate", certificate)
+                .set("listen.tls.key", key);
+        }
+        let more = [("certificate", certificate), ("key", key)];
+        let more: Table = more
+            .map(|(key, value)| (key.to_owned(), value.into()))
+            .into_iter()
+            .collect();
+        self.config["listen"]["tls"]
+            .as_table_mut()
+            .expect("a table")
+            .entry("more")
+            .or_insert_with(|| toml::Value::Array(Vec::new()))
+            .as_array_mut()
+            .expect("an array")
+            .push(more.into());
         self
     }
 

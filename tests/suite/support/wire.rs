@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use rustls::{ClientConnection, StreamOwned};
 use socket2::SockRef;
 
 use super::{
@@ -14,13 +15,15 @@ use super::{
     message::{Framing, Head, field, latin},
 };
 
-/// A connection of either kind.
+/// A connection of any kind.
 #[derive(Debug)]
 pub(crate) enum Socket {
     /// TCP.
     Tcp(TcpStream),
     /// A Unix socket.
     Unix(UnixStream),
+    /// A client's, over TLS. An end without `close_notify` is an error.
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
 impl Socket {
@@ -29,6 +32,7 @@ impl Socket {
         match self {
             Socket::Tcp(s) => Socket::Tcp(s.try_clone().expect("clone a socket")),
             Socket::Unix(s) => Socket::Unix(s.try_clone().expect("clone a socket")),
+            Socket::Tls(_) => panic!("TLS has one handle"),
         }
     }
 
@@ -38,6 +42,7 @@ impl Socket {
         let _ = match self {
             Socket::Tcp(s) => s.shutdown(how),
             Socket::Unix(s) => s.shutdown(how),
+            Socket::Tls(s) => s.sock.shutdown(how),
         };
     }
 
@@ -47,6 +52,7 @@ impl Socket {
         let descriptor = match self {
             Socket::Tcp(s) => s.as_raw_fd(),
             Socket::Unix(s) => s.as_raw_fd(),
+            Socket::Tls(s) => s.sock.as_raw_fd(),
         };
         std::fs::metadata(format!("/proc/self/fd/{descriptor}")).map_or(0, |m| m.ino())
     }
@@ -55,6 +61,7 @@ impl Socket {
         match self {
             Socket::Tcp(s) => SockRef::from(s),
             Socket::Unix(s) => SockRef::from(s),
+            Socket::Tls(s) => SockRef::from(&s.sock),
         }
     }
 }
@@ -64,6 +71,7 @@ impl Read for Socket {
         match self {
             Socket::Tcp(s) => s.read(into),
             Socket::Unix(s) => s.read(into),
+            Socket::Tls(s) => s.read(into),
         }
     }
 }
@@ -73,11 +81,15 @@ impl Write for Socket {
         match self {
             Socket::Tcp(s) => s.write(bytes),
             Socket::Unix(s) => s.write(bytes),
+            Socket::Tls(s) => s.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        match self {
+            Socket::Tcp(_) | Socket::Unix(_) => Ok(()),
+            Socket::Tls(s) => s.flush(),
+        }
     }
 }
 
@@ -118,7 +130,7 @@ impl Wire {
         option
             .set_write_timeout(Some(DEADLINE))
             .expect("set a write timeout");
-        if matches!(socket, Socket::Tcp(_)) {
+        if !matches!(socket, Socket::Unix(_)) {
             option.set_tcp_nodelay(true).expect("set nodelay");
         }
         Wire {
@@ -148,9 +160,18 @@ impl Wire {
             .expect("set linger");
     }
 
+    /// Ends the sending side.
+    pub(crate) fn end_sending(&self) {
+        self.socket
+            .option()
+            .shutdown(std::net::Shutdown::Write)
+            .expect("end the sending side");
+    }
+
     /// Sends all of it.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.socket.write_all(bytes)
+        self.socket.write_all(bytes)?;
+        self.socket.flush()
     }
 
     /// Reads up to and with the empty line; `None` when the connection ended before a byte of it.

@@ -171,7 +171,7 @@ fn a_client_that_leaves_takes_the_apps_request_with_it() {
             Ok(())
         }
     });
-    drop(client);
+    client.reset();
     told.recv_timeout(DEADLINE)
         .expect("the app is told that nobody waits");
     sidecar.await_metrics("an aborted request", |m| m.decisions("aborted") == 1);

@@ -3,6 +3,7 @@
 
 mod bodies;
 mod connections;
+mod early;
 mod errors;
 mod heads;
 mod upgrades;

@@ -3,12 +3,13 @@
 use std::{
     io,
     pin::Pin,
+    rc::Rc,
     task::{Context as TaskContext, Poll},
 };
 
 use hyper::body::{Body, Frame};
 
-use super::{budget::Piece, transfer::Transfer};
+use super::{budget::Piece, streams::OpenStream, transfer::Transfer};
 
 /// See the module.
 #[allow(clippy::large_enum_variant)] // the large one is the usual one
@@ -16,7 +17,11 @@ pub(super) enum ResponseBody {
     /// The app's.
     App(Transfer),
     /// An answer of gatecount's own, or none.
-    Own(Option<Piece>),
+    Own {
+        piece: Option<Piece>,
+        /// The stream's place, until hyper has the answer.
+        _open: Rc<OpenStream>,
+    },
 }
 
 impl Body for ResponseBody {
@@ -29,14 +34,14 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Piece>, io::Error>>> {
         match self.get_mut() {
             ResponseBody::App(transfer) => transfer.poll_data(cx),
-            ResponseBody::Own(piece) => Poll::Ready(piece.take().map(|piece| Ok(Frame::data(piece)))),
+            ResponseBody::Own { piece, .. } => Poll::Ready(piece.take().map(|piece| Ok(Frame::data(piece)))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             ResponseBody::App(transfer) => transfer.is_over(),
-            ResponseBody::Own(piece) => piece.is_none(),
+            ResponseBody::Own { piece, .. } => piece.is_none(),
         }
     }
 }

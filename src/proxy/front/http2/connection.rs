@@ -9,11 +9,12 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::{
     body::{Body, Incoming},
     server::conn::http2::Builder,
     service::service_fn,
+    upgrade::OnUpgrade,
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -24,9 +25,10 @@ use tokio::{
 
 use super::{
     body::ResponseBody,
-    budget::OfStream,
+    budget::StreamBytes,
+    io::ClientIo,
     request,
-    streams::Streams,
+    streams::{OpenStream, Streams},
     transfer::{Answer, NoAnswer, Transfer},
     tunnel,
     upload::Upload,
@@ -34,6 +36,7 @@ use super::{
 use crate::{
     client::Peer,
     facts,
+    http1::Refusal,
     proxy::{
         app::exchange::Failure,
         asked::Framing,
@@ -45,11 +48,12 @@ use crate::{
     timer::Timer,
 };
 
-/// What all request bodies of a connection together may have on their way to the app, in bytes; and one.
-const WINDOW: u32 = 256 * 1024;
+/// What all request bodies of a connection together may have on their way to the app, in bytes; and one of them.
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+const STREAM_WINDOW: u32 = 128 * 1024;
 /// What h2 may keep of one stream's response, in bytes, while the client's window is open.
 const SEND_BUFFER: usize = 16 * 1024;
-/// Streams that were reset before they were answered: more than so many at once are a flood (CVE-2023-44487).
+/// Streams that were reset before they were taken: more than so many at once are a flood.
 const RESET_STREAMS: usize = 32;
 /// How long a connection that was asked to close may take for it.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -58,10 +62,21 @@ const MAKING_ROOM: Duration = Duration::from_millis(50);
 /// The times of waiting streams are looked at so often at most, and at least.
 const TICK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
-/// Serves a connection to its end.
+/// How a connection ended.
+enum Ended {
+    /// By the protocol.
+    Closed(hyper::Result<()>),
+    /// The client reset too many of its requests.
+    Flooded,
+    /// The client has left, or does not take what it asked for, or did not close when it was asked to.
+    Left,
+}
+
+/// Serves a connection to its end. `early` was read from the stream already.
 pub(in crate::proxy::front) async fn serve<S>(
     context: Rc<Context>,
     stream: S,
+    early: Vec<u8>,
     peer: Peer,
     seat: &Seat,
     https: bool,
@@ -74,71 +89,95 @@ pub(in crate::proxy::front) async fn serve<S>(
     builder
         .max_concurrent_streams(settings.max_streams)
         .max_header_list_size(u32::try_from(settings.max_head_bytes).unwrap_or(u32::MAX))
-        .initial_connection_window_size(WINDOW)
-        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_stream_window_size(STREAM_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(RESET_STREAMS)
         .auto_date_header(false)
         .enable_connect_protocol();
+    // What needs no waiting is done here and not in the stream's own task: the timer below is set right after it.
     let service = service_fn(|request| {
-        let streams = Rc::clone(&streams);
-        async move { Ok::<_, Infallible>(answer(streams, request).await) }
+        let begun = begin(streams.enter(), request);
+        // Boxed, so that what the request needed goes when the response begins, and not when it ends.
+        Box::pin(async move { Ok::<_, Infallible>(answer(begun).await) })
     });
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let io = ClientIo::new(&context, early, stream);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(io.clone()), service));
     let tick = (settings.header_timeout.min(settings.idle_timeout))
         .min(settings.app.response_timeout)
         .div_f64(4.0)
         .clamp(TICK.0, TICK.1);
-    let (mut timer, mut closing) = (Timer::new(), None);
+    let (mut timer, mut closing, mut look_at) = (Timer::new(), None, Instant::now() + tick);
     let ended = poll_fn(|cx| {
         loop {
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-                return Poll::Ready(Some(ended));
+                return Poll::Ready(Ended::Closed(ended));
             }
-            let now = Instant::now();
-            streams.end_waits(now);
+            if let Poll::Ready(Err(_)) = io.poll_send(cx) {
+                return Poll::Ready(Ended::Left);
+            }
+            if streams.is_flooded() {
+                return Poll::Ready(Ended::Flooded);
+            }
             let idle_since = streams.idle_since();
             match idle_since {
                 Some(since) => seat.wait(since),
                 None => seat.work(),
             }
-            let idle_for = if streams.served() == 0 {
-                settings.header_timeout
-            } else {
-                settings.idle_timeout
-            };
             let asked_to_stop = match context.phase.get() {
                 Phase::Serving => seat.is_unwanted(),
                 // A new connection is served once, for its client does not know yet.
                 Phase::Draining => streams.served() > 0,
                 Phase::Closing => true,
             };
-            if closing.is_none() && (asked_to_stop || idle_since.is_some_and(|since| now >= since + idle_for))
-            {
-                closing = Some(now);
+            if asked_to_stop && closing.is_none() {
+                closing = Some(Instant::now());
                 connection.as_mut().graceful_shutdown();
                 continue;
             }
-            let patience = if seat.is_unwanted() { MAKING_ROOM } else { CLOSING };
-            let due = match (closing, idle_since) {
-                // The client does not close: we do.
-                (Some(asked), Some(since)) if now >= asked.max(since) + patience => return Poll::Ready(None),
-                (Some(asked), Some(since)) => asked.max(since) + patience,
-                (None, Some(since)) => since + idle_for,
-                (_, None) => now + tick,
+            let idle_for = if streams.are_given_up() {
+                // They have had their time.
+                CLOSING
+            } else if streams.served() == 0 {
+                settings.header_timeout
+            } else {
+                settings.idle_timeout
             };
-            timer.set(due);
+            let patience = if seat.is_unwanted() { MAKING_ROOM } else { CLOSING };
+            timer.set(match (closing, idle_since) {
+                (_, None) => look_at,
+                (None, Some(since)) => since + idle_for,
+                (Some(asked), Some(since)) => asked.max(since) + patience,
+            });
             if timer.poll(cx).is_pending() {
                 return Poll::Pending;
+            }
+            let now = Instant::now();
+            match (closing, idle_since) {
+                (_, None) => {
+                    streams.end_waits(now);
+                    look_at = now + tick;
+                }
+                (None, Some(_)) => {
+                    closing = Some(now);
+                    connection.as_mut().graceful_shutdown();
+                }
+                // The client does not close: we do.
+                (Some(_), Some(_)) => return Poll::Ready(Ended::Left),
             }
         }
     })
     .await;
-    if let Some(Err(error)) = ended
-        && !is_end_of_client(&error)
-    {
-        context.metrics.http2_errors.inc();
-        tracing::debug!(%error, "an HTTP/2 connection ended");
+    match ended {
+        Ended::Closed(Err(error)) if !is_end_of_client(&error) => {
+            context.metrics.http2_errors.inc();
+            tracing::debug!(%error, "an HTTP/2 connection ended");
+        }
+        Ended::Flooded => {
+            context.metrics.http2_errors.inc();
+            tracing::debug!("an HTTP/2 client reset too many of its requests");
+        }
+        Ended::Closed(_) | Ended::Left => {}
     }
 }
 
@@ -154,8 +193,16 @@ fn is_end_of_client(error: &hyper::Error) -> bool {
     false
 }
 
-/// Carries one request out.
-async fn answer(streams: Rc<Streams>, mut request: Request<Incoming>) -> Response<ResponseBody> {
+/// A request that was read and decided.
+#[allow(clippy::large_enum_variant)] // the large one is the usual one
+enum Begun {
+    App(Transfer, OnUpgrade),
+    Answered(Response<ResponseBody>),
+}
+
+/// Reads a request and has it decided.
+fn begin(open: OpenStream, mut request: Request<Incoming>) -> Begun {
+    let streams = Rc::clone(&open.streams);
     let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
     let framing = match (body.is_end_stream(), body.size_hint().exact()) {
@@ -169,14 +216,25 @@ async fn answer(streams: Rc<Streams>, mut request: Request<Incoming>) -> Respons
         plan::plan(&context, streams.peer, asked)
     });
     context.give_back(cookies);
-    drop(parts);
-    let plan = match route {
-        Ok(Route::App(plan)) => plan,
-        Ok(Route::Answer(record, fault)) => return own(&streams, Some(record), &fault, false),
-        Err(refusal) => return own(&streams, None, &refusal.into(), false),
+    let to_head = parts.method == Method::HEAD;
+    let (record, fault) = match route {
+        Ok(Route::App(plan)) if open.hold_head(plan.record.head().len()) => {
+            let upload = (framing != Framing::None).then(|| Upload::new(body, framing));
+            return Begun::App(Transfer::new(open, plan, upload), upgrade);
+        }
+        Ok(Route::App(plan)) => (Some(plan.record), Refusal::TooLarge.into()),
+        Ok(Route::Answer(record, fault)) => (Some(record), fault),
+        Err(refusal) => (None, refusal.into()),
     };
-    let upload = (framing != Framing::None).then(|| Upload::new(body, framing));
-    let mut transfer = Transfer::new(streams.enter(), plan, upload);
+    Begun::Answered(answer_fault(Rc::new(open), record, &fault, to_head))
+}
+
+/// Carries a request out.
+async fn answer(begun: Begun) -> Response<ResponseBody> {
+    let (mut transfer, upgrade) = match begun {
+        Begun::App(transfer, upgrade) => (transfer, upgrade),
+        Begun::Answered(response) => return response,
+    };
     match transfer.answer().await {
         Ok(Answer::Response(head)) => head.map(|()| ResponseBody::App(transfer)),
         Ok(Answer::Switched {
@@ -186,17 +244,29 @@ async fn answer(streams: Rc<Streams>, mut request: Request<Incoming>) -> Respons
             place,
             early,
         }) => {
-            let places = (transfer.into_open(), place);
-            spawn_local(tunnel::run(places, upgrade, app, unsent, early));
-            response.map(|()| ResponseBody::Own(None))
+            let open = transfer.into_open();
+            spawn_local(tunnel::run(
+                (Rc::clone(&open), place),
+                upgrade,
+                app,
+                unsent,
+                early,
+            ));
+            response.map(|()| ResponseBody::Own {
+                piece: None,
+                _open: open,
+            })
         }
         Err(NoAnswer::App(Failure::Fault(fault))) => {
-            let plan = transfer.into_plan();
-            own(&streams, Some(plan.record), &fault, plan.to_head)
+            let (open, plan) = transfer.into_parts();
+            answer_fault(open, Some(plan.record), &fault, plan.to_head)
         }
-        // Nobody reads it; the record's end tells that the client left.
+        // Nobody reads this; the record, dropped here, counts as aborted.
         Err(NoAnswer::Gone | NoAnswer::App(Failure::Repeat)) => {
-            let mut response = Response::new(ResponseBody::Own(None));
+            let mut response = Response::new(ResponseBody::Own {
+                piece: None,
+                _open: transfer.into_open(),
+            });
             *response.status_mut() = StatusCode::BAD_GATEWAY;
             response
         }
@@ -204,17 +274,19 @@ async fn answer(streams: Rc<Streams>, mut request: Request<Incoming>) -> Respons
 }
 
 /// Answers in the app's place.
-fn own(
-    streams: &Rc<Streams>,
+fn answer_fault(
+    open: Rc<OpenStream>,
     record: Option<RequestRecord>,
     fault: &Fault,
     to_head: bool,
 ) -> Response<ResponseBody> {
+    let streams = &open.streams;
     match record {
         Some(mut record) => record.settle(&facts::ResponseFacts::of_status(fault.status())),
         None => streams.context.metrics.response(fault.status()),
     }
     streams.context.report(fault, Some(fault.status()));
+    open.state.over.set(true);
     let text = fault.body();
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::BAD_GATEWAY);
@@ -225,8 +297,8 @@ fn own(
         }
     }
     fields.insert(http::header::CONTENT_LENGTH, HeaderValue::from(text.len()));
-    let piece = (!to_head).then(|| streams.budget.piece(&OfStream::default(), text.into_bytes()));
-    response.map(|()| ResponseBody::Own(piece))
+    let piece = (!to_head).then(|| streams.budget.charge(&StreamBytes::default(), text.into_bytes()));
+    response.map(|()| ResponseBody::Own { piece, _open: open })
 }
 
 /// Runs a connection's streams on its worker's thread.

@@ -10,11 +10,11 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use hyper::body::Frame;
-use tokio::time::timeout;
+use hyper::body::{Bytes, Frame};
+use tokio::time::{Instant, timeout};
 
 use super::{
-    budget::{OfStream, Piece},
+    budget::{Piece, StreamBytes},
     streams::{OpenStream, Waiting},
     upload::{ClientGone, Upload},
 };
@@ -28,19 +28,19 @@ use crate::{
         },
         context::Context,
         errors::Fault,
-        plan::Plan,
+        plan::{Plan, Upgrade},
         stream::{Stream, Unsent},
     },
 };
 
 /// See the module.
 pub(super) struct Transfer {
-    open: OpenStream,
+    open: Rc<OpenStream>,
     plan: Plan,
     /// What is left of the request's body.
     upload: Option<Upload>,
     /// What the client has not taken of the response.
-    untaken: OfStream,
+    untaken: StreamBytes,
     /// Data that came with the response's head.
     first: Option<Piece>,
     /// All of the response was given to hyper.
@@ -86,21 +86,22 @@ impl From<ClientGone> for NoAnswer {
 impl Transfer {
     pub(super) fn new(open: OpenStream, plan: Plan, upload: Option<Upload>) -> Self {
         Transfer {
-            open,
+            open: Rc::new(open),
             plan,
             upload,
-            untaken: OfStream::default(),
+            untaken: StreamBytes::default(),
             first: None,
             over: false,
         }
     }
 
-    pub(super) fn into_plan(self) -> Plan {
-        self.plan
+    /// The plan, and the place among the open streams, for an answer of gatecount's own.
+    pub(super) fn into_parts(self) -> (Rc<OpenStream>, Plan) {
+        (self.open, self.plan)
     }
 
     /// The place among the open streams, for a tunnel; the request's story ends here.
-    pub(super) fn into_open(self) -> OpenStream {
+    pub(super) fn into_open(self) -> Rc<OpenStream> {
         self.open
     }
 
@@ -133,12 +134,10 @@ impl Transfer {
         let Some(exchange) = slot.as_mut() else {
             return Poll::Ready(Err(NoAnswer::Gone));
         };
-        let mut moved = match &mut self.upload {
-            Some(upload) => upload.push(&context, exchange, cx)?,
-            None => false,
-        };
+        let mut moved = self.push_upload(&context, exchange, cx)?;
         let mut scratch = context.scratch.borrow_mut();
-        while let Poll::Ready(read) = exchange.poll_read(cx, &mut scratch) {
+        let room = self.open.streams.budget.first_room();
+        while let Poll::Ready(read) = exchange.poll_read(cx, &mut scratch[..room]) {
             moved = true;
             let Some(n) = read.as_ref().ok().copied().filter(|n| *n > 0) else {
                 // Before a head, no end is a good one.
@@ -148,23 +147,38 @@ impl Transfer {
             let joined = exchange.join(&scratch[..n]);
             let mut bytes = joined.as_deref().unwrap_or(&scratch[..n]);
             while !bytes.is_empty() {
-                let mut slots = field_slots();
+                let (mut slots, start) = (field_slots(), bytes);
                 match exchange.next_head(&mut bytes, &mut slots)? {
                     Some(Head::Interim(_)) => context.metrics.http2_interim_dropped.inc(),
                     Some(Head::Switch(head)) => {
-                        let response = self.settle(&head, StatusCode::OK);
+                        let response = self.settle(&head, start, StatusCode::OK);
+                        state.over.set(true);
                         let early = bytes.to_vec();
                         state.stop_waiting();
                         return Poll::Ready(switched(slot, response, early));
                     }
+                    // On an extended CONNECT a 2xx would say that the tunnel is open (RFC 8441 §5).
+                    Some(Head::Final(head))
+                        if self.plan.upgrade == Upgrade::WebSocket && (200..300).contains(&head.status) =>
+                    {
+                        return Poll::Ready(Err(Fault::NotSwitched.into()));
+                    }
                     Some(Head::Final(head)) => {
                         let status = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
-                        let response = self.settle(&head, status);
+                        let response = self.settle(&head, start, status);
                         state.stop_waiting();
-                        let data = read_data(&context, exchange, bytes);
-                        let data = data.map_err(|fault| context.report(&fault, None));
-                        self.first = self.piece(data.unwrap_or_default());
-                        self.end_if_over(slot);
+                        match read_data(&context, exchange, bytes) {
+                            Ok(data) => {
+                                self.first = self.piece(data);
+                                self.end_if_over(slot);
+                            }
+                            // Told once: without an exchange the stream is reset behind the head.
+                            Err(fault) => {
+                                context.report(&fault, None);
+                                state.over.set(true);
+                                slot.take();
+                            }
+                        }
                         return Poll::Ready(Ok(Answer::Response(response)));
                     }
                     None => {
@@ -174,33 +188,73 @@ impl Transfer {
                 }
             }
         }
-        let (waiting, time) = if exchange.wants_body() && !exchange.has_unsent() {
-            (Waiting::RequestBody, context.settings.idle_timeout)
+        let waiting = if exchange.wants_body() && !exchange.has_unsent() {
+            Waiting::RequestBody
         } else {
-            (Waiting::App, context.settings.app.response_timeout)
+            Waiting::App
         };
         match state.overdue().filter(|_| !moved) {
             Some(Waiting::App) => return Poll::Ready(Err(Fault::ResponseTimeout.into())),
             Some(_) => return Poll::Ready(Err(Fault::SlowBody.into())),
-            None => state.wait(waiting, time, moved, cx.waker()),
+            None => state.wait(waiting, moved, cx.waker(), || {
+                let (settings, now) = (&context.settings, Instant::now());
+                match &mut self.upload {
+                    Some(upload) if waiting == Waiting::RequestBody => upload.pace.wait(settings, now),
+                    _ => now + settings.app.response_timeout,
+                }
+            }),
         }
         Poll::Pending
     }
 
-    /// Settles the request, and builds the head for the client.
-    fn settle(&mut self, head: &ResponseHead<'_, '_>, status: StatusCode) -> http::Response<()> {
+    /// Passes on what the client has sent of the request's body; whether anything moved. What the app refuses is not
+    /// asked for any more, so that it takes no room from the connection's other uploads.
+    fn push_upload(
+        &mut self,
+        context: &Context,
+        exchange: &mut Exchange,
+        cx: &mut TaskContext<'_>,
+    ) -> Result<bool, ClientGone> {
+        let Some(upload) = &mut self.upload else {
+            return Ok(false);
+        };
+        let moved = upload.push(context, exchange, cx)?;
+        if !exchange.wants_body() && !exchange.has_unsent() {
+            self.upload = None;
+        }
+        Ok(moved)
+    }
+
+    /// Settles the request, and builds the head for the client. `bytes` begin with the app's head. A client that resets
+    /// the stream at this moment counts as one that has the head.
+    fn settle(
+        &mut self,
+        head: &ResponseHead<'_, '_>,
+        bytes: &[u8],
+        status: StatusCode,
+    ) -> http::Response<()> {
         self.plan
             .record
             .settle(&facts::ResponseFacts::read(head.status, head.fields));
         let mut response = http::Response::new(());
         *response.status_mut() = status;
         let fields = response.headers_mut();
+        fields.reserve(head.fields.len() + 1);
+        // All values share one copy of the head.
+        let copy = Bytes::copy_from_slice(&bytes[..head.len]);
         let connection = headers::ConnectionOptions::read(head.fields);
         for line in headers::for_client(head.fields, &connection) {
             // Over HTTP/2 a WebSocket has no key, and so no answer to it (RFC 8441 §5).
             let is_key = head.status == 101 && line.name.eq_ignore_ascii_case("sec-websocket-accept");
-            if !is_key {
-                append(fields, line);
+            if !is_key && let Ok(name) = HeaderName::from_bytes(line.name.as_bytes()) {
+                let at = line.value.as_ptr().addr().wrapping_sub(bytes.as_ptr().addr());
+                let value = match at.checked_add(line.value.len()) {
+                    Some(end) if end <= copy.len() => HeaderValue::from_maybe_shared(copy.slice(at..end)),
+                    _ => HeaderValue::from_bytes(line.value),
+                };
+                if let Ok(value) = value {
+                    fields.append(name, value);
+                }
             }
         }
         if let Some(length) = head.content_length {
@@ -216,7 +270,7 @@ impl Transfer {
     ) -> Poll<Option<Result<Frame<Piece>, io::Error>>> {
         let (context, state) = (self.context(), Rc::clone(&self.open.state));
         if let Some(first) = self.first.take() {
-            self.wait_for_window(cx);
+            self.wait_for_window(cx, true);
             return Poll::Ready(Some(Ok(Frame::data(first))));
         }
         if self.over {
@@ -227,21 +281,18 @@ impl Transfer {
         let Some(exchange) = slot.as_mut() else {
             return Poll::Ready(Some(Err(cut())));
         };
-        if let Some(upload) = &mut self.upload
-            && upload.push(&context, exchange, cx).is_err()
-        {
+        if self.push_upload(&context, exchange, cx).is_err() {
             slot.take();
             return Poll::Ready(Some(Err(cut())));
         }
         loop {
             if exchange.is_over() {
                 let trailers = trailers(exchange.trailers());
-                self.over = true;
                 self.finish(slot);
                 return Poll::Ready((!trailers.is_empty()).then(|| Ok(Frame::trailers(trailers))));
             }
             let Poll::Ready(room) = self.open.streams.budget.poll_room(&self.untaken, cx) else {
-                self.wait_for_window(cx);
+                self.wait_for_window(cx, false);
                 return Poll::Pending;
             };
             let mut scratch = context.scratch.borrow_mut();
@@ -252,8 +303,8 @@ impl Transfer {
                 Ok(n) if *n > 0 => match read_data(&context, exchange, &scratch[..*n]) {
                     Ok(data) => {
                         let Some(piece) = self.piece(data) else { continue };
-                        self.wait_for_window(cx);
                         self.end_if_over(slot);
+                        self.wait_for_window(cx, true);
                         return Poll::Ready(Some(Ok(Frame::data(piece))));
                     }
                     Err(fault) => Failure::Fault(fault),
@@ -266,6 +317,7 @@ impl Transfer {
             if let Failure::Fault(fault) = failure {
                 context.report(&fault, None);
             }
+            state.over.set(true);
             slot.take();
             return Poll::Ready(Some(Err(cut())));
         }
@@ -281,12 +333,14 @@ impl Transfer {
             self.open.streams.context.give_back(data);
             return None;
         }
-        Some(self.open.streams.budget.piece(&self.untaken, data))
+        Some(self.open.streams.budget.charge(&self.untaken, data))
     }
 
-    fn wait_for_window(&self, cx: &mut TaskContext<'_>) {
+    fn wait_for_window(&self, cx: &mut TaskContext<'_>, moved: bool) {
         let time = self.open.streams.context.settings.idle_timeout;
-        self.open.state.wait(Waiting::Window, time, true, cx.waker());
+        self.open
+            .state
+            .wait(Waiting::Window, moved, cx.waker(), || Instant::now() + time);
     }
 
     /// Ends the response with the data just read where that was all, which saves hyper an empty frame.
@@ -295,19 +349,20 @@ impl Transfer {
             .as_ref()
             .is_some_and(|exchange| exchange.is_over() && trailers(exchange.trailers()).is_empty())
         {
-            self.over = true;
             self.finish(slot);
         }
     }
 
     /// The response is complete. Where the app still reads the request, it gets the rest.
     fn finish(&mut self, mut slot: RefMut<'_, Option<Exchange>>) {
-        let Some(exchange) = slot.take() else { return };
+        self.over = true;
+        self.open.state.over.set(true);
         self.open.state.stop_waiting();
+        let Some(exchange) = slot.take() else { return };
         let context = self.context();
         match self.upload.take() {
             Some(upload) if exchange.wants_body() || exchange.has_unsent() => {
-                tokio::task::spawn_local(upload_rest(context, exchange, upload));
+                tokio::task::spawn_local(upload_rest(Rc::clone(&self.open), exchange, upload));
             }
             _ => exchange.finish(&context.pool),
         }
@@ -315,7 +370,8 @@ impl Transfer {
 }
 
 /// Sends the rest of a request whose response came early (RFC 9110 §15.3.3: "accept, then process").
-async fn upload_rest(context: Rc<Context>, mut exchange: Exchange, mut upload: Upload) {
+async fn upload_rest(open: Rc<OpenStream>, mut exchange: Exchange, mut upload: Upload) {
+    let context = Rc::clone(&open.streams.context);
     while exchange.wants_body() || exchange.has_unsent() {
         let more = poll_fn(|cx| match upload.push(&context, &mut exchange, cx) {
             Ok(false) => Poll::Pending,

@@ -1,6 +1,8 @@
 //! A WebSocket over HTTP/2 (RFC 8441): what hyper gives of the stream, and a connection to the app that has switched
 //! protocols, joined until both sides have ended.
 
+use std::rc::Rc;
+
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
@@ -13,7 +15,7 @@ use crate::proxy::{
 
 /// Joins the two. `unsent` is what the app has not taken of the request, `early` what it sent behind its head.
 pub(super) async fn run(
-    places: (OpenStream, Place),
+    places: (Rc<OpenStream>, Place),
     client: OnUpgrade,
     mut app: Stream,
     unsent: Unsent,

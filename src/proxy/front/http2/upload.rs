@@ -10,13 +10,14 @@ use hyper::body::{Body as _, Frame, Incoming};
 
 use crate::{
     headers, http1,
-    proxy::{app::exchange::Exchange, asked::Framing, context::Context},
+    proxy::{app::exchange::Exchange, asked::Framing, context::Context, front::pace::BodyPace},
 };
 
 /// See the module.
 pub(super) struct Upload {
     body: Incoming,
     framing: Framing,
+    pub(super) pace: BodyPace,
 }
 
 /// The client has left, or broke its request off.
@@ -25,7 +26,11 @@ pub(super) struct ClientGone;
 
 impl Upload {
     pub(super) fn new(body: Incoming, framing: Framing) -> Self {
-        Upload { body, framing }
+        Upload {
+            body,
+            framing,
+            pace: BodyPace::default(),
+        }
     }
 
     /// Passes on what the client has sent, as far as the app takes it. Whether anything moved.
@@ -41,6 +46,7 @@ impl Upload {
         let mut moved = false;
         loop {
             if exchange.has_unsent() {
+                self.pace.stop();
                 let Poll::Ready(ready) = exchange.poll_write_ready(cx) else {
                     return Ok(moved);
                 };
@@ -58,10 +64,13 @@ impl Upload {
             let mut trailers = HeaderMap::new();
             match frame.transpose().map_err(|_| ClientGone)?.map(Frame::into_data) {
                 Some(Ok(data)) => {
+                    self.pace.received(data.len());
                     self.push_data(context, exchange, &data);
                     continue;
                 }
                 Some(Err(frame)) => trailers = frame.into_trailers().unwrap_or_default(),
+                // hyper ends the body of a stream that was reset with NO_ERROR as if it were complete.
+                None if !self.body.is_end_stream() => return Err(ClientGone),
                 None => {}
             }
             self.end(context, exchange, &trailers);

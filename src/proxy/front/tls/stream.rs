@@ -170,6 +170,11 @@ impl TlsStream {
         let _ = poll_fn(|cx| Pin::new(&mut *self).poll_shutdown(cx)).await;
     }
 
+    /// The socket below.
+    pub(in crate::proxy) fn socket(&self) -> &Stream {
+        &self.stream
+    }
+
     /// Whether HTTP/2 was chosen by ALPN; else it is HTTP/1.1, also for a client without ALPN.
     pub(in crate::proxy) fn is_h2(&self) -> bool {
         self.tls.alpn_protocol() == Some(H2)

@@ -280,6 +280,13 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// How many connections to it are open.
+    pub(crate) fn open(&self) -> usize {
+        lock(&self.shared.open).len()
+    }
+}
+
 impl Drop for Origin {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);

@@ -23,7 +23,7 @@ use crate::{
     proxy::{
         asked::Framing,
         errors::Fault,
-        plan::Plan,
+        plan::{Plan, Upgrade},
         settings::App,
         stream::{Stream, Unsent},
     },
@@ -41,6 +41,7 @@ pub(in crate::proxy) struct Exchange {
     repeatable: bool,
     /// The request asks to switch protocols.
     upgrade: bool,
+    /// Of a length, what is left to send.
     framing: Framing,
     keep_alive: Duration,
     sent: Sent,
@@ -137,7 +138,7 @@ impl Exchange {
             place,
             to_head: plan.to_head,
             repeatable: reused && plan.idempotent,
-            upgrade: plan.upgrade,
+            upgrade: plan.upgrade != Upgrade::No,
             framing: plan.framing,
             keep_alive: app.keep_alive,
             sent: match plan.framing {
@@ -159,17 +160,28 @@ impl Exchange {
     pub(in crate::proxy) fn push(&mut self, bytes: &[u8]) {
         if matches!(self.sent, Sent::Head | Sent::Body) {
             self.sent = Sent::Body;
+            if let Framing::Length(left) = &mut self.framing {
+                *left = left.saturating_sub(bytes.len() as u64);
+            }
             if self.unsent.send(&mut self.stream, &[bytes]).is_err() {
                 self.refuse();
             }
         }
     }
 
-    /// The request's body has been pushed to its end.
+    /// The request's body has been pushed to its end. Where it is shorter than its length, the app would take the next
+    /// request for the rest: the connection carries no other one then.
     pub(in crate::proxy) fn end_request(&mut self) {
-        if self.sent != Sent::Refused {
-            self.sent = Sent::Everything;
-        }
+        self.sent = match (self.sent, self.framing) {
+            (Sent::Refused, _) | (_, Framing::Length(1..)) => Sent::Refused,
+            (_, Framing::None | Framing::Chunked | Framing::Length(0)) => Sent::Everything,
+        };
+    }
+
+    /// The app has ended its side: it reads no more of the request's body.
+    pub(in crate::proxy) fn end_upload(&mut self) {
+        self.unsent = Unsent::default();
+        self.sent = Sent::Refused;
     }
 
     /// Whether the app takes more of the request's body, and there is more.
@@ -374,3 +386,6 @@ impl Exchange {
         (self.stream, self.unsent, self.place)
     }
 }
+
+#[cfg(test)]
+mod tests;

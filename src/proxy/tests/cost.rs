@@ -4,28 +4,21 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use super::{
-    App, Bound, Listen, Live, Settings, Upstream,
-    context::Shared,
-    listener,
-    metrics::Metrics,
-    plan::FAULT_AHEAD,
-    record::FAULT_AT_THE_END,
-    throttles::Throttles,
-    worker::{self, Control, Parts},
-};
-use crate::{
-    client,
-    delivery::{self, AddressHeader, Base},
-    event::{self, Sites},
-    page, queue,
+    super::{
+        Bound, Upstream, listener,
+        metrics::Metrics,
+        plan::FAULT_AHEAD,
+        record::FAULT_AT_THE_END,
+        worker::{self, Control, Parts},
+    },
+    worker::{deliver, settings, shared},
 };
 
 /// Requests after which every buffer has its size and the newest decisions their room.
@@ -96,30 +89,14 @@ fn serve(request: &'static str, requests: u64) -> (u64, Vec<(&'static str, u64)>
     let metrics = Metrics::register(&registry).unwrap();
     let (delivery, mut outboxes) = deliver(&registry);
     let (app, app_address) = answer_each();
-    let settings = settings(app_address);
+    let settings = settings(Upstream::Tcp(app_address.ip().to_string(), app_address.port()));
     let (mut listeners, bound) = listener::bind(&settings.listen, 1).unwrap();
     let Bound::Tcp(address) = bound else {
         panic!("it listens on {bound}")
     };
     let (tell, control) = mpsc::unbounded_channel();
     let parts = Parts {
-        shared: Shared {
-            worker: 0,
-            settings,
-            live: Arc::new(Live {
-                client: client::Settings::default(),
-                page: page::PageRules::default(),
-                sites: Sites::every(&["example.com".to_owned()]),
-                tls: None,
-            }),
-            outbox: outboxes.remove(0),
-            metrics: metrics.clone(),
-            permits: Arc::new(Semaphore::new(8)),
-            app_places: Arc::new(Semaphore::new(8)),
-            connector: Arc::default(),
-            pairs: Arc::new(page::PreloadPairs::new()),
-            throttles: Arc::new(Throttles::new()),
-        },
+        shared: shared(settings, outboxes.remove(0), metrics.clone()),
         listener: listeners.remove(0),
         control,
     };
@@ -178,56 +155,4 @@ fn read_until(stream: &mut TcpStream, buffer: &mut [u8], end: &[u8]) -> bool {
         }
     }
     true
-}
-
-fn settings(app: SocketAddr) -> Settings {
-    let patience = Duration::from_secs(30);
-    Settings {
-        listen: Listen::Tcp("127.0.0.1:0".parse().unwrap()),
-        workers: 1,
-        proxy_protocol: false,
-        drain: patience,
-        max_connections: 4,
-        max_app_connections: 8,
-        header_timeout: patience,
-        idle_timeout: patience,
-        max_head_bytes: 64 * 1024,
-        tls: None,
-        http2: false,
-        max_streams: 128,
-        app: App {
-            upstream: Upstream::Tcp(app.ip().to_string(), app.port()),
-            connect_timeout: patience,
-            response_timeout: patience,
-            keep_alive: patience,
-        },
-    }
-}
-
-/// Delivery with a queue in memory, to a Plausible that is not there.
-fn deliver(registry: &prometheus::Registry) -> (delivery::Delivery, Vec<delivery::Outbox>) {
-    let long = Duration::from_hours(1);
-    let settings = delivery::Settings {
-        base: Base {
-            https: false,
-            host: "127.0.0.1".to_owned(),
-            port: 9,
-            path: String::new(),
-        },
-        proxy: None,
-        address_headers: vec![AddressHeader::XForwardedFor],
-        timeout: Duration::from_secs(5),
-        concurrency: 1,
-        max_age: long,
-        retry_initial: long,
-        retry_max: long,
-        max_tries: 1,
-        ca_file: None,
-    };
-    let queue = queue::Settings {
-        at: queue::At::Memory,
-        max_bytes: 64 << 20,
-        max_age: long,
-    };
-    delivery::start(settings, queue, event::EventRules::default(), 1, registry).unwrap()
 }

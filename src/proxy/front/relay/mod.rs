@@ -3,31 +3,36 @@
 //! A single task moves the bytes of both connections. It waits for whichever of them can go on, and reads from one side
 //! only while the other has taken all that was read before, so that a slow reader slows its writer and nothing piles up.
 
-use std::{future::poll_fn, io, rc::Rc, task::Poll};
+mod response;
+#[cfg(test)]
+mod tests;
+
+use std::{future::poll_fn, io, rc::Rc, task::Poll, time::Duration};
 
 use tokio::time::Instant;
 
 use super::{
     client::{After, Client},
+    pace::BodyPace,
     tunnel,
 };
 use crate::{
     facts, headers,
-    http1::{self, Body, ResponseHead, Version, field_slots},
+    http1::{self, Body, Version},
     proxy::{
-        app::exchange::{self, Exchange, Failure, Head},
+        app::exchange::{self, Exchange, Failure},
         context::Phase,
         errors::Fault,
-        heads::{self, ResponseFraming},
+        heads::ResponseFraming,
         plan::Plan,
-        stream::is_small,
     },
 };
 
 /// Bytes of following requests that are read while a response is on its way. Reading them tells when a client leaves.
 const PIPELINED: usize = 16 * 1024;
-/// Bytes read at once for a client that is slow to take them, for what it does not take is kept.
-const SLOW: usize = 16 * 1024;
+
+/// How long a client may pause in a request's body once it has the response.
+const ANSWERED: Duration = Duration::from_secs(5);
 
 /// Carries a request to the app and the response to the client.
 pub(super) async fn carry(client: &mut Client, plan: Plan, body: Body, version: Version) -> After {
@@ -40,6 +45,8 @@ pub(super) async fn carry(client: &mut Client, plan: Plan, body: Body, version: 
         trailers: Vec::new(),
         response: None,
         read_limit: usize::MAX,
+        pace: BodyPace::default(),
+        client_ended: false,
     };
     let mut opened = exchange::open(&context.pool, app, &relay.plan).await;
     loop {
@@ -48,9 +55,11 @@ pub(super) async fn carry(client: &mut Client, plan: Plan, body: Body, version: 
             Err(fault) => return relay.fail(client, &fault),
         };
         match relay.run(client, &mut exchange).await {
-            Ok(End::Response) => return relay.finish(client, exchange),
+            Ok(End::Response) => return relay.finish(client, exchange).await,
             Ok(End::Switched) => {
                 let (app, unsent, _place) = exchange.into_tunnel();
+                // The request's story ends here, and so does its duration.
+                drop(relay);
                 return tunnel::run(client, app, unsent).await;
             }
             Err(Broken::Gone) => return After::Close,
@@ -72,6 +81,9 @@ struct Relay {
     response: Option<Response>,
     /// Bytes of the app's that are read at once: all there are, until the client is found to be slow.
     read_limit: usize,
+    pace: BodyPace,
+    /// The client sends no more; it may still read (RFC 9112 §9.6).
+    client_ended: bool,
 }
 
 /// How a response goes to the client.
@@ -121,7 +133,8 @@ impl Relay {
         }
         self.arm(client, exchange);
         loop {
-            if exchange.is_over() && client.is_flushed() {
+            // A response that came early ends no upload that the app goes on reading.
+            if exchange.is_over() && client.is_flushed() && !exchange.wants_body() {
                 return Ok(End::Response);
             }
             match self.ready(client, exchange).await {
@@ -130,6 +143,7 @@ impl Relay {
                         return Ok(end);
                     }
                 }
+                Ready::AppRead(_) if exchange.is_over() => exchange.end_upload(),
                 Ready::AppRead(end) => {
                     exchange.end_of_app(&end).map_err(Broken::App)?;
                     self.end_response(client, exchange)?;
@@ -138,12 +152,17 @@ impl Relay {
                     exchange.flush(ready);
                     self.arm(client, exchange);
                 }
+                Ready::ClientRead(Ok(0)) if !exchange.wants_body() && !client.stream.socket().is_gone() => {
+                    self.client_ended = true;
+                    self.arm(client, exchange);
+                }
                 Ready::ClientRead(Ok(0) | Err(_)) => return Err(Broken::Gone),
                 Ready::ClientRead(Ok(n)) => self.read_client(client, exchange, n)?,
                 Ready::ClientTakes(ready) => {
                     client.flush(ready).map_err(|_| Broken::Gone)?;
                     self.arm(client, exchange);
                 }
+                Ready::Due if exchange.is_over() && client.is_flushed() => return Ok(End::Response),
                 Ready::Due => return Err(self.overdue(exchange)),
             }
         }
@@ -151,8 +170,8 @@ impl Relay {
 
     /// Waits until one side can go on.
     async fn ready(&mut self, client: &mut Client, exchange: &mut Exchange) -> Ready {
-        let reads_app = client.is_flushed() && !exchange.is_over();
-        let reads_client = reads_client(client, exchange);
+        let reads_app = client.is_flushed();
+        let reads_client = self.reads_client(client, exchange);
         let from_client = if exchange.wants_body() {
             usize::MAX
         } else {
@@ -183,19 +202,39 @@ impl Relay {
     }
 
     /// Sets the time that the side we wait for has.
-    fn arm(&self, client: &mut Client, exchange: &Exchange) {
+    fn arm(&mut self, client: &mut Client, exchange: &Exchange) {
         let settings = &client.context.settings;
+        if waits_for_client(exchange) {
+            let now = Instant::now();
+            let mut until = self.pace.wait(settings, now);
+            if exchange.is_over() {
+                // It has its answer, and may wait for us to close (RFC 9112 §9.6).
+                until = until.min(now + ANSWERED);
+            }
+            return client.timer.set(until);
+        }
+        self.pace.stop();
         let wait = match &self.response {
             // A response may take its time (server-sent events), as long as the client's end would be seen; a client that
             // takes nothing of it, or stops in the middle of its body, may not.
-            Some(_) if client.is_flushed() && !exchange.wants_body() && reads_client(client, exchange) => {
+            Some(_)
+                if client.is_flushed() && !exchange.wants_body() && self.reads_client(client, exchange) =>
+            {
                 return client.timer.clear();
             }
             Some(_) => settings.idle_timeout,
-            None if waits_for_client(exchange) => settings.idle_timeout,
             None => settings.app.response_timeout,
         };
         client.timer.set(Instant::now() + wait);
+    }
+
+    /// Whether the client's side is looked at. While it is not, its end is not seen either, so a time-out stands for it.
+    fn reads_client(&self, client: &Client, exchange: &Exchange) -> bool {
+        if exchange.wants_body() {
+            !exchange.has_unsent()
+        } else {
+            !self.client_ended && client.inbuf.len() < PIPELINED
+        }
     }
 
     fn overdue(&self, exchange: &Exchange) -> Broken {
@@ -211,11 +250,12 @@ impl Relay {
         let context = Rc::clone(&client.context);
         let bytes = &context.scratch.borrow()[..n];
         if exchange.wants_body() {
+            self.pace.received(n);
             self.upload(client, exchange, bytes)?;
             self.arm(client, exchange);
         } else {
             client.inbuf.extend_from_slice(bytes);
-            if !reads_client(client, exchange) && self.response.is_some() {
+            if !self.reads_client(client, exchange) && self.response.is_some() {
                 self.arm(client, exchange);
             }
         }
@@ -258,190 +298,17 @@ impl Relay {
         Ok(())
     }
 
-    /// Bytes from the app: heads, or a piece of the body.
-    fn read_app(
-        &mut self,
-        client: &mut Client,
-        exchange: &mut Exchange,
-        n: usize,
-    ) -> Result<Option<End>, Broken> {
-        let context = Rc::clone(&client.context);
-        let scratch = context.scratch.borrow();
-        let read = &scratch[..n];
-        if exchange.has_head() {
-            let mut out = context.assembly.borrow_mut();
-            out.clear();
-            self.pass_data(client, exchange, read, &mut out)?;
-            if !client.is_flushed() {
-                self.read_limit = SLOW;
-            }
-        } else {
-            let joined = exchange.join(read);
-            if let Some(end) = self.pass_heads(client, exchange, joined.as_deref().unwrap_or(read))? {
-                return Ok(Some(end));
-            }
-        }
-        self.arm(client, exchange);
-        Ok(None)
-    }
-
-    /// Passes interim heads on, and the final one with the start of its body.
-    fn pass_heads(
-        &mut self,
-        client: &mut Client,
-        exchange: &mut Exchange,
-        mut bytes: &[u8],
-    ) -> Result<Option<End>, Broken> {
-        while !bytes.is_empty() {
-            let mut slots = field_slots();
-            match exchange.next_head(&mut bytes, &mut slots)? {
-                Some(Head::Interim(head)) => self.pass_interim(client, &head)?,
-                Some(Head::Switch(head)) => {
-                    self.switch(client, &head, bytes)?;
-                    return Ok(Some(End::Switched));
-                }
-                Some(Head::Final(head)) => {
-                    self.pass_response(client, exchange, &head, bytes)?;
-                    return Ok(None);
-                }
-                None => {
-                    exchange.keep_partial(bytes)?;
-                    return Ok(None);
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// A 1xx is passed to who can read it (RFC 9110 §15.2) and is never the response.
-    fn pass_interim(&self, client: &mut Client, head: &ResponseHead<'_, '_>) -> Result<(), Broken> {
-        if self.version == Version::Http10 {
-            return Ok(());
-        }
-        let mut out = client.context.buffer();
-        heads::write_interim(head, &mut out);
-        let sent = client.send(&[&out]);
-        client.context.give_back(out);
-        sent.map_err(|_| Broken::Gone)
-    }
-
-    /// The app's 101, and the first bytes of the new protocol.
-    fn switch(
-        &mut self,
-        client: &mut Client,
-        head: &ResponseHead<'_, '_>,
-        rest: &[u8],
-    ) -> Result<(), Broken> {
-        let mut out = Vec::new();
-        heads::write_interim(head, &mut out);
-        client.send(&[&out, rest]).map_err(|_| Broken::Gone)?;
-        self.plan
-            .record
-            .settle(&facts::ResponseFacts::read(head.status, head.fields));
-        Ok(())
-    }
-
-    /// The final head: it goes to the client with the start of the body, and then the request is settled.
-    fn pass_response(
-        &mut self,
-        client: &mut Client,
-        exchange: &mut Exchange,
-        head: &ResponseHead<'_, '_>,
-        rest: &[u8],
-    ) -> Result<(), Broken> {
-        let context = Rc::clone(&client.context);
-        let response = self.response_to(client, head);
-        let passed = {
-            let mut out = context.assembly.borrow_mut();
-            out.clear();
-            let http10 = self.version == Version::Http10;
-            heads::write_response(head, response.framing, response.close, http10, &mut out);
-            self.response = Some(response);
-            self.pass_data(client, exchange, rest, &mut out)
-        };
-        // A fault behind this head, as a malformed chunk, met a client that got the head.
-        if !matches!(passed, Err(Broken::Gone)) {
-            self.plan
-                .record
-                .settle(&facts::ResponseFacts::read(head.status, head.fields));
-        }
-        passed
-    }
-
-    /// How a response goes to the client. While the request's body has not been read to its end, nothing that follows on the
-    /// connection could be told from it.
-    fn response_to(&self, client: &Client, head: &ResponseHead<'_, '_>) -> Response {
-        let framing = match (&head.body, self.version) {
-            (Body::Chunked(_) | Body::UntilClose, Version::Http11) => ResponseFraming::Chunked,
-            (Body::Chunked(_) | Body::UntilClose, Version::Http10) => ResponseFraming::Close,
-            (Body::Done | Body::Length(_), _) => ResponseFraming::Length,
-        };
-        let close = !self.plan.keep_alive
-            || !self.upload.is_done()
-            || framing == ResponseFraming::Close
-            || client.context.phase.get() != Phase::Serving;
-        Response { framing, close }
-    }
-
-    /// Passes a piece of the response's body on, behind what `out` holds.
-    fn pass_data(
-        &mut self,
-        client: &mut Client,
-        exchange: &mut Exchange,
-        mut bytes: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Result<(), Broken> {
-        let chunked = self
-            .response
-            .is_some_and(|r| r.framing == ResponseFraming::Chunked);
-        let mut sent = Ok(());
-        let fault = loop {
-            match exchange.next_data(&mut bytes) {
-                Ok(Some(data)) if chunked => http1::write_chunk(data, out),
-                Ok(Some(data)) if is_small(out.len(), data.len()) && !out.is_empty() => {
-                    out.extend_from_slice(data);
-                }
-                Ok(Some(data)) => {
-                    sent = if out.is_empty() {
-                        client.send(&[data])
-                    } else {
-                        client.send(&[out, data])
-                    };
-                    out.clear();
-                    if sent.is_err() {
-                        break None;
-                    }
-                }
-                Ok(None) => break None,
-                Err(fault) => break Some(fault),
-            }
-        };
-        if fault.is_none() && chunked && exchange.is_over() {
-            http1::write_last_chunk(exchange.trailers(), headers::may_be_trailer, out);
-        }
-        if sent.is_ok() && !out.is_empty() {
-            sent = client.send(&[out]);
-        }
-        sent.map_err(|_| Broken::Gone)?;
-        fault.map_or(Ok(()), |fault| Err(fault.into()))
-    }
-
-    /// A body ended with the app's connection.
-    fn end_response(&mut self, client: &mut Client, exchange: &Exchange) -> Result<(), Broken> {
-        if self
-            .response
-            .is_some_and(|r| r.framing == ResponseFraming::Chunked)
-        {
-            client.send(&[b"0\r\n\r\n"]).map_err(|_| Broken::Gone)?;
-            self.arm(client, exchange);
-        }
-        Ok(())
-    }
-
     /// The client's socket has taken the response.
-    fn finish(self, client: &Client, exchange: Exchange) -> After {
+    async fn finish(mut self, client: &mut Client, exchange: Exchange) -> After {
         exchange.finish(&client.context.pool);
+        if self.client_ended {
+            if client.took_response().await {
+                self.plan.record.settle_deferred();
+            }
+            return After::Close;
+        }
         match self.response {
+            Some(Response { close: true, .. }) if !self.upload.is_done() => After::Discard,
             Some(Response { close: false, .. }) => After::KeepAlive,
             Some(Response { close: true, .. }) => After::Linger,
             None => After::Close,
@@ -468,18 +335,10 @@ impl Relay {
         client.context.report(fault, sent.then(|| fault.status()));
         match (sent, close) {
             (false, _) => After::Close,
+            (true, true) if !self.upload.is_done() => After::Discard,
             (true, false) if client.is_flushed() => After::KeepAlive,
             (true, _) => After::Linger,
         }
-    }
-}
-
-/// Whether the client's side is looked at. While it is not, its end is not seen either, so a time-out stands for it.
-fn reads_client(client: &Client, exchange: &Exchange) -> bool {
-    if exchange.wants_body() {
-        !exchange.has_unsent()
-    } else {
-        client.inbuf.len() < PIPELINED
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) const FAULT_AT_THE_END: &str = "/a-fault-at-the-end";
 /// One request from its head on. [Settled](RequestRecord::settle) once, or aborted when it is dropped before that.
 pub(super) struct RequestRecord {
     context: Rc<Context>,
-    /// The request's head as the app gets it: request line, `Host`, the rest.
+    /// The request's head as the app gets it: request line, `Host`, the rest. Empty once the request is settled.
     head: Vec<u8>,
     started: Instant,
     /// What the request alone says of being a page; none once the request is settled.
@@ -31,6 +31,15 @@ pub(super) struct RequestRecord {
     draft: Draft,
     client: Option<IpAddr>,
     client_from: client::ClientFrom,
+    /// A response whose arrival is still in doubt.
+    deferred: Option<DeferredResponse>,
+}
+
+/// The facts of a response, kept beyond its head.
+struct DeferredResponse {
+    status: u16,
+    content_type: Option<Vec<u8>>,
+    attachment: bool,
 }
 
 /// What a record begins with.
@@ -52,12 +61,18 @@ impl RequestRecord {
             draft: beginning.draft,
             client: beginning.client,
             client_from: beginning.client_from,
+            deferred: None,
         }
     }
 
-    /// The request's head as the app gets it.
+    /// The request's head as the app gets it, until the request is settled.
     pub(super) fn head(&self) -> &[u8] {
         &self.head
+    }
+
+    /// The method is HEAD.
+    pub(super) fn is_of_head(&self) -> bool {
+        self.head.starts_with(b"HEAD ")
     }
 
     /// When the request's head was there.
@@ -83,6 +98,34 @@ impl RequestRecord {
         });
         if !offered {
             context.unharmed(|| self.note(&page::failed(), response.status, now));
+        }
+        // A response may take hours, and nothing of it needs these.
+        self.give_buffers_back();
+    }
+
+    fn give_buffers_back(&mut self) {
+        self.context.give_back(std::mem::take(&mut self.head));
+        self.context
+            .give_back(std::mem::take(&mut self.draft).into_buffer());
+    }
+
+    /// The response's head was sent, and it is not known yet whether the client is still there.
+    pub(super) fn defer(&mut self, response: &facts::ResponseFacts<'_>) {
+        self.deferred = Some(DeferredResponse {
+            status: response.status,
+            content_type: response.content_type.map(<[u8]>::to_vec),
+            attachment: response.attachment,
+        });
+    }
+
+    /// The client was there: settles what was deferred.
+    pub(super) fn settle_deferred(&mut self) {
+        if let Some(deferred) = self.deferred.take() {
+            self.settle(&facts::ResponseFacts {
+                status: deferred.status,
+                content_type: deferred.content_type.as_deref(),
+                attachment: deferred.attachment,
+            });
         }
     }
 
@@ -180,7 +223,9 @@ impl Drop for RequestRecord {
             .metrics
             .duration
             .observe(self.started.elapsed().as_secs_f64());
-        context.give_back(std::mem::take(&mut self.head));
-        context.give_back(std::mem::take(&mut self.draft).into_buffer());
+        self.give_buffers_back();
     }
 }
+
+#[cfg(test)]
+mod tests;

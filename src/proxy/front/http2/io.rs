@@ -1,0 +1,214 @@
+//! The connection as hyper reads and writes it: read in turns, and written once it has been polled, so that the responses
+//! of many streams leave together.
+
+use std::{
+    cell::RefCell,
+    io::{self, IoSlice},
+    pin::Pin,
+    rc::Rc,
+    task::{Context as TaskContext, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::proxy::context::Context;
+
+/// Bytes that are read before the worker's other connections get their turn. hyper reads for as long as there is something,
+/// and small frames cost more than their bytes: without this a flood on a few connections would hold up all others.
+const TURN: usize = 16 * 1024;
+/// Bytes that are held back at most: about one TLS record.
+const LIMIT: usize = 16 * 1024;
+
+/// A stream some of whose bytes were read already, and are read again. Copies share it.
+pub(super) struct ClientIo<S>(Rc<RefCell<Inner<S>>>);
+
+struct Inner<S> {
+    context: Rc<Context>,
+    stream: S,
+    /// What was read before this took the stream over, and how much of it was read again.
+    early: Vec<u8>,
+    early_at: usize,
+    /// Bytes read since the turn began.
+    in_turn: usize,
+    /// What is held back, and how much of it was sent.
+    out: Vec<u8>,
+    out_at: usize,
+}
+
+impl<S> Clone for ClientIo<S> {
+    fn clone(&self) -> Self {
+        ClientIo(Rc::clone(&self.0))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> ClientIo<S> {
+    /// `early` was read from the stream already, and is read again first.
+    pub(super) fn new(context: &Rc<Context>, early: Vec<u8>, stream: S) -> Self {
+        ClientIo(Rc::new(RefCell::new(Inner {
+            context: Rc::clone(context),
+            stream,
+            early,
+            early_at: 0,
+            in_turn: 0,
+            out: Vec::new(),
+            out_at: 0,
+        })))
+    }
+
+    /// Sends what was held back.
+    pub(super) fn poll_send(&self, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        self.0.borrow_mut().poll_send(cx)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
+    fn poll_send(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        while self.out_at < self.out.len() {
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.out[self.out_at..]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => self.out_at += n,
+            }
+        }
+        self.out_at = 0;
+        self.context.give_back(std::mem::take(&mut self.out));
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_read_in_turn(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.in_turn >= TURN {
+            self.in_turn = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = into.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, into);
+        match read {
+            Poll::Ready(_) => self.in_turn += into.filled().len() - before,
+            Poll::Pending => self.in_turn = 0,
+        }
+        read
+    }
+
+    fn hold_back(&mut self, parts: &[IoSlice<'_>]) {
+        if self.out.capacity() == 0 {
+            self.out = self.context.buffer();
+        }
+        for part in parts {
+            self.out.extend_from_slice(part);
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ClientIo<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let inner = &mut *self.0.borrow_mut();
+        if inner.early.is_empty() {
+            return inner.poll_read_in_turn(cx, into);
+        }
+        let rest = &inner.early[inner.early_at..];
+        let take = rest.len().min(into.remaining());
+        into.put_slice(&rest[..take]);
+        inner.early_at += take;
+        if inner.early_at == inner.early.len() {
+            inner.early = Vec::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let inner = &mut *self.0.borrow_mut();
+        let size: usize = parts.iter().map(|part| part.len()).sum();
+        if inner.out.len() + size > LIMIT {
+            ready!(inner.poll_send(cx))?;
+            if size > LIMIT {
+                return Pin::new(&mut inner.stream).poll_write_vectored(cx, parts);
+            }
+        }
+        inner.hold_back(parts);
+        Poll::Ready(Ok(size))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// The connection sends what is held back once it was polled ([`ClientIo::poll_send`]).
+    fn poll_flush(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        let inner = &mut *self.0.borrow_mut();
+        ready!(inner.poll_send(cx))?;
+        Pin::new(&mut inner.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+    use crate::proxy::tests::worker::Worker;
+
+    #[tokio::test]
+    async fn what_was_read_early_comes_first() {
+        let worker = Worker::new();
+        let mut io = ClientIo::new(
+            &worker.context,
+            b"PRI ".to_vec(),
+            tokio::io::join(&b"* HTTP/2.0"[..], tokio::io::sink()),
+        );
+        let mut all = String::new();
+        io.read_to_string(&mut all).await.unwrap();
+        assert_eq!(all, "PRI * HTTP/2.0");
+    }
+
+    #[tokio::test]
+    async fn a_stream_with_endless_bytes_ends_its_turn_and_asks_for_the_next() {
+        let worker = Worker::new();
+        let mut io = ClientIo::new(
+            &worker.context,
+            Vec::new(),
+            tokio::io::join(tokio::io::repeat(b'x'), tokio::io::sink()),
+        );
+        let mut buffer = [0; 4096];
+        for turn in 0..3 {
+            let read = poll_fn(|cx| {
+                let mut read = 0;
+                loop {
+                    let mut into = ReadBuf::new(&mut buffer);
+                    match Pin::new(&mut io).poll_read(cx, &mut into) {
+                        Poll::Ready(done) => done.unwrap(),
+                        Poll::Pending => return Poll::Ready(read),
+                    }
+                    read += into.filled().len();
+                }
+            });
+            assert_eq!(read.await, TURN, "turn {turn}");
+        }
+        // Waiting for more than a turn's bytes comes to an end, so the task was woken.
+        let mut much = vec![0; 4 * TURN];
+        io.read_exact(&mut much).await.unwrap();
+    }
+}

@@ -1,0 +1,204 @@
+//! The response's way: bytes of the app's are read as heads and data, and written as this client reads them.
+
+use std::rc::Rc;
+
+use super::{Broken, End, Relay, Response};
+use crate::{
+    facts, headers,
+    http1::{self, Body, ResponseHead, Version, field_slots},
+    proxy::{
+        app::exchange::{Exchange, Head},
+        context::Phase,
+        front::client::Client,
+        heads::{self, ResponseFraming},
+        stream::is_small,
+    },
+};
+
+/// Bytes read at once for a client that is slow to take them, for what it does not take is kept.
+const SLOW: usize = 16 * 1024;
+
+impl Relay {
+    /// Bytes from the app: heads, or a piece of the body.
+    pub(super) fn read_app(
+        &mut self,
+        client: &mut Client,
+        exchange: &mut Exchange,
+        n: usize,
+    ) -> Result<Option<End>, Broken> {
+        let context = Rc::clone(&client.context);
+        let scratch = context.scratch.borrow();
+        let read = &scratch[..n];
+        if exchange.has_head() {
+            let mut out = context.assembly.borrow_mut();
+            out.clear();
+            self.pass_data(client, exchange, read, &mut out)?;
+            if !client.is_flushed() {
+                self.read_limit = SLOW;
+            }
+        } else {
+            let joined = exchange.join(read);
+            if let Some(end) = self.pass_heads(client, exchange, joined.as_deref().unwrap_or(read))? {
+                return Ok(Some(end));
+            }
+        }
+        self.arm(client, exchange);
+        Ok(None)
+    }
+
+    /// Passes interim heads on, and the final one with the start of its body.
+    fn pass_heads(
+        &mut self,
+        client: &mut Client,
+        exchange: &mut Exchange,
+        mut bytes: &[u8],
+    ) -> Result<Option<End>, Broken> {
+        while !bytes.is_empty() {
+            let mut slots = field_slots();
+            match exchange.next_head(&mut bytes, &mut slots)? {
+                Some(Head::Interim(head)) => self.pass_interim(client, &head)?,
+                Some(Head::Switch(head)) => {
+                    self.switch(client, &head, bytes)?;
+                    return Ok(Some(End::Switched));
+                }
+                Some(Head::Final(head)) => {
+                    self.pass_response(client, exchange, &head, bytes)?;
+                    return Ok(None);
+                }
+                None => {
+                    exchange.keep_partial(bytes)?;
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// A 1xx is passed to who can read it (RFC 9110 §15.2) and is never the response.
+    fn pass_interim(&self, client: &mut Client, head: &ResponseHead<'_, '_>) -> Result<(), Broken> {
+        if self.version == Version::Http10 {
+            return Ok(());
+        }
+        let mut out = client.context.buffer();
+        heads::write_interim(head, &mut out);
+        let sent = client.send(&[&out]);
+        client.context.give_back(out);
+        sent.map_err(|_| Broken::Gone)
+    }
+
+    /// The app's 101, and the first bytes of the new protocol.
+    fn switch(
+        &mut self,
+        client: &mut Client,
+        head: &ResponseHead<'_, '_>,
+        rest: &[u8],
+    ) -> Result<(), Broken> {
+        let mut out = Vec::new();
+        heads::write_interim(head, &mut out);
+        client.send(&[&out, rest]).map_err(|_| Broken::Gone)?;
+        self.plan
+            .record
+            .settle(&facts::ResponseFacts::read(head.status, head.fields));
+        Ok(())
+    }
+
+    /// The final head: it goes to the client with the start of the body, and then the request is settled.
+    fn pass_response(
+        &mut self,
+        client: &mut Client,
+        exchange: &mut Exchange,
+        head: &ResponseHead<'_, '_>,
+        rest: &[u8],
+    ) -> Result<(), Broken> {
+        let context = Rc::clone(&client.context);
+        let response = self.response_to(client, head);
+        let passed = {
+            let mut out = context.assembly.borrow_mut();
+            out.clear();
+            let http10 = self.version == Version::Http10;
+            heads::write_response(head, response.framing, response.close, http10, &mut out);
+            self.response = Some(response);
+            self.pass_data(client, exchange, rest, &mut out)
+        };
+        // A fault behind this head, as a malformed chunk, met a client that got the head.
+        if !matches!(passed, Err(Broken::Gone)) {
+            let response = facts::ResponseFacts::read(head.status, head.fields);
+            if self.client_ended {
+                self.plan.record.defer(&response);
+            } else {
+                self.plan.record.settle(&response);
+            }
+        }
+        passed
+    }
+
+    /// How a response goes to the client. While the request's body has not been read to its end, nothing that follows on the
+    /// connection could be told from it.
+    fn response_to(&self, client: &Client, head: &ResponseHead<'_, '_>) -> Response {
+        let framing = match (&head.body, self.version) {
+            (Body::Chunked(_) | Body::UntilClose, Version::Http11) => ResponseFraming::Chunked,
+            (Body::Chunked(_) | Body::UntilClose, Version::Http10) => ResponseFraming::Close,
+            (Body::Done | Body::Length(_), _) => ResponseFraming::Length,
+        };
+        let close = !self.plan.keep_alive
+            || !self.upload.is_done()
+            || framing == ResponseFraming::Close
+            || client.context.phase.get() != Phase::Serving;
+        Response { framing, close }
+    }
+
+    /// Passes a piece of the response's body on, behind what `out` holds.
+    fn pass_data(
+        &mut self,
+        client: &mut Client,
+        exchange: &mut Exchange,
+        mut bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Broken> {
+        let chunked = self
+            .response
+            .is_some_and(|r| r.framing == ResponseFraming::Chunked);
+        let mut sent = Ok(());
+        let fault = loop {
+            match exchange.next_data(&mut bytes) {
+                Ok(Some(data)) if chunked => http1::write_chunk(data, out),
+                Ok(Some(data)) if is_small(out.len(), data.len()) && !out.is_empty() => {
+                    out.extend_from_slice(data);
+                }
+                Ok(Some(data)) => {
+                    sent = if out.is_empty() {
+                        client.send(&[data])
+                    } else {
+                        client.send(&[out, data])
+                    };
+                    out.clear();
+                    if sent.is_err() {
+                        break None;
+                    }
+                }
+                Ok(None) => break None,
+                Err(fault) => break Some(fault),
+            }
+        };
+        if fault.is_none() && chunked && exchange.is_over() {
+            http1::write_last_chunk(exchange.trailers(), headers::may_be_trailer, out);
+        }
+        if sent.is_ok() && !out.is_empty() {
+            sent = client.send(&[out]);
+        }
+        sent.map_err(|_| Broken::Gone)?;
+        fault.map_or(Ok(()), |fault| Err(fault.into()))
+    }
+
+    /// A body ended with the app's connection.
+    pub(super) fn end_response(&mut self, client: &mut Client, exchange: &Exchange) -> Result<(), Broken> {
+        if self
+            .response
+            .is_some_and(|r| r.framing == ResponseFraming::Chunked)
+        {
+            client.send(&[b"0\r\n\r\n"]).map_err(|_| Broken::Gone)?;
+            self.arm(client, exchange);
+        }
+        Ok(())
+    }
+}
