@@ -208,6 +208,12 @@ impl Config {
         changes
     }
 
+    /// Whether nobody set this key.
+    pub fn is_default(&self, key: &str) -> bool {
+        let resolved = self.keys.iter().find(|k| k.key == key);
+        resolved.is_some_and(|k| k.origin == Origin::Default)
+    }
+
     /// Which hosts are counted for which sites.
     pub fn sites_in_words(&self) -> String {
         let sites: Vec<String> = self.sites.iter().map(ToString::to_string).collect();

@@ -18,6 +18,9 @@ const QUEUE: usize = 24;
 /// Of delivery, beside a connection for each request in flight: a lookup, the certificates.
 const DELIVERY: usize = 8;
 
+/// Clients at once that nobody misses more of, unless they were asked for.
+const ENOUGH: usize = 1000;
+
 /// Memory of the process itself, in bytes: code, stacks, tables, the newest decisions.
 const BASE_MEMORY: u64 = 32 << 20;
 /// What a connection without TLS holds at most beside its head, in bytes: a piece of the request's body or of the
@@ -40,13 +43,19 @@ pub(super) fn fit(config: &mut Config) {
     let wanted = config.proxy.max_connections;
     fit_connections(&mut config.proxy, limit, reserved);
     let fitted = config.proxy.max_connections;
-    if fitted < wanted {
+    if fitted == wanted {
+        return;
+    }
+    let needed = needed(wanted) + reserved;
+    if fitted >= ENOUGH && config.is_default("listen.max_connections") {
+        tracing::info!(
+            open_files = limit,
+            "max_connections is {fitted}, as the limit of open files allows"
+        );
+    } else {
         tracing::warn!(
             open_files = limit,
-            reserved,
-            max_connections = fitted,
-            "the limit of open files (ulimit -n) allows {fitted} clients at once instead of {wanted}, which need {}",
-            needed(wanted) + reserved
+            "the limit of open files (ulimit -n) allows {fitted} clients at once instead of {wanted}, which need {needed}"
         );
     }
 }

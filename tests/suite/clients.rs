@@ -317,6 +317,28 @@ fn a_balancer_in_the_shared_range_that_is_not_trusted_is_hinted_at_once() {
     );
 }
 
+/// P14.
+#[test]
+fn the_log_and_the_metrics_name_no_visitor() {
+    let stage = stage(|b| b);
+    let request = |path: &str| Request::get(path).as_(NAVIGATION).from("203.0.113.7");
+    stage
+        .sidecar
+        .client()
+        .ask(&request("/a-path-of-theirs?q=a-query"));
+    stage.plausible.await_recorded(1);
+    Client::from(VISITOR, stage.sidecar.address).ask(&request("/a-path-of-theirs"));
+    let mut malformed = stage.sidecar.client();
+    malformed
+        .send(b"GET /a-path-of-theirs HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 203.0.113.7\r\nbad\r\n\r\n");
+    assert_eq!(malformed.response().status(), 400);
+    stage.sidecar.await_log("malformed");
+    let told = stage.sidecar.log().join("\n") + &stage.sidecar.admin("/metrics").text();
+    for theirs in ["203.0.113.7", VISITOR, "a-path-of-theirs", "a-query", "Mozilla"] {
+        assert!(!told.contains(theirs), "{theirs} in {told}");
+    }
+}
+
 #[test]
 fn a_client_without_an_address_is_served_and_not_counted() {
     let app = Origin::start(origin::pages);

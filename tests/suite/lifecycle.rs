@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::support::{
-    client::{Client, NAVIGATION, Request},
+    client::{self, Client, NAVIGATION, Request},
     eventually,
     origin::{self, Origin},
     process::{Builder, Sidecar},
@@ -49,7 +49,54 @@ fn a_stop_turns_readiness_serves_on_and_lets_requests_finish() {
     assert_eq!(slow.exactly(10), b"0123456789");
     drop((send, slow));
     assert!(sidecar.wait().success());
+    sidecar.await_log("\"stopped\"");
     assert!(Client::try_to(sidecar.address).is_err(), "the port is still open");
+}
+
+#[test]
+fn a_unix_socket_is_free_for_the_next_process_while_this_one_drains() {
+    let (send, manner) = origin::on_command("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n");
+    let app = Origin::start(move |visit| match visit.head.target() {
+        "/slow" => manner(visit),
+        _ => origin::pages(visit),
+    });
+    // Gone before the app is: the app waits for it.
+    let send = send;
+    let builder = Builder::before(&app);
+    let socket = builder.directory().join("front.sock");
+    let address = format!("unix:{}", socket.display());
+    let start = || {
+        let builder = Builder::before(&app).set("listen.drain", "8s");
+        builder.set("listen.address", address.as_str()).start()
+    };
+    let ask = |path: &str| {
+        let url = format!("http://example.com{path}");
+        client::curl(&["--unix-socket", socket.to_str().unwrap(), "--fail", &url])
+    };
+    let mut first = start();
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| ask("/slow"));
+        eventually("the app is asked", || match app.seen().len() {
+            0 => Err("not yet".into()),
+            _ => Ok(()),
+        });
+        first.signal("TERM");
+        eventually("the path is free", || {
+            let free = !socket.exists();
+            free.then_some(()).ok_or_else(|| "it is there".into())
+        });
+        let mut second = start();
+        assert!(ask("/").status.success());
+        send.send(b"ok".to_vec()).unwrap();
+        drop(send);
+        assert_eq!(slow.join().unwrap().stdout, b"ok");
+        assert!(first.wait().success());
+        assert!(
+            ask("/").status.success(),
+            "the first took the second's socket away"
+        );
+        second.stop();
+    });
 }
 
 #[test]

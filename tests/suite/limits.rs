@@ -157,12 +157,10 @@ fn descriptors_that_run_short_shut_nobody_out() {
     let app = site::start();
     for (limits, few) in [("--nofile=1024:1024", true), ("--nofile=1024:20000", false)] {
         let sidecar = Builder::before(&app).under(&["prlimit", limits]).start();
-        let said = sidecar
-            .log()
-            .iter()
-            .any(|line| line.contains("clients at once instead of 10000"));
+        let said = sidecar.await_log("limit of open files");
         // 20,000 are a few hundred short of what 10,000 clients need.
-        assert!(said, "{:#?}", sidecar.log());
+        let warned = said.contains("clients at once instead of 10000");
+        assert_eq!(warned && said.contains("WARN"), few, "{said}");
         let held = hold(&sidecar, 1000);
         for n in 0..50 {
             let begun = Instant::now();
@@ -187,6 +185,40 @@ fn descriptors_that_run_short_shut_nobody_out() {
         assert_eq!(open < 1000, few, "{limits}: {open} open");
         drop(held);
     }
+}
+
+/// R19: whoever lowers the limit of a running process is told once, and it serves on when the limit is raised again.
+#[test]
+fn descriptors_that_run_out_all_the_same_are_said_once() {
+    if !has("prlimit") {
+        return skip("there is no prlimit");
+    }
+    let app = site::start();
+    let sidecar = Builder::before(&app).start();
+    let limit = |files: usize| {
+        let limits = format!("--nofile={files}:20000");
+        let status = Command::new("prlimit")
+            .args(["--pid", &sidecar.id().to_string(), &limits])
+            .status();
+        assert!(status.unwrap().success());
+    };
+    visit(&sidecar, "/");
+    limit(sidecar.descriptors() + 4);
+    let held = hold(&sidecar, 50);
+    sidecar.await_log("connections can't be accepted");
+    // Some twenty more failures, as nobody can be accepted.
+    std::thread::sleep(Duration::from_secs(1));
+    limit(20_000);
+    visit(&sidecar, "/");
+    let errors = sidecar.metrics().metric("gatecount_accept_errors_total").value();
+    assert!(errors >= 10, "{errors}");
+    let log = sidecar.log();
+    let lines = log
+        .iter()
+        .filter(|line| line.contains("can't be accepted"))
+        .count();
+    assert_eq!(lines, 1, "{log:#?}");
+    drop(held);
 }
 
 /// Clients that stop before their first request: in a TLS handshake, and behind HTTP/2's preface.

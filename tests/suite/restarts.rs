@@ -95,6 +95,15 @@ impl Load {
 /// R5.
 #[test]
 fn restarts_behind_nginx_that_nobody_announces_cost_no_request() {
+    restart_under_load(32);
+}
+
+#[test]
+fn restarts_behind_an_nginx_that_keeps_no_connection_cost_no_request() {
+    restart_under_load(0);
+}
+
+fn restart_under_load(kept: usize) {
     if !nginx::installed() {
         return skip("nginx is not installed");
     }
@@ -106,7 +115,7 @@ fn restarts_behind_nginx_that_nobody_announces_cost_no_request() {
             .start_unheard_at(address, free_port(), Stdio::null())
     };
     let mut sidecars: Vec<Sidecar> = addresses.iter().map(|address| start(*address)).collect();
-    let nginx = Nginx::balancing(&addresses);
+    let nginx = Nginx::balancing(&addresses, kept);
     let load = Load::through(nginx.address, 8);
     let restarts = if full() { 20 } else { 6 };
     for n in 0..restarts {

@@ -170,6 +170,39 @@ pub(in crate::proxy) async fn take(pool: &Pool, now: Instant) -> Option<(Stream,
 mod tests {
     use super::*;
 
+    /// The runtime has not looked at its sockets since the app closed.
+    #[tokio::test]
+    async fn a_connection_that_the_app_may_have_closed_by_now_is_asked_before_it_is_used() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        for (closes, used) in [(false, true), (true, false)] {
+            let pool = Pool::new(8, Arc::new(Semaphore::new(8)), Arc::default());
+            let place = pool.place().await.unwrap();
+            let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            ours.set_nonblocking(true).unwrap();
+            let stream = Stream::Tcp(tokio::net::TcpStream::from_std(ours).unwrap());
+            let (theirs, _) = listener.accept().unwrap();
+            let (now, keep) = (Instant::now(), Duration::from_secs(4));
+            pool.give(stream, place, now, keep);
+            let theirs = (!closes).then_some(theirs);
+            let taken = take(&pool, now + keep * 3 / 4).await;
+            assert_eq!(taken.is_some(), used, "closed by the app: {closes}");
+            drop(theirs);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_gives_its_place_to_a_new_one() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let pool = Pool::new(8, Arc::new(Semaphore::new(1)), Arc::default());
+        let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let stream = Stream::Tcp(tokio::net::TcpStream::from_std(ours).unwrap());
+        let place = pool.place().await.unwrap();
+        pool.give(stream, place, Instant::now(), Duration::from_secs(4));
+        assert!(pool.place().await.is_some());
+        assert!(pool.idle.borrow().is_empty());
+    }
+
     #[test]
     fn the_apps_keep_alive_is_obeyed_with_a_second_to_spare() {
         for (value, expected) in [

@@ -101,19 +101,24 @@ impl Nginx {
         })
     }
 
-    /// An HTTP proxy before several instances, with kept connections to each; a request that one did not take goes to the
-    /// next.
-    pub(crate) fn balancing(to: &[SocketAddr]) -> Nginx {
+    /// An HTTP proxy before several instances, with so many kept connections to each, or a new one for each request; a
+    /// request that one did not take goes to the next.
+    pub(crate) fn balancing(to: &[SocketAddr], kept: usize) -> Nginx {
         use std::fmt::Write;
         let servers = to.iter().fold(String::new(), |mut all, address| {
             let _ = write!(all, "server {address} max_fails=0; ");
             all
         });
+        let keep = match kept {
+            0 => String::new(),
+            kept => format!("keepalive {kept}; keepalive_requests 1000000;"),
+        };
+        let connection = if kept == 0 { "close" } else { "" };
         Nginx::start("", |listen| {
             http(&format!(
-                "upstream instances {{ {servers} keepalive 32; keepalive_requests 1000000; }}\n\
+                "upstream instances {{ {servers} {keep} }}\n\
                  server {{ listen {listen}; keepalive_requests 1000000; location / {{ proxy_pass http://instances; proxy_http_version 1.1; \
-                 proxy_set_header Connection \"\"; proxy_set_header Host $http_host; }} }}"
+                 proxy_set_header Connection \"{connection}\"; proxy_set_header Host $http_host; }} }}"
             ))
         })
     }

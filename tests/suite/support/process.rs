@@ -479,6 +479,11 @@ impl Sidecar {
         kibibytes.expect("a number") * 1024
     }
 
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Threads.
     pub(crate) fn threads(&self) -> usize {
         fs::read_dir(format!("/proc/{}/task", self.child.id()))
