@@ -8,17 +8,51 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes that are read before the worker's other connections get their turn. hyper reads for as long as there is something,
-/// and small frames cost more than their bytes: without this a flood on a few connections holds up all of the worker's.
-const TURN: usize = 16 * 1024;
+/// Bytes that are read, or written, before the worker's other connections get their turn. hyper reads and writes for as long
+/// as the socket goes along, so that without this a few busy connections hold up all of the worker's. Small frames cost
+/// more than their bytes: less is read than written.
+const READ_TURN: usize = 16 * 1024;
+const WRITE_TURN: usize = 64 * 1024;
 
-/// A stream whose first bytes were read already and are read again, and that is read in turns.
+/// A stream whose first bytes were read already and are read again, and that is read and written in turns.
 pub(super) struct ClientIo<S> {
     early: Vec<u8>,
     at: usize,
-    /// Bytes read since the last turn began.
-    in_turn: usize,
+    reading: Turn,
+    writing: Turn,
     stream: S,
+}
+
+/// How far a turn has come.
+struct Turn {
+    /// Bytes moved since it began.
+    moved: usize,
+    limit: usize,
+}
+
+impl Turn {
+    fn of(limit: usize) -> Self {
+        Turn { moved: 0, limit }
+    }
+
+    /// Moves bytes by `work`, unless the turn is over. Then the task waits, woken already.
+    fn poll(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        work: impl FnOnce(&mut TaskContext<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if self.moved >= self.limit {
+            self.moved = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let done = work(cx);
+        match &done {
+            Poll::Ready(moved) => self.moved += moved.as_ref().copied().unwrap_or(0),
+            Poll::Pending => self.moved = 0,
+        }
+        done
+    }
 }
 
 impl<S> ClientIo<S> {
@@ -26,7 +60,8 @@ impl<S> ClientIo<S> {
         ClientIo {
             early,
             at: 0,
-            in_turn: 0,
+            reading: Turn::of(READ_TURN),
+            writing: Turn::of(WRITE_TURN),
             stream,
         }
     }
@@ -49,24 +84,22 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientIo<S> {
             }
             return Poll::Ready(Ok(()));
         }
-        if this.in_turn >= TURN {
-            this.in_turn = 0;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
+        let stream = Pin::new(&mut this.stream);
         let before = into.filled().len();
-        let read = Pin::new(&mut this.stream).poll_read(cx, into);
-        match read {
-            Poll::Ready(_) => this.in_turn += into.filled().len() - before,
-            Poll::Pending => this.in_turn = 0,
-        }
-        read
+        let read = this.reading.poll(cx, |cx| {
+            stream
+                .poll_read(cx, into)
+                .map_ok(|()| into.filled().len() - before)
+        });
+        read.map_ok(|_| ())
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+        let this = self.get_mut();
+        let stream = Pin::new(&mut this.stream);
+        this.writing.poll(cx, |cx| stream.poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -74,7 +107,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
         cx: &mut TaskContext<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, parts)
+        let this = self.get_mut();
+        let stream = Pin::new(&mut this.stream);
+        this.writing.poll(cx, |cx| stream.poll_write_vectored(cx, parts))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -122,10 +157,26 @@ mod tests {
                     read += into.filled().len();
                 }
             });
-            assert_eq!(read.await, TURN, "turn {turn}");
+            assert_eq!(read.await, READ_TURN, "turn {turn}");
         }
         // Waiting for more than a turn's bytes comes to an end, so the task was woken.
-        let mut much = vec![0; 4 * TURN];
+        let mut much = vec![0; 4 * READ_TURN];
         io.read_exact(&mut much).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_takes_everything_is_written_in_turns() {
+        let mut io = ClientIo::new(Vec::new(), tokio::io::sink());
+        let piece = [0; 16 * 1024];
+        for turn in 0..3 {
+            let written = poll_fn(|cx| {
+                let mut written = 0;
+                while let Poll::Ready(done) = Pin::new(&mut io).poll_write(cx, &piece) {
+                    written += done.unwrap();
+                }
+                Poll::Ready(written)
+            });
+            assert_eq!(written.await, WRITE_TURN, "turn {turn}");
+        }
     }
 }

@@ -10,7 +10,7 @@
 //!   for `idle_timeout` loses its connection to the app, and is reset when the window opens.
 //! - h2, hyper's HTTP/2 library, ends a connection that floods it with resets (CVE-2023-44487), CONTINUATION
 //!   (CVE-2024-27316) or empty DATA. SETTINGS and PING it reads no faster than the client takes the answers.
-//! - 16 KiB are read at a time, and then the worker's other connections have their turn.
+//! - 16 KiB are read and 64 KiB written at a time, and then the worker's other connections have their turn.
 //!
 //! 1xx are not passed on, for hyper cannot send them; `gatecount_http2_interim_dropped_total` counts them.
 
