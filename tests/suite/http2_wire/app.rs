@@ -108,6 +108,9 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
         }
         if head.contains("transfer-encoding: chunked") {
             // The last chunk, and the trailers.
+            while ahead.len() < 3 {
+                fill(&mut stream, &mut ahead).await?;
+            }
             if !ahead.starts_with(b"0\r\n") {
                 until(&mut stream, &mut ahead, b"\r\n0\r\n").await?;
                 ahead.splice(..0, *b"0\r\n");

@@ -324,17 +324,19 @@ impl Connection {
         counts
     }
 
-    /// Asks whether the peer still reads: it must answer a PING.
+    /// Asks whether the peer still reads: it must answer a PING. What comes before the answer is handed back.
     #[track_caller]
-    pub(super) fn pings(&mut self) {
+    pub(super) fn pings(&mut self) -> Vec<Frame> {
         self.send(&frames::ping(7));
+        let mut before = Vec::new();
         loop {
             let frame = self
                 .frame()
                 .unwrap_or_else(|e| panic!("no answer to a PING: {e}"));
             if frame.kind == PING && frame.flags & ACK != 0 {
-                return;
+                return before;
             }
+            before.push(frame);
         }
     }
 }
