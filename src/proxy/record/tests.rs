@@ -105,7 +105,7 @@ fn a_page_whose_client_left_before_the_head_is_aborted_and_offers_nothing() {
 fn a_request_that_is_no_page_stays_one_where_its_client_leaves() {
     run(async {
         let (worker, record) = record("/logo.png", false);
-        let reading = record.reading.clone();
+        let reading = record.reading;
         assert!(matches!(reading, Some(RequestVerdict::Settled(_))), "{reading:?}");
         drop(record);
         let decisions = worker.decisions();

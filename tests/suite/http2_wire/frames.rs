@@ -85,12 +85,12 @@ pub(super) fn settings(values: &[(u16, u32)]) -> Vec<u8> {
     frame(SETTINGS, 0, 0, &payload)
 }
 
-/// RST_STREAM.
+/// `RST_STREAM`.
 pub(super) fn reset(stream: u32, code: u32) -> Vec<u8> {
     frame(RST_STREAM, 0, stream, &code.to_be_bytes())
 }
 
-/// WINDOW_UPDATE.
+/// `WINDOW_UPDATE`.
 pub(super) fn window(stream: u32, by: u32) -> Vec<u8> {
     frame(WINDOW_UPDATE, 0, stream, &by.to_be_bytes())
 }

@@ -294,7 +294,7 @@ fn a_client_that_goes_away_gets_what_it_asked_for() {
     }
 }
 
-/// RFC 9113 §8.1: a second field block without END_STREAM is malformed.
+/// RFC 9113 §8.1: a second field block without `END_STREAM` is malformed.
 #[test]
 fn trailers_that_do_not_end_their_stream_are_refused_and_the_app_is_let_go() {
     for over in BOTH {

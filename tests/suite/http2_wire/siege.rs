@@ -175,6 +175,7 @@ fn probe(target: &Target, stop: &AtomicBool) -> Duration {
 }
 
 /// Sends a piece again and again, without reading, until the peer takes no more for a moment; then reads to the end.
+#[allow(clippy::unnecessary_wraps, reason = "it ends an attack, which has this form")]
 pub(super) fn floods(connection: &mut Connection, piece: &[u8], times: usize) -> Option<End> {
     connection.write_patience(Duration::from_millis(500));
     for _ in 0..times {
@@ -186,6 +187,7 @@ pub(super) fn floods(connection: &mut Connection, piece: &[u8], times: usize) ->
 }
 
 /// The same, with what comes back read beside it.
+#[allow(clippy::unnecessary_wraps, reason = "it ends an attack, which has this form")]
 pub(super) fn floods_and_reads(connection: &mut Connection, piece: &[u8], times: usize) -> Option<End> {
     let begun = Instant::now();
     for _ in 0..times {

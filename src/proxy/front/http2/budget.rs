@@ -212,7 +212,7 @@ mod tests {
             assert_eq!(budget.waiting.get(), waiting);
             assert_eq!(
                 worker.metric("gatecount_http2_waiting_bytes", None),
-                waiting as i64
+                i64::try_from(waiting).unwrap()
             );
             drop(pieces);
             assert_eq!(worker.metric("gatecount_http2_waiting_bytes", None), 0);
