@@ -1,5 +1,5 @@
-//! What the requests of one worker share: its rules, buffers, connections to the app, counters. One thread has it, so
-//! nothing here is locked.
+//! What all connections of one worker share: rules, buffers, idle connections to the app, counters. It
+//! belongs to one thread, so nothing here is locked.
 
 use std::{
     cell::{Cell, RefCell},
@@ -33,11 +33,11 @@ use crate::{
     telemetry::LogThrottle,
 };
 
-/// Bytes read from a socket at once. A response's piece that a slow client does not take is kept, so this bounds what
-/// one connection can hold.
+/// Bytes read from a socket at once. The part of a response that a slow client does not take is kept, so this
+/// bounds what one connection can hold.
 const SCRATCH: usize = 64 * 1024;
-/// Spare buffers kept, and the largest that is worth keeping, in bytes: two for each of 128 requests under way, so that a busy
-/// worker asks the allocator for none.
+/// Spare buffers kept, and the largest that is worth keeping, in bytes: two for each of 128 requests under
+/// way, so that a busy worker asks the allocator for none.
 const SPARE_BUFFERS: usize = 256;
 const SPARE_BYTES: usize = 16 * 1024;
 
@@ -71,7 +71,7 @@ pub(super) struct Context {
     pub(super) turns: Turns,
     spare: RefCell<Vec<Vec<u8>>>,
     connections: RefCell<Slab<Waker>>,
-    /// How many these are, for operators.
+    /// The number of `connections`, for operators.
     gauge: prometheus::IntGauge,
     /// Wakes whoever waits for the last connection's end.
     empty: Notify,
@@ -115,7 +115,7 @@ impl Context {
             turns: Turns::new(),
             spare: RefCell::new(Vec::new()),
             connections: RefCell::new(Slab::new()),
-            // Made before a connection comes: a worker that gets none shows as one.
+            // Registered before the first connection, so that a worker without connections is shown.
             gauge: metrics
                 .worker_connections
                 .with_label_values(&[&worker.to_string()]),
@@ -131,7 +131,7 @@ impl Context {
         }
     }
 
-    /// The moment that events and decisions of now get as their time.
+    /// Now, as events and decisions are dated.
     pub(super) fn now(&self) -> Moment {
         self.clock.moment(Instant::now().into_std())
     }
@@ -153,7 +153,7 @@ impl Context {
         }
     }
 
-    /// Does what only the statistics need: a panic in it is counted, and the request goes on.
+    /// Does work that only the statistics need. If it panics, that is counted, and the request goes on.
     pub(super) fn unharmed<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
         let done = catch_unwind(AssertUnwindSafe(work));
         if done.is_err() {
@@ -187,8 +187,8 @@ impl Context {
         }
     }
 
-    /// Counts where the client's address came from, and says once a minute that a proxy in a private range is not
-    /// trusted: the usual mistake behind statistics with one visitor.
+    /// Counts where the client's address came from, and says once a minute that a proxy in a private range is
+    /// not trusted: the usual mistake behind statistics with one visitor.
     pub(super) fn note_client(&self, resolved: &client::ResolvedClient, peer: client::Peer) {
         self.metrics.client_from(resolved.from);
         if resolved.malformed {
@@ -214,7 +214,7 @@ impl Context {
         }
     }
 
-    /// Takes a place among the open connections, given up when the guard goes. `waker` wakes the connection's task.
+    /// Counts a connection as open until the guard is dropped. `waker` wakes the connection's task.
     pub(super) fn enter(self: &Rc<Self>, waker: Waker) -> Entered {
         self.metrics.connections.inc();
         self.gauge.inc();
@@ -240,7 +240,7 @@ impl Context {
     }
 }
 
-/// A place among a worker's open connections.
+/// Counts as one of a worker's open connections until it is dropped.
 pub(super) struct Entered {
     context: Rc<Context>,
     key: usize,

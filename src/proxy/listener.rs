@@ -57,8 +57,9 @@ impl fmt::Display for Bound {
     }
 }
 
-/// Binds one listener a worker. Each TCP listener has a queue of its own in the kernel (`SO_REUSEPORT`), so that the
-/// workers share nothing; a first bind without it finds out whether somebody else has the port.
+/// Binds a listener for each worker. Each TCP listener has its own queue in the kernel (`SO_REUSEPORT`), so
+/// the workers share nothing. A first bind without that option finds out whether another process has the
+/// port.
 ///
 /// # Errors
 /// The operating system's, as when the address is in use.
@@ -108,7 +109,7 @@ fn tcp(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// Binds a Unix socket in place of one that nobody listens on any more.
+/// Binds a Unix socket. Replaces a socket file that nobody listens on any more.
 fn unix(path: &Path) -> io::Result<StdUnixListener> {
     let listener = match StdUnixListener::bind(path) {
         Err(e) if e.kind() == io::ErrorKind::AddrInUse => {
@@ -155,14 +156,15 @@ impl Accepting {
     }
 }
 
-/// Accepts for as long as the worker runs, and starts a task for each connection. At the limit it waits, and the rest
-/// wait in the kernel's queue.
+/// Accepts for as long as the worker runs, and starts a task for each connection. At `max_connections` it
+/// waits, and new connections wait in the kernel's queue.
 pub(super) async fn accept(context: Rc<Context>, listener: Accepting) {
     let mut throttle = LogThrottle::new(1, Duration::from_mins(1));
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                // Taken behind the accept: a worker that waits for a client holds none that another could use.
+                // Taken after the accept: a worker that waits for clients holds no permit that another could
+                // use.
                 let Some(permit) = permit(&context.permits).await else {
                     return;
                 };

@@ -1,5 +1,8 @@
-//! The data path: a thread a core, each with its own listener, runtime, connections to the app and buffers. On the way
-//! of a request nothing is shared between threads but counters.
+//! The data path: one thread per core, each with its own listener, runtime, connections to the app and
+//! buffers. Threads share nothing on a request's way but counters.
+//!
+//! A request enters at `front`, which reads its head. `plan` decides what becomes of it, `app` carries it to
+//! the app, and `record` settles it.
 
 mod app;
 mod asked;
@@ -35,7 +38,8 @@ use worker::{Control, Parts};
 /// Why the data path can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address can't be listened on, as when another process has it. Another address, or ending that process, helps.
+    /// The address can't be listened on, as when another process has it. Another address, or ending that
+    /// process, helps.
     #[error("can't listen on {at}")]
     Listen {
         /// The address as configured.
@@ -58,14 +62,14 @@ pub struct Proxy {
     threads: Vec<thread::JoinHandle<()>>,
 }
 
-/// What others may ask of the data path while it runs.
+/// Controls the data path while it runs.
 #[derive(Clone)]
 pub struct Handle {
     controls: Vec<mpsc::UnboundedSender<Control>>,
     metrics: Metrics,
 }
 
-/// Binds and starts to serve. One outbox for each worker.
+/// Binds, and starts one worker for each outbox.
 ///
 /// # Errors
 /// [`Error`]
@@ -119,7 +123,7 @@ pub fn start(
 }
 
 impl Handle {
-    /// Rules that hold for requests from now on.
+    /// Replaces the rules, for requests from now on.
     pub fn reload(&self, live: &Arc<Live>) {
         self.tell(|| Control::Reload(Arc::clone(live)));
     }
@@ -135,7 +139,7 @@ impl Handle {
         }
         let mut all = Vec::new();
         for records in answers {
-            // A worker that ends has none to tell any more.
+            // A worker that has ended has no decisions any more.
             all.extend(records.await.unwrap_or_default());
         }
         all.sort_by_key(|r| r.seq);
@@ -171,8 +175,8 @@ impl Proxy {
         self.handle.tell(|| Control::Drain);
     }
 
-    /// Accepts no more, closes idle connections, and waits until requests and tunnels have ended, no longer than
-    /// `patience`. Whether all had ended.
+    /// Accepts no more, closes idle connections, and waits until requests and tunnels have ended, but at most
+    /// `patience`. Returns whether all had ended.
     pub async fn close(&self, patience: Duration) -> bool {
         let mut ends = Vec::new();
         for control in &self.handle.controls {
@@ -198,7 +202,7 @@ impl Proxy {
             }
         }
         if let Bound::Unix(path) = &self.bound {
-            // Left behind it would be replaced at the next start.
+            // If it can't be removed, the next start replaces it.
             let _ = std::fs::remove_file(path);
         }
     }

@@ -1,4 +1,4 @@
-//! Idle connections to the app, kept per worker.
+//! A worker's idle connections to the app, and how a new one is made.
 
 use std::{
     cell::{Cell, RefCell},
@@ -22,7 +22,8 @@ use crate::proxy::{
 /// Idle connections kept at most, per worker.
 const MAX_IDLE: usize = 1024;
 
-/// Connections on which a response has ended cleanly. The newest is taken first: it is the least likely to be closing.
+/// Connections on which a response has ended cleanly. The newest is taken first: it is the least likely to be
+/// closing.
 #[derive(Debug, Default)]
 pub(in crate::proxy) struct Pool {
     idle: RefCell<Vec<Idle>>,
@@ -37,11 +38,11 @@ struct Idle {
 }
 
 impl Pool {
-    /// An idle connection that is not known to be dead.
+    /// Takes an idle connection that is not known to be dead.
     pub(in crate::proxy) fn take(&self, cx: &mut TaskContext<'_>, now: Instant) -> Option<Stream> {
         let mut idle = self.idle.borrow_mut();
         while let Some(mut one) = idle.pop() {
-            // Bytes or an end on an idle connection: the app has closed it, or speaks out of turn.
+            // If there is anything to read, the app has closed the connection or speaks out of turn.
             if one.until > now && one.stream.poll_read(cx, &mut [0]).is_pending() {
                 return Some(one.stream);
             }
@@ -63,7 +64,8 @@ impl Pool {
         }
     }
 
-    /// Closes what has been idle for too long, for as long as the worker runs; sleeps while there is nothing.
+    /// Closes connections that have been idle for too long, for as long as the worker runs. Sleeps while
+    /// there are none.
     pub(in crate::proxy) async fn sweep(self: Rc<Self>) {
         loop {
             sleep(Duration::from_millis(500)).await;
@@ -99,7 +101,8 @@ pub(in crate::proxy) async fn connect(app: &App) -> Result<Stream, Fault> {
     }
 }
 
-/// How long the app says it keeps the connection: `Keep-Alive: timeout=N` (seconds), less a second for the way there.
+/// How long the app says it keeps the connection: `Keep-Alive: timeout=N` (seconds), less a second because
+/// the next request needs time to arrive.
 pub(in crate::proxy) fn keep_alive_hint(value: &[u8]) -> Option<Duration> {
     let text = std::str::from_utf8(value).ok()?;
     let seconds = text.split(',').find_map(|p| {
@@ -113,7 +116,7 @@ pub(in crate::proxy) fn keep_alive_hint(value: &[u8]) -> Option<Duration> {
 
 /// Polls a pool without a task's context at hand.
 pub(in crate::proxy) async fn take(pool: &Pool, now: Instant) -> Option<Stream> {
-    // With the task's budget spent, every read would seem to have nothing, and a dead connection alive.
+    // Once a task has used up tokio's budget, every read is pending, and a dead connection would look alive.
     tokio::task::unconstrained(std::future::poll_fn(|cx| Poll::Ready(pool.take(cx, now)))).await
 }
 

@@ -12,7 +12,7 @@ use crate::{
 /// How long the header may take to arrive.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Reads the header where this peer must send one. From then on the peer is the one that it names. What was read behind the
+/// Reads the header if this peer must send one, and returns the peer that it names. What was read after the
 /// header is put into `inbuf`.
 ///
 /// # Errors
@@ -33,7 +33,7 @@ pub(super) async fn read(
     Ok(source.map_or(peer, Peer::proxied))
 }
 
-/// The header's source; none where it names none.
+/// The source that the header names, if any.
 async fn header(
     context: &Context,
     stream: &mut Stream,

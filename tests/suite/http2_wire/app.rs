@@ -21,8 +21,8 @@ const BIG: &[u8] =
 /// How long `/deaf` reads nothing.
 const DEAF: Duration = Duration::from_secs(10);
 
-/// `/big` has a body of a gibibyte, `/hang` is not answered, `/deaf` is not read beyond its head, and everything else is a
-/// page once its body was read.
+/// `/big` has a body of a gibibyte, `/hang` is not answered, `/deaf` is not read beyond its head, and
+/// everything else is a page once its body was read.
 pub(super) struct App {
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,

@@ -62,7 +62,8 @@ pub(super) enum End {
 }
 
 impl Target {
-    /// Before this app, one worker for all connections, so that one of them in trouble would show on the others.
+    /// Before this app, one worker for all connections, so that one of them in trouble would show on the
+    /// others.
     pub(super) fn start(app: &App, over: Over, change: impl FnOnce(Builder) -> Builder) -> Target {
         let names = vec!["localhost".to_owned()];
         let made = rcgen::generate_simple_self_signed(names).expect("a certificate");

@@ -1,4 +1,5 @@
-//! One connection, from its preface to its end.
+//! One connection from its preface to its end: hyper's server set up with our bounds, time-outs, the graceful
+//! stop, and what each request becomes.
 
 use std::{
     convert::Infallible,
@@ -46,7 +47,8 @@ use crate::{
     timer::Timer,
 };
 
-/// What all request bodies of a connection together may have on their way to the app, in bytes; and one.
+/// The flow-control windows of a connection and of each stream: bytes of request bodies on their way to the
+/// app.
 const WINDOW: u32 = 256 * 1024;
 /// What h2 may keep of one stream's response, in bytes, while the client's window is open.
 const SEND_BUFFER: usize = 16 * 1024;
@@ -54,12 +56,12 @@ const SEND_BUFFER: usize = 16 * 1024;
 const RESET_STREAMS: usize = 32;
 /// How long a connection that was asked to close may take for it.
 const CLOSING: Duration = Duration::from_secs(2);
-/// The times of waiting streams are looked at so often at most, and at least.
+/// The deadlines of waiting streams are checked at an interval between these two.
 const TICK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
 /// Serves a connection to its end.
 ///
-/// `early`: what was read of it already.
+/// `early` is what was already read.
 pub(in crate::proxy::front) async fn serve<S>(
     context: Rc<Context>,
     stream: S,
@@ -107,7 +109,7 @@ pub(in crate::proxy::front) async fn serve<S>(
             };
             let asked_to_stop = match context.phase.get() {
                 Phase::Serving => false,
-                // A new connection is served once, for its client does not know yet.
+                // A new connection gets one request served: its client can't know about the drain yet.
                 Phase::Draining => streams.served() > 0,
                 Phase::Closing => true,
             };
@@ -118,7 +120,7 @@ pub(in crate::proxy::front) async fn serve<S>(
                 continue;
             }
             let due = match (closing, idle_since) {
-                // The client does not close: we do.
+                // The client did not close in time, so we do.
                 (Some(asked), Some(since)) if now >= asked.max(since) + CLOSING => return Poll::Ready(None),
                 (Some(asked), Some(since)) => asked.max(since) + CLOSING,
                 (None, Some(since)) => since + idle_for,
@@ -151,7 +153,7 @@ fn is_end_of_client(error: &hyper::Error) -> bool {
     false
 }
 
-/// Carries one request out.
+/// Answers one request.
 async fn answer(streams: Rc<Streams>, mut request: Request<Incoming>) -> Response<ResponseBody> {
     let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
@@ -189,7 +191,7 @@ async fn answer(streams: Rc<Streams>, mut request: Request<Incoming>) -> Respons
             let plan = transfer.into_plan();
             own(&streams, Some(plan.record), &fault, plan.to_head)
         }
-        // Nobody reads it; the record's end tells that the client left.
+        // Nobody reads this response. The record is dropped unsettled, so the request counts as aborted.
         Err(NoAnswer::Gone | NoAnswer::App(Failure::Repeat)) => {
             let mut response = Response::new(ResponseBody::Own(None));
             *response.status_mut() = StatusCode::BAD_GATEWAY;

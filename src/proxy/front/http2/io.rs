@@ -8,9 +8,9 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes that are read, or written, before the worker's other connections get their turn. hyper reads and writes for as long
-/// as the socket goes along, so that without this a few busy connections hold up all of the worker's. Small frames cost
-/// more than their bytes: less is read than written.
+/// Bytes that are read or written before the worker's other connections get their turn. hyper reads and
+/// writes for as long as the socket is ready, so without this a few busy connections would hold up all
+/// others. The read turn is shorter because handling many small frames costs more than reading them.
 const READ_TURN: usize = 16 * 1024;
 const WRITE_TURN: usize = 64 * 1024;
 

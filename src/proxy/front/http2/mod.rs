@@ -1,18 +1,19 @@
-//! An HTTP/2 client: hyper's server speaks the protocol, and each of its streams is a request that goes the way of any
-//! other: [`plan`](crate::proxy::plan), [`exchange`](crate::proxy::app::exchange), [`record`](crate::proxy::record).
+//! An HTTP/2 client. hyper's server speaks the protocol, and each stream is a request that goes the way of
+//! any other: [`plan`](crate::proxy::plan), [`exchange`](crate::proxy::app::exchange),
+//! [`record`](crate::proxy::record).
 //!
 //! # What bounds a connection
 //!
-//! - `[listen] max_streams` at once, and `max_head_bytes` for the fields of each: a request's head is kept until it is
-//!   settled. Streams beyond the limit are refused.
+//! - `[listen] max_streams` at once, and `max_head_bytes` for the fields of each: a request's head is kept
+//!   until it is settled. Streams beyond the limit are refused.
 //! - 256 KiB of request bodies on their way to the app (the connection's flow-control window).
-//! - 128 KiB, and 2 KiB a stream, of responses that the client has not taken. A stream that the client's window holds up
-//!   for `idle_timeout` loses its connection to the app, and is reset when the window opens.
+//! - 128 KiB, and 2 KiB a stream, of responses that the client has not taken. A stream that the client's
+//!   window holds up for `idle_timeout` loses its connection to the app, and is reset when the window opens.
 //! - h2, hyper's HTTP/2 library, ends a connection that floods it with resets (CVE-2023-44487), CONTINUATION
 //!   (CVE-2024-27316) or empty DATA. SETTINGS and PING it reads no faster than the client takes the answers.
 //! - 16 KiB are read and 64 KiB written at a time, and then the worker's other connections have their turn.
 //!
-//! 1xx are not passed on, for hyper cannot send them; `gatecount_http2_interim_dropped_total` counts them.
+//! 1xx are not passed on, because hyper can't send them. `gatecount_http2_interim_dropped_total` counts them.
 
 mod body;
 mod budget;

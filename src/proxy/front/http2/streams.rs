@@ -1,4 +1,4 @@
-//! The streams of one connection: how many there are, and which of them has waited for too long.
+//! A connection's open streams, and the deadlines of those that wait.
 
 use std::{
     cell::{Cell, RefCell},
@@ -35,12 +35,12 @@ pub(super) struct StreamState {
     pub(super) exchange: RefCell<Option<Exchange>>,
     /// What is waited for, and until when.
     deadline: Cell<Option<(Instant, Waiting)>>,
-    /// What was waited for in vain.
+    /// What was waited for until the deadline passed.
     overdue: Cell<Option<Waiting>>,
     waker: Cell<Option<Waker>>,
 }
 
-/// Whom a stream waits for.
+/// What a stream waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Waiting {
     /// The app, to begin its response.
@@ -51,7 +51,7 @@ pub(super) enum Waiting {
     Window,
 }
 
-/// A place among the open streams.
+/// Counts as one of the open streams until it is dropped.
 pub(super) struct OpenStream {
     pub(super) streams: Rc<Streams>,
     pub(super) state: Rc<StreamState>,
@@ -71,7 +71,7 @@ impl Streams {
         }
     }
 
-    /// Takes a place for a stream, given up when it is dropped.
+    /// Counts a stream as open until the guard is dropped.
     pub(super) fn enter(self: &Rc<Self>) -> OpenStream {
         self.context.metrics.http2_streams.inc();
         self.served.set(self.served.get() + 1);
@@ -88,7 +88,7 @@ impl Streams {
         self.served.get()
     }
 
-    /// Since when there is no stream; none while there is one.
+    /// Since when no stream is open. `None` while one is.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         self.open.borrow().is_empty().then(|| self.idle_since.get())
     }
@@ -102,7 +102,8 @@ impl Streams {
             state.deadline.set(None);
             state.overdue.set(Some(waiting));
             if waiting == Waiting::Window {
-                // Nobody polls the stream before its window opens, so its connection to the app is given up here.
+                // hyper does not poll the stream before its window opens, so its connection to the app is
+                // closed here.
                 state.exchange.take();
             }
             if let Some(waker) = state.waker.take() {
@@ -113,8 +114,8 @@ impl Streams {
 }
 
 impl StreamState {
-    /// Waits for `time`: from now on where something `moved` or other than before is waited for, else on. `waker` is woken
-    /// when the time is up.
+    /// Notes what is waited for. Its time starts anew if something `moved`, or if something else was waited
+    /// for before. `waker` is woken when the time is up.
     pub(super) fn wait(&self, waiting: Waiting, time: Duration, moved: bool, waker: &Waker) {
         if moved || self.deadline.get().is_none_or(|(_, before)| before != waiting) {
             self.deadline.set(Some((Instant::now() + time, waiting)));
@@ -124,12 +125,12 @@ impl StreamState {
         self.waker.set(Some(kept.unwrap_or_else(|| waker.clone())));
     }
 
-    /// Waits for nobody, or for as long as it takes.
+    /// Clears the deadline.
     pub(super) fn stop_waiting(&self) {
         self.deadline.set(None);
     }
 
-    /// What was waited for in vain, told once.
+    /// Takes what was waited for until the deadline passed.
     pub(super) fn overdue(&self) -> Option<Waiting> {
         self.overdue.take()
     }

@@ -1,5 +1,5 @@
-//! A WebSocket over HTTP/2 (RFC 8441): what hyper gives of the stream, and a connection to the app that has switched
-//! protocols, joined until both sides have ended.
+//! A WebSocket over HTTP/2 (RFC 8441): joins the upgraded stream and the app's switched connection until both
+//! sides have ended.
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -8,7 +8,7 @@ use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use super::streams::OpenStream;
 use crate::proxy::stream::{Stream, Unsent};
 
-/// Joins the two. `unsent` is what the app has not taken of the request, `early` what it sent behind its head.
+/// Joins the two. `unsent` is what the app has not taken of the request, `early` what it sent after its head.
 pub(super) async fn run(
     open: OpenStream,
     client: OnUpgrade,

@@ -19,7 +19,7 @@ pub(super) struct Upload {
     framing: Framing,
 }
 
-/// The client has left, or broke its request off.
+/// The client has left or reset the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ClientGone;
 
@@ -28,7 +28,7 @@ impl Upload {
         Upload { body, framing }
     }
 
-    /// Passes on what the client has sent, as far as the app takes it. Whether anything moved.
+    /// Passes on what the client has sent, as far as the app takes it. Returns whether anything moved.
     ///
     /// # Errors
     /// [`ClientGone`]

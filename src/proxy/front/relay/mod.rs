@@ -1,7 +1,8 @@
 //! One request of an HTTP/1.x client to the app and its response back, bodies streaming both ways.
 //!
-//! A single task moves the bytes of both connections. It waits for whichever of them can go on, and reads from one side
-//! only while the other has taken all that was read before, so that a slow reader slows its writer and nothing piles up.
+//! A single task moves the bytes of both connections. It waits for whichever can make progress, and reads
+//! from one side only when the other has taken all that was read before: a slow reader slows its writer, and
+//! nothing piles up.
 
 mod response;
 #[cfg(test)]
@@ -27,7 +28,8 @@ use crate::{
     },
 };
 
-/// Bytes of following requests that are read while a response is on its way. Reading them tells when a client leaves.
+/// Bytes of pipelined requests that are read while a response is on its way. Reading on is how we see that
+/// the client leaves.
 const PIPELINED: usize = 16 * 1024;
 
 /// Carries a request to the app and the response to the client.
@@ -67,7 +69,7 @@ struct Relay {
     /// What is left to read of the request's body, and its trailers.
     upload: Body,
     trailers: Vec<u8>,
-    /// How the response goes to the client; none before its head was sent.
+    /// How the response goes to the client. `None` until its head was sent.
     response: Option<Response>,
     /// Bytes of the app's that are read at once: all there are, until the client is found to be slow.
     read_limit: usize,
@@ -81,15 +83,15 @@ struct Response {
     close: bool,
 }
 
-/// How an exchange came to a good end.
+/// How an exchange ends well.
 enum End {
     /// The client's socket has taken the response.
     Response,
-    /// The app has agreed to switch protocols, and the client has its word.
+    /// The app has agreed to switch protocols, and the client was told.
     Switched,
 }
 
-/// Why an exchange came to no good end.
+/// Why an exchange fails.
 enum Broken {
     /// The client left.
     Gone,
@@ -102,7 +104,7 @@ impl From<Fault> for Broken {
     }
 }
 
-/// The side that can go on. What was read lies in the worker's scratch.
+/// The side that can make progress. What was read lies in the worker's scratch.
 enum Ready {
     AppRead(io::Result<usize>),
     AppTakes(io::Result<()>),
@@ -148,7 +150,7 @@ impl Relay {
         }
     }
 
-    /// Waits until one side can go on.
+    /// Waits until one side can make progress.
     async fn ready(&mut self, client: &mut Client, exchange: &mut Exchange) -> Ready {
         let reads_app = client.is_flushed() && !exchange.is_over();
         let reads_client = reads_client(client, exchange);
@@ -181,12 +183,12 @@ impl Relay {
         .await
     }
 
-    /// Sets the time that the side we wait for has.
+    /// Sets the deadline of the side that we wait for.
     fn arm(&self, client: &mut Client, exchange: &Exchange) {
         let settings = &client.context.settings;
         let wait = match &self.response {
-            // A response may take its time (server-sent events), as long as the client's end would be seen; a client that
-            // takes nothing of it, or stops in the middle of its body, may not.
+            // A response may take its time (server-sent events), as long as we would see the client leave. A
+            // client that takes nothing of it, or stops in the middle of its body, may not.
             Some(_) if client.is_flushed() && !exchange.wants_body() && reads_client(client, exchange) => {
                 return client.timer.clear();
             }
@@ -252,7 +254,7 @@ impl Relay {
         if self.upload.is_done() {
             exchange.end_request();
         }
-        // What follows the body is the next request's, whatever became of this one.
+        // What follows the body belongs to the next request.
         client.inbuf.extend_from_slice(bytes);
         Ok(())
     }
@@ -267,8 +269,8 @@ impl Relay {
         }
     }
 
-    /// Answers in the app's place, or, where its response had begun, ends the connection so that the client sees that
-    /// the response is cut.
+    /// Answers in the app's place. If its response had begun, ends the connection, so that the client sees
+    /// that the response is cut.
     fn fail(&mut self, client: &mut Client, fault: &Fault) -> After {
         if self.response.is_some() {
             client.context.report(fault, None);
@@ -293,7 +295,7 @@ impl Relay {
     }
 }
 
-/// Whether the client's side is looked at. While it is not, its end is not seen either, so a time-out stands for it.
+/// Whether we read from the client. While we don't, we can't see it leave, so a time-out applies.
 fn reads_client(client: &Client, exchange: &Exchange) -> bool {
     if exchange.wants_body() {
         !exchange.has_unsent()
@@ -306,7 +308,7 @@ fn waits_for_client(exchange: &Exchange) -> bool {
     exchange.wants_body() && !exchange.has_unsent()
 }
 
-/// The start of a buffer, no longer than that.
+/// The start of a buffer, at most `longest` bytes.
 fn first(buffer: &mut [u8], longest: usize) -> &mut [u8] {
     let end = buffer.len().min(longest);
     &mut buffer[..end]

@@ -1,9 +1,10 @@
-//! RFC 9113 and RFC 7541 case by case, after h2spec's list: each case sends some frames on a fresh connection, and says which
-//! reaction the standard asks for. Each is named by its section.
+//! RFC 9113 and RFC 7541 case by case, after h2spec's list: each case sends some frames on a fresh
+//! connection, and says which reaction the standard asks for. Each is named by its section.
 //!
-//! A stream error may be met with a connection error (§5.4.2). A connection error may show as the connection's end alone, for
-//! GOAWAY may get lost behind a reset (§5.4.1). h2, hyper's HTTP/2 library, says `PROTOCOL_ERROR` for most errors of a connection:
-//! the unspecific code (§7) passes for each specific one, as it does with h2spec.
+//! A stream error may be met with a connection error (§5.4.2). A connection error may show as the
+//! connection's end alone, for GOAWAY may get lost behind a reset (§5.4.1). h2, hyper's HTTP/2 library, says
+//! `PROTOCOL_ERROR` for most errors of a connection: the unspecific code (§7) passes for each specific one,
+//! as it does with h2spec.
 //!
 //! What is not as the standard asks for is a case as well, marked as a deviation and explained.
 
