@@ -1,33 +1,40 @@
-//! gatecount stands before a web app, passes its traffic through, sees which requests are page views, and tells
-//! Plausible Analytics of them.
+//! gatecount stands in front of a web app, passes its traffic through, recognises page views, and reports
+//! them to Plausible Analytics.
 //!
 //! # The map
 //!
-//! Imports go one way: `cli → sidecar → services → pure → ground floor`; `config` is read by `cli` and `sidecar` alone.
+//! Imports go one way: `cli → sidecar → services → pure → ground floor`. Only `cli` and `sidecar` import
+//! `config`.
 //!
-//! | layer | modules |
-//! | --- | --- |
-//! | command | [`cli`], one file a command |
-//! | composition | [`sidecar`] builds the parts and starts them in order, [`lifecycle`] has signals and the drain, [`telemetry`] logs and metrics, [`config`] alone knows the file format |
-//! | services | [`proxy`] the data path, [`delivery`] from the offer to Plausible's answer, [`queue`] what survives, [`admin`] what operators read, [`demo`] a site and a receiver, [`web`] the HTTP server pieces of these two |
-//! | pure | [`http1`] the codec, [`facts`] what the heads told, [`headers`] what goes on, [`client`] who it is, [`page`] whether it counts, [`event`] what Plausible is told, [`plausible`] what it accepts |
-//! | ground floor | [`field`] the grammar of field names and values, [`clock`], [`timer`] |
+//! - Command: [`cli`], one file a command.
+//! - Composition: [`sidecar`] builds the parts and starts them in order; [`lifecycle`] has signals and the
+//!   drain, [`telemetry`] logs and metrics; [`config`] alone knows the file format.
+//! - Services: [`proxy`] is the data path, [`delivery`] goes from the offer of an event to Plausible's
+//!   answer, [`queue`] stores events, [`admin`] is what operators read, [`demo`] a site and a receiver,
+//!   [`web`] the HTTP server pieces of these two.
+//! - Pure: [`http1`] is the codec, [`facts`] what one request head and one response head tell, [`headers`]
+//!   which fields are passed on, [`client`] who the client is, [`page`] whether a request counts, [`event`]
+//!   what Plausible is told, [`plausible`] what it accepts.
+//! - Ground floor: [`field`] is the grammar of field names and values; [`clock`], [`timer`].
 //!
 //! # A request, straight down
 //!
-//! 1. `proxy::listener` accepts a connection, `proxy::front` serves it: each request's head is parsed and becomes an `Asked`.
-//! 2. `proxy::plan` decides from it: who is the client, what the request says of being a page view, what the app gets.
-//! 3. `proxy::app::exchange` carries the request to the app; `front` passes interim heads, the head and the body on as they
-//!    come. What can go wrong on the way is a row in `proxy::errors`.
-//! 4. `proxy::record` settles the request once, also where the client left or the app failed.
+//! 1. `proxy::listener` accepts a connection and `proxy::front` serves it: each request's head is parsed and
+//!    becomes an `Asked`.
+//! 2. `proxy::plan` makes a `Route` of it: who the client is, whether the request can be a page view, what
+//!    the app gets. A request that gatecount answers itself goes no further.
+//! 3. `proxy::app::exchange` carries it to the app. `front` passes interim heads, the head and the body on as
+//!    they come. What can go wrong on the way is a row in `proxy::errors`.
+//! 4. `proxy::record` settles the request once, when the response's head has reached the client; also if the
+//!    app failed or the client left.
 //!
 //! # An event, straight down
 //!
-//! 1. The record offers the verdict and the few values that the event needs to the intake: bounded, never waiting.
-//! 2. The intake, on its own thread, builds url and payload and appends to the queue.
-//! 3. Delivery takes events oldest first, one at a time per visitor, and sends them; the outcome ends an event or
-//!    keeps it for a later try.
-//! 4. At a start the events that the queue holds are recovered and sent.
+//! 1. The record offers the drafted event to its worker's `delivery::Outbox`: bounded, never waiting.
+//! 2. The intake, on delivery's own thread, builds the event and its URL, and appends them to the queue.
+//! 3. Delivery takes events oldest first, one at a time per visitor, and sends them. The outcome ends an
+//!    event, or keeps it for a later try.
+//! 4. At a start, the events that the queue holds are recovered and sent.
 
 pub mod admin;
 pub mod cli;

@@ -1,18 +1,19 @@
-//! A request's head, as either protocol's front has read it.
+//! A request's head, whichever protocol it came in.
 
 use httparse::Header;
 
-/// What a client asks for. HTTP/1.1 and HTTP/2 both come down to this, so that whatever is decided of a request is decided
-/// in one place, by [`plan`](super::plan::plan()).
+/// What a client asks for. Both HTTP/1.1 and HTTP/2 requests become this, so every decision about a request
+/// is made in one place: [`plan`](super::plan::plan()).
 #[derive(Debug)]
 pub(super) struct Asked<'a> {
-    /// The method as sent; GET where an extended CONNECT asks for a WebSocket, as HTTP/1.1 does (RFC 8441 §5).
+    /// The method as sent; GET where an extended CONNECT asks for a WebSocket, as HTTP/1.1 does (RFC 8441
+    /// §5).
     pub(super) method: &'a str,
     /// Path and query as sent, or `*`.
     pub(super) target: &'a str,
     /// The authority that the request is for: `:authority`, that of an absolute target, or `Host`.
     pub(super) host: Option<&'a str>,
-    /// The connection is ours over TLS.
+    /// The client's connection is over TLS.
     pub(super) https: bool,
     pub(super) version: http::Version,
     /// All fields, without pseudo-fields.
@@ -29,8 +30,8 @@ pub(super) struct Asked<'a> {
 pub(super) enum Framing {
     /// There is no body.
     None,
-    /// So many bytes.
+    /// This many bytes.
     Length(u64),
-    /// It says so itself when it ends: chunked to the app.
+    /// The body itself says where it ends. It is sent to the app in chunks.
     Chunked,
 }

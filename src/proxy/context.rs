@@ -1,5 +1,5 @@
-//! What the requests of one worker share: its rules, buffers, connections to the app, counters. One thread has it, so
-//! nothing here is locked.
+//! What all connections of one worker share: rules, buffers, idle connections to the app, counters. It
+//! belongs to one thread, so nothing here is locked.
 
 use std::{
     cell::{Cell, RefCell},
@@ -32,11 +32,11 @@ use crate::{
     page::PreloadPairs,
 };
 
-/// Bytes read from a socket at once. A response's piece that a slow client does not take is kept, so this bounds what
-/// one connection can hold.
+/// Bytes read from a socket at once. The part of a response that a slow client does not take is kept, so this
+/// bounds what one connection can hold.
 const SCRATCH: usize = 64 * 1024;
-/// Spare buffers kept, and the largest that is worth keeping, in bytes: two for each of 128 requests under way, so that a busy
-/// worker asks the allocator for none.
+/// Spare buffers kept, and the largest that is worth keeping, in bytes: two for each of 128 requests under
+/// way, so that a busy worker asks the allocator for none.
 const SPARE_BUFFERS: usize = 256;
 const SPARE_BYTES: usize = 16 * 1024;
 
@@ -132,7 +132,7 @@ impl Context {
             turns: Turns::new(),
             spare: RefCell::new(Vec::new()),
             connections: RefCell::new(Slab::new()),
-            // Made before a connection comes: a worker that gets none shows as one.
+            // Registered before the first connection, so that a worker without connections is shown.
             gauge: metrics
                 .worker_connections
                 .with_label_values(&[&worker.to_string()]),
@@ -145,7 +145,7 @@ impl Context {
         }
     }
 
-    /// The moment that events and decisions of now get as their time.
+    /// Now, as events and decisions are dated.
     pub(super) fn now(&self) -> Moment {
         self.clock.moment(Instant::now().into_std())
     }
@@ -167,7 +167,7 @@ impl Context {
         }
     }
 
-    /// Does what only the statistics need: a panic in it is counted, and the request goes on.
+    /// Does work that only the statistics need. If it panics, that is counted, and the request goes on.
     pub(super) fn unharmed<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
         let done = catch_unwind(AssertUnwindSafe(work));
         if done.is_err() {

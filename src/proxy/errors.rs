@@ -1,11 +1,11 @@
-//! What can go wrong between client and app: one table that says, for each fault, which status answers it, whose fault it
-//! is, how it is counted, and in which words it is told.
+//! What can go wrong between client and app, in one table: for each fault its status, whose fault it is, its
+//! metric and its words.
 
 use std::io;
 
 use crate::http1::{BadResponse, ChunkedError, Refusal};
 
-/// Who has to mend it.
+/// Whose fault it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whose {
     Client,
@@ -55,9 +55,10 @@ pub(super) enum Fault {
 struct Row {
     status: u16,
     whose: Whose,
-    /// The label of `gatecount_app_errors_total`; none where the app had no part in it.
+    /// The label of `gatecount_app_errors_total`. `None` if the app had no part in it.
     reason: Option<Reason>,
-    /// The sentence for the client, behind the status line's own words. It tells nothing of our inside.
+    /// The sentence for the client, after the status and its standard phrase. It reveals nothing of our
+    /// inside.
     words: &'static str,
 }
 
@@ -113,7 +114,7 @@ impl Fault {
         self.row().whose
     }
 
-    /// The label of `gatecount_app_errors_total`; none where the app had no part in it.
+    /// The label of `gatecount_app_errors_total`. `None` if the app had no part in it.
     pub(super) fn reason(&self) -> Option<Reason> {
         self.row().reason
     }

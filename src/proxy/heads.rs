@@ -23,8 +23,8 @@ pub(super) struct Requester<'a> {
     pub(super) visible: &'a client::Visible<'a>,
 }
 
-/// Writes the head that the app gets; whether it asks to switch protocols. `upstream` stands for the host where the client
-/// named none, as HTTP/1.0 allows.
+/// Writes the head that the app gets. Returns whether it asks to switch protocols. `upstream` is the host if
+/// the client named none, as HTTP/1.0 allows.
 pub(super) fn write_request(
     settings: &client::Settings,
     upstream: &Upstream,
@@ -69,7 +69,7 @@ pub(super) fn write_request(
             &[b"Content-Length: ", itoa::Buffer::new().format(n).as_bytes()],
         ),
         Framing::Chunked => line(out, &[b"Transfer-Encoding: chunked"]),
-        // RFC 9110 §8.6: a method that means something with a body says that there is none.
+        // RFC 9110 §8.6: a method that usually has a body says that there is none.
         Framing::None if matches!(asked.method, "POST" | "PUT" | "PATCH") => {
             line(out, &[b"Content-Length: 0"]);
         }
@@ -91,9 +91,9 @@ pub(super) fn write_request(
     upgrade
 }
 
-/// Passes the protocols on that the client would switch to, other versions of HTTP excepted: `h2c` would carry requests
-/// past every rule here (RFC 9113 §3.1 has dropped it). A server may ignore an upgrade (RFC 9110 §7.8), and the request is
-/// served as it is.
+/// Passes on the protocols that the client offers to switch to, except other versions of HTTP: `h2c` would
+/// carry requests past every rule here (RFC 9113 §3.1 has dropped it). A server may ignore `Upgrade` (RFC
+/// 9110 §7.8), so the request is then served without it.
 fn write_upgrade(fields: &[Header<'_>], out: &mut Vec<u8>) -> bool {
     let start = out.len();
     for f in fields.iter().filter(|f| f.name.eq_ignore_ascii_case("upgrade")) {
@@ -118,8 +118,8 @@ fn write_upgrade(fields: &[Header<'_>], out: &mut Vec<u8>) -> bool {
     true
 }
 
-/// Asks for a WebSocket as HTTP/1.1 does (RFC 6455 §4.1). Over HTTP/2 there is no key: ours shows the app's answer to be one
-/// to this request.
+/// Asks for a WebSocket as HTTP/1.1 does (RFC 6455 §4.1). HTTP/2 has no `Sec-WebSocket-Key`, so the key is
+/// ours.
 fn write_websocket(out: &mut Vec<u8>) {
     let nonce = fastrand::u128(..).to_le_bytes();
     let key = base64::engine::general_purpose::STANDARD.encode(nonce);
@@ -143,8 +143,8 @@ pub(super) enum ResponseFraming {
     Close,
 }
 
-/// Writes the head that an HTTP/1.x client gets. `close`: the connection ends with this response; `http10`: the client
-/// speaks HTTP/1.0, and closes unless it is told otherwise.
+/// Writes the head that an HTTP/1.x client gets. `close`: the connection ends with this response; `http10`:
+/// the client speaks HTTP/1.0, and closes unless it is told otherwise.
 pub(super) fn write_response(
     head: &ResponseHead<'_, '_>,
     framing: ResponseFraming,

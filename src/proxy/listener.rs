@@ -72,8 +72,9 @@ impl fmt::Display for Bound {
     }
 }
 
-/// Binds one listener a worker. Each TCP listener has a queue of its own in the kernel (`SO_REUSEPORT`), so that the
-/// workers share nothing; a first bind without it finds out whether somebody else has the port.
+/// Binds a listener for each worker. Each TCP listener has its own queue in the kernel (`SO_REUSEPORT`), so
+/// the workers share nothing. A first bind without that option finds out whether another process has the
+/// port.
 ///
 /// # Errors
 /// The operating system's, as when the address is in use.
@@ -123,7 +124,7 @@ fn tcp(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// Binds a Unix socket in place of one that nobody listens on any more.
+/// Binds a Unix socket. Replaces a socket file that nobody listens on any more.
 fn unix(path: &Path) -> io::Result<StdUnixListener> {
     let listener = match StdUnixListener::bind(path) {
         Err(e) if e.kind() == io::ErrorKind::AddrInUse => {

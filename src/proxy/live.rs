@@ -3,7 +3,7 @@
 use super::front::tls::Loaded;
 use crate::{client, event, page};
 
-/// Holds for requests and connections that begin from now on.
+/// Applies to requests and connections that begin after the reload.
 #[derive(Debug)]
 pub struct Live {
     /// Whom to believe about addresses, and what the app is told.

@@ -1,4 +1,4 @@
-//! What the data path counts. Handles are looked up once, so that counting is an addition.
+//! The data path's metrics. Handles are looked up once, so counting is one addition.
 
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,

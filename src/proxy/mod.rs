@@ -1,5 +1,8 @@
-//! The data path: a thread a core, each with its own listener, runtime, connections to the app and buffers. On the way
-//! of a request nothing is shared between threads but counters.
+//! The data path: one thread per core, each with its own listener, runtime, connections to the app and
+//! buffers. Threads share nothing on a request's way but counters.
+//!
+//! A request enters at `front`, which reads its head. `plan` decides what becomes of it, `app` carries it to
+//! the app, and `record` settles it.
 
 mod app;
 mod asked;
@@ -38,7 +41,8 @@ use worker::{Control, Parts};
 /// Why the data path can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address can't be listened on, as when another process has it. Another address, or ending that process, helps.
+    /// The address can't be listened on, as when another process has it. Another address, or ending that
+    /// process, helps.
     #[error("can't listen on {at}")]
     Listen {
         /// The address as configured.
@@ -63,14 +67,14 @@ pub struct Proxy {
     removed: bool,
 }
 
-/// What others may ask of the data path while it runs.
+/// Controls the data path while it runs.
 #[derive(Clone)]
 pub struct Handle {
     controls: Vec<mpsc::UnboundedSender<Control>>,
     metrics: Metrics,
 }
 
-/// Binds and starts to serve. One outbox for each worker.
+/// Binds, and starts one worker for each outbox.
 ///
 /// # Errors
 /// [`Error`]
@@ -131,7 +135,7 @@ pub fn start(
 }
 
 impl Handle {
-    /// Rules that hold for requests from now on.
+    /// Replaces the rules, for requests from now on.
     pub fn reload(&self, live: &Arc<Live>) {
         self.tell(|| Control::Reload(Arc::clone(live)));
     }
@@ -147,7 +151,7 @@ impl Handle {
         }
         let mut all = Vec::new();
         for records in answers {
-            // A worker that ends has none to tell any more.
+            // A worker that has ended has no decisions any more.
             all.extend(records.await.unwrap_or_default());
         }
         all.sort_by_key(|r| r.seq);

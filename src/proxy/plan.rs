@@ -1,5 +1,6 @@
-//! What is to become of a request, decided from its parsed head alone: who is the client, what the request says of being a
-//! page view, what the app gets. No protocol's bytes are read here, so a rule holds for HTTP/1.1 and HTTP/2 alike.
+//! Decides from a request's parsed head what becomes of it: who the client is, whether the request can be a
+//! page view, what the app gets. No protocol's bytes are read here, so each rule is written once for HTTP/1.1
+//! and HTTP/2.
 
 use std::rc::Rc;
 
@@ -23,7 +24,7 @@ use crate::{
     page::{self, EventKind, RequestVerdict},
 };
 
-/// A path over which the statistics panic at the start, so that a test sees what becomes of the request.
+/// A path for which the statistics panic before the request is sent. A test asks for it.
 #[cfg(test)]
 pub(super) const FAULT_AHEAD: &str = "/a-fault-ahead";
 
@@ -47,11 +48,11 @@ pub(super) enum Upgrade {
 
 /// What a request for the app needs.
 pub(super) struct Plan {
-    /// The head for the app, and the story that is told when the response is there.
+    /// The head for the app, and what is recorded when the response is there.
     pub(super) record: RequestRecord,
     /// How the app learns where the body ends.
     pub(super) framing: Framing,
-    /// The method is HEAD, so no body follows the response.
+    /// The method is HEAD, so the response has no body.
     pub(super) to_head: bool,
     pub(super) idempotent: bool,
     pub(super) upgrade: Upgrade,
@@ -111,7 +112,7 @@ pub(super) fn plan(context: &Rc<Context>, peer: Peer, asked: &Asked<'_>) -> Rout
     })
 }
 
-/// What the request alone says of being a page view, and what its event would need.
+/// What the request alone tells about being a page view, and the draft of its event.
 fn read(
     context: &Context,
     live: &Live,

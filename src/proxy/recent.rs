@@ -1,5 +1,5 @@
-//! The newest decisions, for operators who wonder why a request was or wasn't counted. Of a request that was not
-//! counted no address is kept; nothing of a query is kept of any.
+//! The newest decisions, for operators who wonder why a request was or wasn't counted. The client's address
+//! is kept only if the request was counted; the query is never kept.
 
 use std::{
     collections::VecDeque,
@@ -19,7 +19,8 @@ const HEAD: usize = 224;
 pub struct RecentRequest {
     /// Grows with time, over all workers.
     pub seq: u64,
-    /// When, in microseconds since 1970 by the process's clock, which stands still where the machine is suspended.
+    /// When, in microseconds since 1970 by the process's clock, which stands still where the machine is
+    /// suspended.
     micros: u64,
     /// What and why.
     pub verdict: Verdict,
@@ -78,7 +79,7 @@ impl Recent {
         }
     }
 
-    /// Keeps one. `head` is the request's as it goes to the app: request line, then `Host`.
+    /// Keeps a decision. `head` is the request's head for the app: request line, then `Host`.
     pub(super) fn push(
         &mut self,
         now: Moment,
@@ -91,7 +92,8 @@ impl Recent {
         if self.records.len() == KEPT {
             self.records.pop_front();
         }
-        // A number that JavaScript holds exactly for two centuries, and that grows from one decision to the next.
+        // Grows from one decision to the next, and stays a number that JavaScript holds exactly for two
+        // centuries.
         let seq = (now.micros & !63 | self.worker).max(self.last + 64);
         self.last = seq;
         let len = head.len().min(HEAD);
@@ -109,8 +111,8 @@ impl Recent {
         });
     }
 
-    /// Those after a sequence number, oldest first, with their times as the system's clock has them: it says `wall` where
-    /// the process's says `now`.
+    /// The decisions after a sequence number, oldest first. Their times are converted to the system's clock,
+    /// which reads `wall` when the process's clock reads `now`.
     pub(super) fn since(&self, seq: u64, now: Moment, wall: SystemTime) -> Vec<RecentRequest> {
         let wall = wall
             .duration_since(SystemTime::UNIX_EPOCH)

@@ -1,4 +1,4 @@
-//! What the data path needs to know, resolved.
+//! The data path's configuration, resolved.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -14,7 +14,8 @@ pub enum Listen {
 /// Where the app listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Upstream {
-    /// A host (name or address literal, IPv6 without brackets) and a port; a name is resolved at each connect.
+    /// A host (name or address literal, IPv6 without brackets) and a port; a name is resolved at each
+    /// connect.
     Tcp(String, u16),
     /// A Unix socket at this path.
     Unix(PathBuf),
@@ -45,7 +46,8 @@ pub struct KeyPair {
 pub struct Tls {
     /// The pairs, at least one. The first also serves clients whose server name no pair has.
     pub pairs: Vec<KeyPair>,
-    /// Certificate authorities, one of which must have issued each client's certificate; `None`: clients show none.
+    /// Certificate authorities, one of which must have issued each client's certificate; `None`: clients show
+    /// none.
     pub client_ca: Option<PathBuf>,
 }
 
@@ -56,7 +58,8 @@ pub struct App {
     pub upstream: Upstream,
     /// How long a connect may take.
     pub connect_timeout: Duration,
-    /// How long the response's head may take, from the moment the request was sent.
+    /// How long the app may send nothing before its response's head is complete, once it has the whole
+    /// request.
     pub response_timeout: Duration,
     /// How long an idle connection to the app is kept.
     pub keep_alive: Duration,
@@ -86,10 +89,10 @@ pub struct Settings {
     pub max_head_bytes: usize,
     /// TLS towards the client; `None`: plain text.
     pub tls: Option<Tls>,
-    /// Whether HTTP/2 is spoken in plain text to clients that begin with its preface (RFC 9113 §3.3). Over TLS it is
-    /// offered whatever this says.
+    /// Whether HTTP/2 is spoken in plain text to clients that begin with its preface (RFC 9113 §3.3). Over
+    /// TLS it is always offered.
     pub http2: bool,
-    /// Streams at once on one HTTP/2 connection.
+    /// Concurrent streams on one HTTP/2 connection.
     pub max_streams: u32,
     /// How long a request's body may pause.
     pub body_timeout: Duration,

@@ -1,4 +1,4 @@
-//! One connection's bytes, over TCP or a Unix socket, and those that wait to be written.
+//! A TCP or Unix socket, and the bytes that wait for it.
 
 use std::{
     io::{self, IoSlice},
@@ -30,8 +30,8 @@ pub(super) trait TryWrite {
 }
 
 impl Stream {
-    /// Reads what is there into `into`; 0 is the peer's end. A short read tells the reactor that nothing is left, which
-    /// saves the call that would say so.
+    /// Reads what is there into `into`; 0 is the peer's end. After a short read the reactor knows that
+    /// nothing is left, which saves a system call.
     pub(super) fn poll_read(&mut self, cx: &mut TaskContext<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buf = ReadBuf::new(into);
         let read = match self {
@@ -100,12 +100,13 @@ impl TryWrite for Stream {
     }
 }
 
-/// Small writes are flattened into one `send`, which is cheaper than a `writev` up to about this size, in bytes.
+/// Small writes are flattened into one `send`, which is cheaper than a `writev` up to about this size, in
+/// bytes.
 const FLATTEN: usize = 8 * 1024;
 /// Slices written by one call at most.
 const SLICES: usize = 4;
 
-/// Bytes that a socket has not taken yet. Empty it holds no memory, so that an idle connection costs none.
+/// Bytes that a socket has not taken yet. When empty it holds no memory, so an idle connection costs none.
 #[derive(Debug, Default)]
 pub(super) struct Unsent {
     bytes: Vec<u8>,

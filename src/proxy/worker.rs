@@ -1,4 +1,4 @@
-//! One thread that serves: its own runtime, listener and [`Context`], and the orders that reach it from outside.
+//! One serving thread: its own runtime, listener and [`Context`], and the control messages that reach it.
 
 use std::{rc::Rc, sync::Arc, time::SystemTime};
 
@@ -14,7 +14,7 @@ use super::{
     recent::RecentRequest,
 };
 
-/// What a worker is told from outside.
+/// A message to a worker.
 #[derive(Debug)]
 pub(super) enum Control {
     /// Rules that hold from now on.
@@ -43,7 +43,7 @@ pub(super) fn run(parts: Parts) -> std::io::Result<()> {
         .build_local(LocalOptions::default())?;
     let context = Rc::new(Context::new(parts.shared));
     runtime.block_on(obey(context, parts.listener, parts.control));
-    // A name that is being looked up may not hold up a stop.
+    // A DNS lookup under way must not hold up a stop.
     runtime.shutdown_background();
     Ok(())
 }

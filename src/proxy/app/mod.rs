@@ -1,4 +1,4 @@
-//! Towards the app: its connections, and one request over one of them.
+//! The upstream side: connections to the app (`pool`), and one request over one of them (`exchange`).
 
 pub(super) mod connect;
 pub(super) mod exchange;

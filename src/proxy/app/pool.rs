@@ -148,7 +148,8 @@ fn is_out_of_descriptors(error: &std::io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| out.contains(&code))
 }
 
-/// How long the app says it keeps the connection: `Keep-Alive: timeout=N` (seconds), less a second for the way there.
+/// How long the app says it keeps the connection: `Keep-Alive: timeout=N` (seconds), less a second because
+/// the next request needs time to arrive.
 pub(in crate::proxy) fn keep_alive_hint(value: &[u8]) -> Option<Duration> {
     let text = std::str::from_utf8(value).ok()?;
     let seconds = text.split(',').find_map(|p| {

@@ -1,4 +1,4 @@
-//! A client's connection between and during its requests.
+//! A client's connection, as HTTP/1.x uses it: what was read ahead, what waits to be written, its timer.
 
 use std::{
     future::poll_fn,
@@ -20,8 +20,8 @@ use crate::{
     timer::Timer,
 };
 
-/// How long, and for how many bytes, a closing connection is read on, so that the client reads the last response before
-/// a reset reaches it (RFC 9112 §9.6).
+/// How long, and for how many bytes, a connection is read on while it closes, so that the client gets the
+/// last response before a reset reaches it (RFC 9112 §9.6).
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1 << 20;
 /// How long a reset takes at most to come back from a client that is gone.
@@ -50,12 +50,12 @@ pub(in crate::proxy) struct Client {
     last_chance: Option<Instant>,
 }
 
-/// What is to become of the connection after a request.
+/// What becomes of the connection after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum After {
     /// The next request may come.
     KeepAlive,
-    /// Close, reading on for a moment so that the response arrives.
+    /// Close, but read on for a moment so that the response arrives.
     Linger,
     /// As above, and the client is sending a body that nobody reads any more.
     Discard,

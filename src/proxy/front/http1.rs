@@ -19,11 +19,11 @@ use crate::{
     },
 };
 
-/// What the client's bytes come to.
+/// What the client's bytes are.
 #[allow(clippy::large_enum_variant)] // of which there is one at a time, on the stack
 enum Next {
     Request(Request),
-    /// A request that is answered here, with what is told of it; or what was no request.
+    /// A request that gatecount answers itself, with its record; or, without one, what was no request.
     Refuse(Option<RequestRecord>, Fault),
     Close,
 }
@@ -66,7 +66,8 @@ pub(super) async fn serve(mut client: Client) {
     }
 }
 
-/// Waits for the next request. The time for a head starts with its first byte; before that the connection is idle.
+/// Waits for the next request. The time for a head starts with its first byte; before that the connection is
+/// idle.
 async fn next(client: &mut Client, first: bool) -> Next {
     let header_timeout = client.context.settings.header_timeout;
     let mut scanned = 0;
@@ -112,7 +113,8 @@ async fn next(client: &mut Client, first: bool) -> Next {
     }
 }
 
-/// Takes `n` fresh bytes. A head that came in one piece is read where it lies, without a copy.
+/// Takes the `n` bytes that were read into the scratch. A head that came in one piece is parsed there,
+/// without a copy.
 fn read_fresh(client: &mut Client, n: usize, scanned: &mut usize) -> Option<Next> {
     let context = Rc::clone(&client.context);
     let scratch = context.scratch.borrow();
@@ -135,7 +137,7 @@ fn read_fresh(client: &mut Client, n: usize, scanned: &mut usize) -> Option<Next
     }
 }
 
-/// Looks for a complete head among the kept bytes; only then is it parsed.
+/// Parses the kept bytes once they hold a complete head.
 fn read_buffered(client: &mut Client, scanned: &mut usize) -> Option<Next> {
     let from = std::mem::replace(scanned, client.inbuf.len());
     if http1::head_end(&client.inbuf, from).is_none() {
@@ -159,7 +161,8 @@ fn too_large(client: &Client) -> Option<Next> {
     (client.inbuf.len() > limit).then_some(Next::Refuse(None, Refusal::TooLarge.into()))
 }
 
-/// Reads a head off the start of `bytes` and has it decided; its length beside it. `Ok(None)`: more bytes are needed.
+/// Reads a head off the start of `bytes` and plans its request. Returns the head's length too. `Ok(None)`:
+/// more bytes are needed.
 fn read_head(client: &Client, bytes: &[u8]) -> Result<Option<(Next, usize)>, Fault> {
     let mut slots = field_slots();
     let Some(head) = http1::parse_request(bytes, &mut slots)? else {
@@ -207,7 +210,7 @@ pub(super) async fn refuse_and_close(mut client: Client, fault: &Fault) {
     }
 }
 
-/// Answers in the app's place what does not reach it; nothing more can be read after it.
+/// Answers in the app's place. The connection ends with it.
 fn refuse(client: &mut Client, record: Option<RequestRecord>, fault: &Fault) -> After {
     let to_head = record.as_ref().is_some_and(RequestRecord::is_of_head);
     let sent = client.send(&[&fault.response(to_head, true)]).is_ok();

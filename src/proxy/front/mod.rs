@@ -1,4 +1,6 @@
-//! Towards the client: its connection, protocol and requests.
+//! The downstream side, towards the client. A connection enters at `serve`, passes the PROXY protocol header
+//! (`preamble`) and the TLS handshake (`tls`), and is served by `http1` with `relay`, or by `http2`.
+//! `transport` and `client` are the connection itself; `tunnel` is what becomes of it after a 101.
 
 mod client;
 mod http1;

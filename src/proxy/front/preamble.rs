@@ -36,7 +36,7 @@ pub(super) async fn read(
     }
 }
 
-/// The header's source; none where it names none.
+/// The source that the header names, if any.
 async fn header(
     context: &Context,
     stream: &mut Stream,

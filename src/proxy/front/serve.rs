@@ -1,4 +1,5 @@
-//! A connection from its accept to its end: what stands before the first request, and which protocol it speaks.
+//! A client's connection from its accept to its end: the PROXY protocol header, the TLS handshake, and the
+//! choice of the protocol that serves it.
 
 use std::{
     future::{Future, poll_fn},
@@ -177,14 +178,14 @@ async fn serve_http2(client: Client) {
     http2::serve(context, stream, inbuf, peer, &seat, https).await;
 }
 
-/// What a client's first bytes are.
+/// What a client begins with.
 enum Begins {
     Http1,
-    /// HTTP/2, without having been asked (RFC 9113 §3.3).
+    /// HTTP/2 by prior knowledge (RFC 9113 §3.3).
     Http2,
-    /// What may become HTTP/2, and did not in time.
+    /// Part of HTTP/2's preface, and not the rest in time.
     Slowly,
-    /// Nothing.
+    /// Nothing in time, or the end.
     Never,
 }
 

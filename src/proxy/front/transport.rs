@@ -1,4 +1,4 @@
-//! What carries a client's bytes: a socket, in plain text or over TLS.
+//! A client's socket, in plain text or over TLS.
 
 use std::{
     io::{self, IoSlice},
@@ -18,8 +18,8 @@ pub(super) enum Transport {
 }
 
 impl Transport {
-    /// Reads what is there into `into`; 0 is the client's end. A client that ends TLS without saying so (RFC 8446 §6.1) has
-    /// ended as well: a request says itself where it ends.
+    /// Reads what is there into `into`; 0 is the client's end. A client that ends without `close_notify` (RFC
+    /// 8446 §6.1) has ended as well: no request ends with its connection.
     #[inline]
     pub(super) fn poll_read(&mut self, cx: &mut TaskContext<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
@@ -44,7 +44,7 @@ impl Transport {
         }
     }
 
-    /// Whether bytes were taken that the socket has not taken yet.
+    /// Whether TLS holds ciphertext that the socket has not taken yet.
     pub(super) fn holds_back(&self) -> bool {
         match self {
             Transport::Plain(_) => false,
@@ -52,7 +52,7 @@ impl Transport {
         }
     }
 
-    /// Gives the socket what was held back, as far as it takes it.
+    /// Gives the socket what TLS holds, as far as the socket takes it.
     ///
     /// # Errors
     /// The socket's, other than that it is full.

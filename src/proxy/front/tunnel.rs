@@ -1,5 +1,5 @@
-//! A connection that has switched protocols (RFC 9110 §7.8): bytes pass both ways until both sides have ended. A drain
-//! waits for it.
+//! A connection that has switched protocols (RFC 9110 §7.8), such as a WebSocket: bytes pass both ways until
+//! both sides have ended. A drain waits for it.
 
 use std::{future::poll_fn, io, rc::Rc, task::Poll};
 

@@ -1,5 +1,5 @@
-//! The end of a request's story, told once: the verdict, the event offered, the decision and the response counted. Where
-//! nobody tells it, because the client left or the request was dropped, the story ends as aborted.
+//! Settles each request exactly once: reaches the verdict, offers the event, counts decision and response. A
+//! page whose record is dropped before that, because the client left, counts as aborted.
 
 use std::{net::IpAddr, rc::Rc};
 
@@ -15,19 +15,21 @@ use crate::{
     page::{self, EventKind, RequestVerdict, Verdict},
 };
 
-/// A path over which the statistics panic at the end, so that a test sees what becomes of the request.
+/// A path for which the statistics panic when the request is settled. A test asks for it.
 #[cfg(test)]
 pub(super) const FAULT_AT_THE_END: &str = "/a-fault-at-the-end";
 
-/// One request from its head on. [Settled](RequestRecord::settle) once, or aborted when it is dropped before that.
+/// What is recorded of one request. It is [settled](RequestRecord::settle) once, or counts as aborted when it
+/// is dropped before that.
 pub(super) struct RequestRecord {
     context: Rc<Context>,
-    /// The request's head as the app gets it: request line, `Host`, the rest. Empty once the request is settled.
+    /// The request's head as the app gets it: request line, `Host`, the rest. Empty once the request is
+    /// settled.
     head: Vec<u8>,
     started: Instant,
-    /// What the request alone says of being a page; none once the request is settled.
+    /// What the request alone tells about being a page view. `None` once the request is settled.
     reading: Option<RequestVerdict>,
-    /// What the event would need; empty where there will be none.
+    /// The event, if there is to be one; else empty.
     draft: Draft,
     client: Option<IpAddr>,
     client_from: client::ClientFrom,
@@ -80,8 +82,8 @@ impl RequestRecord {
         self.started
     }
 
-    /// The response's head has reached the client: decides what the request was, and offers its event if it has one. Only
-    /// the first call counts.
+    /// To be called when the response's head has reached the client. Decides what the request was, and offers
+    /// its event if it has one. Only the first call counts.
     pub(super) fn settle(&mut self, response: &facts::ResponseFacts<'_>) {
         let Some(reading) = self.reading.take() else {
             return;
@@ -99,7 +101,7 @@ impl RequestRecord {
         if !offered {
             context.unharmed(|| self.note(&page::failed(), response.status, now));
         }
-        // A response may take hours, and nothing of it needs these.
+        // The rest of the response may take hours and needs neither.
         self.give_buffers_back();
     }
 
@@ -159,7 +161,7 @@ impl RequestRecord {
         verdict
     }
 
-    /// Drafts the event anew where it is other than a page view, which it was drafted as.
+    /// The event was drafted as a page view. Drafts it anew if it is another one.
     fn redraft(&mut self, kind: EventKind<'_>) {
         if kind == EventKind::PageView {
             return;

@@ -1,5 +1,5 @@
-//! What a request costs in allocations: counted on the worker's own thread through the whole data path, from the client's
-//! bytes to the app and back, with the event offered to a running delivery.
+//! What a request costs in allocations: counted on the worker's own thread through the whole data path, from
+//! the client's bytes to the app and back, with the event offered to a running delivery.
 
 use std::{
     io::{Read, Write},
@@ -25,7 +25,8 @@ use super::{
 const WARM: u64 = 300;
 /// Requests that are counted.
 const COUNTED: u64 = 1000;
-/// Allocations over all of these that are let pass, as for a message that comes in two pieces on a busy machine.
+/// Allocations over all of these that are let pass, as for a message that comes in two pieces on a busy
+/// machine.
 const STRAY: u64 = 10;
 
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nDate: Tue, 24 Nov 2026 12:00:00 GMT\r\n\
@@ -40,7 +41,8 @@ fn a_request_costs_no_allocation() {
     assert_cost(picture, 0, "not_page");
 }
 
-/// No more than any other request: the event is encoded into a buffer of the worker's and copied into its ring.
+/// No more than any other request: the event is encoded into a buffer of the worker's and copied into its
+/// ring.
 #[test]
 fn a_counted_page_costs_no_allocation() {
     let page = "GET /a?b=c HTTP/1.1\r\nHost: example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) \
@@ -49,7 +51,8 @@ fn a_counted_page_costs_no_allocation() {
     assert_cost(page, 0, "counted");
 }
 
-/// P1: event code panics. Each request is answered all the same, over the one connection, and a counter tells.
+/// P1: event code panics. Each request is answered all the same, over the one connection, and a counter
+/// tells.
 #[test]
 fn a_fault_of_the_statistics_leaves_the_request_alone() {
     for fault in [FAULT_AHEAD, FAULT_AT_THE_END] {
@@ -63,8 +66,8 @@ fn a_fault_of_the_statistics_leaves_the_request_alone() {
     }
 }
 
-/// Holds the cost of a request, each with this decision, to so many allocations: what a worker that serves more of them
-/// allocates beyond one that is warm.
+/// Holds the cost of a request, each with this decision, to so many allocations: what a worker that serves
+/// more of them allocates beyond one that is warm.
 #[track_caller]
 fn assert_cost(request: &'static str, each: u64, decision: &str) {
     // The first request of a process builds tables that all workers share.
@@ -82,8 +85,8 @@ fn assert_cost(request: &'static str, each: u64, decision: &str) {
     );
 }
 
-/// A worker's life in this thread: it serves one client's requests over one connection. Its allocations, what it decided,
-/// and how often its statistics failed.
+/// A worker's life in this thread: it serves one client's requests over one connection. Its allocations, what
+/// it decided, and how often its statistics failed.
 fn serve(request: &'static str, requests: u64) -> (u64, Vec<(&'static str, u64)>, u64) {
     let registry = prometheus::Registry::new();
     let metrics = Metrics::register(&registry).unwrap();

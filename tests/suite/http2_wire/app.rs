@@ -21,8 +21,8 @@ const BIG: &[u8] =
 /// How long `/deaf` reads nothing.
 const DEAF: Duration = Duration::from_secs(10);
 
-/// `/big` has a body of a gibibyte, `/hang` is not answered, `/deaf` is not read beyond its head, and everything else is a
-/// page once its body was read.
+/// `/big` has a body of a gibibyte, `/hang` is not answered, `/deaf` is not read beyond its head, and
+/// everything else is a page once its body was read.
 pub(super) struct App {
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
@@ -108,6 +108,9 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
         }
         if head.contains("transfer-encoding: chunked") {
             // The last chunk, and the trailers.
+            while ahead.len() < 3 {
+                fill(&mut stream, &mut ahead).await?;
+            }
             if !ahead.starts_with(b"0\r\n") {
                 until(&mut stream, &mut ahead, b"\r\n0\r\n").await?;
                 ahead.splice(..0, *b"0\r\n");

@@ -62,7 +62,8 @@ pub(super) enum End {
 }
 
 impl Target {
-    /// Before this app, one worker for all connections, so that one of them in trouble would show on the others.
+    /// Before this app, one worker for all connections, so that one of them in trouble would show on the
+    /// others.
     pub(super) fn start(app: &App, over: Over, change: impl FnOnce(Builder) -> Builder) -> Target {
         let names = vec!["localhost".to_owned()];
         let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
@@ -324,17 +325,19 @@ impl Connection {
         counts
     }
 
-    /// Asks whether the peer still reads: it must answer a PING.
+    /// Asks whether the peer still reads: it must answer a PING. What comes before the answer is handed back.
     #[track_caller]
-    pub(super) fn pings(&mut self) {
+    pub(super) fn pings(&mut self) -> Vec<Frame> {
         self.send(&frames::ping(7));
+        let mut before = Vec::new();
         loop {
             let frame = self
                 .frame()
                 .unwrap_or_else(|e| panic!("no answer to a PING: {e}"));
             if frame.kind == PING && frame.flags & ACK != 0 {
-                return;
+                return before;
             }
+            before.push(frame);
         }
     }
 }

@@ -10,8 +10,8 @@ use super::{
     siege::{floods, floods_and_reads, withstands},
 };
 
-/// Each connection ended with GOAWAY and one of these codes, and was counted. A client that was still sending may find its
-/// connection reset, and not read the GOAWAY.
+/// Each connection ended with GOAWAY and one of these codes, and was counted. A client that was still sending
+/// may find its connection reset, and not read the GOAWAY.
 #[track_caller]
 fn assert_refused(outcomes: &[super::siege::Outcome], codes: &[u32]) {
     for outcome in outcomes {
@@ -182,8 +182,8 @@ fn a_field_block_that_grows_when_it_is_read_is_refused() {
     });
 }
 
-/// What a request's head takes is held until the response begins: `max_streams` times `max_head_bytes` at most. These are
-/// larger than most browsers'.
+/// What a request's head takes is held until the response begins: `max_streams` times `max_head_bytes` at
+/// most. These are larger than most browsers'.
 #[test]
 fn large_field_blocks_on_every_stream_hold_little() {
     withstands("large field blocks", |connection| {

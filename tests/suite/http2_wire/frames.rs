@@ -1,4 +1,5 @@
-//! Frames (RFC 9113 §4, §6) and field blocks (RFC 7541), written byte by byte so that they can be wrong as well.
+//! Frames (RFC 9113 §4, §6) and field blocks (RFC 7541), written byte by byte so that they can be wrong as
+//! well.
 
 /// Frame types (RFC 9113 §6).
 pub(super) const DATA: u8 = 0;
@@ -85,12 +86,12 @@ pub(super) fn settings(values: &[(u16, u32)]) -> Vec<u8> {
     frame(SETTINGS, 0, 0, &payload)
 }
 
-/// RST_STREAM.
+/// `RST_STREAM`.
 pub(super) fn reset(stream: u32, code: u32) -> Vec<u8> {
     frame(RST_STREAM, 0, stream, &code.to_be_bytes())
 }
 
-/// WINDOW_UPDATE.
+/// `WINDOW_UPDATE`.
 pub(super) fn window(stream: u32, by: u32) -> Vec<u8> {
     frame(WINDOW_UPDATE, 0, stream, &by.to_be_bytes())
 }
@@ -186,8 +187,8 @@ pub(super) fn integer(mut value: usize, limit: usize, first: u8, out: &mut Vec<u
     out.push(value as u8);
 }
 
-/// The status of a response, which its field block begins with; `None` for trailers. The block must not use the dynamic
-/// table.
+/// The status of a response, which its field block begins with; `None` for trailers. The block must not use
+/// the dynamic table.
 pub(super) fn status(block: &[u8]) -> Option<u16> {
     let block = match block {
         // The table's size.
@@ -208,7 +209,8 @@ pub(super) fn status(block: &[u8]) -> Option<u16> {
     }
 }
 
-/// Three digits in Huffman coding, at the top of 24 bits (RFC 7541 Appendix B): 0 to 2 have five bits, the others six.
+/// Three digits in Huffman coding, at the top of 24 bits (RFC 7541 Appendix B): 0 to 2 have five bits, the
+/// others six.
 fn three_digits(mut bits: u32) -> Option<u16> {
     let mut number = 0;
     for _ in 0..3 {

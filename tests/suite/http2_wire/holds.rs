@@ -99,6 +99,37 @@ fn a_stream_whose_window_stays_shut_gives_its_connection_to_the_app_back() {
     target.await_rest();
 }
 
+/// A stream whose window is open goes on though others have used up what may wait for the client.
+#[test]
+fn a_stream_is_not_held_up_by_others_whose_windows_stay_shut() {
+    for over in BOTH {
+        let app = App::start();
+        let target = target(&app, over);
+        let mut connection = target.connect();
+        connection.send(&window(0, 0x7fff_0000));
+        for n in 0..100 {
+            connection.send(&request(2 * n + 1, &get("/big")));
+        }
+        // Each stream has got what its window takes, and more waits for it.
+        let mut got = 0;
+        while got < 100 * 65_535 {
+            let frame = connection.frame().expect("the connection stays");
+            got += if frame.kind == DATA {
+                frame.payload.len()
+            } else {
+                0
+            };
+        }
+        let mut more = 0;
+        connection.send(&window(1, 1 << 20));
+        while more < 1 << 20 {
+            let frame = connection.frame().expect("the connection stays");
+            assert_eq!((frame.kind, frame.stream), (DATA, 1), "{over:?}, after {more}");
+            more += frame.payload.len();
+        }
+    }
+}
+
 /// Uploads to an app that reads nothing.
 #[test]
 fn uploads_that_the_app_does_not_read_hold_the_connections_window() {
@@ -263,7 +294,7 @@ fn a_client_that_goes_away_gets_what_it_asked_for() {
     }
 }
 
-/// RFC 9113 §8.1: a second field block without END_STREAM is malformed.
+/// RFC 9113 §8.1: a second field block without `END_STREAM` is malformed.
 #[test]
 fn trailers_that_do_not_end_their_stream_are_refused_and_the_app_is_let_go() {
     for over in BOTH {

@@ -1,12 +1,14 @@
-//! One request over one connection to the app: its head is sent, its body pushed as it comes, and the response read part by
-//! part. Whoever carries it (an HTTP/1.1 client's relay, an HTTP/2 stream) does the waiting, and sees interim heads, the
-//! head, data, and the end.
+//! One request over one connection to the app. The head is sent, the body is pushed as it comes, and the
+//! response is read in parts: interim heads, the head, data, the end. An open exchange never waits: its
+//! carrier, which is an HTTP/1.x client's relay or an HTTP/2 stream's transfer, polls its socket and hands it
+//! what came.
 //!
 //! # When a request may be sent again
 //!
-//! Only where the connection had been used before and has died without a byte of a response: the app may close an idle
-//! connection while a request is on its way (RFC 9112 §9.3.1). The app then either got nothing of the request ([`open`]
-//! tries the next connection), or at most the head of an idempotent one (RFC 9110 §9.2.2; [`Exchange::end_of_app`]).
+//! Only if the connection had been used before and died without a byte of a response: the app may close an
+//! idle connection while a request is on its way (RFC 9112 §9.3.1). Then the request goes over another
+//! connection if the app got nothing of it ([`open`]), or if it is idempotent (RFC 9110 §9.2.2) and its body
+//! was not started ([`Exchange::end_of_app`]).
 
 use std::{
     io,
@@ -29,7 +31,7 @@ use crate::{
     },
 };
 
-/// The longest head of the app's that is put together from several reads, in bytes.
+/// The longest response head that is put together from several reads, in bytes.
 const MAX_HEAD: usize = 256 * 1024;
 
 /// See the module.
@@ -52,7 +54,7 @@ pub(in crate::proxy) struct Exchange {
     partial: Vec<u8>,
 }
 
-/// What the app was sent of the request.
+/// How far the request has been sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sent {
     /// The head, and its body is still to come.
@@ -65,7 +67,7 @@ enum Sent {
     Refused,
 }
 
-/// What came of the response.
+/// How far the response has come.
 #[derive(Debug)]
 enum Received {
     Nothing,
@@ -74,7 +76,7 @@ enum Received {
     Response {
         body: Body,
         trailers: Vec<u8>,
-        /// How long the connection may be kept after it; none: it ends with this response.
+        /// How long the connection may be kept after it. `None`: it ends with this response.
         keep: Option<Duration>,
     },
 }
@@ -93,7 +95,7 @@ impl From<Fault> for Failure {
     }
 }
 
-/// A head of the app's.
+/// A response head from the app.
 #[derive(Debug)]
 pub(in crate::proxy) enum Head<'h, 'b> {
     /// A 1xx: the response is still to come (RFC 9110 §15.2).
@@ -104,7 +106,7 @@ pub(in crate::proxy) enum Head<'h, 'b> {
     Final(ResponseHead<'h, 'b>),
 }
 
-/// Sends a request's head, over a kept connection where there is one.
+/// Sends a request's head over an idle connection from the pool, or else over a new one.
 ///
 /// # Errors
 /// Those of [`Pool::connect`], and [`Fault::Closed`] where a new connection was closed at once.
@@ -155,7 +157,7 @@ impl Exchange {
         self.unsent.send(&mut self.stream, &[head])
     }
 
-    /// Sends a piece of the request's body: data as it came from the client, or chunks where the framing is so
+    /// Sends a piece of the request's body, framed as the request's head says: plain data, or chunks
     /// ([`http1::write_chunk`]).
     pub(in crate::proxy) fn push(&mut self, bytes: &[u8]) {
         if matches!(self.sent, Sent::Head | Sent::Body) {
@@ -203,7 +205,8 @@ impl Exchange {
 
     fn refuse(&mut self) {
         self.unsent = Unsent::default();
-        // Of a head alone that broke off, nothing more is to be sent anyway; the read side tells how it ended.
+        // After a head that broke off, nothing more is to be sent anyway; reading tells how the connection
+        // ended.
         if self.sent == Sent::Body {
             self.sent = Sent::Refused;
         }
@@ -233,7 +236,7 @@ impl Exchange {
         matches!(&self.received, Received::Response { body, .. } if body.is_done())
     }
 
-    /// Joins bytes that were read with the start of a head that came before them; none where there was no such start.
+    /// Appends what was read to the start of a head that came before it. `None` if no such start was kept.
     pub(in crate::proxy) fn join(&mut self, read: &[u8]) -> Option<Vec<u8>> {
         if self.partial.is_empty() {
             return None;
@@ -254,11 +257,11 @@ impl Exchange {
         Ok(())
     }
 
-    /// Reads a head off the start of `bytes`; none where it is not all there.
+    /// Reads a head off the start of `bytes`. `None` if it is incomplete.
     ///
     /// # Errors
-    /// [`Fault::Response`]; [`Fault::Unasked`] where the app switches protocols though nobody asked, or in the middle of a
-    /// request's body, whose rest nobody could tell from the new protocol.
+    /// [`Fault::Response`]. [`Fault::Unasked`] if the app switches protocols though nobody asked, or in the
+    /// middle of a request's body: the rest of the body could not be told from the new protocol.
     pub(in crate::proxy) fn next_head<'h, 'b>(
         &mut self,
         bytes: &mut &'b [u8],
@@ -286,8 +289,8 @@ impl Exchange {
         }))
     }
 
-    /// Reads a piece of the response's data off the start of `bytes`; empty where the bytes were framing alone. None where
-    /// there are no more bytes, or the body has ended.
+    /// Reads a piece of the response's data off the start of `bytes`; empty if the bytes were framing only.
+    /// `None` if there are no more bytes, or the body has ended.
     ///
     /// # Errors
     /// [`Fault::ResponseBody`]
@@ -300,7 +303,7 @@ impl Exchange {
         };
         if bytes.is_empty() || body.is_done() {
             if !bytes.is_empty() {
-                // The app speaks out of turn.
+                // Bytes after the response: the app speaks out of turn.
                 *keep = None;
             }
             return Ok(None);
@@ -325,7 +328,8 @@ impl Exchange {
     pub(in crate::proxy) fn end_of_app(&mut self, how: &io::Result<usize>) -> Result<(), Failure> {
         let may_repeat = self.may_repeat();
         match &mut self.received {
-            // A reset ends no body: one that only the connection's end delimits would look complete.
+            // Only an orderly end completes a body without a length. After a reset it would look complete and
+            // be cut.
             Received::Response { body, .. } if how.is_ok() && *body == Body::UntilClose => {
                 *body = Body::Done;
                 Ok(())
@@ -365,8 +369,8 @@ impl Exchange {
         Some(hint.map_or(self.keep_alive, |hint| hint.min(self.keep_alive)))
     }
 
-    /// Ends the exchange: the connection goes back into the pool where both request and response are complete, and the app
-    /// keeps it open.
+    /// Ends the exchange. The connection goes back into the pool if both request and response are complete
+    /// and the app keeps it open.
     pub(in crate::proxy) fn finish(self, pool: &Pool) {
         if let Received::Response {
             body: Body::Done,

@@ -1,4 +1,4 @@
-//! A response's body, as hyper asks for it.
+//! The response body that hyper polls.
 
 use std::{
     io,

@@ -1,4 +1,4 @@
-//! What of the responses of one connection the client has not taken yet.
+//! The budget for response bytes that one connection's client has not taken yet.
 
 use std::{
     cell::{Cell, RefCell},
@@ -12,7 +12,8 @@ use prometheus::IntGauge;
 
 use crate::proxy::context::Context;
 
-/// Bytes of responses that may wait for the client before a stream that has some waiting reads no more from the app.
+/// Bytes of responses that may wait for the client before a stream that has some waiting reads no more from
+/// the app.
 pub(super) const BUDGET: usize = 128 * 1024;
 /// Bytes read at once, and for a stream that has none waiting while the budget is used up.
 const PIECE: usize = 16 * 1024;
@@ -105,7 +106,8 @@ impl Budget {
         if stream.0.bytes.get() == 0 {
             stream.wake();
         }
-        // As many as there is room for: to wake all for the room of one would cost more than what they wait for.
+        // As many as there is room for: to wake all for the room of one would cost more than what they wait
+        // for.
         let mut places = BUDGET.saturating_sub(self.waiting.get()).div_ceil(PIECE);
         while places > 0 {
             let Some(longest) = self.starved.borrow_mut().pop_front() else {
@@ -221,7 +223,7 @@ mod tests {
             assert_eq!(budget.waiting.get(), waiting);
             assert_eq!(
                 worker.metric("gatecount_http2_waiting_bytes", None),
-                waiting as i64
+                i64::try_from(waiting).unwrap()
             );
             drop(pieces);
             assert_eq!(worker.metric("gatecount_http2_waiting_bytes", None), 0);

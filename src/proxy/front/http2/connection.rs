@@ -1,4 +1,5 @@
-//! One connection, from its preface to its end.
+//! One connection from its preface to its end: hyper's server set up with our bounds, time-outs, the graceful
+//! stop, and what each request becomes.
 
 use std::{
     convert::Infallible,

@@ -205,10 +205,26 @@ mod tests {
                     read += into.filled().len();
                 }
             });
-            assert_eq!(read.await, TURN, "turn {turn}");
+            assert_eq!(read.await, READ_TURN, "turn {turn}");
         }
         // Waiting for more than a turn's bytes comes to an end, so the task was woken.
-        let mut much = vec![0; 4 * TURN];
+        let mut much = vec![0; 4 * READ_TURN];
         io.read_exact(&mut much).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_takes_everything_is_written_in_turns() {
+        let mut io = ClientIo::new(Vec::new(), tokio::io::sink());
+        let piece = [0; 16 * 1024];
+        for turn in 0..3 {
+            let written = poll_fn(|cx| {
+                let mut written = 0;
+                while let Poll::Ready(done) = Pin::new(&mut io).poll_write(cx, &piece) {
+                    written += done.unwrap();
+                }
+                Poll::Ready(written)
+            });
+            assert_eq!(written.await, WRITE_TURN, "turn {turn}");
+        }
     }
 }

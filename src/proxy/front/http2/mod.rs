@@ -1,5 +1,6 @@
-//! An HTTP/2 client: hyper's server speaks the protocol, and each of its streams is a request that goes the way of any
-//! other: [`plan`](crate::proxy::plan), [`exchange`](crate::proxy::app::exchange), [`record`](crate::proxy::record).
+//! An HTTP/2 client. hyper's server speaks the protocol, and each stream is a request that goes the way of
+//! any other: [`plan`](crate::proxy::plan), [`exchange`](crate::proxy::app::exchange),
+//! [`record`](crate::proxy::record).
 //!
 //! # What bounds a connection
 //!
@@ -15,7 +16,7 @@
 //!   connection (CVE-2023-44487).
 //! - 16 KiB are read at a time, and then the worker's other connections have their turn.
 //!
-//! 1xx are not passed on, for hyper cannot send them; `gatecount_http2_interim_dropped_total` counts them.
+//! 1xx are not passed on, because hyper can't send them. `gatecount_http2_interim_dropped_total` counts them.
 
 mod body;
 mod budget;

@@ -13,13 +13,14 @@ use crate::{
 /// A browser's request seldom has more fields.
 const FIELDS: usize = 24;
 
-/// Reads a head and hands it on. `framing` says what is known of the body, `https` whether the connection is over
-/// TLS.
+/// Reads a head and passes it to `then`. `framing` says what is known of the body, `https` whether the
+/// connection is over TLS.
 ///
 /// Cookies that came as several fields are joined into one (RFC 9113 §8.2.3), in `cookies`, an empty buffer.
 ///
 /// # Errors
-/// [`Refusal::Host`] where neither `:authority` nor `Host` names a host, or both do and differ; [`Refusal::Target`].
+/// [`Refusal::Host`] where neither `:authority` nor `Host` names a host, or both do and differ;
+/// [`Refusal::Target`].
 pub(super) fn read<T>(
     parts: &Parts,
     framing: Framing,

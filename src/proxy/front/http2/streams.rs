@@ -63,7 +63,7 @@ enum Wait {
     GivenUp,
 }
 
-/// Whom a stream waits for.
+/// What a stream waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Waiting {
     /// The app, to begin its response.
@@ -175,7 +175,7 @@ impl StreamState {
         self.waker.set(Some(kept.unwrap_or_else(|| waker.clone())));
     }
 
-    /// Waits for nobody, or for as long as it takes.
+    /// Clears the deadline.
     pub(super) fn stop_waiting(&self) {
         if self.wait.get() != Wait::GivenUp {
             self.wait.set(Wait::None);

@@ -1,5 +1,5 @@
-//! One stream's request to the app and the response back. The stream's task polls it: first for the head of the response,
-//! then for its data. Request and response go on side by side.
+//! One stream's request to the app and the response back: what `relay` is to HTTP/1.x. The stream's task
+//! polls it first for the response's head, then for its data; the request's body goes on beside both.
 
 use std::{
     cell::RefMut,
@@ -43,11 +43,11 @@ pub(super) struct Transfer {
     untaken: StreamBytes,
     /// Data that came with the response's head.
     first: Option<Piece>,
-    /// All of the response was given to hyper.
+    /// hyper has got all of the response, except for `first`.
     over: bool,
 }
 
-/// What the app's head comes to.
+/// What the app answers.
 pub(super) enum Answer {
     /// A response, whose data [`Transfer::poll_data`] gives.
     Response(http::Response<()>),
@@ -66,7 +66,7 @@ pub(super) enum Answer {
 
 /// Why there is no answer from the app.
 pub(super) enum NoAnswer {
-    /// The client has left, or broke its request off.
+    /// The client has left or reset the stream.
     Gone,
     App(Failure),
 }
@@ -140,7 +140,7 @@ impl Transfer {
         while let Poll::Ready(read) = exchange.poll_read(cx, &mut scratch[..room]) {
             moved = true;
             let Some(n) = read.as_ref().ok().copied().filter(|n| *n > 0) else {
-                // Before a head, no end is a good one.
+                // Before the response's head, every end is a failure.
                 let failure = exchange.end_of_app(&read).err();
                 return Poll::Ready(Err(failure.map_or(NoAnswer::Gone, NoAnswer::App)));
             };
@@ -414,7 +414,7 @@ fn trailers(lines: &[u8]) -> HeaderMap {
     trailers
 }
 
-/// Adds a line of the app's. The codec lets none through that would not fit.
+/// Adds a field line of the app's. The codec accepts none that `http` would refuse.
 fn append(fields: &mut HeaderMap, line: &httparse::Header<'_>) {
     if let (Ok(name), Ok(value)) = (
         HeaderName::from_bytes(line.name.as_bytes()),
@@ -424,7 +424,7 @@ fn append(fields: &mut HeaderMap, line: &httparse::Header<'_>) {
     }
 }
 
-/// What hyper resets the stream for.
+/// Makes hyper reset the stream.
 fn cut() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the response was cut")
 }

@@ -1,5 +1,5 @@
-//! A WebSocket over HTTP/2 (RFC 8441): what hyper gives of the stream, and a connection to the app that has switched
-//! protocols, joined until both sides have ended.
+//! A WebSocket over HTTP/2 (RFC 8441): joins the upgraded stream and the app's switched connection until both
+//! sides have ended.
 
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use crate::proxy::{
     stream::{Stream, Unsent},
 };
 
-/// Joins the two. `unsent` is what the app has not taken of the request, `early` what it sent behind its head.
+/// Joins the two. `unsent` is what the app has not taken of the request, `early` what it sent after its head.
 pub(super) async fn run(
     places: (Rc<OpenStream>, Place),
     client: OnUpgrade,

@@ -20,7 +20,7 @@ pub(super) struct Upload {
     pub(super) pace: BodyPace,
 }
 
-/// The client has left, or broke its request off.
+/// The client has left or reset the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ClientGone;
 
@@ -33,7 +33,7 @@ impl Upload {
         }
     }
 
-    /// Passes on what the client has sent, as far as the app takes it. Whether anything moved.
+    /// Passes on what the client has sent, as far as the app takes it. Returns whether anything moved.
     ///
     /// # Errors
     /// [`ClientGone`]

@@ -1,7 +1,8 @@
 //! One request of an HTTP/1.x client to the app and its response back, bodies streaming both ways.
 //!
-//! A single task moves the bytes of both connections. It waits for whichever of them can go on, and reads from one side
-//! only while the other has taken all that was read before, so that a slow reader slows its writer and nothing piles up.
+//! A single task moves the bytes of both connections. It waits for whichever can make progress, and reads
+//! from one side only when the other has taken all that was read before: a slow reader slows its writer, and
+//! nothing piles up.
 
 mod response;
 #[cfg(test)]
@@ -28,7 +29,8 @@ use crate::{
     },
 };
 
-/// Bytes of following requests that are read while a response is on its way. Reading them tells when a client leaves.
+/// Bytes of pipelined requests that are read while a response is on its way. Reading on is how we see that
+/// the client leaves.
 const PIPELINED: usize = 16 * 1024;
 
 /// How long a client may pause in a request's body once it has the response.
@@ -77,7 +79,7 @@ struct Relay {
     /// What is left to read of the request's body, and its trailers.
     upload: Body,
     trailers: Vec<u8>,
-    /// How the response goes to the client; none before its head was sent.
+    /// How the response goes to the client. `None` until its head was sent.
     response: Option<Response>,
     /// Bytes of the app's that are read at once: all there are, until the client is found to be slow.
     read_limit: usize,
@@ -94,15 +96,15 @@ struct Response {
     close: bool,
 }
 
-/// How an exchange came to a good end.
+/// How an exchange ends well.
 enum End {
     /// The client's socket has taken the response.
     Response,
-    /// The app has agreed to switch protocols, and the client has its word.
+    /// The app has agreed to switch protocols, and the client was told.
     Switched,
 }
 
-/// Why an exchange came to no good end.
+/// Why an exchange fails.
 enum Broken {
     /// The client left.
     Gone,
@@ -115,7 +117,7 @@ impl From<Fault> for Broken {
     }
 }
 
-/// The side that can go on. What was read lies in the worker's scratch.
+/// The side that can make progress. What was read lies in the worker's scratch.
 enum Ready {
     AppRead(io::Result<usize>),
     AppTakes(io::Result<()>),
@@ -168,7 +170,7 @@ impl Relay {
         }
     }
 
-    /// Waits until one side can go on.
+    /// Waits until one side can make progress.
     async fn ready(&mut self, client: &mut Client, exchange: &mut Exchange) -> Ready {
         let reads_app = client.is_flushed();
         let reads_client = self.reads_client(client, exchange);
@@ -293,7 +295,7 @@ impl Relay {
         if self.upload.is_done() {
             exchange.end_request();
         }
-        // What follows the body is the next request's, whatever became of this one.
+        // What follows the body belongs to the next request.
         client.inbuf.extend_from_slice(bytes);
         Ok(())
     }
@@ -315,8 +317,8 @@ impl Relay {
         }
     }
 
-    /// Answers in the app's place, or, where its response had begun, ends the connection so that the client sees that
-    /// the response is cut.
+    /// Answers in the app's place. If its response had begun, ends the connection, so that the client sees
+    /// that the response is cut.
     fn fail(&mut self, client: &mut Client, fault: &Fault) -> After {
         if self.response.is_some() {
             client.context.report(fault, None);
@@ -346,7 +348,7 @@ fn waits_for_client(exchange: &Exchange) -> bool {
     exchange.wants_body() && !exchange.has_unsent()
 }
 
-/// The start of a buffer, no longer than that.
+/// The start of a buffer, at most `longest` bytes.
 fn first(buffer: &mut [u8], longest: usize) -> &mut [u8] {
     let end = buffer.len().min(longest);
     &mut buffer[..end]

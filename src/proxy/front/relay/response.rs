@@ -1,4 +1,5 @@
-//! The response's way: bytes of the app's are read as heads and data, and written as this client reads them.
+//! The response's way to the client: what the app sent is read as heads and data, and written in the framing
+//! that this client understands.
 
 use std::rc::Rc;
 
@@ -15,7 +16,7 @@ use crate::{
     },
 };
 
-/// Bytes read at once for a client that is slow to take them, for what it does not take is kept.
+/// Bytes read at once for a slow client, because what it does not take is kept.
 const SLOW: usize = 16 * 1024;
 
 impl Relay {
@@ -74,7 +75,7 @@ impl Relay {
         Ok(None)
     }
 
-    /// A 1xx is passed to who can read it (RFC 9110 §15.2) and is never the response.
+    /// A 1xx goes to clients of HTTP/1.1 only (RFC 9110 §15.2), and is never the response.
     fn pass_interim(&self, client: &mut Client, head: &ResponseHead<'_, '_>) -> Result<(), Broken> {
         if self.version == Version::Http10 {
             return Ok(());
@@ -86,7 +87,7 @@ impl Relay {
         sent.map_err(|_| Broken::Gone)
     }
 
-    /// The app's 101, and the first bytes of the new protocol.
+    /// Passes on the app's 101 and the first bytes of the new protocol.
     fn switch(
         &mut self,
         client: &mut Client,
@@ -102,7 +103,7 @@ impl Relay {
         Ok(())
     }
 
-    /// The final head: it goes to the client with the start of the body, and then the request is settled.
+    /// Passes on the final head with the start of the body, and then settles the request.
     fn pass_response(
         &mut self,
         client: &mut Client,
@@ -120,7 +121,7 @@ impl Relay {
             self.response = Some(response);
             self.pass_data(client, exchange, rest, &mut out)
         };
-        // A fault behind this head, as a malformed chunk, met a client that got the head.
+        // If a fault follows this head, such as a malformed chunk, the client has got the head all the same.
         if !matches!(passed, Err(Broken::Gone)) {
             let response = facts::ResponseFacts::read(head.status, head.fields);
             if self.client_ended {
@@ -132,8 +133,8 @@ impl Relay {
         passed
     }
 
-    /// How a response goes to the client. While the request's body has not been read to its end, nothing that follows on the
-    /// connection could be told from it.
+    /// How a response goes to the client. It is the connection's last if the request's body was not read to
+    /// its end, because the next request could not be found.
     fn response_to(&self, client: &Client, head: &ResponseHead<'_, '_>) -> Response {
         let framing = match (&head.body, self.version) {
             (Body::Chunked(_) | Body::UntilClose, Version::Http11) => ResponseFraming::Chunked,
@@ -147,7 +148,7 @@ impl Relay {
         Response { framing, close }
     }
 
-    /// Passes a piece of the response's body on, behind what `out` holds.
+    /// Passes on a piece of the response's body, after what `out` holds.
     fn pass_data(
         &mut self,
         client: &mut Client,
@@ -190,7 +191,7 @@ impl Relay {
         fault.map_or(Ok(()), |fault| Err(fault.into()))
     }
 
-    /// A body ended with the app's connection.
+    /// The body ended with the app's connection.
     pub(super) fn end_response(&mut self, client: &mut Client, exchange: &Exchange) -> Result<(), Broken> {
         if self
             .response

@@ -1,9 +1,10 @@
 //! The handshake.
 //!
-//! It is CPU work of the worker: about 100 µs each with ECDSA, a millisecond with RSA-2048. A thousand clients that begin
-//! at once would hold up every other connection of the worker for as long as all of that takes. So a worker's handshakes
-//! share [`Turns`]: between two looks at all of its other connections, only a few of them do a step. Measured with 1,000
-//! at once, on a machine that was busy besides: other connections were answered within 10 ms, without turns within 250.
+//! It is CPU work of the worker: about 100 µs each with ECDSA, a millisecond with RSA-2048. A thousand
+//! clients that begin at once would hold up every other connection of the worker for as long as all of that
+//! takes. So a worker's handshakes share [`Turns`]: between two looks at all of its other connections, only a
+//! few of them do a step. Measured with 1,000 at once, on a machine that was busy besides: other connections
+//! were answered within 10 ms, without turns within 250.
 
 use std::{
     future::poll_fn,
@@ -18,33 +19,35 @@ use tokio::{sync::Semaphore, task};
 use super::stream::{TlsStream, send};
 use crate::proxy::stream::Stream;
 
-/// Handshake steps of a worker between two looks at its other connections. With ECDSA they take half a millisecond; more
-/// would make others wait longer, and fewer would starve handshakes on a worker that is busy with requests.
+/// Handshake steps of a worker between two looks at its other connections. With ECDSA they take half a
+/// millisecond; more would make others wait longer, and fewer would starve handshakes on a worker that is
+/// busy with requests.
 const STEPS: usize = 4;
 
 /// Why there is no TLS connection.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::proxy) enum AcceptError {
-    /// The client speaks HTTP, or another protocol of text, in plain. It can be answered in plain; what it sent so far is
-    /// read and gone.
+    /// The client speaks HTTP, or another protocol of text, in plain. It can be answered in plain; what it
+    /// sent so far is read and gone.
     #[error("plain text instead of TLS")]
     PlainHttp(Stream),
-    /// The client closed before the handshake was over. Port scanners, load balancers' checks and browsers that prepare
-    /// a connection do so all day.
+    /// The client closed before the handshake was over. Port scanners, load balancers' checks and browsers
+    /// that prepare a connection do so all day.
     #[error("the client closed during the handshake")]
     Closed,
     /// The socket failed during the handshake, as when the client reset it.
     #[error("the connection failed during the handshake")]
     Io(#[source] io::Error),
-    /// The client ended the handshake with an alert: it does not trust the certificate, or finds no common version.
+    /// The client ended the handshake with an alert: it does not trust the certificate, or finds no common
+    /// version.
     #[error("the client refused the handshake: {0:?}")]
     Refused(AlertDescription),
-    /// `client_ca` is set and the client showed no certificate. It was sent an alert; read on for a moment, so that a
-    /// reset does not overtake it.
+    /// `client_ca` is set and the client showed no certificate. It was sent an alert; read on for a moment,
+    /// so that a reset does not overtake it.
     #[error("the client showed no certificate")]
     NoCertificate(Stream),
-    /// The client's side of the handshake can't be accepted. It was sent an alert; read on for a moment, so that a reset
-    /// does not overtake it.
+    /// The client's side of the handshake can't be accepted. It was sent an alert; read on for a moment, so
+    /// that a reset does not overtake it.
     #[error("the handshake failed")]
     Handshake {
         /// Why.
@@ -63,8 +66,8 @@ impl Turns {
         Turns(Semaphore::new(STEPS))
     }
 
-    /// Does a piece of work when it is this connection's turn. The turn lasts until the runtime has looked at its sockets
-    /// and everybody else who is ready has run.
+    /// Does a piece of work when it is this connection's turn. The turn lasts until the runtime has looked at
+    /// its sockets and everybody else who is ready has run.
     pub(super) async fn step<T>(&self, work: impl FnOnce() -> T) -> T {
         // The semaphore is never closed; without a permit the work would be done out of turn.
         let _turn = self.0.acquire().await;
@@ -74,11 +77,11 @@ impl Turns {
     }
 }
 
-/// Does the server's side of the handshake. `already` is what was read from the client before, as behind a PROXY
-/// protocol header. The caller bounds the time.
+/// Does the server's side of the handshake. `already` is what was read from the client before, as behind a
+/// PROXY protocol header. The caller bounds the time.
 ///
-/// A client that sends its handshake in drips makes us hold no more than rustls' limit, 64 KiB. The session tickets of
-/// TLS 1.3 are left for the first response to take along.
+/// A client that sends its handshake in drips makes us hold no more than rustls' limit, 64 KiB. The session
+/// tickets of TLS 1.3 are left for the first response to take along.
 ///
 /// # Errors
 /// [`AcceptError`]
@@ -111,7 +114,8 @@ pub(in crate::proxy) async fn accept(
             let _ = send(&stream, &mut tls);
             return Err(of_handshake(source, stream));
         }
-        // In TLS 1.3 the client's flight is the last. What rustls has to send after it can wait for a response.
+        // In TLS 1.3 the client's flight is the last. What rustls has to send after it can wait for a
+        // response.
         if tls.is_handshaking() || tls.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
             poll_fn(|cx| poll_send(&stream, &mut tls, cx))
                 .await

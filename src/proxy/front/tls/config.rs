@@ -82,8 +82,8 @@ struct Sessions {
     /// Makes and reads tickets: rotating keys, in memory alone.
     ticketer: Arc<dyn ProducesTickets>,
     storage: Arc<dyn StoresServerSessions>,
-    /// Which clients could begin a session. A resumed session is not verified again, so a session that began under other
-    /// authorities must not be resumed.
+    /// Which clients could begin a session. A resumed session is not verified again, so a session that began
+    /// under other authorities must not be resumed.
     client_ca: Vec<CertificateDer<'static>>,
 }
 
@@ -193,8 +193,9 @@ fn warn_of_end(path: &Path, pair: &Pair, now: SystemTime) {
     }
 }
 
-/// Chooses a pair by the name that the client asks for (RFC 6066 §3): a pair whose certificate has this very name, else
-/// one with a wildcard for its first label, else the first pair. Of several pairs with the same name the first.
+/// Chooses a pair by the name that the client asks for (RFC 6066 §3): a pair whose certificate has this very
+/// name, else one with a wildcard for its first label, else the first pair. Of several pairs with the same
+/// name the first.
 #[derive(Debug)]
 struct ByName {
     first: Option<Arc<CertifiedKey>>,

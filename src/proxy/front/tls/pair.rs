@@ -143,8 +143,9 @@ fn pair(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Res
     })
 }
 
-/// From when until when a certificate holds. webpki has no accessor for it, but says so when it is asked to verify the
-/// certificate at a moment before and at one after: it looks at the time first. What it does not say is no bound.
+/// From when until when a certificate holds. webpki has no accessor for it, but says so when it is asked to
+/// verify the certificate at a moment before and at one after: it looks at the time first. What it does not
+/// say is no bound.
 fn validity(certificate: &EndEntityCert<'_>) -> (SystemTime, SystemTime) {
     let verify = |seconds| {
         let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
@@ -164,5 +165,6 @@ fn validity(certificate: &EndEntityCert<'_>) -> (SystemTime, SystemTime) {
     (not_before, not_after)
 }
 
-/// 9999-12-31T23:59:59Z, which certificates without an end are given (RFC 5280 §4.1.2.5), in seconds since 1970.
+/// 9999-12-31T23:59:59Z, which certificates without an end are given (RFC 5280 §4.1.2.5), in seconds since
+/// 1970.
 const END_OF_TIME: u64 = 253_402_300_799;

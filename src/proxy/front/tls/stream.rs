@@ -14,8 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::config::H2;
 use crate::proxy::stream::Stream;
 
-/// The most that one write encrypts, in bytes: a body's piece of 64 KiB with its head, twice. It bounds what a client that
-/// reads slowly makes us hold.
+/// The most that one write encrypts, in bytes: a body's piece of 64 KiB with its head, twice. It bounds what
+/// a client that reads slowly makes us hold.
 const WRITE_LIMIT: usize = 128 * 1024;
 
 /// A client's connection over TLS.
@@ -24,8 +24,8 @@ const WRITE_LIMIT: usize = 128 * 1024;
 pub(in crate::proxy) struct TlsStream {
     stream: Stream,
     tls: Box<ServerConnection>,
-    /// The socket took less than all of the last write's ciphertext. Bytes that wait without this, such as session
-    /// tickets, go with the next write.
+    /// The socket took less than all of the last write's ciphertext. Bytes that wait without this, such as
+    /// session tickets, go with the next write.
     blocked: bool,
 }
 
@@ -39,14 +39,15 @@ impl TlsStream {
         }
     }
 
-    /// Reads what is there into `into`: all of what the socket has, up to the size of `into`, in one call of the system.
-    /// 0 is the client's `close_notify`: no more comes, and it may still read.
+    /// Reads what is there into `into`: all of what the socket has, up to the size of `into`, in one call of
+    /// the system. 0 is the client's `close_notify`: no more comes, and it may still read.
     ///
     /// # Errors
-    /// [`io::ErrorKind::UnexpectedEof`] where the connection ends without `close_notify`. Somebody else may have cut it
-    /// (RFC 8446 §6.1), so a message that ends with the connection is not complete then; between two requests, and within
-    /// a message that has a length, it is an end as any other. [`io::ErrorKind::InvalidData`] where the client breaks the
-    /// protocol; the alert is sent, and nothing more can be read.
+    /// [`io::ErrorKind::UnexpectedEof`] where the connection ends without `close_notify`. Somebody else may
+    /// have cut it (RFC 8446 §6.1), so a message that ends with the connection is not complete then; between
+    /// two requests, and within a message that has a length, it is an end as any other.
+    /// [`io::ErrorKind::InvalidData`] where the client breaks the protocol; the alert is sent, and nothing
+    /// more can be read.
     pub(in crate::proxy) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -122,8 +123,8 @@ impl TlsStream {
     /// [`TlsStream::wants_write`]. The number of plaintext bytes that were encrypted: all of up to 128 KiB.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] where the socket has not taken an earlier write's ciphertext yet: nothing was encrypted.
-    /// Else the socket's.
+    /// [`io::ErrorKind::WouldBlock`] where the socket has not taken an earlier write's ciphertext yet:
+    /// nothing was encrypted. Else the socket's.
     pub(in crate::proxy) fn try_write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         if self.blocked {
             self.send()?;
@@ -165,7 +166,8 @@ impl TlsStream {
         self.stream.poll_write_ready(cx)
     }
 
-    /// Says that nothing more will be written, by `close_notify` and by TCP's own end. The client may still write.
+    /// Says that nothing more will be written, by `close_notify` and by TCP's own end. The client may still
+    /// write.
     pub(in crate::proxy) async fn shutdown(&mut self) {
         let _ = poll_fn(|cx| Pin::new(&mut *self).poll_shutdown(cx)).await;
     }
@@ -190,7 +192,8 @@ impl TlsStream {
         self.tls.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
-    /// Whether the client has shown a certificate, in this session or in the one it resumed. With `client_ca` each has.
+    /// Whether the client has shown a certificate, in this session or in the one it resumed. With `client_ca`
+    /// each has.
     pub(in crate::proxy) fn has_client_certificate(&self) -> bool {
         self.tls.peer_certificates().is_some()
     }

@@ -72,7 +72,8 @@ impl Request {
         }
     }
 
-    /// Begins over a connection that was used before, or over a new one. Beside it the app's end, which has read the head.
+    /// Begins over a connection that was used before, or over a new one. Beside it the app's end, which has
+    /// read the head.
     async fn begin(self, worker: &Worker, reused: bool) -> (Front, FarEnd) {
         let context = &worker.context;
         let plan = self.plan(worker);

@@ -1,4 +1,5 @@
-//! What each side may take its time for, and what happens when that has passed. Time passes by the runtime's clock.
+//! What each side may take its time for, and what happens when that has passed. Time passes by the runtime's
+//! clock.
 
 use super::*;
 

@@ -6,8 +6,8 @@ use tokio::{io::AsyncWriteExt, task::LocalSet};
 
 use super::*;
 
-/// A connection that is open answers while hundreds of handshakes wait: between two of its answers at most a few of them
-/// finish.
+/// A connection that is open answers while hundreds of handshakes wait: between two of its answers at most a
+/// few of them finish.
 #[tokio::test]
 async fn a_flood_of_handshakes_holds_up_nobody() {
     const FLOOD: usize = 300;

@@ -45,8 +45,8 @@ async fn a_small_response_is_one_record_and_a_large_one_has_full_records() {
     }
 }
 
-/// The ciphertext is read into the place where the plaintext goes: whatever the sizes of records, of what arrives at once,
-/// and of the reader's buffer, each byte comes once and in order.
+/// The ciphertext is read into the place where the plaintext goes: whatever the sizes of records, of what
+/// arrives at once, and of the reader's buffer, each byte comes once and in order.
 #[tokio::test]
 async fn reads_put_together_any_records_however_they_arrive() {
     let authority = Authority::new();
