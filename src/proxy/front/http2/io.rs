@@ -1,5 +1,5 @@
-//! The connection as hyper reads and writes it: read in turns, and written once it has been polled, so that the responses
-//! of many streams leave together.
+//! The connection as hyper reads and writes it: in turns, so that it holds up no other one, and written once it has been
+//! polled, so that the responses of many streams leave together.
 
 use std::{
     cell::RefCell,
@@ -13,11 +13,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::proxy::context::Context;
 
-/// Bytes that are read before the worker's other connections get their turn. hyper reads for as long as there is something,
-/// and small frames cost more than their bytes: without this a flood on a few connections would hold up all others.
-const TURN: usize = 16 * 1024;
-/// Bytes that are held back at most: about one TLS record.
-const LIMIT: usize = 16 * 1024;
+/// Bytes that are read or written before the worker's other connections get their turn. hyper reads and
+/// writes for as long as the socket is ready, so without this a few busy connections would hold up all
+/// others. The read turn is shorter because handling many small frames costs more than reading them.
+const READ_TURN: usize = 16 * 1024;
+const WRITE_TURN: usize = 64 * 1024;
+/// Bytes that wait for the connection to be polled at most: about one TLS record.
+const CORKED: usize = 16 * 1024;
 
 /// A stream some of whose bytes were read already, and are read again. Copies share it.
 pub(super) struct ClientIo<S>(Rc<RefCell<Inner<S>>>);
@@ -25,14 +27,45 @@ pub(super) struct ClientIo<S>(Rc<RefCell<Inner<S>>>);
 struct Inner<S> {
     context: Rc<Context>,
     stream: S,
-    /// What was read before this took the stream over, and how much of it was read again.
     early: Vec<u8>,
     early_at: usize,
-    /// Bytes read since the turn began.
-    in_turn: usize,
-    /// What is held back, and how much of it was sent.
+    reading: Turn,
+    writing: Turn,
+    /// What waits to be sent, and how much of it was sent.
     out: Vec<u8>,
     out_at: usize,
+}
+
+/// How far a turn has come.
+struct Turn {
+    /// Bytes moved since it began.
+    moved: usize,
+    limit: usize,
+}
+
+impl Turn {
+    fn of(limit: usize) -> Self {
+        Turn { moved: 0, limit }
+    }
+
+    /// Moves bytes by `work`, unless the turn is over. Then the task waits, woken already.
+    fn poll(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        work: impl FnOnce(&mut TaskContext<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if self.moved >= self.limit {
+            self.moved = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let done = work(cx);
+        match &done {
+            Poll::Ready(moved) => self.moved += moved.as_ref().copied().unwrap_or(0),
+            Poll::Pending => self.moved = 0,
+        }
+        done
+    }
 }
 
 impl<S> Clone for ClientIo<S> {
@@ -49,13 +82,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientIo<S> {
             stream,
             early,
             early_at: 0,
-            in_turn: 0,
+            reading: Turn::of(READ_TURN),
+            writing: Turn::of(WRITE_TURN),
             out: Vec::new(),
             out_at: 0,
         })))
     }
 
-    /// Sends what was held back.
+    /// Sends what waits.
     pub(super) fn poll_send(&self, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
         self.0.borrow_mut().poll_send(cx)
     }
@@ -64,7 +98,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientIo<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
     fn poll_send(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
         while self.out_at < self.out.len() {
-            match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.out[self.out_at..]))? {
+            let stream = Pin::new(&mut self.stream);
+            let rest = &self.out[self.out_at..];
+            match ready!(self.writing.poll(cx, |cx| stream.poll_write(cx, rest)))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 n => self.out_at += n,
             }
@@ -74,26 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    fn poll_read_in_turn(
-        &mut self,
-        cx: &mut TaskContext<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.in_turn >= TURN {
-            self.in_turn = 0;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let before = into.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, into);
-        match read {
-            Poll::Ready(_) => self.in_turn += into.filled().len() - before,
-            Poll::Pending => self.in_turn = 0,
-        }
-        read
-    }
-
-    fn hold_back(&mut self, parts: &[IoSlice<'_>]) {
+    fn cork(&mut self, parts: &[IoSlice<'_>]) {
         if self.out.capacity() == 0 {
             self.out = self.context.buffer();
         }
@@ -110,17 +127,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ClientIo<S> {
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let inner = &mut *self.0.borrow_mut();
-        if inner.early.is_empty() {
-            return inner.poll_read_in_turn(cx, into);
+        if !inner.early.is_empty() {
+            let rest = &inner.early[inner.early_at..];
+            let take = rest.len().min(into.remaining());
+            into.put_slice(&rest[..take]);
+            inner.early_at += take;
+            if inner.early_at == inner.early.len() {
+                inner.early = Vec::new();
+            }
+            return Poll::Ready(Ok(()));
         }
-        let rest = &inner.early[inner.early_at..];
-        let take = rest.len().min(into.remaining());
-        into.put_slice(&rest[..take]);
-        inner.early_at += take;
-        if inner.early_at == inner.early.len() {
-            inner.early = Vec::new();
-        }
-        Poll::Ready(Ok(()))
+        let stream = Pin::new(&mut inner.stream);
+        let before = into.filled().len();
+        let read = inner.reading.poll(cx, |cx| {
+            stream
+                .poll_read(cx, into)
+                .map_ok(|()| into.filled().len() - before)
+        });
+        read.map_ok(|_| ())
     }
 }
 
@@ -136,13 +160,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
     ) -> Poll<io::Result<usize>> {
         let inner = &mut *self.0.borrow_mut();
         let size: usize = parts.iter().map(|part| part.len()).sum();
-        if inner.out.len() + size > LIMIT {
+        if inner.out.len() + size > CORKED {
             ready!(inner.poll_send(cx))?;
-            if size > LIMIT {
-                return Pin::new(&mut inner.stream).poll_write_vectored(cx, parts);
+            if size > CORKED {
+                let stream = Pin::new(&mut inner.stream);
+                return inner.writing.poll(cx, |cx| stream.poll_write_vectored(cx, parts));
             }
         }
-        inner.hold_back(parts);
+        inner.cork(parts);
         Poll::Ready(Ok(size))
     }
 
@@ -150,7 +175,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
         true
     }
 
-    /// The connection sends what is held back once it was polled ([`ClientIo::poll_send`]).
+    /// The connection sends what waits once it was polled ([`ClientIo::poll_send`]).
     fn poll_flush(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
@@ -214,8 +239,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_that_takes_everything_is_written_in_turns() {
-        let mut io = ClientIo::new(Vec::new(), tokio::io::sink());
-        let piece = [0; 16 * 1024];
+        let worker = Worker::new();
+        let mut io = ClientIo::new(
+            &worker.context,
+            Vec::new(),
+            tokio::io::join(tokio::io::empty(), tokio::io::sink()),
+        );
+        let piece = vec![0; 32 * 1024];
         for turn in 0..3 {
             let written = poll_fn(|cx| {
                 let mut written = 0;
