@@ -1,7 +1,7 @@
 //! Why the disk is out of use.
 
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
@@ -15,6 +15,12 @@ pub(super) enum DiskError {
         path: PathBuf,
         error: io::Error,
     },
+    /// Somebody changed a file or the directory. What is pending is written again.
+    #[error("{} {how}", path.display())]
+    Changed { path: PathBuf, how: Tampering },
+    /// There is more to be written again than in one go.
+    #[error("what was lost from {} is written again", .0.display())]
+    Rewriting(PathBuf),
     /// Another process holds the lock. It may be about to end.
     #[error("{} is in use by another process", .0.display())]
     InUse(PathBuf),
@@ -25,6 +31,28 @@ pub(super) enum DiskError {
     /// The directory became free, and its files have to be recovered first.
     #[error("what is in {} has yet to be recovered", .0.display())]
     Unread(PathBuf),
+}
+
+/// What somebody else did to a file or to the directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tampering {
+    Removed,
+    Replaced,
+    CutShort,
+    Written,
+    Hidden,
+}
+
+impl fmt::Display for Tampering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Tampering::Removed => "was removed or moved away",
+            Tampering::Replaced => "was replaced by another one",
+            Tampering::CutShort => "was cut short by another process",
+            Tampering::Written => "was written to by another process",
+            Tampering::Hidden => "can't be opened any more: its permissions were changed",
+        })
+    }
 }
 
 impl DiskError {

@@ -50,9 +50,15 @@ pub struct Queue {
     pub(super) now: Millis,
     pub(super) gone: VecDeque<Gone>,
     pub(super) recent: RecentWrites,
-    read_ahead: ReadAhead,
+    pub(super) read_ahead: ReadAhead,
     /// A buffer for frames other than records; empty between calls.
     pub(super) news: Vec<u8>,
+    /// When the files were last looked at.
+    pub(super) looked: Millis,
+    /// Records that were written again since the alarm was raised.
+    pub(super) rewritten: u64,
+    /// What an operator should know, a line each.
+    pub(super) notes: Vec<String>,
 }
 
 /// The disk is out of use.
@@ -114,6 +120,9 @@ impl Queue {
             recent: RecentWrites::default(),
             read_ahead: ReadAhead::default(),
             news: Vec::new(),
+            looked: now,
+            rewritten: 0,
+            notes: Vec::new(),
         };
         if let Some(home) = queue.home.clone()
             && let Err(failure) = queue.attach(&home)
@@ -129,7 +138,14 @@ impl Queue {
     }
 
     pub(super) fn attach(&mut self, home: &Path) -> Result<(), DiskError> {
-        let (directory, files) = Directory::attach(&self.disk, home, self.own_thread)?;
+        let (directory, mut files) = Directory::attach(&self.disk, home, self.own_thread)?;
+        // These are copies of what this process has open.
+        files.retain(|file| !self.segments.iter().any(|segment| segment.name == file.name));
+        if let Some(note) = directory.restrict()
+            && !self.notes.contains(&note)
+        {
+            self.notes.push(note);
+        }
         if let Some(newest) = files.last() {
             if self
                 .segments
@@ -194,6 +210,7 @@ impl Queue {
             self.gone.push_back(Gone {
                 from: Position::new(number, 0),
                 below: Position::new(number + 1, 0),
+                kept: Vec::new(),
                 records: u64::from(segment.pending),
                 why,
             });
@@ -280,6 +297,11 @@ impl Queue {
     /// The next range of records that went before they ended. The owner has to drop and count them.
     pub fn next_gone(&mut self) -> Option<Gone> {
         self.gone.pop_front()
+    }
+
+    /// Takes the next line that an operator should know.
+    pub fn next_note(&mut self) -> Option<String> {
+        self.notes.pop()
     }
 
     /// The bytes that the segments take up, on the disk and in memory.

@@ -143,8 +143,13 @@ pub(super) struct Schedule {
     pub(super) alarm: Option<String>,
 }
 
-/// How often the queue is looked after while it has something to do, and while it has not.
-const TICK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// How often the queue is looked after while it has something to do, while events are pending and their files
+/// have to be there, and otherwise.
+const TICK: [Duration; 3] = [
+    Duration::from_millis(100),
+    Duration::from_millis(250),
+    Duration::from_secs(2),
+];
 
 impl Schedule {
     fn new(now: Instant) -> Self {
@@ -159,9 +164,14 @@ impl Schedule {
     }
 
     /// When the queue has to be looked after next.
-    pub(super) fn due(&self) -> Instant {
+    pub(super) fn due(&self, pending: bool) -> Instant {
         let busy = self.alarm.is_some() || self.ticked < self.busy_until;
-        self.ticked + if busy { TICK.0 } else { TICK.1 }
+        let tick = match (busy, pending) {
+            (true, _) => TICK[0],
+            (false, true) => TICK[1],
+            (false, false) => TICK[2],
+        };
+        self.ticked + tick
     }
 
     /// The queue got something to write.

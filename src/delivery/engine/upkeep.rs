@@ -18,7 +18,7 @@ impl Engine<'_> {
         if self.schedule.sweeping {
             self.sweep(now);
         }
-        if instant < self.schedule.due() {
+        if instant < self.schedule.due(self.lanes.len() > 0) {
             return;
         }
         self.schedule.ticked = instant;
@@ -60,20 +60,27 @@ impl Engine<'_> {
     /// Ends the events that the queue has evicted or let expire.
     fn drop_gone(&mut self, instant: Instant) {
         while let Some(gone) = self.queue.next_gone() {
-            let tries = &mut self.tries;
+            let (queue, tries) = (&mut *self.queue, &mut self.tries);
             let mut events = 0;
             self.lanes.drop_all(
-                |event| (gone.from..gone.below).contains(&event.position),
-                |ticket, _| {
+                |event| gone.contains(event.position),
+                |ticket, event| {
                     tries.remove(&ticket);
+                    queue.finish(event.position);
                     events += 1;
                 },
             );
             let end = match gone.why {
                 Why::Evicted => EventEnd::Evicted,
                 Why::Expired => EventEnd::Expired,
+                Why::Damaged => EventEnd::Corrupt,
             };
             self.count_ended(end, events);
+            if gone.why == Why::Damaged {
+                // Those of them that are in flight, or behind such ones, may yet be delivered.
+                let events = gone.records;
+                tracing::error!(events, "queue: somebody changed its files, and events are lost");
+            }
             if gone.why == Why::Evicted
                 && let Some(events) = self.log.evicted.pass(instant, events)
             {
@@ -83,6 +90,9 @@ impl Engine<'_> {
     }
 
     fn report_alarm(&mut self) {
+        while let Some(note) = self.queue.next_note() {
+            tracing::warn!("queue: {note}");
+        }
         let alarm = self.queue.alarm();
         if self.schedule.alarm.as_deref() == alarm {
             return;

@@ -48,7 +48,7 @@ impl Engine<'_> {
 
     /// When there will be something to do, if nothing happens before.
     pub(super) fn next_pass(&mut self) -> Instant {
-        let mut next = self.schedule.due();
+        let mut next = self.schedule.due(self.lanes.len() > 0);
         if self.hurry {
             return Instant::now();
         }
