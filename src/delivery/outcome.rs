@@ -39,6 +39,19 @@ pub(super) enum RetryReason {
     Refused(u16),
 }
 
+impl RetryReason {
+    /// Whether the event can't be the cause.
+    pub(super) fn is_of_no_event(self) -> bool {
+        matches!(self, RetryReason::Connect | RetryReason::Misconfigured(_))
+    }
+
+    /// Whether only the event can be the cause: it is forbidden, too long, or has a field that is (403, 413,
+    /// 414, 422, 431). So the answer says nothing about other events.
+    pub(super) fn is_of_one_event(self) -> bool {
+        matches!(self, RetryReason::Refused(403 | 413 | 414 | 422 | 431))
+    }
+}
+
 impl Outcome {
     /// The labels of `gatecount_delivery_attempts_total`.
     pub(super) const LABELS: [&str; 11] = [

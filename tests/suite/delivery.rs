@@ -1,7 +1,12 @@
 //! From the offer to Plausible's answer: each event once in ordinary weather, in its visitor's order, whatever the
 //! other side answers.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs},
+    time::{Duration, Instant},
+};
+
+use socket2::{Domain, Socket, Type};
 
 use crate::support::{
     DEADLINE,
@@ -11,7 +16,7 @@ use crate::support::{
     origin::{self, Origin},
     process::{Builder, Sidecar},
     receiver::{Arrival, Receiver, Reply},
-    site,
+    site, skip,
     tls::Authority,
     within,
 };
@@ -476,4 +481,115 @@ fn requests_that_are_no_pages_are_never_told() {
         0,
         "Plausible was spoken to without an event"
     );
+}
+
+/// R9: answers that arrived while the process was stopped are read before anybody speaks of a time-out.
+#[test]
+fn a_process_that_was_stopped_sends_nothing_twice() {
+    let authority = Authority::new();
+    for plausible in [Receiver::start(), Receiver::tls(&authority)] {
+        let app = Origin::start(origin::pages);
+        plausible.slow(Duration::from_millis(400));
+        let sidecar = before(&app, &plausible)
+            .set("plausible.ca_file", authority.file().to_str().unwrap())
+            .set("plausible.timeout", "1s")
+            .set("plausible.concurrency", 16)
+            .start();
+        for round in 0..3 {
+            crowd(&sidecar, 40);
+            plausible.await_arrivals(round * 40 + 16);
+            sidecar.signal("STOP");
+            // Longer than the timeout.
+            std::thread::sleep(Duration::from_secs(3));
+            sidecar.signal("CONT");
+            let metrics = sidecar.drained();
+            assert_eq!(plausible.arrivals().len(), (round + 1) * 40, "{metrics:?}");
+        }
+        assert_eq!(plausible.recorded().len(), 120);
+    }
+}
+
+/// T14: each address of Plausible's name has its share of the time, and the one that works comes first from then on.
+#[test]
+fn an_address_that_swallows_connections_costs_its_share_once() {
+    let (app, plausible) = (Origin::start(origin::pages), Receiver::start());
+    let port = plausible
+        .url()
+        .rsplit(':')
+        .next()
+        .unwrap()
+        .parse::<u16>()
+        .unwrap();
+    let addresses: Vec<IpAddr> = ("localhost", port)
+        .to_socket_addrs()
+        .unwrap()
+        .map(|address| address.ip())
+        .collect();
+    if !(addresses[0].is_ipv6() && addresses.iter().any(IpAddr::is_ipv4)) {
+        return skip("localhost has no two addresses here");
+    }
+    let _swallows = swallowing(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port));
+    let sidecar = before(&app, &plausible)
+        .set("plausible.url", format!("http://localhost:{port}"))
+        .set("plausible.timeout", "2s")
+        .start();
+    visit(&sidecar, "203.0.113.7", "/first");
+    let metrics = sidecar.settled(1);
+    let attempts = metrics.metric("gatecount_delivery_attempts_total").value();
+    assert_eq!((plausible.recorded().len(), attempts), (1, 1), "{metrics:?}");
+    // New connections go where the last one went.
+    plausible.die();
+    plausible.come_back();
+    let asked = Instant::now();
+    visit(&sidecar, "203.0.113.8", "/second");
+    plausible.await_recorded(2);
+    assert!(
+        asked.elapsed() < Duration::from_millis(900),
+        "{:?}",
+        asked.elapsed()
+    );
+}
+
+/// Takes a few connections, and answers no more: what is held keeps it so.
+fn swallowing(address: SocketAddr) -> (Socket, Vec<Socket>) {
+    let tcp = || Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
+    let listener = tcp();
+    listener.set_only_v6(true).unwrap();
+    listener.bind(&address.into()).unwrap();
+    listener.listen(0).unwrap();
+    let fill = || {
+        let socket = tcp();
+        socket.set_nonblocking(true).unwrap();
+        // It is under way, for ever.
+        let _ = socket.connect(&address.into());
+        socket
+    };
+    (listener, (0..8).map(|_| fill()).collect())
+}
+
+/// R19: in words, and not ten times a second.
+#[test]
+fn a_name_that_cannot_be_resolved_is_said_in_words() {
+    let app = Origin::start(origin::pages);
+    let sidecar = Builder::before(&app)
+        .set("plausible.url", "http://plausible.invalid")
+        .start();
+    crowd(&sidecar, 20);
+    within(DEADLINE, "/status names the name", || {
+        let error = sidecar.status()["delivery"]["last_error"].to_string();
+        if error.contains("the name plausible.invalid can't be resolved") {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    });
+    sidecar.await_log("the name plausible.invalid can't be resolved");
+    std::thread::sleep(Duration::from_secs(2));
+    let log = sidecar.log();
+    let lines = log
+        .iter()
+        .filter(|line| line.contains("plausible.invalid"))
+        .count();
+    assert!(lines <= 3, "{lines} lines");
+    assert!(!log.iter().any(|line| line.contains("uncategorized")), "{log:?}");
 }

@@ -36,6 +36,9 @@ mod clients;
 /// From the offer to Plausible's answer.
 mod delivery;
 
+/// One visitor's trouble is no other's.
+mod poison;
+
 /// Through a proxy to Plausible.
 mod egress;
 

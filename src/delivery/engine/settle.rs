@@ -28,10 +28,10 @@ impl Engine<'_> {
     fn settle_one(&mut self, attempt: &FinishedAttempt, instant: Instant, now: u64) {
         let ticket = attempt.ticket;
         match attempt.outcome {
-            Outcome::Delivered => self.answered(ticket, EventEnd::Delivered),
-            Outcome::DroppedByPlausible => self.answered(ticket, EventEnd::DroppedByPlausible),
+            Outcome::Delivered => self.answered(ticket, EventEnd::Delivered, now),
+            Outcome::DroppedByPlausible => self.answered(ticket, EventEnd::DroppedByPlausible, now),
             Outcome::Rejected => {
-                self.answered(ticket, EventEnd::Rejected);
+                self.answered(ticket, EventEnd::Rejected, now);
                 if let Some(events) = self.log.rejected.pass(instant, 1) {
                     tracing::error!(events, "Plausible rejected events as invalid");
                 }
@@ -47,18 +47,18 @@ impl Engine<'_> {
     }
 
     /// Plausible has judged the event, so Plausible works.
-    fn answered(&mut self, ticket: Ticket, end: EventEnd) {
+    fn answered(&mut self, ticket: Ticket, end: EventEnd, now: u64) {
         self.end(ticket, end);
         self.answered += 1;
-        if self.breaker.passed() == Some(Transition::Passing) && std::mem::take(&mut self.logged_trip) {
+        if self.breaker.passed(now) == Some(Transition::Passing) && std::mem::take(&mut self.logged_trip) {
             tracing::info!("Plausible takes events again");
         }
     }
 
     /// Puts the event back to wait, or ends it if it has had its tries.
     ///
-    /// If other events got through since this one failed before, the fault is probably this event's. Its
-    /// failure then does not count for the breaker.
+    /// If other events got through after this one had failed, the fault is probably this event's. Its failures
+    /// then do not count for the breaker.
     fn failed(&mut self, ticket: Ticket, reason: RetryReason, after: Duration, instant: Instant, now: u64) {
         let Some(event) = self.lanes.event(ticket) else {
             debug_assert!(false, "an event that was sent is pending");
@@ -73,15 +73,15 @@ impl Engine<'_> {
         }
         let passing = self.breaker.is_passing();
         let tries = self.tries.entry(ticket).or_default();
-        let alone = tries.failed(reason, self.answered, passing);
+        let known = tries.failed(reason, self.answered, passing);
         let wait = self.backoff.delay(tries.failures, fastrand::f64()).max(after);
         if self.has_had_its_tries(ticket) {
             self.breaker.inconclusive(now, ticket);
             self.give_up(ticket, instant);
             return;
         }
-        if alone {
-            self.breaker.inconclusive(now, ticket);
+        if known || reason.is_of_one_event() {
+            self.breaker.refused(now, ticket, fastrand::f64());
         } else {
             let failure = FailedAttempt {
                 ticket,

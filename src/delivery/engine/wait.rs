@@ -69,8 +69,12 @@ impl Engine<'_> {
         if let Some(until) = self.breaker.until() {
             return Some(clock.instant(event.max(until)));
         }
-        if !self.breaker.is_passing() || self.senders.is_busy() {
+        if !self.breaker.is_passing() {
             return None;
+        }
+        if self.senders.is_busy() {
+            // Events that wait may get the place of a slow one.
+            return self.lanes.ready().then(|| self.senders.gives_up_at()).flatten();
         }
         if event > 0 {
             return Some(clock.instant(event));
