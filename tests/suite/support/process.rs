@@ -36,7 +36,7 @@ pub(crate) struct Builder {
     domain: Option<String>,
     environment: Vec<(String, String)>,
     /// A command that runs the rest.
-    runner: Vec<&'static str>,
+    runner: Vec<String>,
     directory: Arc<TempDir>,
 }
 
@@ -152,9 +152,21 @@ impl Builder {
             if ours.is_err() || ours.is_ok_and(|o| o.status.success()) {
                 return None;
             }
-            self.runner = plain.to_vec();
+            self.runner = plain.map(str::to_owned).to_vec();
         }
         Some(self)
+    }
+
+    /// Names have these addresses for it, as `/etc/hosts` has them; nothing where that can't be had.
+    pub(crate) fn with_hosts(mut self, lines: &str) -> Option<Builder> {
+        let hosts = self.directory.path().join("hosts");
+        fs::write(&hosts, lines).expect("write the hosts");
+        let mount = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
+        let hosts = hosts.to_str().expect("a path in UTF-8");
+        let runner = ["unshare", "-m", "sh", "-c", mount, hosts];
+        let works = Command::new(runner[0]).args(&runner[1..]).arg("true").output();
+        self.runner = runner.map(str::to_owned).to_vec();
+        works.is_ok_and(|output| output.status.success()).then_some(self)
     }
 
     /// Its own directory.
@@ -185,7 +197,7 @@ impl Builder {
     pub(crate) fn try_start(self) -> (Sidecar, Result<(), String>) {
         self.write();
         let begun = Instant::now();
-        let mut command = Command::new(self.runner.first().unwrap_or(&BINARY));
+        let mut command = Command::new(self.runner.first().map_or(BINARY, String::as_str));
         command.args(self.runner.iter().skip(1));
         command.args((!self.runner.is_empty()).then_some(BINARY));
         forget_the_tests_own(&mut command);
