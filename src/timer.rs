@@ -1,8 +1,8 @@
 //! A deadline that is cheap to move.
 //!
-//! To arm the runtime's timer for an earlier moment than before costs a system call, and a timer made anew for each wait
-//! is armed anew. So this one stays armed where it is for as long as that is early enough, and looks at the deadline when
-//! it fires: moving the deadline further away is a store.
+//! To arm the runtime's timer for an earlier moment than before costs a system call, and a timer made anew
+//! for each wait is armed anew. So this one stays armed where it is for as long as that is early enough, and
+//! looks at the deadline when it fires: moving the deadline further away is a store.
 
 use std::{
     future::poll_fn,
@@ -154,13 +154,13 @@ mod tests {
     async fn work_that_was_held_up_beyond_the_deadline_gets_a_moment_more() {
         let (mut timer, start) = (Timer::new(), Instant::now());
         let deadline = start + Duration::from_secs(1);
-        tokio::time::advance(Duration::from_secs(60)).await;
+        tokio::time::advance(Duration::from_mins(1)).await;
         let soon = tokio::time::sleep(SECOND_LOOK / 2);
         assert_eq!(timer.within(deadline, soon).await, Ok(()));
         assert_eq!(timer.within(deadline, pending::<()>()).await, Err(TimedOut));
         assert_eq!(
             Instant::now(),
-            start + Duration::from_secs(60) + SECOND_LOOK * 3 / 2
+            start + Duration::from_mins(1) + SECOND_LOOK * 3 / 2
         );
     }
 

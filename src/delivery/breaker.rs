@@ -10,20 +10,20 @@
 //!        any event ends by an answer
 //! ```
 //!
-//! The question is whether *any* event gets through. While some do, the others' failures are their own, however
-//! many they are: up to a third of all events may fail and hold nobody else up. An answer that refuses one event
-//! (see [`RetryReason::is_of_one_event`]) says nothing about the others and never counts.
+//! The question is whether *any* event gets through. While some do, the others' failures are their own,
+//! however many they are: up to a third of all events may fail and hold nobody else up. An answer that
+//! refuses one event (see [`RetryReason::is_of_one_event`]) says nothing about the others and never counts.
 
 use std::time::Duration;
 
 use super::{backoff::Backoff, lanes::Ticket, outcome::RetryReason};
 
-/// So many visitors fail, with nobody getting through, before Plausible is considered down. The failures of one
-/// visitor are never enough: the cause may be that visitor's event.
+/// So many visitors fail, with nobody getting through, before Plausible is considered down. The failures of
+/// one visitor are never enough: the cause may be that visitor's event.
 const VISITORS: usize = 5;
-/// The same where the events may be the cause, and Plausible is known to work. Of events of which every third is
-/// bad, so many in a row are one case in three thousand million. Fewer visitors, each with a backoff, are no
-/// burden.
+/// The same where the events may be the cause, and Plausible is known to work. Of events of which every third
+/// is bad, so many in a row are one case in three thousand million. Fewer visitors, each with a backoff, are
+/// no burden.
 const SUSPECTS: usize = 20;
 /// And for so long nobody must have got through, in milliseconds: bad events may come many at a time.
 const SILENCE: u64 = 1_000;
@@ -193,8 +193,8 @@ impl Breaker {
         }
     }
 
-    /// Plausible refused this event, which says nothing about the others. If it was the probe, another probe may
-    /// start after the shortest wait. `random` is drawn evenly from 0 to 1.
+    /// Plausible refused this event, which says nothing about the others. If it was the probe, another probe
+    /// may start after the shortest wait. `random` is drawn evenly from 0 to 1.
     pub(super) fn refused(&mut self, now: u64, ticket: Ticket, random: f64) {
         let wait = self.backoff.delay(1, random).as_millis() as u64;
         self.inconclusive(now + wait, ticket);

@@ -36,6 +36,7 @@
 mod account;
 mod backoff;
 mod breaker;
+mod drops;
 mod encode;
 mod endpoint;
 mod engine;

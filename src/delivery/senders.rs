@@ -64,10 +64,10 @@ pub(super) struct FinishedAttempt {
 /// millisecond goes over the connections that are open, and a distant Plausible has `concurrency` connections
 /// after a few round trips.
 ///
-/// Events that Plausible is slow over must not take the places of all others. So while events wait and all places
-/// are taken, slow attempts beyond half of the places are given up before their time; and events that got no
-/// answer in time take a quarter of the places at most when they are sent again. Where Plausible is slow over
-/// everything, nothing counts as slow.
+/// Events that Plausible is slow over must not take the places of all others. So while events wait and all
+/// places are taken, slow attempts beyond half of the places are given up before their time; and events that
+/// got no answer in time take a quarter of the places at most when they are sent again. Where Plausible is
+/// slow over everything, nothing counts as slow.
 pub(super) struct Senders {
     endpoint: Rc<Endpoint>,
     finished: Rc<FinishedAttempts>,

@@ -65,7 +65,7 @@ impl Supervisor {
                 panics + 1
             };
             self.carry.intake.forget();
-            shared.set_state(DeliveryState::Restarting);
+            shared.set_state(DeliveryState::Restarting, shared.clock.millis());
             shared.in_flight.store(0, Ordering::Relaxed);
             tracing::error!(
                 panics,
@@ -75,7 +75,7 @@ impl Supervisor {
                 break;
             }
         }
-        shared.set_state(DeliveryState::Stopped);
+        shared.set_state(DeliveryState::Stopped, shared.clock.millis());
         Stopped {
             pending: shared.account.balance().pending,
         }

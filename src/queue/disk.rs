@@ -48,8 +48,8 @@ pub(super) trait Inode: Send + Sync {
 /// A locked directory. The lock is held until this is dropped.
 pub(super) type Lock = Arc<dyn Inode>;
 
-/// The file that is locked beside the directory: some file systems lock no directory, as NFS, and whether it can
-/// be made shows whether the directory can be written to. Whoever removes it unlocks nothing.
+/// The file that is locked beside the directory: some file systems lock no directory, as NFS, and whether it
+/// can be made shows whether the directory can be written to. Whoever removes it unlocks nothing.
 pub(super) const LOCK: &str = "lock";
 
 pub(super) trait Disk: Send + Sync {
@@ -249,8 +249,8 @@ impl Inode for LockedDirectory {
     }
 }
 
-/// Whether a process holds the directory's lock. Takes a shared lock for a moment; a process that starts waits
-/// for it.
+/// Whether a process holds the directory's lock. Takes a shared lock for a moment; a process that starts
+/// waits for it.
 pub(super) fn is_locked(dir: &Path) -> bool {
     [dir.to_owned(), dir.join(LOCK)].iter().any(|path| {
         File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))

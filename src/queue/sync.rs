@@ -1,5 +1,5 @@
-//! Runs `fdatasync` on a thread of its own, so that neither an append nor a send waits for it. The same thread
-//! looks whether the files are still as the queue left them.
+//! Runs `fdatasync` on a thread of its own, so that neither an append nor a send waits for it. The same
+//! thread looks whether the files are still as the queue left them.
 
 use std::{
     path::{Path, PathBuf},

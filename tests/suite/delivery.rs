@@ -1,5 +1,5 @@
-//! From the offer to Plausible's answer: each event once in ordinary weather, in its visitor's order, whatever the
-//! other side answers.
+//! From the offer to Plausible's answer: each event once in ordinary weather, in its visitor's order,
+//! whatever the other side answers.
 
 use std::{
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
@@ -145,7 +145,8 @@ fn retry_after_holds_everybody_once_the_breaker_has_tripped() {
     plausible.await_arrivals(first.len() + 3);
     let at: Vec<Instant> = plausible.arrivals().iter().map(|a| a.at).collect();
     let waits: Vec<Duration> = at.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    // Those before it tripped, and with them those that were under way; then one probe each time that was asked for.
+    // Those before it tripped, and with them those that were under way; then one probe each time that was
+    // asked for.
     let early = waits
         .iter()
         .take_while(|w| **w < Duration::from_millis(1990))
@@ -281,7 +282,8 @@ fn a_wrong_address_of_ours_throws_nothing_away_and_is_told_plainly() {
     }
 }
 
-/// Q14. A try counts while others get through: what fails twice with nobody between is one, if it is not the first.
+/// Q14. A try counts while others get through: what fails twice with nobody between is one, if it is not the
+/// first.
 #[test]
 fn a_poison_event_ends_as_rejected_and_delays_nobody() {
     let (app, plausible) = (Origin::start(origin::pages), Receiver::start());
@@ -509,7 +511,8 @@ fn a_process_that_was_stopped_sends_nothing_twice() {
     }
 }
 
-/// T14: each address of Plausible's name has its share of the time, and the one that works comes first from then on.
+/// T14: each address of Plausible's name has its share of the time, and the one that works comes first from
+/// then on.
 #[test]
 fn an_address_that_swallows_connections_costs_its_share_once() {
     let (app, plausible) = (Origin::start(origin::pages), Receiver::start());

@@ -39,6 +39,9 @@ mod delivery;
 /// One visitor's trouble is no other's.
 mod poison;
 
+/// Trouble with Plausible, as operators see it.
+mod trouble;
+
 /// Through a proxy to Plausible.
 mod egress;
 

@@ -1,5 +1,5 @@
-//! One visitor's trouble is no other's (R4, RELIABILITY.md Q14): every third event is bad, in each way that there is,
-//! from one address or from many, and nobody else's waits for a second.
+//! One visitor's trouble is no other's (R4, RELIABILITY.md Q14): every third event is bad, in each way that
+//! there is, from one address or from many, and nobody else's waits for a second.
 
 use std::{
     collections::HashMap,

@@ -61,8 +61,8 @@ fn in_words(error: &io::Error) -> String {
 pub(super) struct TcpConnector {
     host: String,
     port: u16,
-    /// The addresses of the last answer of the resolver, those that worked last first and those that failed last
-    /// at the end.
+    /// The addresses of the last answer of the resolver, those that worked last first and those that failed
+    /// last at the end.
     known: RefCell<Vec<SocketAddr>>,
 }
 
@@ -75,8 +75,8 @@ impl TcpConnector {
         }
     }
 
-    /// Connects to the first address that answers, beginning with the one that worked last. Each has its share of
-    /// the time until `deadline`.
+    /// Connects to the first address that answers, beginning with the one that worked last. Each has its
+    /// share of the time until `deadline`.
     pub(super) async fn connect(&self, deadline: Instant) -> Result<TcpStream, ConnectError> {
         let addresses = self.resolve(deadline).await?;
         let mut error = ConnectError::Name {

@@ -86,9 +86,13 @@ impl Engine<'_> {
         stored.shrink_to(KEPT);
         match self.queue.read(event.position, &mut stored) {
             Ok(()) => return Some(stored),
-            Err(ReadError::Corrupt) => self.end(ticket, EventEnd::Corrupt),
+            Err(ReadError::Corrupt) => self.end_corrupt(ticket, instant),
             Err(ReadError::Gone) => self.end(ticket, EventEnd::Evicted),
-            Err(ReadError::Io { .. }) => {
+            Err(ReadError::Io { path, source }) => {
+                if let Some(events) = self.log.unread.pass(instant, 1) {
+                    let path = path.display();
+                    tracing::error!(events, "queue: events wait, as {path} can't be read: {source}");
+                }
                 let tries = self.tries.entry(ticket).or_default();
                 tries.failures += 1;
                 let wait = self.backoff.delay(tries.failures, fastrand::f64());

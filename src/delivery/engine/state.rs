@@ -7,12 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::tries::Tries;
+use super::{health::Health, tries::Tries};
 use crate::{
     delivery::{
         account::EventEnd,
         backoff::Backoff,
         breaker::Breaker,
+        drops::DropWatch,
         endpoint::{Destination, Endpoint},
         intake::Intake,
         lanes::{Lanes, Ticket},
@@ -119,11 +120,11 @@ pub(in crate::delivery) struct Engine<'a> {
     pub(super) timer: Timer,
     /// For the short wait in which several attempts may end together.
     pub(super) gather_timer: Timer,
-    /// The state that `shared` shows; `None` before the first pass.
-    pub(super) published: Option<DeliveryState>,
+    /// The state that `shared` shows, and since when; `None` before the first pass.
+    pub(super) published: Option<(DeliveryState, u64)>,
     pub(super) log: LogThrottles,
-    /// Whether the last log line about the breaker said that it tripped.
-    pub(super) logged_trip: bool,
+    pub(super) health: Health,
+    pub(super) drops: DropWatch,
 }
 
 /// When the queue is looked after, and what was last reported of it.
@@ -139,8 +140,10 @@ pub(super) struct Schedule {
     pub(super) sweeping: bool,
     /// Overflow reported so far.
     pub(super) overflow: u64,
-    /// The queue's alarm reported last.
+    /// The queue's alarm.
     pub(super) alarm: Option<String>,
+    /// The one that the log told last.
+    pub(super) logged_alarm: Option<String>,
 }
 
 /// How often the queue is looked after while it has something to do, while events are pending and their files
@@ -160,6 +163,7 @@ impl Schedule {
             sweeping: false,
             overflow: 0,
             alarm: None,
+            logged_alarm: None,
         }
     }
 
@@ -190,6 +194,10 @@ pub(super) struct LogThrottles {
     pub(super) overflow: LogThrottle,
     pub(super) given_up: LogThrottle,
     pub(super) unmade: LogThrottle,
+    pub(super) corrupt: LogThrottle,
+    pub(super) unread: LogThrottle,
+    pub(super) drops: LogThrottle,
+    pub(super) alarm: LogThrottle,
 }
 
 impl LogThrottles {
@@ -203,6 +211,11 @@ impl LogThrottles {
             overflow: one_in_ten_seconds(),
             given_up: one_in_ten_seconds(),
             unmade: one_in_ten_seconds(),
+            corrupt: one_in_ten_seconds(),
+            unread: one_in_ten_seconds(),
+            drops: one_in_ten_seconds(),
+            // One that is raised, and one that is over.
+            alarm: LogThrottle::new(2, Duration::from_secs(10)),
         }
     }
 }
@@ -214,7 +227,7 @@ impl<'a> Engine<'a> {
         carry: &'a mut CarryOver,
         queue: &'a mut Queue,
     ) -> Self {
-        let settings = parts.settings;
+        let (settings, now) = (parts.settings, parts.shared.clock.millis());
         let endpoint = Rc::new(Endpoint::new(parts.destination, settings.timeout));
         let backoff = Backoff::new(settings.retry_initial, settings.retry_max);
         let senders = Senders::new(endpoint.clone(), settings.concurrency.max(1));
@@ -243,7 +256,8 @@ impl<'a> Engine<'a> {
             gather_timer: Timer::new(),
             published: None,
             log: LogThrottles::new(),
-            logged_trip: false,
+            health: Health::at(now),
+            drops: DropWatch::default(),
         }
     }
 
@@ -260,6 +274,14 @@ impl<'a> Engine<'a> {
         }
         self.queue.finish(event.position);
         self.count_ended(end, 1);
+    }
+
+    /// Ends an event that was taken out of its lane and whose bytes are damaged.
+    pub(super) fn end_corrupt(&mut self, ticket: Ticket, instant: Instant) {
+        self.end(ticket, EventEnd::Corrupt);
+        if let Some(events) = self.log.corrupt.pass(instant, 1) {
+            tracing::error!(events, "queue: events are lost, as their bytes are damaged");
+        }
     }
 
     /// Counts events that this thread has ended.

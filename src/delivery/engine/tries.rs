@@ -46,8 +46,8 @@ enum Suspicion {
 }
 
 impl Tries {
-    /// An attempt failed. True if the event had failed before while others got through, so that its failures say
-    /// nothing about Plausible.
+    /// An attempt failed. True if the event had failed before while others got through, so that its failures
+    /// say nothing about Plausible.
     pub(super) fn failed(&mut self, reason: RetryReason, answered: u64, passing: bool) -> bool {
         self.judge(answered);
         let known = self.before;

@@ -32,8 +32,9 @@ impl Engine<'_> {
             self.sweep(now);
         }
         self.senders.close_idle(instant);
-        self.report_alarm();
+        self.report_alarm(instant);
         self.report_overflow(instant);
+        self.report_silence(now);
     }
 
     /// Ends events older than `max_age`, also while nothing can be sent.
@@ -89,12 +90,17 @@ impl Engine<'_> {
         }
     }
 
-    fn report_alarm(&mut self) {
+    /// Shows the alarm at once. The log gets one that flickers from time to time.
+    fn report_alarm(&mut self, instant: Instant) {
         while let Some(note) = self.queue.next_note() {
             tracing::warn!("queue: {note}");
         }
         let alarm = self.queue.alarm();
-        if self.schedule.alarm.as_deref() == alarm {
+        if self.schedule.alarm.as_deref() != alarm {
+            self.shared.set_alarm(alarm);
+            self.schedule.alarm = alarm.map(str::to_owned);
+        }
+        if self.schedule.logged_alarm == self.schedule.alarm || self.log.alarm.pass(instant, 1).is_none() {
             return;
         }
         if let Some(alarm) = alarm {
@@ -102,8 +108,7 @@ impl Engine<'_> {
         } else {
             tracing::info!("queue: in order again");
         }
-        self.shared.set_alarm(alarm);
-        self.schedule.alarm = alarm.map(str::to_owned);
+        self.schedule.logged_alarm.clone_from(&self.schedule.alarm);
     }
 
     fn report_overflow(&mut self, instant: Instant) {

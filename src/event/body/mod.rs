@@ -26,8 +26,9 @@ pub struct Event<'a> {
 
 /// The first byte of the binary form: its version.
 const FORM: u8 = 1;
-/// The longest user agent that is kept, in bytes; the rest of a longer one is left out. Browsers' have 100 to 500.
-/// Servers refuse requests with heads of more than 4 to 8 KiB, so an event with a longer one may never arrive.
+/// The longest user agent that is kept, in bytes; the rest of a longer one is left out. Browsers' have 100 to
+/// 500. Servers refuse requests with heads of more than 4 to 8 KiB, so an event with a longer one may never
+/// arrive.
 const MAX_USER_AGENT: usize = 1_024;
 
 impl<'a> Event<'a> {
@@ -77,6 +78,12 @@ impl<'a> Event<'a> {
             client,
             body,
         })
+    }
+
+    /// The site's domain, or several joined by commas. `None` if the body has none.
+    pub fn domain(&self) -> Option<String> {
+        let body: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
+        Some(body.get("domain")?.as_str()?.to_owned())
     }
 
     /// The visitor's key. The same address and user agent have the same key in every process, because queues

@@ -1,5 +1,5 @@
-//! What others do to the queue's files while it has them open (R3, R12, R17): the alarm is up within a second, what is
-//! pending is written again, and what is lost is counted and said.
+//! What others do to the queue's files while it has them open (R3, R12, R17): the alarm is up within a
+//! second, what is pending is written again, and what is lost is counted and said.
 
 use std::{
     fs::{self, OpenOptions, Permissions},
@@ -16,7 +16,8 @@ use crate::support::{load::Steady, process::Builder, process::run, receiver::Rep
 /// Within which the alarm is up. The machine may be busy with other tests.
 const NOTICED: Duration = Duration::from_millis(1500);
 
-/// After so long all that is accepted is synced. What is written over in place before that is noticed when it is read.
+/// After so long all that is accepted is synced. What is written over in place before that is noticed when it
+/// is read.
 const SYNCED: Duration = Duration::from_millis(400);
 
 /// Within which all is in order again.
@@ -128,8 +129,8 @@ fn whatever_is_done_to_the_files_is_noticed_and_mended() {
     }
 }
 
-/// R3, with more than memory knows: what a removal leaves open is all there, and of what is cut off the lost part is
-/// counted and said.
+/// R3, with more than memory knows: what a removal leaves open is all there, and of what is cut off the lost
+/// part is counted and said.
 #[test]
 fn what_nobody_knows_any_more_is_counted_and_said() {
     for (what, deed, loses) in [
