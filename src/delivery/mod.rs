@@ -40,6 +40,7 @@ mod drops;
 mod encode;
 mod endpoint;
 mod engine;
+mod health;
 mod intake;
 mod lanes;
 mod metrics;

@@ -56,6 +56,18 @@ impl fmt::Display for Tampering {
 }
 
 impl DiskError {
+    /// The same for all failures of one kind, whichever file they are about.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            DiskError::Call { doing, .. } => doing,
+            DiskError::Changed { .. } => "changed",
+            DiskError::Rewriting(_) => "rewriting",
+            DiskError::InUse(_) => "in use",
+            DiskError::Overtaken(_) => "overtaken",
+            DiskError::Unread(_) => "unread",
+        }
+    }
+
     pub(super) fn call(doing: &'static str, path: &Path, error: io::Error) -> Self {
         Self::Call {
             doing,

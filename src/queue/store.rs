@@ -64,6 +64,7 @@ pub struct Queue {
 /// The disk is out of use.
 pub(super) struct DiskOutage {
     pub(super) alarm: String,
+    pub(super) kind: &'static str,
     pub(super) retry_at: Millis,
 }
 
@@ -223,6 +224,7 @@ impl Queue {
     pub(super) fn fail(&mut self, failure: &DiskError) {
         self.outage = Some(DiskOutage {
             alarm: format!("{failure}; new events are kept in memory alone until that is over"),
+            kind: failure.kind(),
             retry_at: self.now.saturating_add(RETRY),
         });
         let Some(active) = self
@@ -318,6 +320,11 @@ impl Queue {
     /// Why the disk is out of use. Meanwhile new records do not survive the process. `None` if all is well.
     pub fn alarm(&self) -> Option<&str> {
         self.outage.as_ref().map(|outage| outage.alarm.as_str())
+    }
+
+    /// What kind of failure the alarm is about, whichever file it names; empty without one.
+    pub fn alarm_kind(&self) -> &'static str {
+        self.outage.as_ref().map_or("", |outage| outage.kind)
     }
 
     /// Whether all that was appended and flushed would survive a power cut.

@@ -6,12 +6,12 @@
 //! waits (`wait`).
 
 mod dispatch;
-mod health;
 mod recovery;
 mod settle;
 mod state;
 mod take_in;
 mod tries;
+mod trouble;
 mod upkeep;
 mod wait;
 

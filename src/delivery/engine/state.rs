@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{health::Health, tries::Tries};
+use super::tries::Tries;
 use crate::{
     delivery::{
         account::EventEnd,
@@ -15,6 +15,7 @@ use crate::{
         breaker::Breaker,
         drops::DropWatch,
         endpoint::{Destination, Endpoint},
+        health::Health,
         intake::Intake,
         lanes::{Lanes, Ticket},
         metrics::DeliveryMetrics,
@@ -142,8 +143,8 @@ pub(super) struct Schedule {
     pub(super) overflow: u64,
     /// The queue's alarm.
     pub(super) alarm: Option<String>,
-    /// The one that the log told last.
-    pub(super) logged_alarm: Option<String>,
+    /// Whether the last line of the log about it was that it is raised.
+    pub(super) logged_alarm: bool,
 }
 
 /// How often the queue is looked after while it has something to do, while events are pending and their files
@@ -163,7 +164,7 @@ impl Schedule {
             sweeping: false,
             overflow: 0,
             alarm: None,
-            logged_alarm: None,
+            logged_alarm: false,
         }
     }
 
@@ -197,7 +198,8 @@ pub(super) struct LogThrottles {
     pub(super) corrupt: LogThrottle,
     pub(super) unread: LogThrottle,
     pub(super) drops: LogThrottle,
-    pub(super) alarm: LogThrottle,
+    /// One for each kind of alarm.
+    pub(super) alarms: HashMap<&'static str, LogThrottle>,
 }
 
 impl LogThrottles {
@@ -214,8 +216,7 @@ impl LogThrottles {
             corrupt: one_in_ten_seconds(),
             unread: one_in_ten_seconds(),
             drops: one_in_ten_seconds(),
-            // One that is raised, and one that is over.
-            alarm: LogThrottle::new(2, Duration::from_secs(10)),
+            alarms: HashMap::new(),
         }
     }
 }

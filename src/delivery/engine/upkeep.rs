@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::state::{ENDS_PER_PASS, Engine};
-use crate::{delivery::account::EventEnd, queue::Why};
+use crate::{delivery::account::EventEnd, queue::Why, telemetry::LogThrottle};
 
 /// How often late events are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -96,19 +96,25 @@ impl Engine<'_> {
             tracing::warn!("queue: {note}");
         }
         let alarm = self.queue.alarm();
-        if self.schedule.alarm.as_deref() != alarm {
+        let news = self.schedule.alarm.as_deref() != alarm;
+        if news {
             self.shared.set_alarm(alarm);
             self.schedule.alarm = alarm.map(str::to_owned);
         }
-        if self.schedule.logged_alarm == self.schedule.alarm || self.log.alarm.pass(instant, 1).is_none() {
-            return;
+        match alarm {
+            Some(alarm) if news || !self.schedule.logged_alarm => {
+                let new = || LogThrottle::new(1, Duration::from_secs(10));
+                let throttle = self.log.alarms.entry(self.queue.alarm_kind()).or_insert_with(new);
+                if throttle.pass(instant, 1).is_some() {
+                    tracing::error!("queue: {alarm}");
+                    self.schedule.logged_alarm = true;
+                }
+            }
+            None if std::mem::take(&mut self.schedule.logged_alarm) => {
+                tracing::info!("queue: in order again");
+            }
+            _ => {}
         }
-        if let Some(alarm) = alarm {
-            tracing::error!("queue: {alarm}");
-        } else {
-            tracing::info!("queue: in order again");
-        }
-        self.schedule.logged_alarm.clone_from(&self.schedule.alarm);
     }
 
     fn report_overflow(&mut self, instant: Instant) {

@@ -179,7 +179,7 @@ fn a_stop_right_after_it_loses_nothing() {
         let queue = queue_of(&sidecar);
         visit(&sidecar, 0..60);
         sidecar.await_metrics("sixty pending", |m| m.pending() == 60);
-        thread::sleep(ACCEPTED);
+        thread::sleep(SYNCED);
         deed(&queue);
         sidecar.stop();
         stage.plausible.come_back();

@@ -11,39 +11,10 @@ use crate::{
 /// After so long without an event that got through it is said, also where few visitors are concerned.
 const UNSAID: Duration = Duration::from_secs(10);
 
-/// How delivery does.
-#[derive(Debug, Default)]
-pub(super) struct Health {
-    /// Nothing has got through since this first failure.
-    pub(super) failing: Option<FailingSince>,
-    /// When the last trouble was over, or the start, in milliseconds since 1970.
-    pub(super) well_since: u64,
-    /// Whether the last log line about it said that events wait.
-    said: bool,
-}
-
-#[derive(Debug)]
-pub(super) struct FailingSince {
-    /// In milliseconds since 1970.
-    pub(super) at: u64,
-    /// Why the last attempt failed.
-    reason: RetryReason,
-}
-
-impl Health {
-    pub(super) fn at(now: u64) -> Self {
-        Health {
-            well_since: now,
-            ..Health::default()
-        }
-    }
-}
-
 impl Engine<'_> {
     /// An attempt failed, not by the fault of an event that is known to fail.
     pub(super) fn note_failure(&mut self, reason: RetryReason, now: u64) {
-        let at = self.health.failing.as_ref().map_or(now, |failing| failing.at);
-        self.health.failing = Some(FailingSince { at, reason });
+        self.health.failed(reason, now);
     }
 
     /// An event got through.
