@@ -147,6 +147,9 @@ impl Shared {
 
     /// `since`: milliseconds since 1970.
     pub(super) fn set_state(&self, state: DeliveryState, since: u64) {
+        if matches!(state, DeliveryState::Restarting | DeliveryState::Stopped) {
+            self.holdings.beat.store(0, Ordering::Relaxed);
+        }
         self.with_report(|report| (report.state, report.since) = (state, since));
     }
 
@@ -182,6 +185,12 @@ impl Shared {
         let (state, since, error) =
             self.with_report(|report| (report.state, report.since, report.last_error.clone()));
         let (alarm, warnings) = self.with_report(|report| (report.alarm.clone(), report.warnings.clone()));
+        let alarm = match self.holdings.held_up_seconds(&self.clock) {
+            Some(seconds) => Some(format!(
+                "the disk has not answered for {seconds} s; events wait in memory until it does"
+            )),
+            None => alarm,
+        };
         let now = self.clock.millis();
         let balance = self.account.balance();
         let last = error.as_ref();

@@ -98,6 +98,7 @@ impl Engine<'_> {
 
     /// Shows the status and the metrics how things stand.
     fn publish(&mut self) {
+        self.beat();
         let shared = &self.shared;
         let holdings = &shared.holdings;
         shared

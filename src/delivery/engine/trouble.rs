@@ -1,6 +1,9 @@
 //! Notices trouble, and says what it is, what may help, and when it is over.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use super::state::Engine;
 use crate::{
@@ -10,6 +13,8 @@ use crate::{
 
 /// After so long without an event that got through it is said, also where few visitors are concerned.
 const UNSAID: Duration = Duration::from_secs(10);
+/// A hold-up of so many seconds is said.
+const HELD_UP: u64 = 5;
 
 impl Engine<'_> {
     /// An attempt failed, not by the fault of an event that is known to fail.
@@ -39,6 +44,19 @@ impl Engine<'_> {
         if lasted >= UNSAID && !self.health.said {
             let reason = failing.reason;
             self.say_trouble(reason, "nothing has reached Plausible for 10 s; events wait");
+        }
+    }
+
+    /// Shows that this thread works. If it was held up, says so.
+    pub(super) fn beat(&self) {
+        let now = self.shared.clock.millis();
+        let beat = self.shared.holdings.beat.swap(now, Ordering::Relaxed);
+        let seconds = now.saturating_sub(beat) / 1_000;
+        if beat > 0 && seconds >= HELD_UP {
+            tracing::warn!(
+                seconds,
+                "queue: the disk did not answer, or the process was stopped; delivery goes on"
+            );
         }
     }
 
