@@ -85,7 +85,7 @@ pub(super) struct Senders {
     typical: Option<Duration>,
     /// Suspects in flight.
     suspects: usize,
-    /// For [`Senders::slow_since`]; empty between calls.
+    /// A buffer for [`Senders::list_begun`].
     begun: Vec<(Instant, usize)>,
 }
 
@@ -123,15 +123,22 @@ impl Senders {
 
     /// When the next attempt becomes one slow attempt too many, if events wait for a place.
     pub(super) fn gives_up_at(&mut self) -> Option<Instant> {
-        self.sort_by_age();
-        let next = self.begun.get(self.places_for_slow()).map(|(begun, _)| *begun);
-        Some(next? + self.slow_after()?)
+        let (places, limit) = (self.places_for_slow(), self.slow_after()?);
+        self.list_begun();
+        if self.begun.len() <= places {
+            return None;
+        }
+        let (_, (begun, _), _) = self.begun.select_nth_unstable(places);
+        Some(*begun + limit)
     }
 
     /// Gives up the oldest of the slow attempts that are too many. To be called if events wait for a place.
     pub(super) fn give_up_slow(&mut self, now: Instant) {
         let Some(limit) = self.slow_after() else { return };
-        self.sort_by_age();
+        if self.gives_up_at().is_none_or(|at| at > now) {
+            return;
+        }
+        self.begun.sort_unstable();
         let slow = self.begun.partition_point(|(begun, _)| *begun + limit <= now);
         let too_many = slow.saturating_sub(self.places_for_slow());
         for (_, sender) in &self.begun[..too_many] {
@@ -148,13 +155,12 @@ impl Senders {
         self.typical.map(|typical| (typical * SLOW.0).max(SLOW.1))
     }
 
-    /// Lists the attempts that may be given up, the oldest first.
-    fn sort_by_age(&mut self) {
+    /// Lists the attempts that may be given up.
+    fn list_begun(&mut self) {
         self.begun.clear();
         let attempts = self.mailboxes.iter();
         let begun = attempts.filter_map(|(sender, mailbox)| Some((mailbox.begun.get()?, sender)));
         self.begun.extend(begun);
-        self.begun.sort_unstable();
     }
 
     /// Where finished attempts arrive.

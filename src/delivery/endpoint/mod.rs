@@ -140,7 +140,12 @@ impl Endpoint {
                         self.connect_error.replace(Some(error));
                         return Outcome::Retry(RetryReason::Connect, None);
                     }
-                    Err(TimedOut) => return Outcome::Retry(RetryReason::Timeout, None),
+                    // No event can be the cause.
+                    Err(TimedOut) => {
+                        let error = io::Error::new(io::ErrorKind::TimedOut, "none was made in time");
+                        self.connect_error.replace(Some(error));
+                        return Outcome::Retry(RetryReason::Connect, None);
+                    }
                 }
             }
             let destination = &self.destination;
