@@ -104,13 +104,22 @@ fn write_traffic(html: &mut String, status: &StatusReport) {
 fn write_delivery(html: &mut String, status: &StatusReport) {
     let delivery = &status.delivery;
     let tone = match delivery.state {
-        SendingState::Passing if status.has_trouble() => Tone::Warning,
+        SendingState::Passing if status.has_trouble() || !delivery.warnings.is_empty() => Tone::Warning,
         SendingState::Passing => Tone::Good,
         SendingState::Tripped | SendingState::Stopped => Tone::Bad,
-        SendingState::Starting | SendingState::Probing | SendingState::Restarting => Tone::Warning,
+        SendingState::Starting | SendingState::Failing | SendingState::Probing | SendingState::Restarting => {
+            Tone::Warning
+        }
     };
     let note = match (&delivery.last_error, delivery.last_error_seconds) {
-        (Some(error), _) if status.has_trouble() => format!("last error: {}", Escaped(error)),
+        (Some(error), _) if status.has_trouble() => {
+            let mut note = format!("last error: {}", Escaped(error));
+            if let Some(hint) = &delivery.hint {
+                let _ = write!(note, "<br>{}", Escaped(hint));
+            }
+            note
+        }
+        _ if !delivery.warnings.is_empty() => Escaped(&delivery.warnings.join(" ")).to_string(),
         (Some(error), Some(age)) => format!(
             "<span title=\"{}\">last trouble {} ago</span>",
             Escaped(error),

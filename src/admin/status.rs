@@ -1,5 +1,7 @@
 //! The status as `/status` and the live page show it.
 
+use std::collections::BTreeMap;
+
 use serde::{Serialize, Serializer};
 
 use crate::page::Decision;
@@ -55,10 +57,20 @@ pub enum Storage {
 pub struct DeliveryReport {
     /// What delivery is doing.
     pub state: SendingState,
+    /// Since when events get through, or since when they do not: a time by RFC 3339.
+    pub since: Option<String>,
     /// The reason of the last failed attempt, however long ago it was.
     pub last_error: Option<String>,
     /// Seconds since that attempt.
     pub last_error_seconds: Option<u64>,
+    /// Whether events have got through since.
+    pub last_error_over: Option<bool>,
+    /// What may help against that error, while it is not over.
+    pub hint: Option<String>,
+    /// What else is wrong, with what may help.
+    pub warnings: Vec<String>,
+    /// Events that ended since the start, by how.
+    pub finished: BTreeMap<&'static str, u64>,
     /// Requests in flight.
     pub in_flight: usize,
 }
@@ -70,6 +82,8 @@ pub enum SendingState {
     Starting,
     /// Events are sent.
     Passing,
+    /// Events are sent, and none has got through since the last failure.
+    Failing,
     /// Events wait, because Plausible does not accept any.
     Tripped,
     /// One event is sent to see whether Plausible accepts events again.
@@ -103,6 +117,7 @@ impl SendingState {
         match self {
             SendingState::Starting => "starting",
             SendingState::Passing => "passing",
+            SendingState::Failing => "failing",
             SendingState::Tripped => "tripped",
             SendingState::Probing => "probing",
             SendingState::Restarting => "restarting",
@@ -146,8 +161,13 @@ pub(super) mod tests {
             },
             delivery: DeliveryReport {
                 state: SendingState::Passing,
+                since: Some("2026-11-26T10:00:00Z".to_owned()),
                 last_error: None,
                 last_error_seconds: None,
+                last_error_over: None,
+                hint: None,
+                warnings: Vec::new(),
+                finished: BTreeMap::from([("delivered", 3)]),
                 in_flight: 0,
             },
             decisions: DecisionCounts(vec![(Decision::Counted, 3), (Decision::Bot, 1)]),
@@ -162,7 +182,11 @@ pub(super) mod tests {
                 "version": "0.1.0", "uptime_seconds": 61.0, "ready": true,
                 "listen": "127.0.0.1:8080", "admin": "127.0.0.1:9090",
                 "queue": {"at": "disk", "events": 0, "bytes": 0, "oldest_seconds": 0.0, "alarm": null},
-                "delivery": {"state": "passing", "last_error": null, "last_error_seconds": null, "in_flight": 0},
+                "delivery": {
+                    "state": "passing", "since": "2026-11-26T10:00:00Z", "last_error": null,
+                    "last_error_seconds": null, "last_error_over": null, "hint": null, "warnings": [],
+                    "finished": {"delivered": 3}, "in_flight": 0,
+                },
                 "decisions": {"counted": 3, "bot": 1},
             })
         );

@@ -146,9 +146,27 @@ pub(super) struct Holdings {
     pub(super) oldest: AtomicU64,
     /// Whether the disk is out of use.
     pub(super) alarm: AtomicBool,
+    /// When the delivery thread last did its round, in milliseconds since 1970; 0 while it does none.
+    pub(super) beat: AtomicU64,
 }
 
+/// The delivery thread, which rests for two seconds at the most, is held up if it has done nothing for so
+/// long, in milliseconds. Only the disk can hold it up.
+const HELD_UP: u64 = 5_000;
+
 impl Holdings {
+    /// For how many seconds the delivery thread has been held up; `None` if it is not.
+    pub(super) fn held_up_seconds(&self, clock: &Clock) -> Option<u64> {
+        let beat = self.beat.load(Ordering::Relaxed);
+        let silent = clock.millis().saturating_sub(beat);
+        (beat > 0 && silent > HELD_UP).then_some(silent / 1_000)
+    }
+
+    /// Whether something is wrong with the queue's storage.
+    fn is_alarmed(&self, clock: &Clock) -> bool {
+        self.alarm.load(Ordering::Relaxed) || self.held_up_seconds(clock).is_some()
+    }
+
     /// The age of the oldest pending event in seconds, 0 for none.
     pub(super) fn oldest_seconds(&self, clock: &Clock) -> f64 {
         match self.oldest.load(Ordering::Relaxed) {
@@ -184,7 +202,7 @@ const OLDEST: (&str, &str) = (
 
 const ALARM: (&str, &str) = (
     "gatecount_queue_alarm",
-    "1 while the queue's disk is out of use and new events are in memory alone; /status says why",
+    "1 while the queue's disk is out of use, so that new events are in memory alone; /status says why",
 );
 
 impl AccountMetrics {
@@ -239,7 +257,7 @@ impl Collector for AccountMetrics {
             family(
                 ALARM,
                 MetricType::GAUGE,
-                vec![gauge(f64::from(self.holdings.alarm.load(Ordering::Relaxed)))],
+                vec![gauge(f64::from(self.holdings.is_alarmed(&self.clock)))],
             ),
         ]
     }

@@ -1,38 +1,59 @@
 //! The breaker: when to stop hammering.
 //!
 //! ```text
-//!            failures of several visitors in a row,
-//!            or an answer that says the address is wrong
+//!            no event gets through, for long enough and of enough
+//!            visitors; or an answer that says the address is wrong
 //!   Passing ──────────────────────────────────────────▶ Tripped ◀──────┐
 //!      ▲                                                   │           │ it fails
 //!      │                    the wait is over: one request  ▼           │
 //!      └───────────────────────────────────────────────  Probing ──────┘
 //!        any event ends by an answer
 //! ```
+//!
+//! The question is whether *any* event gets through. While some do, the others' failures are their own,
+//! however many they are: up to a third of all events may fail and hold nobody else up. An answer that
+//! refuses one event (see [`RetryReason::is_of_one_event`]) says nothing about the others and never counts.
 
 use std::time::Duration;
 
 use super::{backoff::Backoff, lanes::Ticket, outcome::RetryReason};
 
-/// So many visitors fail in a row, with nobody getting through, before Plausible is considered down. The
-/// failures of one visitor are never enough: the cause may be that visitor's event.
+/// So many visitors fail, with nobody getting through, before Plausible is considered down. The failures of
+/// one visitor are never enough: the cause may be that visitor's event.
 const VISITORS: usize = 5;
+/// The same where the events may be the cause, and Plausible is known to work. Of events of which every third
+/// is bad, so many in a row are one case in three thousand million. Fewer visitors, each with a backoff, are
+/// no burden.
+const SUSPECTS: usize = 20;
+/// And for so long nobody must have got through, in milliseconds: bad events may come many at a time.
+const SILENCE: u64 = 1_000;
 
 /// See the module. Times are milliseconds since 1970.
 #[derive(Debug)]
 pub(super) struct Breaker {
     state: BreakerState,
     backoff: Backoff,
+    /// When an event last got through.
+    passed_at: Option<u64>,
 }
 
 #[derive(Debug)]
 enum BreakerState {
-    /// All events may be sent. `failing`: the visitors that failed since the last event that got through.
-    Passing { failing: Vec<u64> },
+    /// All events may be sent.
+    Passing(Failing),
     /// Nothing is sent until `until`.
     Tripped { until: u64, strikes: u32 },
     /// One event is in flight; its outcome decides.
     Probing { probe: Ticket, strikes: u32 },
+}
+
+/// The visitors that failed since the last event that got through.
+#[derive(Debug, Default)]
+struct Failing {
+    /// Those whose events can't be the cause; at most [`VISITORS`].
+    innocent: Vec<u64>,
+    /// All of them; at most [`SUSPECTS`].
+    all: Vec<u64>,
 }
 
 /// The boxes of the diagram.
@@ -67,26 +88,27 @@ impl Breaker {
         Breaker {
             state: BreakerState::passing(),
             backoff,
+            passed_at: None,
         }
     }
 
     /// Which box of the diagram it is in, for `/status`.
     pub(super) fn phase(&self) -> BreakerPhase {
         match self.state {
-            BreakerState::Passing { .. } => BreakerPhase::Passing,
+            BreakerState::Passing(_) => BreakerPhase::Passing,
             BreakerState::Tripped { .. } => BreakerPhase::Tripped,
             BreakerState::Probing { .. } => BreakerPhase::Probing,
         }
     }
 
     pub(super) fn is_passing(&self) -> bool {
-        matches!(self.state, BreakerState::Passing { .. })
+        matches!(self.state, BreakerState::Passing(_))
     }
 
     /// How many visitors failed since the last event that got through; 0 in the other states.
     pub(super) fn failing(&self) -> usize {
         match &self.state {
-            BreakerState::Passing { failing } => failing.len(),
+            BreakerState::Passing(failing) => failing.all.len(),
             BreakerState::Tripped { .. } | BreakerState::Probing { .. } => 0,
         }
     }
@@ -94,7 +116,7 @@ impl Breaker {
     /// Whether one more event may be sent now.
     pub(super) fn allows(&self, now: u64) -> bool {
         match self.state {
-            BreakerState::Passing { .. } => true,
+            BreakerState::Passing(_) => true,
             BreakerState::Tripped { until, .. } => until <= now,
             BreakerState::Probing { .. } => false,
         }
@@ -104,7 +126,7 @@ impl Breaker {
     pub(super) fn until(&self) -> Option<u64> {
         match self.state {
             BreakerState::Tripped { until, .. } => Some(until),
-            BreakerState::Passing { .. } | BreakerState::Probing { .. } => None,
+            BreakerState::Passing(_) | BreakerState::Probing { .. } => None,
         }
     }
 
@@ -119,10 +141,12 @@ impl Breaker {
     }
 
     /// An event got through, whenever it was sent.
-    pub(super) fn passed(&mut self) -> Option<Transition> {
+    pub(super) fn passed(&mut self, now: u64) -> Option<Transition> {
+        self.passed_at = Some(now);
         match &mut self.state {
-            BreakerState::Passing { failing } => {
-                failing.clear();
+            BreakerState::Passing(failing) => {
+                failing.innocent.clear();
+                failing.all.clear();
                 None
             }
             BreakerState::Tripped { .. } | BreakerState::Probing { .. } => {
@@ -135,12 +159,11 @@ impl Breaker {
     /// An attempt failed. `random` is drawn evenly from 0 to 1.
     pub(super) fn failed(&mut self, now: u64, failure: FailedAttempt, random: f64) -> Option<Transition> {
         match &mut self.state {
-            BreakerState::Passing { failing } => {
-                if !failing.contains(&failure.visitor) {
-                    failing.push(failure.visitor);
-                }
+            BreakerState::Passing(failing) => {
+                let silence = self.passed_at.map(|at| now.saturating_sub(at));
+                failing.add(&failure);
                 let wrong_address = matches!(failure.reason, RetryReason::Misconfigured(_));
-                if failing.len() < VISITORS && !wrong_address {
+                if !failing.is_enough(silence) && !wrong_address {
                     return None;
                 }
                 self.trip(now, 1, failure.after, random);
@@ -170,6 +193,13 @@ impl Breaker {
         }
     }
 
+    /// Plausible refused this event, which says nothing about the others. If it was the probe, another probe
+    /// may start after the shortest wait. `random` is drawn evenly from 0 to 1.
+    pub(super) fn refused(&mut self, now: u64, ticket: Ticket, random: f64) {
+        let wait = self.backoff.delay(1, random).as_millis() as u64;
+        self.inconclusive(now + wait, ticket);
+    }
+
     fn trip(&mut self, now: u64, strikes: u32, after: Duration, random: f64) {
         let wait = self.backoff.delay(strikes, random).max(after);
         self.state = BreakerState::Tripped {
@@ -181,7 +211,30 @@ impl Breaker {
 
 impl BreakerState {
     fn passing() -> Self {
-        BreakerState::Passing { failing: Vec::new() }
+        BreakerState::Passing(Failing::default())
+    }
+}
+
+impl Failing {
+    fn add(&mut self, failure: &FailedAttempt) {
+        let note = |list: &mut Vec<u64>, most: usize| {
+            if list.len() < most && !list.contains(&failure.visitor) {
+                list.push(failure.visitor);
+            }
+        };
+        note(&mut self.all, SUSPECTS);
+        if failure.reason.is_of_no_event() {
+            note(&mut self.innocent, VISITORS);
+        }
+    }
+
+    /// Whether that is an outage, where nobody has got through for `silence` milliseconds, or ever.
+    fn is_enough(&self, silence: Option<u64>) -> bool {
+        let enough = match silence {
+            None => self.all.len() >= VISITORS,
+            Some(silence) => self.all.len() >= SUSPECTS && silence >= SILENCE,
+        };
+        enough || self.innocent.len() >= VISITORS
     }
 }
 
@@ -235,8 +288,40 @@ mod tests {
                 breaker.failed(0, failure(visitor, RetryReason::ServerError(500)), 1.0),
                 None
             );
-            assert_eq!(breaker.passed(), None);
+            assert_eq!(breaker.passed(0), None);
         }
+    }
+
+    #[test]
+    fn while_others_get_through_a_long_row_of_failures_is_their_events_own() {
+        let mut breaker = breaker();
+        for round in 0..100 {
+            let now = round * 250;
+            breaker.passed(now);
+            for visitor in 0..100 {
+                let failed = failure(round * 100 + visitor, RetryReason::Timeout);
+                assert_eq!(breaker.failed(now + visitor, failed, 1.0), None);
+            }
+        }
+        let last = failure(7, RetryReason::Timeout);
+        assert_eq!(
+            breaker.failed(100 * 250 + 1_000, last, 1.0),
+            Some(Transition::Tripped)
+        );
+    }
+
+    #[test]
+    fn failures_that_no_event_can_cause_trip_it_soon_though_others_got_through() {
+        let mut breaker = breaker();
+        breaker.passed(0);
+        for visitor in 1..VISITORS as u64 {
+            assert_eq!(
+                breaker.failed(1, failure(visitor, RetryReason::Connect), 1.0),
+                None
+            );
+        }
+        let last = failure(0, RetryReason::Connect);
+        assert_eq!(breaker.failed(1, last, 1.0), Some(Transition::Tripped));
     }
 
     #[test]
@@ -263,7 +348,7 @@ mod tests {
         now += 4_000;
         assert!(breaker.allows(now));
         breaker.sent(Ticket::of(9));
-        assert_eq!(breaker.passed(), Some(Transition::Passing));
+        assert_eq!(breaker.passed(now), Some(Transition::Passing));
         assert!(breaker.is_passing() && breaker.allows(now));
     }
 
@@ -280,7 +365,7 @@ mod tests {
     #[test]
     fn a_late_success_is_success() {
         let mut breaker = tripped();
-        assert_eq!(breaker.passed(), Some(Transition::Passing));
+        assert_eq!(breaker.passed(0), Some(Transition::Passing));
     }
 
     #[test]

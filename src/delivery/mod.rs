@@ -36,9 +36,11 @@
 mod account;
 mod backoff;
 mod breaker;
+mod drops;
 mod encode;
 mod endpoint;
 mod engine;
+mod health;
 mod intake;
 mod lanes;
 mod metrics;

@@ -39,6 +39,34 @@ pub(super) enum RetryReason {
     Refused(u16),
 }
 
+impl RetryReason {
+    /// What an operator may look into.
+    pub(super) fn hint(self) -> &'static str {
+        match self {
+            RetryReason::Connect => {
+                "is [plausible] url right, is Plausible up, and may this host connect to it?"
+            }
+            RetryReason::Broken => "is that address Plausible's, and does a proxy stand before it?",
+            RetryReason::Timeout => "is Plausible overloaded, or does a firewall swallow what is sent to it?",
+            RetryReason::Throttled => "Plausible, or a proxy before it, limits how many requests it takes",
+            RetryReason::ServerError(_) => "Plausible's own log says why, or that of the proxy before it",
+            RetryReason::Misconfigured(_) => "is [plausible] url right?",
+            RetryReason::Refused(_) => "a firewall or a proxy before Plausible may refuse the events",
+        }
+    }
+
+    /// Whether the event can't be the cause.
+    pub(super) fn is_of_no_event(self) -> bool {
+        matches!(self, RetryReason::Connect | RetryReason::Misconfigured(_))
+    }
+
+    /// Whether only the event can be the cause: it is forbidden, too long, or has a field that is (403, 413,
+    /// 414, 422, 431). So the answer says nothing about other events.
+    pub(super) fn is_of_one_event(self) -> bool {
+        matches!(self, RetryReason::Refused(403 | 413 | 414 | 422 | 431))
+    }
+}
+
 impl Outcome {
     /// The labels of `gatecount_delivery_attempts_total`.
     pub(super) const LABELS: [&str; 11] = [

@@ -4,26 +4,29 @@ use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     future::poll_fn,
+    pin::{Pin, pin},
     rc::Rc,
     task::{Poll, Waker},
     time::{Duration, Instant},
 };
 
 use slab::Slab;
-use tokio::task::spawn_local;
+use tokio::{task::spawn_local, time::timeout};
 
 use super::{
     endpoint::Endpoint,
     lanes::Ticket,
     outcome::{Outcome, RetryReason},
 };
-use crate::timer::Timer;
+use crate::timer::{SECOND_LOOK, Timer};
 
 /// How long a sender without work keeps its connection. Servers and load balancers usually wait longer.
 const IDLE: Duration = Duration::from_secs(30);
 /// So many senders are started at once. That is enough for the ends of their attempts to be written down
 /// together.
 const EAGER: usize = 8;
+/// So many answer times, and at least this long, make an attempt a slow one.
+const SLOW: (u32, Duration) = (10, Duration::from_millis(500));
 /// How long events wait for a sender before more senders are started: at least, and at most.
 const GROWTH: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
 
@@ -33,6 +36,8 @@ pub(super) struct Attempt {
     pub(super) ticket: Ticket,
     /// The event as the queue stores it.
     pub(super) stored: Vec<u8>,
+    /// Whether an earlier attempt got no answer in time. It has all of its time, and few places.
+    pub(super) suspect: bool,
 }
 
 /// An attempt that ended.
@@ -43,6 +48,7 @@ pub(super) struct FinishedAttempt {
     pub(super) stored: Vec<u8>,
     pub(super) outcome: Outcome,
     pub(super) took: Duration,
+    suspect: bool,
     sender: usize,
     /// False if the sender panicked, and has ended with the attempt.
     alive: bool,
@@ -57,6 +63,11 @@ pub(super) struct FinishedAttempt {
 /// of one answer, and then at most twice as many as before. So a burst for a Plausible that answers in a
 /// millisecond goes over the connections that are open, and a distant Plausible has `concurrency` connections
 /// after a few round trips.
+///
+/// Events that Plausible is slow over must not take the places of all others. So while events wait and all
+/// places are taken, slow attempts beyond half of the places are given up before their time; and events that
+/// got no answer in time take a quarter of the places at most when they are sent again. Where Plausible is
+/// slow over everything, nothing counts as slow.
 pub(super) struct Senders {
     endpoint: Rc<Endpoint>,
     finished: Rc<FinishedAttempts>,
@@ -68,8 +79,14 @@ pub(super) struct Senders {
     allowance: usize,
     /// Since when events have waited for a sender; restarts when more senders are allowed.
     short_since: Option<Instant>,
-    /// How long answers take, as a moving average.
+    /// How long attempts take, as a moving average.
     answer: Option<Duration>,
+    /// How long answers take that come, as a moving average.
+    typical: Option<Duration>,
+    /// Suspects in flight.
+    suspects: usize,
+    /// A buffer for [`Senders::list_begun`].
+    begun: Vec<(Instant, usize)>,
 }
 
 impl Senders {
@@ -83,6 +100,9 @@ impl Senders {
             allowance: 0,
             short_since: None,
             answer: None,
+            typical: None,
+            suspects: 0,
+            begun: Vec::new(),
         }
     }
 
@@ -94,6 +114,53 @@ impl Senders {
     /// Whether as many are in flight as may be.
     pub(super) fn is_busy(&self) -> bool {
         self.in_flight() >= self.concurrency
+    }
+
+    /// Whether an event that got no answer in time has to wait for a place.
+    pub(super) fn is_full_of_suspects(&self) -> bool {
+        self.suspects >= (self.concurrency / 4).max(1)
+    }
+
+    /// When the next attempt becomes one slow attempt too many, if events wait for a place.
+    pub(super) fn gives_up_at(&mut self) -> Option<Instant> {
+        let (places, limit) = (self.places_for_slow(), self.slow_after()?);
+        self.list_begun();
+        if self.begun.len() <= places {
+            return None;
+        }
+        let (_, (begun, _), _) = self.begun.select_nth_unstable(places);
+        Some(*begun + limit)
+    }
+
+    /// Gives up the oldest of the slow attempts that are too many. To be called if events wait for a place.
+    pub(super) fn give_up_slow(&mut self, now: Instant) {
+        let Some(limit) = self.slow_after() else { return };
+        if self.gives_up_at().is_none_or(|at| at > now) {
+            return;
+        }
+        self.begun.sort_unstable();
+        let slow = self.begun.partition_point(|(begun, _)| *begun + limit <= now);
+        let too_many = slow.saturating_sub(self.places_for_slow());
+        for (_, sender) in &self.begun[..too_many] {
+            self.mailboxes[*sender].give_up();
+        }
+    }
+
+    fn places_for_slow(&self) -> usize {
+        (self.concurrency / 2).max(1)
+    }
+
+    /// After how long an attempt is slow; `None` before the first answer.
+    fn slow_after(&self) -> Option<Duration> {
+        self.typical.map(|typical| (typical * SLOW.0).max(SLOW.1))
+    }
+
+    /// Lists the attempts that may be given up.
+    fn list_begun(&mut self) {
+        self.begun.clear();
+        let attempts = self.mailboxes.iter();
+        let begun = attempts.filter_map(|(sender, mailbox)| Some((mailbox.begun.get()?, sender)));
+        self.begun.extend(begun);
     }
 
     /// Where finished attempts arrive.
@@ -133,14 +200,18 @@ impl Senders {
     }
 
     /// Starts an attempt. To be called only if [`Senders::ready`] is true.
-    pub(super) fn send(&mut self, attempt: Attempt) {
+    pub(super) fn send(&mut self, attempt: Attempt, now: Instant) {
+        self.suspects += usize::from(attempt.suspect);
+        let begun = (!attempt.suspect).then_some(now);
         let order = SenderOrder::Send(attempt);
         if let Some((sender, _)) = self.idle.pop_back() {
+            self.mailboxes[sender].begun.set(begun);
             self.mailboxes[sender].put(order);
             return;
         }
         self.allowance = self.allowance.saturating_sub(1);
         let mailbox = Rc::new(Mailbox::default());
+        mailbox.begun.set(begun);
         mailbox.put(order);
         let sender = self.mailboxes.insert(mailbox.clone());
         spawn_local(run_sender(
@@ -157,6 +228,12 @@ impl Senders {
             self.answer
                 .map_or(done.took, |answer| (answer * 7 + done.took) / 8),
         );
+        if !matches!(done.outcome, Outcome::Retry(..) | Outcome::Unreadable) {
+            let average = |typical: Duration| (typical * 7 + done.took) / 8;
+            self.typical = Some(self.typical.map_or(done.took, average));
+        }
+        self.suspects -= usize::from(done.suspect);
+        self.mailboxes[done.sender].begun.set(None);
         if done.alive {
             self.idle.push_back((done.sender, now));
         } else {
@@ -196,7 +273,20 @@ async fn run_sender(
             alive: false,
         };
         let (stored, begun) = (&report.attempt.stored, report.begun);
-        report.outcome = endpoint.attempt(&mut link, &mut timer, stored, begun).await;
+        mailbox.given_up.set(false);
+        let outcome = {
+            let mut attempt = pin!(endpoint.attempt(&mut link, &mut timer, stored, begun));
+            match mailbox.unless_given_up(attempt.as_mut()).await {
+                Some(outcome) => Some(outcome),
+                // The answer may have arrived, unseen, while the process was held up.
+                None => timeout(SECOND_LOOK, attempt).await.ok(),
+            }
+        };
+        if outcome.is_none() {
+            // The answer may yet come over it.
+            link = None;
+        }
+        report.outcome = outcome.unwrap_or(Outcome::Retry(RetryReason::Timeout, None));
         report.alive = true;
     }
 }
@@ -217,6 +307,7 @@ impl Drop for AttemptReport<'_> {
         self.finished.push(FinishedAttempt {
             ticket: self.attempt.ticket,
             stored: std::mem::take(&mut self.attempt.stored),
+            suspect: self.attempt.suspect,
             outcome: self.outcome,
             took: self.begun.elapsed(),
             sender: self.sender,
@@ -237,6 +328,10 @@ enum SenderOrder {
 struct Mailbox {
     order: Cell<Option<SenderOrder>>,
     waker: Cell<Option<Waker>>,
+    /// When the attempt began that may be given up.
+    begun: Cell<Option<Instant>>,
+    /// Whether the attempt is to be given up.
+    given_up: Cell<bool>,
 }
 
 impl Mailbox {
@@ -245,6 +340,30 @@ impl Mailbox {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
+    }
+
+    /// Has the sender give up its attempt.
+    fn give_up(&self) {
+        self.begun.set(None);
+        self.given_up.set(true);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// The attempt's outcome; `None` if it is given up first.
+    async fn unless_given_up(&self, mut attempt: Pin<&mut impl Future<Output = Outcome>>) -> Option<Outcome> {
+        poll_fn(|cx| {
+            if let Poll::Ready(outcome) = attempt.as_mut().poll(cx) {
+                return Poll::Ready(Some(outcome));
+            }
+            if self.given_up.take() {
+                return Poll::Ready(None);
+            }
+            self.waker.set(Some(cx.waker().clone()));
+            Poll::Pending
+        })
+        .await
     }
 
     async fn take(&self) -> SenderOrder {

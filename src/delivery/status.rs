@@ -1,14 +1,18 @@
 //! The state of queue and delivery for `/status`.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, UNIX_EPOCH},
 };
 
 use serde::Serialize;
 
 use super::{
-    account::{Account, Holdings},
+    account::{Account, EventEnd, Holdings},
     breaker::BreakerPhase,
 };
 use crate::clock::Clock;
@@ -40,10 +44,20 @@ pub struct QueueStatus {
 pub struct DeliveryStatus {
     /// What delivery is doing.
     pub state: DeliveryState,
+    /// Since when events get through, or since when they do not: a time by RFC 3339.
+    pub since: Option<String>,
     /// Why the last failed attempt failed, however long ago.
     pub last_error: Option<String>,
     /// Seconds since that failure.
     pub last_error_seconds: Option<u64>,
+    /// Whether events have got through since.
+    pub last_error_over: Option<bool>,
+    /// What may help against that failure, while it is not over.
+    pub hint: Option<String>,
+    /// What else is wrong, with what may help.
+    pub warnings: Vec<String>,
+    /// Events that ended since the start, by how.
+    pub finished: BTreeMap<&'static str, u64>,
     /// Requests in flight.
     pub in_flight: usize,
 }
@@ -56,6 +70,8 @@ pub enum DeliveryState {
     Starting,
     /// Events are sent.
     Passing,
+    /// Events are sent, and none has got through since the last failure.
+    Failing,
     /// Events wait, because Plausible does not accept any.
     Tripped,
     /// One event is sent to see whether Plausible accepts events again.
@@ -96,15 +112,20 @@ pub(super) struct Shared {
 #[derive(Debug)]
 struct StatusReport {
     state: DeliveryState,
+    /// Milliseconds since 1970; 0 before there is anything to tell.
+    since: u64,
     last_error: Option<LastError>,
     alarm: Option<String>,
+    warnings: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
 struct LastError {
     text: String,
+    hint: &'static str,
     /// Milliseconds since 1970.
     at: u64,
+    over: bool,
 }
 
 impl Shared {
@@ -116,19 +137,43 @@ impl Shared {
             in_flight: AtomicUsize::new(0),
             report: Mutex::new(StatusReport {
                 state: DeliveryState::Starting,
+                since: 0,
                 last_error: None,
                 alarm: None,
+                warnings: Vec::new(),
             }),
         }
     }
 
-    pub(super) fn set_state(&self, state: DeliveryState) {
-        self.with_report(|report| report.state = state);
+    /// `since`: milliseconds since 1970.
+    pub(super) fn set_state(&self, state: DeliveryState, since: u64) {
+        if matches!(state, DeliveryState::Restarting | DeliveryState::Stopped) {
+            self.holdings.beat.store(0, Ordering::Relaxed);
+        }
+        self.with_report(|report| (report.state, report.since) = (state, since));
     }
 
-    pub(super) fn set_error(&self, text: String) {
-        let at = self.clock.millis();
-        self.with_report(|report| report.last_error = Some(LastError { text, at }));
+    pub(super) fn set_error(&self, text: String, hint: &'static str) {
+        let error = LastError {
+            text,
+            hint,
+            at: self.clock.millis(),
+            over: false,
+        };
+        self.with_report(|report| report.last_error = Some(error));
+    }
+
+    /// Events get through again.
+    pub(super) fn set_over(&self) {
+        self.with_report(|report| {
+            if let Some(error) = &mut report.last_error {
+                error.over = true;
+            }
+        });
+    }
+
+    pub(super) fn set_warnings(&self, warnings: Vec<String>) {
+        self.with_report(|report| report.warnings = warnings);
     }
 
     pub(super) fn set_alarm(&self, alarm: Option<&str>) {
@@ -137,20 +182,41 @@ impl Shared {
     }
 
     pub(super) fn status(&self) -> Status {
-        let (state, error, alarm) =
-            self.with_report(|report| (report.state, report.last_error.clone(), report.alarm.clone()));
+        let (state, since, error) =
+            self.with_report(|report| (report.state, report.since, report.last_error.clone()));
+        let (alarm, warnings) = self.with_report(|report| (report.alarm.clone(), report.warnings.clone()));
+        let alarm = match self.holdings.held_up_seconds(&self.clock) {
+            Some(seconds) => Some(format!(
+                "the disk has not answered for {seconds} s; events wait in memory until it does"
+            )),
+            None => alarm,
+        };
         let now = self.clock.millis();
+        let balance = self.account.balance();
+        let last = error.as_ref();
         Status {
             queue: QueueStatus {
-                events: self.account.balance().pending,
+                events: balance.pending,
                 bytes: self.holdings.bytes.load(Ordering::Relaxed),
                 oldest_seconds: self.holdings.oldest_seconds(&self.clock),
                 alarm,
             },
             delivery: DeliveryStatus {
                 state,
-                last_error_seconds: error.as_ref().map(|error| now.saturating_sub(error.at) / 1_000),
+                since: (since > 0).then(|| {
+                    let since = UNIX_EPOCH + Duration::from_millis(since);
+                    humantime::format_rfc3339_seconds(since).to_string()
+                }),
+                last_error_seconds: last.map(|error| now.saturating_sub(error.at) / 1_000),
+                last_error_over: last.map(|error| error.over),
+                hint: last
+                    .filter(|error| !error.over)
+                    .map(|error| error.hint.to_owned()),
                 last_error: error.map(|error| error.text),
+                warnings,
+                finished: EventEnd::ALL
+                    .map(|end| (end.label(), balance.finished[end as usize]))
+                    .into(),
                 in_flight: self.in_flight.load(Ordering::Relaxed),
             },
         }

@@ -21,7 +21,7 @@ use super::{
     engine::{CarryOver, Command, Engine, EngineParts},
     status::{DeliveryState, Stopped},
 };
-use crate::queue::{self, Queue};
+use crate::queue::{self, Closed, Queue};
 
 /// How long the thread rests after a panic: first, and at the most.
 const REST: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
@@ -65,7 +65,7 @@ impl Supervisor {
                 panics + 1
             };
             self.carry.intake.forget();
-            shared.set_state(DeliveryState::Restarting);
+            shared.set_state(DeliveryState::Restarting, shared.clock.millis());
             shared.in_flight.store(0, Ordering::Relaxed);
             tracing::error!(
                 panics,
@@ -75,7 +75,7 @@ impl Supervisor {
                 break;
             }
         }
-        shared.set_state(DeliveryState::Stopped);
+        shared.set_state(DeliveryState::Stopped, shared.clock.millis());
         Stopped {
             pending: shared.account.balance().pending,
         }
@@ -104,7 +104,11 @@ impl Supervisor {
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
         // Even after a panic the last ends are written down, unless the queue itself panicked.
-        let _ = catch_unwind(AssertUnwindSafe(|| queue.close()));
+        if let Ok(closed) = catch_unwind(AssertUnwindSafe(|| queue.close()))
+            && ended == EngineEnd::Stopped
+        {
+            report_lost(&closed);
+        }
         (supervisor, ended)
     }
 
@@ -142,6 +146,26 @@ impl Supervisor {
                 Ok(None | Some(_)) => return true,
             }
         }
+    }
+}
+
+/// Says what the next process will not find.
+fn report_lost(closed: &Closed) {
+    let gone: u64 = closed.gone.iter().map(|gone| gone.records).sum();
+    let events = closed.lost + gone;
+    if events == 0 {
+        return;
+    }
+    let Closed { alarm, .. } = closed;
+    if let Some(alarm) = alarm {
+        tracing::error!(
+            events,
+            "queue: {alarm}; the events that were in memory alone are lost"
+        );
+    } else if closed.lost > 0 {
+        tracing::warn!(events, "the queue is in memory: the events that waited are lost");
+    } else {
+        tracing::error!(events, "queue: full or damaged, events are lost");
     }
 }
 

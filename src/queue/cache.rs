@@ -59,6 +59,17 @@ impl RecentWrites {
         }
     }
 
+    /// Puts what was written to a segment last where it belongs in the file's `image`.
+    pub(super) fn overlay(&self, segment: u32, image: &mut [u8]) {
+        for chunk in self.chunks.iter().filter(|chunk| chunk.segment == segment) {
+            let bytes = &chunk.bytes[chunk.skip..];
+            let start = chunk.offset as usize;
+            if let Some(place) = image.get_mut(start..start + bytes.len()) {
+                place.copy_from_slice(bytes);
+            }
+        }
+    }
+
     /// The bytes from that place on, to the end of their chunk.
     pub(super) fn find(&self, segment: u32, offset: u32) -> Option<&[u8]> {
         let after = self

@@ -8,15 +8,14 @@ use std::{
 };
 
 use super::{
-    disk::{Disk, Lock},
+    disk::{Disk, LOCK, Lock},
     disk_error::DiskError,
     frame::{HEADER, SegmentName},
     record::Millis,
     segment::{Place, Segment},
-    sync::{SegmentFile, Syncer},
+    segment_file::{SegmentFile, look_at_directory},
+    sync::Syncer,
 };
-
-pub(super) const LOCK: &str = "lock";
 
 /// A segment file found in the directory.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +54,7 @@ pub(super) struct Directory {
     keeper: Option<SegmentName>,
     /// Useless files that could not be removed yet.
     garbage: Vec<SegmentName>,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl Directory {
@@ -67,27 +66,67 @@ impl Directory {
     ) -> Result<(Self, Vec<Listed>), DiskError> {
         disk.create_dir(path)
             .map_err(|error| DiskError::call("creating", path, error))?;
-        let lock_path = path.join(LOCK);
-        let lock = disk.lock(&lock_path).map_err(|error| match error.kind() {
+        let lock = disk.lock(path).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => DiskError::InUse(path.to_owned()),
-            _ => DiskError::call("locking", &lock_path, error),
+            _ => DiskError::call("locking", path, error),
         })?;
         let files = list(&**disk, path).map_err(|error| DiskError::call("listing", path, error))?;
         let directory = Self {
             disk: Arc::clone(disk),
             path: path.to_owned(),
-            syncer: Syncer::start(disk, path, own_thread),
+            syncer: Syncer::start(disk, path, &lock, own_thread),
             keeper: None,
             garbage: Vec::new(),
-            _lock: lock,
+            lock,
         };
         Ok((directory, files))
     }
 
-    pub(super) fn open(&self, name: SegmentName) -> Result<Arc<SegmentFile>, DiskError> {
+    /// Whether the directory is still where it was locked.
+    pub(super) fn look(&self) -> Result<(), DiskError> {
+        look_at_directory(&*self.disk, &self.path, &self.lock.facts())
+    }
+
+    /// Lets nobody but this process's user in, if the directory is that user's and the queue's alone. Returns
+    /// what an operator should know.
+    pub(super) fn restrict(&self) -> Option<String> {
+        let facts = self.lock.facts().ok()?;
+        let own = facts.mode & 0o700;
+        if facts.mode & 0o777 == own {
+            return None;
+        }
+        let may = || {
+            let ours = self.disk.user().is_none_or(|user| user == facts.owner);
+            ours && self.disk.holds_only(&self.path, &|name| {
+                SegmentName::parse(name).is_some() || name == LOCK
+            })
+        };
+        if may() && self.lock.set_mode(own).is_ok() {
+            return None;
+        }
+        Some(format!(
+            "{} has the mode {:03o}, so others may see or change what is in it, and it is not this process's \
+             alone to be closed: give the queue a directory of its own",
+            self.path.display(),
+            facts.mode & 0o777
+        ))
+    }
+
+    /// Makes it possible again to open the directory.
+    pub(super) fn reopen(&self) {
+        // Whether it helped shows the next look.
+        drop(self.lock.set_mode(0o700));
+    }
+
+    /// The file with its length.
+    pub(super) fn open(&self, name: SegmentName) -> Result<(Arc<SegmentFile>, u64), DiskError> {
         let path = self.path_of(name);
-        match self.disk.open(&path) {
-            Ok(handle) => Ok(SegmentFile::new(handle, path)),
+        let opened = self.disk.open(&path).and_then(|handle| {
+            let length = handle.facts()?.length;
+            Ok((handle, length))
+        });
+        match opened {
+            Ok((handle, length)) => Ok((SegmentFile::new(handle, path, length), length)),
             Err(error) => Err(DiskError::call("opening", &path, error)),
         }
     }
@@ -111,15 +150,18 @@ impl Directory {
         self.garbage.extend(self.keeper.take());
         self.garbage.retain(|&other| other != name);
         self.sweep();
-        Ok(SegmentFile::new(handle, path))
+        Ok(SegmentFile::new(handle, path, 0))
     }
 
     /// Removes a segment's file. The newest file is cut back to its header instead, which works on a full
     /// disk too.
     pub(super) fn remove(&mut self, segment: &Segment, newest: bool) -> Result<(), DiskError> {
         let path = self.path_of(segment.name);
+        if let Place::File(target) = &segment.place {
+            target.retire();
+        }
         if newest && let Place::File(target) = &segment.place {
-            let cut = target.handle.truncate(u64::from(segment.end).min(HEADER as u64));
+            let cut = target.truncate(u64::from(segment.end).min(HEADER as u64));
             cut.map_err(|error| DiskError::call("cutting", &path, error))?;
             self.syncer.file(target);
             self.keeper = Some(segment.name);
@@ -145,14 +187,16 @@ impl Directory {
     pub(super) fn abandon(&mut self, segment: &Segment) {
         if let Place::File(target) = &segment.place {
             // If cutting fails, what is there has no complete record, so it does no harm.
-            drop(target.handle.truncate(0));
+            target.retire();
+            drop(target.truncate(0));
         }
         self.garbage.extend(self.keeper.replace(segment.name));
     }
 
     /// Removes a file whose content is elsewhere too. If that fails, it is tried again later.
     pub(super) fn discard(&mut self, target: &SegmentFile, name: SegmentName) {
-        drop(target.handle.truncate(0));
+        target.retire();
+        drop(target.truncate(0));
         self.garbage.push(name);
         self.sweep();
     }

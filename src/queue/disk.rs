@@ -2,11 +2,10 @@
 //! a double that fails calls, dies, and forgets what was not synced.
 
 use std::{
-    any::Any,
-    ffi::OsString,
-    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    ffi::{OsStr, OsString},
+    fs::{DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::Path,
     sync::Arc,
     thread,
@@ -24,18 +23,50 @@ pub(super) struct DirEntry {
     pub(super) modified: Millis,
 }
 
-/// A lock is held until this is dropped.
-pub(super) type Lock = Box<dyn Any + Send>;
+/// What the system says of a file or a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// Device and inode. Another file has them only after this one is gone.
+    pub(super) identity: (u64, u64),
+    /// The names that it has.
+    pub(super) links: u64,
+    pub(super) length: u64,
+    /// Who may do what with it: the permission bits.
+    pub(super) mode: u32,
+    /// The user that it belongs to.
+    pub(super) owner: u32,
+    /// When its bytes last changed, in seconds and nanoseconds.
+    pub(super) modified: (i64, i64),
+}
+
+/// An open file or directory.
+pub(super) trait Inode: Send + Sync {
+    fn facts(&self) -> io::Result<Facts>;
+    fn set_mode(&self, mode: u32) -> io::Result<()>;
+}
+
+/// A locked directory. The lock is held until this is dropped.
+pub(super) type Lock = Arc<dyn Inode>;
+
+/// The file that is locked beside the directory: some file systems lock no directory, as NFS, and whether it
+/// can be made shows whether the directory can be written to. Whoever removes it unlocks nothing.
+pub(super) const LOCK: &str = "lock";
 
 pub(super) trait Disk: Send + Sync {
     /// Creates the directory and its missing parents, for this user alone. An existing directory stays as it
     /// is.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
-    /// Locks the file against other processes. The error is [`WouldBlock`](io::ErrorKind::WouldBlock) if one
-    /// holds the lock.
-    fn lock(&self, path: &Path) -> io::Result<Lock>;
+    /// Locks the directory against other processes. The error is [`WouldBlock`](io::ErrorKind::WouldBlock) if
+    /// one holds the lock.
+    fn lock(&self, dir: &Path) -> io::Result<Lock>;
     /// Lists the regular files. Links, pipes and the like are left out, because opening them may hang.
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
+    /// This process's user, where that can be found out.
+    fn user(&self) -> Option<u32>;
+    /// What is at this path.
+    fn facts(&self, path: &Path) -> io::Result<Facts>;
+    /// Whether all names in the directory are such ones.
+    fn holds_only(&self, dir: &Path, names: &dyn Fn(&OsStr) -> bool) -> bool;
     /// Creates an empty file for this user alone.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>>;
     fn open(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>>;
@@ -45,13 +76,12 @@ pub(super) trait Disk: Send + Sync {
 }
 
 /// An open file.
-pub(super) trait FileHandle: Send + Sync {
+pub(super) trait FileHandle: Inode {
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
     fn truncate(&self, length: u64) -> io::Result<()>;
     /// Makes what was written survive a power cut (`fdatasync`).
     fn sync(&self) -> io::Result<()>;
-    fn length(&self) -> io::Result<u64>;
 }
 
 /// Writes all bytes. After an error, any part of them may be written.
@@ -92,20 +122,34 @@ impl Disk for Real {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)
     }
 
-    fn lock(&self, path: &Path) -> io::Result<Lock> {
+    fn lock(&self, dir: &Path) -> io::Result<Lock> {
+        let directory = File::open(dir)?;
+        // Some file systems lock no directory; then the file's lock has to do.
+        if let Err(error) = lock_file(&directory)
+            && error.kind() == io::ErrorKind::WouldBlock
+        {
+            return Err(error);
+        }
         let file = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .open(path)?;
-        if let Err(TryLockError::WouldBlock) = file.try_lock() {
-            // A process that only checks whether the directory is in use holds the lock for a moment. Wait
-            // for it.
-            thread::sleep(Duration::from_millis(5));
-            file.try_lock()?;
-        }
-        Ok(Box::new(file))
+            .open(dir.join(LOCK))?;
+        lock_file(&file)?;
+        Ok(Arc::new(LockedDirectory {
+            directory,
+            _file: file,
+        }))
+    }
+
+    fn user(&self) -> Option<u32> {
+        std::fs::metadata("/proc/self").ok().map(|own| own.uid())
+    }
+
+    fn facts(&self, path: &Path) -> io::Result<Facts> {
+        // A link in the place of a file is another file.
+        std::fs::symlink_metadata(path).map(|metadata| facts(&metadata))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
@@ -127,6 +171,14 @@ impl Disk for Real {
             }
         }
         Ok(entries)
+    }
+
+    fn holds_only(&self, dir: &Path, names: &dyn Fn(&OsStr) -> bool) -> bool {
+        let only = |entries: std::fs::ReadDir| {
+            let mut entries = entries;
+            entries.all(|entry| entry.is_ok_and(|entry| names(&entry.file_name())))
+        };
+        dir.read_dir().is_ok_and(only)
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>> {
@@ -169,8 +221,61 @@ impl FileHandle for File {
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
     }
+}
 
-    fn length(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
+impl Inode for File {
+    fn facts(&self) -> io::Result<Facts> {
+        self.metadata().map(|metadata| facts(&metadata))
+    }
+
+    fn set_mode(&self, mode: u32) -> io::Result<()> {
+        self.set_permissions(Permissions::from_mode(mode))
+    }
+}
+
+struct LockedDirectory {
+    directory: File,
+    /// Locked too, for where a directory can't be.
+    _file: File,
+}
+
+impl Inode for LockedDirectory {
+    fn facts(&self) -> io::Result<Facts> {
+        Inode::facts(&self.directory)
+    }
+
+    fn set_mode(&self, mode: u32) -> io::Result<()> {
+        self.directory.set_mode(mode)
+    }
+}
+
+/// Whether a process holds the directory's lock. Takes a shared lock for a moment; a process that starts
+/// waits for it.
+pub(super) fn is_locked(dir: &Path) -> bool {
+    [dir.to_owned(), dir.join(LOCK)].iter().any(|path| {
+        File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    })
+}
+
+fn lock_file(file: &File) -> io::Result<()> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            // A process that only checks whether the directory is in use holds the lock for a moment. Wait
+            // for it.
+            thread::sleep(Duration::from_millis(5));
+            Ok(file.try_lock()?)
+        }
+        other => Ok(other?),
+    }
+}
+
+fn facts(metadata: &Metadata) -> Facts {
+    Facts {
+        identity: (metadata.dev(), metadata.ino()),
+        links: metadata.nlink(),
+        length: metadata.len(),
+        mode: metadata.mode() & 0o7777,
+        owner: metadata.uid(),
+        modified: (metadata.mtime(), metadata.mtime_nsec()),
     }
 }

@@ -1,7 +1,7 @@
 //! Why the disk is out of use.
 
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
@@ -15,6 +15,12 @@ pub(super) enum DiskError {
         path: PathBuf,
         error: io::Error,
     },
+    /// Somebody changed a file or the directory. What is pending is written again.
+    #[error("{} {how}", path.display())]
+    Changed { path: PathBuf, how: Tampering },
+    /// There is more to be written again than in one go.
+    #[error("what was lost from {} is written again", .0.display())]
+    Rewriting(PathBuf),
     /// Another process holds the lock. It may be about to end.
     #[error("{} is in use by another process", .0.display())]
     InUse(PathBuf),
@@ -27,7 +33,41 @@ pub(super) enum DiskError {
     Unread(PathBuf),
 }
 
+/// What somebody else did to a file or to the directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tampering {
+    Removed,
+    Replaced,
+    CutShort,
+    Written,
+    Hidden,
+}
+
+impl fmt::Display for Tampering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Tampering::Removed => "was removed or moved away",
+            Tampering::Replaced => "was replaced by another one",
+            Tampering::CutShort => "was cut short by another process",
+            Tampering::Written => "was written to by another process",
+            Tampering::Hidden => "can't be opened any more: its permissions were changed",
+        })
+    }
+}
+
 impl DiskError {
+    /// The same for all failures of one kind, whichever file they are about.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            DiskError::Call { doing, .. } => doing,
+            DiskError::Changed { .. } => "changed",
+            DiskError::Rewriting(_) => "rewriting",
+            DiskError::InUse(_) => "in use",
+            DiskError::Overtaken(_) => "overtaken",
+            DiskError::Unread(_) => "unread",
+        }
+    }
+
     pub(super) fn call(doing: &'static str, path: &Path, error: io::Error) -> Self {
         Self::Call {
             doing,

@@ -4,15 +4,15 @@
 //! Only [`purge`] changes anything. It takes the lock, and refuses if another process holds it.
 
 use std::{
-    fs::{File, TryLockError},
+    fs::File,
     io,
     ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
 use super::{
-    directory::{self, LOCK, Listed},
-    disk::{Disk, Real},
+    directory::{self, Listed},
+    disk::{self, Disk, LOCK, Real},
     disk_error::DiskError,
     frame::{HEADER, Header},
     record::{Millis, Position, Record},
@@ -74,7 +74,7 @@ pub enum InspectError {
 /// What the directory holds.
 pub fn totals(dir: &Path) -> Result<Totals, InspectError> {
     let mut totals = Totals {
-        in_use: is_in_use(dir),
+        in_use: disk::is_locked(dir),
         ..Totals::default()
     };
     let mut window = Window::new();
@@ -142,10 +142,9 @@ pub fn pending_records(
 /// Files that are not the queue's stay.
 pub fn purge(dir: &Path) -> Result<u64, InspectError> {
     list(dir)?;
-    let lock = dir.join(LOCK);
-    let _held = Real.lock(&lock).map_err(|error| match error.kind() {
+    let _held = Real.lock(dir).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => InspectError::InUse(dir.to_owned()),
-        _ => InspectError::Change(DiskError::call("locking", &lock, error).to_string()),
+        _ => InspectError::Change(DiskError::call("locking", dir, error).to_string()),
     })?;
     let mut window = Window::new();
     let mut purged = 0;
@@ -179,7 +178,7 @@ fn list(dir: &Path) -> Result<Vec<Listed>, InspectError> {
         path: dir.to_owned(),
         source,
     })?;
-    if files.is_empty() && !dir.join(LOCK).exists() {
+    if files.is_empty() && !dir.join(LOCK).exists() && !disk::is_locked(dir) {
         return Err(InspectError::NoQueue(dir.to_owned()));
     }
     Ok(files)
@@ -190,12 +189,6 @@ fn open(dir: &Path, file: &Listed) -> Option<(File, u64)> {
     let file = File::open(dir.join(file.name.to_string())).ok()?;
     let length = file.metadata().ok()?.len();
     Some((file, length))
-}
-
-fn is_in_use(dir: &Path) -> bool {
-    // Takes a shared lock for a moment; a process that starts waits for it.
-    File::open(dir.join(LOCK))
-        .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 fn pending(contents: &Contents) -> impl Iterator<Item = &scan::Found> {

@@ -4,9 +4,9 @@
 //!
 //! One owner, on one thread, appends records, reads them back, says of each when it has ended, and learns at
 //! the next start which have not. The queue knows nothing of what the records mean. Calls block for as long
-//! as the system call takes; only `fdatasync` runs on a thread of the queue's own, and a close waits a second
-//! for it at the most. The queue logs nothing: what an operator has to know is in [`Queue::alarm`] and
-//! [`Recovered::notes`].
+//! as the system call takes; only `fdatasync` and the looks at the files run on a thread of the queue's own,
+//! and a close waits a second for it at the most. The queue logs nothing: what an operator has to know is in
+//! [`Queue::alarm`] and [`Recovered::notes`].
 //!
 //! - Opening never fails, and nothing that a file or a disk does is a panic. Where the disk can't be used,
 //!   records are kept in memory, with an alarm, and the disk is tried again every second.
@@ -22,11 +22,13 @@
 //!
 //! # The bytes
 //!
-//! The directory (mode 0700 if the queue made it) has a file `lock`, empty, which the one process that uses
-//! the directory holds an exclusive `flock` on, and segment files (mode 0600) called `NUMBER-SALT.seg`: ten
-//! decimal digits that grow from segment to segment and are never given out twice, and sixteen hexadecimal
-//! ones that are random. Other files are left alone. Integers are little-endian; a check is the CRC-32C of
-//! the number (4 bytes), the salt (8 bytes), and then what is said.
+//! The one process that uses the directory holds an exclusive `flock` on the directory itself, and on an
+//! empty file `lock` in it for where a directory can't be locked. The directory has the mode 0700: an
+//! existing one gets it, if it is this user's and has nothing else in it, and otherwise there is a note. In
+//! it are segment files (mode 0600) called `NUMBER-SALT.seg`: ten decimal digits that grow from segment to
+//! segment and are never given out twice, and sixteen hexadecimal ones that are random. Other files are left
+//! alone. Integers are little-endian; a check is the CRC-32C of the number (4 bytes), the salt (8 bytes), and
+//! then what is said.
 //!
 //! ```text
 //! header   8 magic "gcqueue\n"   4 version (1)   8 created, ms since 1970   4 check of the 20 bytes before
@@ -78,6 +80,16 @@
 //! files by being written out, positions unchanged. If all that succeeds the disk is in use again. Removal of
 //! what has ended goes on all the while.
 //!
+//! **What others do to the files.** While records are pending, the syncing thread looks four times a second,
+//! and after each sync, whether the directory and the files are where they were opened and as this process
+//! left them: identity, links, mode, length, last bytes, and the time of the last change. If not, the disk
+//! counts as failed. At the next try the directory is made anew, modes are restored, and each file concerned
+//! is written again, positions unchanged. Memory knows positions and not bytes, so the bytes come from what
+//! is still open (all of them, where a file was removed, moved or replaced) and from what was appended last
+//! (512 KiB). A segment's size of memory is used meanwhile. Records that are in neither are reported as gone.
+//! What is written over in place within 200 ms after the queue's own write shows only when it is read, as
+//! damage.
+//!
 //! **A directory in use.** The second process keeps to memory, says so, and tries the lock once a second,
 //! since the first may be about to end; when it has the lock, [`needs_recovery`](Queue::needs_recovery) turns
 //! true, and what the first one left is recovered in mid-life.
@@ -96,10 +108,11 @@
 //! reported again.
 //!
 //! *Not promised:* records in memory, while there is an alarm, do not survive the process (at
-//! [`close`](Queue::close) the disk is tried once more). A record whose `fdatasync` failed may not survive a
-//! power cut, though the disk came back. Where a write failed halfway and cutting the file back failed too,
-//! and the process ends before that is made good, records may be reported again. Who can write to the
-//! directory can do anything to the queue.
+//! [`close`](Queue::close) the disk is tried once more, and what is lost is returned). Nor do records whose
+//! file somebody removed, until they are written again, within two seconds. A record whose `fdatasync` failed
+//! may not survive a power cut, though the disk came back. Where a write failed halfway and cutting the file
+//! back failed too, and the process ends before that is made good, records may be reported again. Who can
+//! write to the directory can do anything to the queue.
 
 mod append;
 mod batch;
@@ -111,8 +124,10 @@ mod frame;
 pub mod inspect;
 mod record;
 mod recover;
+mod rewrite;
 mod scan;
 mod segment;
+mod segment_file;
 mod settings;
 mod store;
 mod sync;
@@ -125,3 +140,4 @@ pub use record::{Gone, Millis, Position, ReadError, Record, Why};
 pub use recover::{Pending, Recovered};
 pub use settings::{At, Settings};
 pub use store::Queue;
+pub use upkeep::Closed;

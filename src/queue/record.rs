@@ -69,17 +69,29 @@ pub enum Why {
     Evicted,
     /// They were older than `max_age`.
     Expired,
+    /// Somebody changed the file that they were in.
+    Damaged,
 }
 
-/// Records that went before they ended: every record in `from..below` that was not finished.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Records that went before they ended: every record in `from..below` that was not finished, except for those
+/// in `kept`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gone {
     /// The first position that is gone.
     pub from: Position,
     /// The first position after that is not.
     pub below: Position,
-    /// How many had not ended.
+    /// Those between that are still there, in their order.
+    pub kept: Vec<Position>,
+    /// How many are gone.
     pub records: u64,
-    /// Why they went.
+    /// Why they went. The owner has to finish damaged ones, as their segment is still there.
     pub why: Why,
+}
+
+impl Gone {
+    /// Whether the record at this position is gone.
+    pub fn contains(&self, position: Position) -> bool {
+        (self.from..self.below).contains(&position) && self.kept.binary_search(&position).is_err()
+    }
 }

@@ -9,8 +9,8 @@ use super::{
     record::{Millis, Position},
     scan::{self, Found, Window},
     segment::{Place, Seal, Segment},
+    segment_file::SegmentFile,
     store::Queue,
-    sync::SegmentFile,
 };
 
 /// The most notes that are kept. More would tell an operator nothing new.
@@ -181,9 +181,6 @@ impl Queue {
         let Some(directory) = &self.directory else {
             return Err(DiskError::Unread(file.name.to_string().into()));
         };
-        let target = directory.open(file.name)?;
-        let length = target.handle.length();
-        let length = length.map_err(|error| DiskError::call("opening", &target.path, error))?;
-        Ok((target, length))
+        directory.open(file.name)
     }
 }

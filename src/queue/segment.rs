@@ -8,7 +8,8 @@ use super::{
     disk_error::DiskError,
     frame::{self, ENDED, FrameKind, HEAD, MAX_BODY, RECORD, SegmentName},
     record::Millis,
-    sync::{SegmentFile, Syncer},
+    segment_file::SegmentFile,
+    sync::Syncer,
 };
 
 /// The offsets of records that ended: one bit for each 32 bytes of file, because no two records start within
@@ -42,6 +43,15 @@ impl EndedRecords {
 
     pub(super) fn count(&self) -> u32 {
         self.count
+    }
+
+    /// For each, an offset that stands for it: the first one with its bit.
+    pub(super) fn offsets(&self) -> impl Iterator<Item = u32> + '_ {
+        let words = self.words.iter().enumerate();
+        words.flat_map(|(word, bits)| {
+            let set = (0..64).filter(move |bit| bits & (1 << bit) != 0);
+            set.map(move |bit| (word as u32 * 64 + bit) * CELL)
+        })
     }
 
     fn place(offset: u32) -> (usize, u64) {
@@ -190,12 +200,13 @@ impl Segment {
             Place::File(target) => {
                 let end = u64::from(self.end);
                 if self.tail {
-                    let cut = target.handle.truncate(end);
+                    let cut = target.truncate(end);
                     cut.map_err(|error| DiskError::call("cutting", &target.path, error))?;
                     self.tail = false;
                 }
-                if let Err(error) = write_all_at(&*target.handle, bytes, end) {
-                    self.tail = target.handle.truncate(end).is_err();
+                let written = target.change(end + bytes.len() as u64, |file| write_all_at(file, bytes, end));
+                if let Err(error) = written {
+                    self.tail = target.truncate(end).is_err();
                     return Err(DiskError::call("writing", &target.path, error));
                 }
                 if let Some(syncer) = syncer {
@@ -225,7 +236,8 @@ impl Segment {
         let mut image = std::mem::take(bytes);
         let length = image.len();
         self.write_news(&mut image);
-        if let Err(error) = write_all_at(&*target.handle, &image, 0) {
+        let written = target.change(image.len() as u64, |file| write_all_at(file, &image, 0));
+        if let Err(error) = written {
             image.truncate(length);
             self.place = Place::Memory(image);
             return Err(DiskError::call("writing", &target.path, error));

@@ -50,14 +50,21 @@ pub struct Queue {
     pub(super) now: Millis,
     pub(super) gone: VecDeque<Gone>,
     pub(super) recent: RecentWrites,
-    read_ahead: ReadAhead,
+    pub(super) read_ahead: ReadAhead,
     /// A buffer for frames other than records; empty between calls.
     pub(super) news: Vec<u8>,
+    /// When the files were last looked at.
+    pub(super) looked: Millis,
+    /// Records that were written again since the alarm was raised.
+    pub(super) rewritten: u64,
+    /// What an operator should know, a line each.
+    pub(super) notes: Vec<String>,
 }
 
 /// The disk is out of use.
 pub(super) struct DiskOutage {
     pub(super) alarm: String,
+    pub(super) kind: &'static str,
     pub(super) retry_at: Millis,
 }
 
@@ -114,6 +121,9 @@ impl Queue {
             recent: RecentWrites::default(),
             read_ahead: ReadAhead::default(),
             news: Vec::new(),
+            looked: now,
+            rewritten: 0,
+            notes: Vec::new(),
         };
         if let Some(home) = queue.home.clone()
             && let Err(failure) = queue.attach(&home)
@@ -129,7 +139,14 @@ impl Queue {
     }
 
     pub(super) fn attach(&mut self, home: &Path) -> Result<(), DiskError> {
-        let (directory, files) = Directory::attach(&self.disk, home, self.own_thread)?;
+        let (directory, mut files) = Directory::attach(&self.disk, home, self.own_thread)?;
+        // These are copies of what this process has open.
+        files.retain(|file| !self.segments.iter().any(|segment| segment.name == file.name));
+        if let Some(note) = directory.restrict()
+            && !self.notes.contains(&note)
+        {
+            self.notes.push(note);
+        }
         if let Some(newest) = files.last() {
             if self
                 .segments
@@ -194,6 +211,7 @@ impl Queue {
             self.gone.push_back(Gone {
                 from: Position::new(number, 0),
                 below: Position::new(number + 1, 0),
+                kept: Vec::new(),
                 records: u64::from(segment.pending),
                 why,
             });
@@ -206,6 +224,7 @@ impl Queue {
     pub(super) fn fail(&mut self, failure: &DiskError) {
         self.outage = Some(DiskOutage {
             alarm: format!("{failure}; new events are kept in memory alone until that is over"),
+            kind: failure.kind(),
             retry_at: self.now.saturating_add(RETRY),
         });
         let Some(active) = self
@@ -282,6 +301,11 @@ impl Queue {
         self.gone.pop_front()
     }
 
+    /// Takes the next line that an operator should know.
+    pub fn next_note(&mut self) -> Option<String> {
+        self.notes.pop()
+    }
+
     /// The bytes that the segments take up, on the disk and in memory.
     pub fn bytes(&self) -> u64 {
         let unread: u64 = self.unread.iter().map(|file| file.length).sum();
@@ -296,6 +320,11 @@ impl Queue {
     /// Why the disk is out of use. Meanwhile new records do not survive the process. `None` if all is well.
     pub fn alarm(&self) -> Option<&str> {
         self.outage.as_ref().map(|outage| outage.alarm.as_str())
+    }
+
+    /// What kind of failure the alarm is about, whichever file it names; empty without one.
+    pub fn alarm_kind(&self) -> &'static str {
+        self.outage.as_ref().map_or("", |outage| outage.kind)
     }
 
     /// Whether all that was appended and flushed would survive a power cut.

@@ -1,9 +1,10 @@
-//! Runs `fdatasync` on a thread of its own, so that neither an append nor a send waits for it.
+//! Runs `fdatasync` on a thread of its own, so that neither an append nor a send waits for it. The same
+//! thread looks whether the files are still as the queue left them.
 
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{self, Receiver, Sender},
     },
@@ -12,8 +13,9 @@ use std::{
 };
 
 use super::{
-    disk::{Disk, FileHandle},
+    disk::{Disk, Inode, Lock},
     disk_error::DiskError,
+    segment_file::{SegmentFile, look_at_directory},
 };
 
 /// The least time from one sync's start to the next one's.
@@ -23,29 +25,19 @@ pub(super) const EVERY: Duration = Duration::from_millis(150);
 /// disk must not keep the process from ending.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// An open segment file.
-pub(super) struct SegmentFile {
-    pub(super) handle: Arc<dyn FileHandle>,
-    pub(super) path: PathBuf,
-    /// Whether a sync has been asked for that has not started yet.
-    asked: AtomicBool,
-}
-
-impl SegmentFile {
-    pub(super) fn new(handle: Arc<dyn FileHandle>, path: PathBuf) -> Arc<Self> {
-        Arc::new(Self {
-            handle,
-            path,
-            asked: AtomicBool::new(false),
-        })
-    }
-}
-
-/// What is to be synced.
+/// What is to be done.
 enum SyncJob {
     File(Arc<SegmentFile>),
     /// The directory's entries, after a file was created or removed.
     Directory,
+    /// Nothing is synced; it is looked at.
+    Look(Vec<Arc<SegmentFile>>),
+}
+
+/// What went wrong, and over which file.
+struct SyncFailure {
+    error: DiskError,
+    file: Option<Arc<SegmentFile>>,
 }
 
 /// Syncs what the queue has written, at most once in [`EVERY`].
@@ -54,7 +46,9 @@ pub(super) struct Syncer {
     /// How many syncs were asked for. A file counts once until its sync starts.
     asked: u64,
     done: Arc<AtomicU64>,
-    failed: Receiver<DiskError>,
+    /// Whether a look is asked for that is not over.
+    looking: Arc<AtomicBool>,
+    failed: Receiver<SyncFailure>,
 }
 
 enum SyncBy {
@@ -71,18 +65,24 @@ enum SyncBy {
 struct Files {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
+    /// Not held: the lock goes with the queue though a sync is stuck.
+    lock: Weak<dyn Inode>,
     done: Arc<AtomicU64>,
-    failed: Sender<DiskError>,
+    looking: Arc<AtomicBool>,
+    failed: Sender<SyncFailure>,
 }
 
 impl Syncer {
-    pub(super) fn start(disk: &Arc<dyn Disk>, dir: &Path, own_thread: bool) -> Self {
+    pub(super) fn start(disk: &Arc<dyn Disk>, dir: &Path, lock: &Lock, own_thread: bool) -> Self {
         let done = Arc::new(AtomicU64::new(0));
+        let looking = Arc::new(AtomicBool::new(false));
         let (report, failed) = mpsc::channel();
         let files = || Files {
             disk: Arc::clone(disk),
             dir: dir.to_owned(),
+            lock: Arc::downgrade(lock),
             done: Arc::clone(&done),
+            looking: Arc::clone(&looking),
             failed: report.clone(),
         };
         let thread = own_thread.then(|| {
@@ -107,24 +107,33 @@ impl Syncer {
             by,
             asked: 0,
             done,
+            looking,
             failed,
         }
     }
 
     /// The file was written to.
     pub(super) fn file(&mut self, target: &Arc<SegmentFile>) {
-        if !target.asked.swap(true, Ordering::AcqRel) {
-            self.ask(SyncJob::File(Arc::clone(target)));
+        if target.ask() {
+            self.asked += 1;
+            self.give(SyncJob::File(Arc::clone(target)));
         }
     }
 
     /// A file was created or removed.
     pub(super) fn directory(&mut self) {
-        self.ask(SyncJob::Directory);
+        self.asked += 1;
+        self.give(SyncJob::Directory);
     }
 
-    fn ask(&mut self, job: SyncJob) {
-        self.asked += 1;
+    /// Looks at the directory and these files, unless the last look is not over.
+    pub(super) fn look(&mut self, files: impl Iterator<Item = Arc<SegmentFile>>) {
+        if !self.looking.swap(true, Ordering::AcqRel) {
+            self.give(SyncJob::Look(files.collect()));
+        }
+    }
+
+    fn give(&mut self, job: SyncJob) {
         match &mut self.by {
             // The thread ends only when the sender is dropped.
             SyncBy::Thread { jobs, .. } => drop(jobs.send(job)),
@@ -139,8 +148,13 @@ impl Syncer {
         {
             files.sync(std::mem::take(jobs));
         }
-        // One failure is enough to know.
-        self.failed.try_iter().last()
+        // One failure is enough to know, and none of a file that was given up meanwhile.
+        let matters = |failure: &SyncFailure| !failure.file.as_ref().is_some_and(|file| file.is_retired());
+        self.failed
+            .try_iter()
+            .filter(matters)
+            .last()
+            .map(|failure| failure.error)
     }
 
     /// Whether all that was written would survive a power cut.
@@ -177,28 +191,51 @@ impl Files {
 
     /// Syncs files before the directory, so that an entry that survives a power cut has its content.
     fn sync(&self, jobs: Vec<SyncJob>) {
-        let count = jobs.len() as u64;
-        let mut directory = false;
+        let (mut done, mut directory) = (0, false);
         for job in jobs {
             match job {
-                SyncJob::Directory => directory = true,
+                SyncJob::Directory => {
+                    directory = true;
+                    done += 1;
+                }
                 SyncJob::File(target) => {
-                    // Cleared before the sync: a write from here on asks for another sync.
-                    target.asked.swap(false, Ordering::AcqRel);
-                    self.report("syncing", &target.path, target.handle.sync());
+                    let synced = target.sync();
+                    let synced = synced.map_err(|error| DiskError::call("syncing", &target.path, error));
+                    self.report(Some(&target), synced);
+                    self.report(Some(&target), target.look(&*self.disk));
+                    done += 1;
+                }
+                SyncJob::Look(files) => {
+                    for file in &files {
+                        self.report(Some(file), file.look(&*self.disk));
+                    }
+                    self.looking.store(false, Ordering::Release);
                 }
             }
         }
-        if directory {
-            self.report("syncing", &self.dir, self.disk.sync_dir(&self.dir));
+        // Where the directory is gone, syncing its path would say so in other words.
+        let opened = self.lock.upgrade().map(|lock| lock.facts());
+        let looked = opened.map_or(Ok(()), |opened| {
+            look_at_directory(&*self.disk, &self.dir, &opened)
+        });
+        if looked.is_ok() && directory {
+            let synced = self.disk.sync_dir(&self.dir);
+            self.report(
+                None,
+                synced.map_err(|error| DiskError::call("syncing", &self.dir, error)),
+            );
         }
-        self.done.fetch_add(count, Ordering::AcqRel);
+        self.report(None, looked);
+        self.done.fetch_add(done, Ordering::AcqRel);
     }
 
-    fn report(&self, doing: &'static str, path: &Path, result: std::io::Result<()>) {
+    fn report(&self, file: Option<&Arc<SegmentFile>>, result: Result<(), DiskError>) {
         if let Err(error) = result {
             // Fails only after the queue is closed.
-            drop(self.failed.send(DiskError::call(doing, path, error)));
+            drop(self.failed.send(SyncFailure {
+                error,
+                file: file.cloned(),
+            }));
         }
     }
 }

@@ -3,9 +3,24 @@
 use super::{
     disk_error::DiskError,
     record::{Gone, Millis, Why},
-    segment::{Seal, Segment},
+    segment::{Place, Seal, Segment},
     store::{Limit, Queue},
 };
+
+/// How often the files are looked at while records are pending.
+const LOOK: Millis = 250;
+
+/// What a queue leaves when it is closed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Closed {
+    /// Records that older ones had to go for, or that somebody damaged, as by
+    /// [`next_gone`](Queue::next_gone).
+    pub gone: Vec<Gone>,
+    /// Records that have not ended and are in no file that the next process finds.
+    pub lost: u64,
+    /// Why the disk is out of use.
+    pub alarm: Option<String>,
+}
 
 impl Queue {
     /// Writes the ends noted so far, with one write for each segment, and removes segments that are over.
@@ -44,27 +59,55 @@ impl Queue {
             directory.sweep();
         }
         match &self.outage {
-            Some(outage) if self.now >= outage.retry_at => self.retry(),
+            Some(outage) if self.now >= outage.retry_at => self.retry(false),
             // Removing segments that are over works on a full disk, and makes room. An error is no news.
             Some(_) => drop(self.remove_over()),
-            None => {}
+            None => self.have_looked(),
         }
     }
 
-    /// Flushes, syncs, and unlocks the directory. A failed disk is tried once more. If records from memory
-    /// then evict older ones, these are returned, as by [`next_gone`](Self::next_gone).
-    pub fn close(mut self) -> Vec<Gone> {
+    /// Has the syncing thread look at the files, if records are pending and it is time.
+    fn have_looked(&mut self) {
+        if self.now.saturating_sub(self.looked) < LOOK {
+            return;
+        }
+        self.looked = self.now;
+        let files: Vec<_> = self.pending_files().cloned().collect();
+        if let Some(directory) = self.directory.as_mut().filter(|_| !files.is_empty()) {
+            directory.syncer.look(files.into_iter());
+        }
+    }
+
+    /// Flushes, syncs, and unlocks the directory. A failed disk, and files that somebody changed, are tried
+    /// once more.
+    pub fn close(mut self) -> Closed {
         if let Some(active) = self.segments.back_mut() {
             active.seal();
         }
         self.flush();
-        if self.outage.is_some() {
-            self.retry();
+        if self.outage.is_none()
+            && let Err(failure) = self.look_at_all()
+        {
+            self.fail(&failure);
         }
+        if self.outage.is_some() {
+            self.retry(true);
+        }
+        let lost = self.segments.iter().filter(|segment| match &segment.place {
+            Place::Memory(_) => true,
+            Place::File(file) => self.outage.is_some() && file.look(&*self.disk).is_err(),
+            Place::Closed => false,
+        });
+        let lost = lost.map(|segment| u64::from(segment.pending)).sum();
+        let alarm = self.alarm().map(str::to_owned);
         if let Some(directory) = self.directory.take() {
             directory.close();
         }
-        self.gone.into()
+        Closed {
+            gone: self.gone.into(),
+            lost,
+            alarm,
+        }
     }
 
     /// Drops segments in memory whose records have all ended, even before they are full. Small ones stay, so
@@ -133,14 +176,27 @@ impl Queue {
     }
 
     /// Tries the disk again. If all goes well, it is in use again.
-    fn retry(&mut self) {
-        match self.try_disk() {
-            Ok(()) => self.outage = None,
-            Err(failure) => self.fail(&failure),
+    fn retry(&mut self, all: bool) {
+        match self.try_disk(all) {
+            Ok(()) => {
+                self.outage = None;
+                let records = std::mem::take(&mut self.rewritten);
+                if records > 0 {
+                    self.notes
+                        .push(format!("written again: {records} pending events"));
+                }
+            }
+            Err(failure) => {
+                self.fail(&failure);
+                if let (DiskError::Rewriting(_), Some(outage)) = (&failure, &mut self.outage) {
+                    outage.retry_at = self.now;
+                }
+            }
         }
     }
 
-    fn try_disk(&mut self) -> Result<(), DiskError> {
+    /// With `all` unset, a lot of files to be written again take several calls.
+    fn try_disk(&mut self, all: bool) -> Result<(), DiskError> {
         let Some(home) = self.home.clone() else {
             return Ok(());
         };
@@ -148,12 +204,14 @@ impl Queue {
         // clash with files.
         self.segments
             .retain(|segment| !segment.in_memory() || segment.pending > 0);
+        self.leave_if_moved();
         if self.directory.is_none() {
             self.attach(&home)?;
         }
         if self.needs_recovery() {
             return Err(DiskError::Unread(home));
         }
+        self.rewrite_changed(&home, all)?;
         // Remove segments that are over first: that makes room.
         self.remove_over()?;
         self.write_news()?;

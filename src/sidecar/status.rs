@@ -38,8 +38,13 @@ pub(super) fn take_status(
             },
             delivery: admin::DeliveryReport {
                 state: sending_state(delivery.state),
+                since: delivery.since,
                 last_error: delivery.last_error,
                 last_error_seconds: delivery.last_error_seconds,
+                last_error_over: delivery.last_error_over,
+                hint: delivery.hint,
+                warnings: delivery.warnings,
+                finished: delivery.finished,
                 in_flight: delivery.in_flight,
             },
             decisions: admin::DecisionCounts(proxy.decision_counts()),
@@ -51,6 +56,7 @@ fn sending_state(state: delivery::DeliveryState) -> admin::SendingState {
     match state {
         delivery::DeliveryState::Starting => admin::SendingState::Starting,
         delivery::DeliveryState::Passing => admin::SendingState::Passing,
+        delivery::DeliveryState::Failing => admin::SendingState::Failing,
         delivery::DeliveryState::Tripped => admin::SendingState::Tripped,
         delivery::DeliveryState::Probing => admin::SendingState::Probing,
         delivery::DeliveryState::Restarting => admin::SendingState::Restarting,

@@ -1,7 +1,12 @@
-//! From the offer to Plausible's answer: each event once in ordinary weather, in its visitor's order, whatever the
-//! other side answers.
+//! From the offer to Plausible's answer: each event once in ordinary weather, in its visitor's order,
+//! whatever the other side answers.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    time::{Duration, Instant},
+};
+
+use socket2::{Domain, Socket, Type};
 
 use crate::support::{
     DEADLINE,
@@ -11,7 +16,7 @@ use crate::support::{
     origin::{self, Origin},
     process::{Builder, Sidecar},
     receiver::{Arrival, Receiver, Reply},
-    site,
+    site, skip,
     tls::Authority,
     within,
 };
@@ -140,7 +145,8 @@ fn retry_after_holds_everybody_once_the_breaker_has_tripped() {
     plausible.await_arrivals(first.len() + 3);
     let at: Vec<Instant> = plausible.arrivals().iter().map(|a| a.at).collect();
     let waits: Vec<Duration> = at.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    // Those before it tripped, and with them those that were under way; then one probe each time that was asked for.
+    // Those before it tripped, and with them those that were under way; then one probe each time that was
+    // asked for.
     let early = waits
         .iter()
         .take_while(|w| **w < Duration::from_millis(1990))
@@ -276,7 +282,8 @@ fn a_wrong_address_of_ours_throws_nothing_away_and_is_told_plainly() {
     }
 }
 
-/// Q14. A try counts while others get through: what fails twice with nobody between is one, if it is not the first.
+/// Q14. A try counts while others get through: what fails twice with nobody between is one, if it is not the
+/// first.
 #[test]
 fn a_poison_event_ends_as_rejected_and_delays_nobody() {
     let (app, plausible) = (Origin::start(origin::pages), Receiver::start());
@@ -476,4 +483,136 @@ fn requests_that_are_no_pages_are_never_told() {
         0,
         "Plausible was spoken to without an event"
     );
+}
+
+/// R9: answers that arrived while the process was stopped are read before anybody speaks of a time-out.
+#[test]
+fn a_process_that_was_stopped_sends_nothing_twice() {
+    let authority = Authority::new();
+    for plausible in [Receiver::start(), Receiver::tls(&authority)] {
+        let app = Origin::start(origin::pages);
+        plausible.slow(Duration::from_millis(400));
+        let sidecar = before(&app, &plausible)
+            .set("plausible.ca_file", authority.file().to_str().unwrap())
+            .set("plausible.timeout", "1s")
+            .set("plausible.concurrency", 16)
+            .start();
+        for round in 0..3 {
+            crowd(&sidecar, 40);
+            plausible.await_arrivals(round * 40 + 16);
+            sidecar.signal("STOP");
+            // Longer than the timeout.
+            std::thread::sleep(Duration::from_secs(3));
+            sidecar.signal("CONT");
+            let metrics = sidecar.drained();
+            assert_eq!(plausible.arrivals().len(), (round + 1) * 40, "{metrics:?}");
+        }
+        assert_eq!(plausible.recorded().len(), 120);
+    }
+}
+
+/// T14: each address of Plausible's name has its share of the time, and the one that works comes first from
+/// then on.
+#[test]
+fn an_address_that_swallows_connections_costs_its_share_once() {
+    let (app, plausible) = (Origin::start(origin::pages), Receiver::start());
+    let swallows = swallowing();
+    let port = swallows.0.local_addr().unwrap().as_socket().unwrap().port();
+    forward(
+        SocketAddr::from(([127, 0, 0, 2], port)),
+        plausible.url().trim_start_matches("http://").to_owned(),
+    );
+    let builder = before(&app, &plausible)
+        .set("plausible.url", format!("http://plausible.test:{port}"))
+        .set("plausible.timeout", "2s");
+    // The C library puts the first one first.
+    let Some(builder) = builder.with_hosts("127.0.0.1 plausible.test\n127.0.0.2 plausible.test\n") else {
+        return skip("names can't be given other addresses here (it needs root)");
+    };
+    let sidecar = builder.start();
+    let asked = Instant::now();
+    visit(&sidecar, "203.0.113.7", "/first");
+    let metrics = sidecar.settled(1);
+    let attempts = metrics.metric("gatecount_delivery_attempts_total").value();
+    assert_eq!((plausible.recorded().len(), attempts), (1, 1), "{metrics:?}");
+    assert!(
+        asked.elapsed() > Duration::from_millis(900),
+        "nothing was swallowed"
+    );
+    // New connections go where the last one went.
+    plausible.die();
+    plausible.come_back();
+    let asked = Instant::now();
+    visit(&sidecar, "203.0.113.8", "/second");
+    plausible.await_recorded(2);
+    let took = asked.elapsed();
+    assert!(took < Duration::from_millis(900), "{took:?}");
+}
+
+/// Passes connections on.
+fn forward(from: SocketAddr, to: String) {
+    let listener = TcpListener::bind(from).unwrap();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (Ok(client), Ok(server)) = (client, TcpStream::connect(&to)) else {
+                continue;
+            };
+            let ways = [
+                (client.try_clone().unwrap(), server.try_clone().unwrap()),
+                (server, client),
+            ];
+            for (mut from, mut to) in ways {
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(Shutdown::Both);
+                });
+            }
+        }
+    });
+}
+
+/// Takes a few connections, and answers no more: what is held keeps it so.
+fn swallowing() -> (Socket, Vec<Socket>) {
+    let tcp = || Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let listener = tcp();
+    listener
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let fill = || {
+        let socket = tcp();
+        socket.set_nonblocking(true).unwrap();
+        // It is under way, for ever.
+        let _ = socket.connect(&address);
+        socket
+    };
+    (listener, (0..8).map(|_| fill()).collect())
+}
+
+/// R19: in words, and not ten times a second.
+#[test]
+fn a_name_that_cannot_be_resolved_is_said_in_words() {
+    let app = Origin::start(origin::pages);
+    let sidecar = Builder::before(&app)
+        .set("plausible.url", "http://plausible.invalid")
+        .start();
+    crowd(&sidecar, 20);
+    within(DEADLINE, "/status names the name", || {
+        let error = sidecar.status()["delivery"]["last_error"].to_string();
+        if error.contains("the name plausible.invalid can't be resolved") {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    });
+    sidecar.await_log("the name plausible.invalid can't be resolved");
+    std::thread::sleep(Duration::from_secs(2));
+    let log = sidecar.log();
+    let lines = log
+        .iter()
+        .filter(|line| line.contains("plausible.invalid"))
+        .count();
+    assert!(lines <= 3, "{lines} lines");
+    assert!(!log.iter().any(|line| line.contains("uncategorized")), "{log:?}");
 }

@@ -45,6 +45,12 @@ mod clients;
 /// From the offer to Plausible's answer.
 mod delivery;
 
+/// One visitor's trouble is no other's.
+mod poison;
+
+/// Trouble with Plausible, as operators see it.
+mod trouble;
+
 /// Through a proxy to Plausible.
 mod egress;
 

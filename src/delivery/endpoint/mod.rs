@@ -134,13 +134,18 @@ impl Endpoint {
             };
             if !reused {
                 *link = None;
-                match timer.within(deadline, self.connect()).await {
+                match timer.within(deadline, self.connect(deadline)).await {
                     Ok(Ok(fresh)) => *link = Some(fresh),
                     Ok(Err(error)) => {
                         self.connect_error.replace(Some(error));
                         return Outcome::Retry(RetryReason::Connect, None);
                     }
-                    Err(TimedOut) => return Outcome::Retry(RetryReason::Timeout, None),
+                    // No event can be the cause.
+                    Err(TimedOut) => {
+                        let error = io::Error::new(io::ErrorKind::TimedOut, "none was made in time");
+                        self.connect_error.replace(Some(error));
+                        return Outcome::Retry(RetryReason::Connect, None);
+                    }
                 }
             }
             let destination = &self.destination;
@@ -170,17 +175,21 @@ impl Endpoint {
     }
 
     /// A TCP connection on which TLS with Plausible can begin.
-    async fn reach_host(&self) -> io::Result<TcpStream> {
-        let stream = self.tcp.connect().await?;
+    async fn reach_host(&self, deadline: Instant) -> io::Result<TcpStream> {
+        let stream = self.reach(deadline).await?;
         match &self.destination.tunnel {
             Some(tunnel) => tunnel.open(stream).await.map_err(io::Error::other),
             None => Ok(stream),
         }
     }
 
-    async fn connect(&self) -> io::Result<Link> {
+    async fn reach(&self, deadline: Instant) -> io::Result<TcpStream> {
+        self.tcp.connect(deadline).await.map_err(io::Error::other)
+    }
+
+    async fn connect(&self, deadline: Instant) -> io::Result<Link> {
         let Some((config, name)) = &self.destination.tls else {
-            return Ok(Link::Http1(Http1Connection::new(self.tcp.connect().await?)));
+            return Ok(Link::Http1(Http1Connection::new(self.reach(deadline).await?)));
         };
         let _one_at_a_time = match self.protocol.get() {
             Some(Protocol::Http1) => None,
@@ -190,7 +199,9 @@ impl Endpoint {
             return Ok(Link::Http2(open.clone()));
         }
         let connector = TlsConnector::from(config.clone());
-        let stream = connector.connect(name.clone(), self.reach_host().await?).await?;
+        let stream = connector
+            .connect(name.clone(), self.reach_host(deadline).await?)
+            .await?;
         if stream.get_ref().1.alpn_protocol() != Some(tls::H2) {
             self.protocol.set(Some(Protocol::Http1));
             return Ok(Link::Http1(Http1Connection::new(stream)));

@@ -4,12 +4,15 @@ use std::time::Instant;
 
 use super::state::{ENDS_PER_PASS, Engine};
 use crate::{
-    delivery::{account::EventEnd, lanes::Ticket, senders::Attempt},
+    delivery::{account::EventEnd, lanes::Ticket, outcome::RetryReason, senders::Attempt},
     queue::ReadError,
 };
 
 /// What a buffer for an event keeps between two uses, in bytes.
 const KEPT: usize = 4_096;
+
+/// How long an event that got no answer in time waits for one of the few places, in milliseconds.
+const QUEUED_SUSPECT: u64 = 100;
 
 impl Engine<'_> {
     /// Starts as many attempts as may be in flight.
@@ -29,12 +32,25 @@ impl Engine<'_> {
                 break;
             }
             if !self.senders.ready(instant) {
+                if self.senders.is_busy() {
+                    self.senders.give_up_slow(instant);
+                }
                 break;
             }
             let Some(ticket) = self.lanes.take() else { break };
+            let suspect = self.is_suspect(ticket);
+            if suspect && self.senders.is_full_of_suspects() {
+                self.lanes.wait(ticket, now + QUEUED_SUSPECT);
+                continue;
+            }
             if let Some(stored) = self.load(ticket, instant, now) {
                 self.breaker.sent(ticket);
-                self.senders.send(Attempt { ticket, stored });
+                let attempt = Attempt {
+                    ticket,
+                    stored,
+                    suspect,
+                };
+                self.senders.send(attempt, instant);
                 continue;
             }
             ends_left -= 1;
@@ -43,6 +59,15 @@ impl Engine<'_> {
                 break;
             }
         }
+    }
+
+    /// Whether an event got no answer in time when it was last sent.
+    fn is_suspect(&self, ticket: Ticket) -> bool {
+        // Usually empty; checking that is cheaper than a failed lookup.
+        let tries = (!self.tries.is_empty())
+            .then(|| self.tries.get(&ticket))
+            .flatten();
+        tries.is_some_and(|tries| tries.last == Some(RetryReason::Timeout))
     }
 
     /// Reads an event that was taken out of its lane. `None` if it is not sent now: then it has ended, or
@@ -61,9 +86,13 @@ impl Engine<'_> {
         stored.shrink_to(KEPT);
         match self.queue.read(event.position, &mut stored) {
             Ok(()) => return Some(stored),
-            Err(ReadError::Corrupt) => self.end(ticket, EventEnd::Corrupt),
+            Err(ReadError::Corrupt) => self.end_corrupt(ticket, instant),
             Err(ReadError::Gone) => self.end(ticket, EventEnd::Evicted),
-            Err(ReadError::Io { .. }) => {
+            Err(ReadError::Io { path, source }) => {
+                if let Some(events) = self.log.unread.pass(instant, 1) {
+                    let path = path.display();
+                    tracing::error!(events, "queue: events wait, as {path} can't be read: {source}");
+                }
                 let tries = self.tries.entry(ticket).or_default();
                 tries.failures += 1;
                 let wait = self.backoff.delay(tries.failures, fastrand::f64());

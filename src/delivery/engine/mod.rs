@@ -11,6 +11,7 @@ mod settle;
 mod state;
 mod take_in;
 mod tries;
+mod trouble;
 mod upkeep;
 mod wait;
 
@@ -97,6 +98,7 @@ impl Engine<'_> {
 
     /// Shows the status and the metrics how things stand.
     fn publish(&mut self) {
+        self.beat();
         let shared = &self.shared;
         let holdings = &shared.holdings;
         shared
@@ -105,10 +107,15 @@ impl Engine<'_> {
         holdings.bytes.store(self.queue.bytes(), Ordering::Relaxed);
         let oldest = self.lanes.oldest().unwrap_or(0);
         holdings.oldest.store(oldest, Ordering::Relaxed);
-        let state = DeliveryState::from(self.breaker.phase());
-        if self.published != Some(state) {
-            self.published = Some(state);
-            shared.set_state(state);
+        let failing = self.health.failing.as_ref();
+        let state = match DeliveryState::from(self.breaker.phase()) {
+            DeliveryState::Passing if failing.is_some() => DeliveryState::Failing,
+            state => state,
+        };
+        let since = failing.map_or(self.health.well_since, |failing| failing.at);
+        if self.published != Some((state, since)) {
+            self.published = Some((state, since));
+            shared.set_state(state, since);
         }
     }
 }

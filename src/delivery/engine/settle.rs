@@ -28,17 +28,25 @@ impl Engine<'_> {
     fn settle_one(&mut self, attempt: &FinishedAttempt, instant: Instant, now: u64) {
         let ticket = attempt.ticket;
         match attempt.outcome {
-            Outcome::Delivered => self.answered(ticket, EventEnd::Delivered),
-            Outcome::DroppedByPlausible => self.answered(ticket, EventEnd::DroppedByPlausible),
+            Outcome::Delivered => {
+                self.answered(ticket, EventEnd::Delivered, now);
+                if !self.drops.is_empty() {
+                    self.note_record(attempt);
+                }
+            }
+            Outcome::DroppedByPlausible => {
+                self.answered(ticket, EventEnd::DroppedByPlausible, now);
+                self.note_drop(attempt, instant);
+            }
             Outcome::Rejected => {
-                self.answered(ticket, EventEnd::Rejected);
+                self.answered(ticket, EventEnd::Rejected, now);
                 if let Some(events) = self.log.rejected.pass(instant, 1) {
                     tracing::error!(events, "Plausible rejected events as invalid");
                 }
             }
             Outcome::Unreadable => {
                 self.breaker.inconclusive(now, ticket);
-                self.end(ticket, EventEnd::Corrupt);
+                self.end_corrupt(ticket, instant);
             }
             Outcome::Retry(reason, after) => {
                 self.failed(ticket, reason, after.unwrap_or_default(), instant, now);
@@ -47,24 +55,24 @@ impl Engine<'_> {
     }
 
     /// Plausible has judged the event, so Plausible works.
-    fn answered(&mut self, ticket: Ticket, end: EventEnd) {
+    fn answered(&mut self, ticket: Ticket, end: EventEnd, now: u64) {
         self.end(ticket, end);
         self.answered += 1;
-        if self.breaker.passed() == Some(Transition::Passing) && std::mem::take(&mut self.logged_trip) {
-            tracing::info!("Plausible takes events again");
-        }
+        self.breaker.passed(now);
+        self.note_success(now);
     }
 
     /// Puts the event back to wait, or ends it if it has had its tries.
     ///
-    /// If other events got through since this one failed before, the fault is probably this event's. Its
-    /// failure then does not count for the breaker.
+    /// If other events got through after this one had failed, the fault is probably this event's. Its
+    /// failures then do not count for the breaker.
     fn failed(&mut self, ticket: Ticket, reason: RetryReason, after: Duration, instant: Instant, now: u64) {
         let Some(event) = self.lanes.event(ticket) else {
             debug_assert!(false, "an event that was sent is pending");
             return;
         };
-        self.shared.set_error(self.endpoint.describe(reason));
+        self.shared
+            .set_error(self.endpoint.describe(reason), reason.hint());
         if self.endpoint.is_refused_by_proxy(reason)
             && let Some(attempts) = self.log.proxy.pass(instant, 1)
         {
@@ -73,15 +81,19 @@ impl Engine<'_> {
         }
         let passing = self.breaker.is_passing();
         let tries = self.tries.entry(ticket).or_default();
-        let alone = tries.failed(reason, self.answered, passing);
+        let known = tries.failed(reason, self.answered, passing);
+        if !known {
+            self.note_failure(reason, now);
+        }
+        let tries = self.tries.entry(ticket).or_default();
         let wait = self.backoff.delay(tries.failures, fastrand::f64()).max(after);
         if self.has_had_its_tries(ticket) {
             self.breaker.inconclusive(now, ticket);
             self.give_up(ticket, instant);
             return;
         }
-        if alone {
-            self.breaker.inconclusive(now, ticket);
+        if known || reason.is_of_one_event() {
+            self.breaker.refused(now, ticket, fastrand::f64());
         } else {
             let failure = FailedAttempt {
                 ticket,
@@ -97,7 +109,7 @@ impl Engine<'_> {
                     .for_each(|tries| tries.is_not_alone(answered, tripped));
             }
             if tripped {
-                self.tripped(reason, instant);
+                self.report_trip(reason, instant);
             }
         }
         // At least a millisecond, or a jitter of zero would make a busy loop.
@@ -121,22 +133,6 @@ impl Engine<'_> {
                 last,
                 "events were given up: they failed at every try while others got through"
             );
-        }
-    }
-
-    fn tripped(&mut self, reason: RetryReason, instant: Instant) {
-        if self.log.breaker.pass(instant, 1).is_none() {
-            return;
-        }
-        self.logged_trip = true;
-        let error = self.endpoint.describe(reason);
-        if let RetryReason::Misconfigured(_) = reason {
-            tracing::error!(
-                error,
-                "events cannot be delivered and wait: the address or the proxy looks wrong"
-            );
-        } else {
-            tracing::warn!(error, "Plausible takes no events; they wait");
         }
     }
 }

@@ -13,7 +13,9 @@ use crate::{
         account::EventEnd,
         backoff::Backoff,
         breaker::Breaker,
+        drops::DropWatch,
         endpoint::{Destination, Endpoint},
+        health::Health,
         intake::Intake,
         lanes::{Lanes, Ticket},
         metrics::DeliveryMetrics,
@@ -119,11 +121,11 @@ pub(in crate::delivery) struct Engine<'a> {
     pub(super) timer: Timer,
     /// For the short wait in which several attempts may end together.
     pub(super) gather_timer: Timer,
-    /// The state that `shared` shows; `None` before the first pass.
-    pub(super) published: Option<DeliveryState>,
+    /// The state that `shared` shows, and since when; `None` before the first pass.
+    pub(super) published: Option<(DeliveryState, u64)>,
     pub(super) log: LogThrottles,
-    /// Whether the last log line about the breaker said that it tripped.
-    pub(super) logged_trip: bool,
+    pub(super) health: Health,
+    pub(super) drops: DropWatch,
 }
 
 /// When the queue is looked after, and what was last reported of it.
@@ -139,12 +141,19 @@ pub(super) struct Schedule {
     pub(super) sweeping: bool,
     /// Overflow reported so far.
     pub(super) overflow: u64,
-    /// The queue's alarm reported last.
+    /// The queue's alarm.
     pub(super) alarm: Option<String>,
+    /// Whether the last line of the log about it was that it is raised.
+    pub(super) logged_alarm: bool,
 }
 
-/// How often the queue is looked after while it has something to do, and while it has not.
-const TICK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// How often the queue is looked after while it has something to do, while events are pending and their files
+/// have to be there, and otherwise.
+const TICK: [Duration; 3] = [
+    Duration::from_millis(100),
+    Duration::from_millis(250),
+    Duration::from_secs(2),
+];
 
 impl Schedule {
     fn new(now: Instant) -> Self {
@@ -155,13 +164,19 @@ impl Schedule {
             sweeping: false,
             overflow: 0,
             alarm: None,
+            logged_alarm: false,
         }
     }
 
     /// When the queue has to be looked after next.
-    pub(super) fn due(&self) -> Instant {
+    pub(super) fn due(&self, pending: bool) -> Instant {
         let busy = self.alarm.is_some() || self.ticked < self.busy_until;
-        self.ticked + if busy { TICK.0 } else { TICK.1 }
+        let tick = match (busy, pending) {
+            (true, _) => TICK[0],
+            (false, true) => TICK[1],
+            (false, false) => TICK[2],
+        };
+        self.ticked + tick
     }
 
     /// The queue got something to write.
@@ -180,6 +195,11 @@ pub(super) struct LogThrottles {
     pub(super) overflow: LogThrottle,
     pub(super) given_up: LogThrottle,
     pub(super) unmade: LogThrottle,
+    pub(super) corrupt: LogThrottle,
+    pub(super) unread: LogThrottle,
+    pub(super) drops: LogThrottle,
+    /// One for each kind of alarm.
+    pub(super) alarms: HashMap<&'static str, LogThrottle>,
 }
 
 impl LogThrottles {
@@ -193,6 +213,10 @@ impl LogThrottles {
             overflow: one_in_ten_seconds(),
             given_up: one_in_ten_seconds(),
             unmade: one_in_ten_seconds(),
+            corrupt: one_in_ten_seconds(),
+            unread: one_in_ten_seconds(),
+            drops: one_in_ten_seconds(),
+            alarms: HashMap::new(),
         }
     }
 }
@@ -204,7 +228,7 @@ impl<'a> Engine<'a> {
         carry: &'a mut CarryOver,
         queue: &'a mut Queue,
     ) -> Self {
-        let settings = parts.settings;
+        let (settings, now) = (parts.settings, parts.shared.clock.millis());
         let endpoint = Rc::new(Endpoint::new(parts.destination, settings.timeout));
         let backoff = Backoff::new(settings.retry_initial, settings.retry_max);
         let senders = Senders::new(endpoint.clone(), settings.concurrency.max(1));
@@ -233,7 +257,8 @@ impl<'a> Engine<'a> {
             gather_timer: Timer::new(),
             published: None,
             log: LogThrottles::new(),
-            logged_trip: false,
+            health: Health::at(now),
+            drops: DropWatch::default(),
         }
     }
 
@@ -250,6 +275,14 @@ impl<'a> Engine<'a> {
         }
         self.queue.finish(event.position);
         self.count_ended(end, 1);
+    }
+
+    /// Ends an event that was taken out of its lane and whose bytes are damaged.
+    pub(super) fn end_corrupt(&mut self, ticket: Ticket, instant: Instant) {
+        self.end(ticket, EventEnd::Corrupt);
+        if let Some(events) = self.log.corrupt.pass(instant, 1) {
+            tracing::error!(events, "queue: events are lost, as their bytes are damaged");
+        }
     }
 
     /// Counts events that this thread has ended.

@@ -46,11 +46,11 @@ enum Suspicion {
 }
 
 impl Tries {
-    /// An attempt failed. True if others got through since the event failed before, which shows that
-    /// Plausible works.
+    /// An attempt failed. True if the event had failed before while others got through, so that its failures
+    /// say nothing about Plausible.
     pub(super) fn failed(&mut self, reason: RetryReason, answered: u64, passing: bool) -> bool {
         self.judge(answered);
-        let alone = self.before && self.run == 0;
+        let known = self.before;
         self.failures = self.failures.saturating_add(1);
         self.last = Some(reason);
         self.run += 1;
@@ -62,7 +62,7 @@ impl Tries {
         if !passing || of_no_event {
             self.suspicion = Suspicion::Outage;
         }
-        alone
+        known
     }
 
     /// Other events failed in the same run; with `outage`, the breaker tripped.
@@ -161,9 +161,9 @@ mod tests {
     }
 
     #[test]
-    fn it_is_known_to_fail_alone_once_others_got_through_between() {
+    fn it_is_known_to_fail_once_others_got_through_between() {
         let mut tries = Tries::default();
-        let alone = [1, 1, 2, 2, 3].map(|answered| tries.failed(WHY, answered, true));
-        assert_eq!(alone, [false, false, true, false, true]);
+        let known = [1, 1, 2, 2, 3].map(|answered| tries.failed(WHY, answered, true));
+        assert_eq!(known, [false, false, true, true, true]);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::state::{ENDS_PER_PASS, Engine};
-use crate::{delivery::account::EventEnd, queue::Why};
+use crate::{delivery::account::EventEnd, queue::Why, telemetry::LogThrottle};
 
 /// How often late events are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -18,7 +18,7 @@ impl Engine<'_> {
         if self.schedule.sweeping {
             self.sweep(now);
         }
-        if instant < self.schedule.due() {
+        if instant < self.schedule.due(self.lanes.len() > 0) {
             return;
         }
         self.schedule.ticked = instant;
@@ -32,8 +32,9 @@ impl Engine<'_> {
             self.sweep(now);
         }
         self.senders.close_idle(instant);
-        self.report_alarm();
+        self.report_alarm(instant);
         self.report_overflow(instant);
+        self.report_silence(now);
     }
 
     /// Ends events older than `max_age`, also while nothing can be sent.
@@ -60,20 +61,27 @@ impl Engine<'_> {
     /// Ends the events that the queue has evicted or let expire.
     fn drop_gone(&mut self, instant: Instant) {
         while let Some(gone) = self.queue.next_gone() {
-            let tries = &mut self.tries;
+            let (queue, tries) = (&mut *self.queue, &mut self.tries);
             let mut events = 0;
             self.lanes.drop_all(
-                |event| (gone.from..gone.below).contains(&event.position),
-                |ticket, _| {
+                |event| gone.contains(event.position),
+                |ticket, event| {
                     tries.remove(&ticket);
+                    queue.finish(event.position);
                     events += 1;
                 },
             );
             let end = match gone.why {
                 Why::Evicted => EventEnd::Evicted,
                 Why::Expired => EventEnd::Expired,
+                Why::Damaged => EventEnd::Corrupt,
             };
             self.count_ended(end, events);
+            if gone.why == Why::Damaged {
+                // Those of them that are in flight, or behind such ones, may yet be delivered.
+                let events = gone.records;
+                tracing::error!(events, "queue: somebody changed its files, and events are lost");
+            }
             if gone.why == Why::Evicted
                 && let Some(events) = self.log.evicted.pass(instant, events)
             {
@@ -82,18 +90,31 @@ impl Engine<'_> {
         }
     }
 
-    fn report_alarm(&mut self) {
+    /// Shows the alarm at once. The log gets one that flickers from time to time.
+    fn report_alarm(&mut self, instant: Instant) {
+        while let Some(note) = self.queue.next_note() {
+            tracing::warn!("queue: {note}");
+        }
         let alarm = self.queue.alarm();
-        if self.schedule.alarm.as_deref() == alarm {
-            return;
+        let news = self.schedule.alarm.as_deref() != alarm;
+        if news {
+            self.shared.set_alarm(alarm);
+            self.schedule.alarm = alarm.map(str::to_owned);
         }
-        if let Some(alarm) = alarm {
-            tracing::error!("queue: {alarm}");
-        } else {
-            tracing::info!("queue: in order again");
+        match alarm {
+            Some(alarm) if news || !self.schedule.logged_alarm => {
+                let new = || LogThrottle::new(1, Duration::from_secs(10));
+                let throttle = self.log.alarms.entry(self.queue.alarm_kind()).or_insert_with(new);
+                if throttle.pass(instant, 1).is_some() {
+                    tracing::error!("queue: {alarm}");
+                    self.schedule.logged_alarm = true;
+                }
+            }
+            None if std::mem::take(&mut self.schedule.logged_alarm) => {
+                tracing::info!("queue: in order again");
+            }
+            _ => {}
         }
-        self.shared.set_alarm(alarm);
-        self.schedule.alarm = alarm.map(str::to_owned);
     }
 
     fn report_overflow(&mut self, instant: Instant) {

@@ -48,7 +48,7 @@ impl Engine<'_> {
 
     /// When there will be something to do, if nothing happens before.
     pub(super) fn next_pass(&mut self) -> Instant {
-        let mut next = self.schedule.due();
+        let mut next = self.schedule.due(self.lanes.len() > 0);
         if self.hurry {
             return Instant::now();
         }
@@ -69,8 +69,12 @@ impl Engine<'_> {
         if let Some(until) = self.breaker.until() {
             return Some(clock.instant(event.max(until)));
         }
-        if !self.breaker.is_passing() || self.senders.is_busy() {
+        if !self.breaker.is_passing() {
             return None;
+        }
+        if self.senders.is_busy() {
+            // Events that wait may get the place of a slow one.
+            return self.lanes.ready().then(|| self.senders.gives_up_at()).flatten();
         }
         if event > 0 {
             return Some(clock.instant(event));

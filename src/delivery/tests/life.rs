@@ -193,7 +193,7 @@ fn status_tells_of_queue_and_delivery() {
         "{status}"
     );
     assert_eq!(status["queue"]["alarm"], serde_json::Value::Null);
-    assert_eq!(status["delivery"]["state"], "passing");
+    assert_eq!(status["delivery"]["state"], "failing");
     assert!(
         status["delivery"]["last_error_seconds"].as_u64().unwrap() < 10,
         "{status}"

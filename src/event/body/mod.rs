@@ -26,6 +26,10 @@ pub struct Event<'a> {
 
 /// The first byte of the binary form: its version.
 const FORM: u8 = 1;
+/// The longest user agent that is kept, in bytes; the rest of a longer one is left out. Browsers' have 100 to
+/// 500. Servers refuse requests with heads of more than 4 to 8 KiB, so an event with a longer one may never
+/// arrive.
+const MAX_USER_AGENT: usize = 1_024;
 
 impl<'a> Event<'a> {
     /// Builds the event of a sighting.
@@ -33,7 +37,7 @@ impl<'a> Event<'a> {
         let mut body = Vec::new();
         write(rules, seen, &mut body);
         Event {
-            user_agent: Cow::Borrowed(seen.user_agent),
+            user_agent: Cow::Borrowed(cut(seen.user_agent)),
             client: seen.client.to_canonical(),
             body: Cow::Owned(body),
         }
@@ -45,7 +49,7 @@ impl<'a> Event<'a> {
         let client = seen.client.to_canonical();
         out.push(FORM);
         let start = out.len();
-        put_visitor(out, client, seen.user_agent);
+        put_visitor(out, client, cut(seen.user_agent));
         let end = out.len();
         put_with(out, |out| write(rules, seen, out));
         // Hash last: reading these bytes right after several small writes would stall on store forwarding.
@@ -76,6 +80,12 @@ impl<'a> Event<'a> {
         })
     }
 
+    /// The site's domain, or several joined by commas. `None` if the body has none.
+    pub fn domain(&self) -> Option<String> {
+        let body: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
+        Some(body.get("domain")?.as_str()?.to_owned())
+    }
+
     /// The visitor's key. The same address and user agent have the same key in every process, because queues
     /// on disk store it.
     pub fn visitor(&self) -> u64 {
@@ -83,6 +93,17 @@ impl<'a> Event<'a> {
         put_visitor(&mut visitor, self.client, &self.user_agent);
         key(&visitor)
     }
+}
+
+/// At most [`MAX_USER_AGENT`] bytes of a user agent, and no part of a character.
+fn cut(user_agent: &[u8]) -> &[u8] {
+    let Some(kept) = user_agent.get(..=MAX_USER_AGENT) else {
+        return user_agent;
+    };
+    // A character of UTF-8 starts with a byte that does not begin with the bits 10, and has four at the most.
+    let starts = |at: &usize| kept[*at] & 0xc0 != 0x80;
+    let end = (MAX_USER_AGENT - 3..=MAX_USER_AGENT).rev().find(starts);
+    &kept[..end.unwrap_or(MAX_USER_AGENT)]
 }
 
 /// Appends what identifies the visitor.

@@ -115,6 +115,24 @@ fn what_is_escaped_is_found_wherever_it_stands() {
 }
 
 #[test]
+fn a_long_user_agent_is_cut_between_two_characters() {
+    let kept = |user_agent: &[u8]| {
+        let seen = Sighting { user_agent, ..seen() };
+        let (built, mut stored) = (Event::build(&EventRules::default(), &seen), Vec::new());
+        let key = Event::record(&EventRules::default(), &seen, &mut stored);
+        let recorded = Event::decode(&stored).unwrap();
+        assert_eq!((&built, built.visitor()), (&recorded, key));
+        built.user_agent.to_vec()
+    };
+    let plain = [b'a'; 6_000];
+    assert_eq!(kept(&plain[..1_024]).len(), 1_024);
+    assert_eq!(kept(&plain).len(), 1_024);
+    let odd = "a".to_owned() + &"\u{1f680}".repeat(2_000);
+    assert_eq!(kept(odd.as_bytes()), odd.as_bytes()[..1_021]);
+    assert_eq!(kept(&[0x80; 6_000]).len(), 1_024);
+}
+
+#[test]
 fn a_visitor_is_address_and_user_agent() {
     let key = |seen: Sighting<'_>| Event::build(&EventRules::default(), &seen).visitor();
     assert_eq!(key(seen()), 0x3cc3_24c6_527f_4fdf, "it is kept in queues on disk");

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     io,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -9,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::super::disk::{DirEntry, Disk, FileHandle, Lock};
+use super::super::disk::{DirEntry, Disk, Facts, FileHandle, Inode, Lock};
 
 /// What becomes of the calls, which are counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +87,20 @@ impl State {
             Turn::Work => Ok(()),
             Turn::Half(error) | Turn::Fail(error) => Err(error),
         }
+    }
+
+    fn facts(&self, index: usize) -> io::Result<Facts> {
+        if self.dead {
+            return Err(io::Error::other("dead"));
+        }
+        Ok(Facts {
+            identity: (0, index as u64),
+            links: self.entries.values().filter(|file| **file == index).count() as u64,
+            length: self.files.get(index).map_or(0, |file| file.now.len() as u64),
+            mode: 0o600,
+            owner: 0,
+            modified: (0, 0),
+        })
     }
 
     fn used(&self) -> usize {
@@ -187,6 +202,11 @@ impl Double {
         };
     }
 
+    /// Somebody removes a file that may be open.
+    pub(super) fn snatch(&self, name: &str) {
+        self.state().entries.remove(name);
+    }
+
     /// The bytes of a file that may be open.
     pub(super) fn overwrite(&self, name: &str, bytes: &[u8]) {
         let mut state = self.state();
@@ -207,6 +227,28 @@ impl Drop for Held {
     }
 }
 
+impl Inode for Held {
+    fn facts(&self) -> io::Result<Facts> {
+        Ok(directory())
+    }
+
+    fn set_mode(&self, _: u32) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The one directory is always there.
+fn directory() -> Facts {
+    Facts {
+        identity: (0, u64::MAX),
+        links: 1,
+        length: 0,
+        mode: 0o700,
+        owner: 0,
+        modified: (0, 0),
+    }
+}
+
 impl Disk for Double {
     fn create_dir(&self, _: &Path) -> io::Result<()> {
         self.state().all_or_nothing()
@@ -219,7 +261,24 @@ impl Disk for Double {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         state.locked = true;
-        Ok(Box::new(Held(self.clone())))
+        Ok(Arc::new(Held(self.clone())))
+    }
+
+    fn user(&self) -> Option<u32> {
+        Some(0)
+    }
+
+    fn facts(&self, path: &Path) -> io::Result<Facts> {
+        if path == Path::new("/queue") {
+            return Ok(directory());
+        }
+        let state = self.state();
+        let index = state.entries.get(&name_of(path)).ok_or(io::ErrorKind::NotFound)?;
+        state.facts(*index)
+    }
+
+    fn holds_only(&self, _: &Path, names: &dyn Fn(&OsStr) -> bool) -> bool {
+        self.state().entries.keys().all(|name| names(OsStr::new(name)))
     }
 
     fn list(&self, _: &Path) -> io::Result<Vec<DirEntry>> {
@@ -335,10 +394,14 @@ impl FileHandle for Opened {
         file.synced = file.now.clone();
         Ok(())
     }
+}
 
-    fn length(&self) -> io::Result<u64> {
-        let mut state = self.disk.state();
-        state.all_or_nothing()?;
-        Ok(state.files[self.index].now.len() as u64)
+impl Inode for Opened {
+    fn facts(&self) -> io::Result<Facts> {
+        self.disk.state().facts(self.index)
+    }
+
+    fn set_mode(&self, _: u32) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -323,3 +323,62 @@ fn who_was_overtaken_while_waiting_for_the_lock_comes_in_once_its_memory_is_empt
     second.open();
     assert_eq!(second.recovered.pending, 10);
 }
+
+/// R3: what is open is written again under the same positions, whole, and the alarm is over soon.
+#[test]
+fn a_file_that_somebody_removed_is_written_again() {
+    let mut owner = Owner::new(settings());
+    owner.append(200);
+    owner.finish(7);
+    owner.tick(100);
+    for name in owner.disk.names() {
+        owner.disk.snatch(&name);
+    }
+    // One tick asks for a look, the next one hears of it.
+    owner.tick(400);
+    owner.tick(100);
+    let alarm = owner.queue().alarm().unwrap().to_owned();
+    assert!(alarm.contains("was removed or moved away"), "{alarm}");
+    owner.append(20);
+    owner.tick(1000);
+    assert_eq!(owner.queue().alarm(), None);
+    owner.read_all();
+    assert_eq!(owner.gone, 0);
+    owner.finish(3);
+    owner.flush();
+    owner.kill();
+    owner.open();
+    owner.read_all();
+    assert_eq!(owner.recovered.corrupt, 0);
+}
+
+/// R3: a file cut short has what was appended last from memory, and the rest of it is reported as gone.
+#[test]
+fn a_file_that_somebody_cut_short_loses_what_memory_does_not_know() {
+    let mut owner = Owner::new(Settings {
+        max_bytes: 8 << 20,
+        ..settings()
+    });
+    // More than the cache of recent writes.
+    for _ in 0..100 {
+        owner.append(5);
+    }
+    owner.finish(7);
+    owner.tick(100);
+    let name = owner.disk.names().pop().unwrap();
+    let mut bytes = owner.disk.read(&name);
+    bytes.truncate(100_000);
+    owner.disk.overwrite(&name, &bytes);
+    for millis in [400, 100, 1000] {
+        owner.tick(millis);
+    }
+    assert_eq!(owner.queue().alarm(), None);
+    let (gone, left) = (owner.gone, owner.live.len() as u64);
+    assert!(gone > 20 && left > 150, "{gone} gone, {left} left");
+    owner.read_all();
+    owner.flush();
+    owner.kill();
+    owner.open();
+    assert_eq!((owner.recovered.pending, owner.recovered.corrupt), (left, 0));
+    owner.read_all();
+}

@@ -258,19 +258,25 @@ impl Owner {
 
     fn hear_what_is_gone(&mut self) {
         while let Some(gone) = self.queue().next_gone() {
-            self.drop_gone(gone);
+            self.drop_gone(&gone);
         }
     }
 
-    fn drop_gone(&mut self, gone: Gone) {
+    fn drop_gone(&mut self, gone: &Gone) {
         let positions: Vec<_> = self
             .live
             .range(gone.from..gone.below)
             .map(|(&at, _)| at)
+            .filter(|&at| gone.contains(at))
             .collect();
         assert_eq!(positions.len() as u64, gone.records);
         self.gone += gone.records;
         for at in positions {
+            if gone.why == Why::Damaged
+                && let Some(queue) = &mut self.queue
+            {
+                queue.finish(at);
+            }
             self.over.extend(self.live.remove(&at));
         }
     }
@@ -307,8 +313,8 @@ impl Owner {
             self.unsure.append(&mut self.over);
         }
         let failures = self.disk.failures();
-        for gone in self.queue.take().unwrap().close() {
-            self.drop_gone(gone);
+        for gone in self.queue.take().unwrap().close().gone {
+            self.drop_gone(&gone);
         }
         if self.disk.failures() == failures {
             self.over.append(&mut self.ended);

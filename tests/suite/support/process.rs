@@ -184,6 +184,18 @@ impl Builder {
         Some(self)
     }
 
+    /// Names have these addresses for it, as `/etc/hosts` has them; nothing where that can't be had.
+    pub(crate) fn with_hosts(mut self, lines: &str) -> Option<Builder> {
+        let hosts = self.directory.path().join("hosts");
+        fs::write(&hosts, lines).expect("write the hosts");
+        let mount = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
+        let hosts = hosts.to_str().expect("a path in UTF-8");
+        let runner = ["unshare", "-m", "sh", "-c", mount, hosts];
+        let works = Command::new(runner[0]).args(&runner[1..]).arg("true").output();
+        self.runner = runner.map(str::to_owned).to_vec();
+        works.is_ok_and(|output| output.status.success()).then_some(self)
+    }
+
     /// Its own directory.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()

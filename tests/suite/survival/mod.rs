@@ -10,6 +10,7 @@ mod inspection;
 mod kills;
 mod stops;
 mod storage;
+mod tampering;
 
 use std::{
     collections::BTreeMap,

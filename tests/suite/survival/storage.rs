@@ -414,6 +414,47 @@ fn a_slow_disk_is_not_held_against_plausible() {
     assert_eq!(attempts, 20, "one for each event");
 }
 
+/// Whatever call of the queue's does not return, the alarm is up, the app does not notice, and nothing that was accepted is
+/// lost; the calls that another thread makes hold up nothing at all.
+#[test]
+fn a_disk_that_does_not_answer_is_said_and_costs_nothing() {
+    let Some(faults) = Faults::new() else {
+        return skip("there is no C compiler");
+    };
+    for call in ["sync", "sync_directory", "write"] {
+        let stage = stage();
+        let sidecar = faults.before(stage.builder).start();
+        visit(&sidecar, 0..10);
+        sidecar.drained();
+        let steady = Steady::through(sidecar.address);
+        faults.hang(call);
+        visit(&sidecar, 10..20);
+        if call == "write" {
+            within(Duration::from_secs(10), "the alarm", || {
+                let alarm = sidecar.status()["queue"]["alarm"].to_string();
+                if alarm.contains("has not answered") {
+                    Ok(())
+                } else {
+                    Err(alarm)
+                }
+            });
+            assert_eq!(sidecar.metrics().metric("gatecount_queue_alarm").value(), 1);
+        } else {
+            stage.plausible.await_recorded(20);
+            sidecar.drained();
+        }
+        faults.mend();
+        stage.plausible.await_recorded(20);
+        let metrics = sidecar.drained();
+        assert_eq!(metrics.finished("delivered"), 20, "{call}");
+        await_alarm(&sidecar, false);
+        if call == "write" {
+            assert!(sidecar.await_log("the disk did not answer").contains("WARN"));
+        }
+        steady.finish();
+    }
+}
+
 /// What steady traffic sees for a while with nothing wrong.
 fn calm(sidecar: &Sidecar) -> Calm {
     let steady = Steady::through(sidecar.address);
