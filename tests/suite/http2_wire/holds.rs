@@ -19,14 +19,10 @@ use crate::support::eventually;
 
 const BOTH: [Over; 2] = [Over::Plain, Over::Tls];
 
-/// Streams with a response that the client's window lets nothing of through, or a byte.
+/// Streams with a response that the client's window lets nothing of through, or no more than its start.
 #[test]
 fn windows_that_stay_shut_hold_little_and_not_for_long() {
-    for (what, size) in [
-        ("windows of 0", 0),
-        ("windows of 1", 1),
-        ("windows of 65,535", 65_535),
-    ] {
+    for (what, size) in [("windows of 0", 0), ("windows of 65,535", 65_535)] {
         withstands(what, move |connection| {
             connection.send(&settings(&[(INITIAL_WINDOW_SIZE, size)]));
             for n in 0..128 {
