@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Wall-clock time read once, plus the monotonic time since: set forward, set back or slewed, the system's wall clock
-/// changes nothing for as long as the process lives. Copies tell the same time.
+/// Wall-clock time read once, plus the monotonic time since: set forward, set back or slewed, the system's
+/// wall clock changes nothing for as long as the process lives. Copies tell the same time.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     start: Instant,

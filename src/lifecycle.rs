@@ -1,5 +1,5 @@
-//! Signals, readiness, and the start of a drain: readiness turns off, and the listeners stay open until probers have
-//! noticed.
+//! Signals, readiness, and the start of a drain: readiness turns off, and the listeners stay open until
+//! probers have noticed.
 
 use std::{
     io,
@@ -34,8 +34,8 @@ pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
-    /// A write beyond the limit of a file's size (`ulimit -f`). It is handled, and so does not kill: the write fails, and
-    /// the queue's disk counts as full.
+    /// A write beyond the limit of a file's size (`ulimit -f`). It is handled, and so does not kill: the
+    /// write fails, and the queue's disk counts as full.
     _file_size: Signal,
 }
 
@@ -97,8 +97,9 @@ impl Readiness {
 
 /// Waits until probers have noticed that readiness is off. The listeners stay open meanwhile.
 ///
-/// `probed` says whether anybody has asked for readiness so far. If so, this waits for `told_not_ready` (a prober got the
-/// answer "not ready") and then for the prober to act; otherwise for a moment. It waits a fifth of `drain` at most.
+/// `probed` says whether anybody has asked for readiness so far. If so, this waits for `told_not_ready` (a
+/// prober got the answer "not ready") and then for the prober to act; otherwise for a moment. It waits a
+/// fifth of `drain` at most.
 pub async fn wait_for_notice(drain: Duration, probed: bool, told_not_ready: impl Future<Output = ()>) {
     let noticed = async {
         if probed {

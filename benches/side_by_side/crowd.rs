@@ -13,8 +13,8 @@ use rustls_pki_types::pem::PemObject;
 
 use crate::{Failure, certificate, requests};
 
-/// Opens `connections` to `port`, asks each for a page, says so in a line, and holds them until standard input ends.
-/// With the file of a certificate they are made over TLS.
+/// Opens `connections` to `port`, asks each for a page, says so in a line, and holds them until standard
+/// input ends. With the file of a certificate they are made over TLS.
 pub(crate) fn main(port: &str, connections: &str, trusted: Option<&str>) -> Result<(), Failure> {
     let (port, connections) = (port.parse()?, connections.parse()?);
     let tls = trusted.map(trusting).transpose()?;

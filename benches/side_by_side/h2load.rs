@@ -1,7 +1,8 @@
-//! Role `@h2load`: what [`load`](crate::load) is for plain HTTP/1.1, for TLS and HTTP/2: turns go round the contenders, and
-//! in each nghttp2's h2load asks so many requests.
+//! Role `@h2load`: what [`load`](crate::load) is for plain HTTP/1.1, for TLS and HTTP/2: turns go round the
+//! contenders, and in each nghttp2's h2load asks so many requests.
 //!
-//! A turn includes its handshakes, a few hundredths of what it costs; h2load's connections come from one address.
+//! A turn includes its handshakes, a few hundredths of what it costs; h2load's connections come from one
+//! address.
 
 use std::{
     fs,

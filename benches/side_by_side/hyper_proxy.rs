@@ -1,6 +1,6 @@
-//! Role `@hyper`: a reverse proxy as one would build it on hyper, kept as lean as it goes: a thread a CPU, each with its own
-//! runtime, listener and connections to the app; forwarding headers are set, nothing is counted. What gatecount's own
-//! codec is measured against.
+//! Role `@hyper`: a reverse proxy as one would build it on hyper, kept as lean as it goes: a thread a CPU,
+//! each with its own runtime, listener and connections to the app; forwarding headers are set, nothing is
+//! counted. What gatecount's own codec is measured against.
 
 use std::{
     cell::RefCell,

@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: noticed wherever the bench waits, so that it stops what it started and leaves nothing behind.
+//! Ctrl-C and SIGTERM: noticed wherever the bench waits, so that it stops what it started and leaves nothing
+//! behind.
 
 use std::{
     io,

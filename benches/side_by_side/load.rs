@@ -22,7 +22,8 @@ pub(crate) const LEAST_ROUNDS: usize = 4;
 const RESTING: f64 = 0.03;
 const REST: Duration = Duration::from_millis(10);
 
-/// As many times [`REST`] in a row have to be quiet (events are collected for up to 20 ms), and as many are waited for.
+/// As many times [`REST`] in a row have to be quiet (events are collected for up to 20 ms), and as many are
+/// waited for.
 const QUIET: usize = 3;
 const LONGEST_REST: usize = 30;
 
@@ -71,7 +72,8 @@ pub(crate) struct Slice {
     pub(crate) cpu: u64,
     /// CPU from this turn's start to its last answer, in nanoseconds.
     pub(crate) busy: u64,
-    /// Time within it that threads were ready and another thread, its own or a stranger's, had the CPU, in nanoseconds.
+    /// Time within it that threads were ready and another thread, its own or a stranger's, had the CPU, in
+    /// nanoseconds.
     pub(crate) waited: u64,
     /// The most of it that a single thread used, in nanoseconds.
     pub(crate) busiest: u64,
@@ -172,7 +174,8 @@ impl Side {
         })
     }
 
-    /// One slice: every connection asks again as soon as it is answered, until time is up; then all answers are awaited.
+    /// One slice: every connection asks again as soon as it is answered, until time is up; then all answers
+    /// are awaited.
     fn turn(
         &mut self,
         slice: Duration,
@@ -249,7 +252,8 @@ impl Side {
     }
 }
 
-/// Waits until a contender has come to rest, so that what it still has to deliver is not the next one's burden.
+/// Waits until a contender has come to rest, so that what it still has to deliver is not the next one's
+/// burden.
 pub(crate) fn rest(ids: &[u32]) {
     let mut quiet = 0;
     let mut before = process::cpu(ids);

@@ -40,7 +40,8 @@ impl Machine {
         format!("{},{}", self.cpus[0], self.cpus[1])
     }
 
-    /// Where the app, the receivers and the load run beside two workers: on CPUs of their own where there are any.
+    /// Where the app, the receivers and the load run beside two workers: on CPUs of their own where there are
+    /// any.
     pub(crate) fn beside_two_workers(&self) -> String {
         if self.has_room_beside_two_workers() {
             let rest: Vec<String> = self.cpus[2..].iter().map(usize::to_string).collect();

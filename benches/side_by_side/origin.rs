@@ -1,4 +1,5 @@
-//! Roles `@app` and `@receiver`: one lean server on one thread, so that the proxy before it is what runs out of CPU.
+//! Roles `@app` and `@receiver`: one lean server on one thread, so that the proxy before it is what runs out
+//! of CPU.
 //!
 //! | request | answer |
 //! | --- | --- |

@@ -19,11 +19,12 @@ use crate::{Failure, interrupt};
 /// How long a proxy may take to open its port, or to stop when asked to.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a process of the bench itself may take until it is ready: thousands of connections need their time.
+/// How long a process of the bench itself may take until it is ready: thousands of connections need their
+/// time.
 const READY: Duration = Duration::from_mins(1);
 
-/// Raises the limit on open files as far as it goes, has the program told when the bench dies (where util-linux is new
-/// enough for it), and becomes the program, so that the child's id is the program's.
+/// Raises the limit on open files as far as it goes, has the program told when the bench dies (where
+/// util-linux is new enough for it), and becomes the program, so that the child's id is the program's.
 const WRAPPER: &str = r#"
 ulimit -n "$(ulimit -Hn)"
 cpus=$1; shift
@@ -45,7 +46,8 @@ pub(crate) fn pinned(cpus: &str, program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// A command that will run this bench again in `role` on `cpus`. It ends when the bench closes its standard input.
+/// A command that will run this bench again in `role` on `cpus`. It ends when the bench closes its standard
+/// input.
 pub(crate) fn itself(cpus: &str, role: &[&str]) -> Result<Command, Failure> {
     let mut command = pinned(cpus, env::current_exe()?);
     command.args(role).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -85,7 +87,8 @@ impl Process {
             .take()
             .ok_or("standard output is not piped, or has been read")?;
         let (sender, receiver) = mpsc::channel();
-        // A thread of its own, because a pipe cannot be read with a limit; it ends with the pipe at the latest.
+        // A thread of its own, because a pipe cannot be read with a limit; it ends with the pipe at the
+        // latest.
         thread::spawn(move || {
             let mut line = String::new();
             let read = BufReader::new(output).read_line(&mut line);

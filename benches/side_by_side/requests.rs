@@ -1,4 +1,5 @@
-//! What the load asks for, as a browser behind TLS would, and how one answer is read on a blocking connection.
+//! What the load asks for, as a browser behind TLS would, and how one answer is read on a blocking
+//! connection.
 
 use std::{
     io::{Read, Write},
@@ -45,7 +46,8 @@ pub(crate) fn image(path: &str) -> Vec<u8> {
 
 /// Connects to `port` on loopback from the address of visitor `visitor`: all of 127.0.0.0/8 is this machine.
 pub(crate) fn connect(port: u16, visitor: usize) -> Result<TcpStream, Failure> {
-    // Digits to the base 250, each from 1: no address that ends in 0 or 255, and none in 127.0.0.x, where the servers are.
+    // Digits to the base 250, each from 1: no address that ends in 0 or 255, and none in 127.0.0.x, where the
+    // servers are.
     let digit = |place: usize| (visitor / place % 250) as u8 + 1;
     let from = Ipv4Addr::new(127, digit(62_500), digit(250), digit(1));
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
@@ -56,8 +58,8 @@ pub(crate) fn connect(port: u16, visitor: usize) -> Result<TcpStream, Failure> {
     Ok(socket.into())
 }
 
-/// Sends `request` and reads the answer to its end, which must be a 200 with a `Content-Length`. Gives the answer's
-/// whole length in bytes: a proxy that answers the same request again sends as many.
+/// Sends `request` and reads the answer to its end, which must be a 200 with a `Content-Length`. Gives the
+/// answer's whole length in bytes: a proxy that answers the same request again sends as many.
 pub(crate) fn ask(stream: &mut (impl Read + Write), request: &[u8]) -> Result<usize, Failure> {
     stream.write_all(request)?;
     let mut answer = Vec::new();

@@ -187,7 +187,8 @@ impl Run<'_, '_> {
         Ok(())
     }
 
-    /// What counting adds: of each run the mean of several pairs, as two processes of the same program differ by some 3 %.
+    /// What counting adds: of each run the mean of several pairs, as two processes of the same program differ
+    /// by some 3 %.
     fn counting(&mut self) -> Result<(), Failure> {
         if !self.wants(Group::Counting) {
             return Ok(());

@@ -237,7 +237,8 @@ impl<'a> Session<'a> {
 }
 
 impl Comparison {
-    /// Median over the rounds of what `figure` makes of the slices of `of` and `to`; none where one is missing.
+    /// Median over the rounds of what `figure` makes of the slices of `of` and `to`; none where one is
+    /// missing.
     pub(crate) fn between(
         &self,
         of: Contender,

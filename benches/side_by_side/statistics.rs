@@ -12,7 +12,8 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     }
 }
 
-/// The value below which the share `at` (0 to 1) of all lie, by nearest rank. Reorders `values`; zero for none.
+/// The value below which the share `at` (0 to 1) of all lie, by nearest rank. Reorders `values`; zero for
+/// none.
 pub(crate) fn quantile(values: &mut [u32], at: f64) -> u32 {
     if values.is_empty() {
         return 0;

@@ -1,4 +1,5 @@
-//! The table while it fills: rows with a figure a run, and what is to be said about how the figures came to be.
+//! The table while it fills: rows with a figure a run, and what is to be said about how the figures came to
+//! be.
 
 /// How a row's figure is written.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +93,8 @@ impl Table {
         }
     }
 
-    /// Takes note of how much of its CPU a contender used. The lowest of all runs will be told, if it is too low.
+    /// Takes note of how much of its CPU a contender used. The lowest of all runs will be told, if it is too
+    /// low.
     pub(crate) fn utilised(&mut self, by: Shortfall) {
         if by.used >= SATURATED {
             return;
@@ -105,7 +107,8 @@ impl Table {
         }
     }
 
-    /// Takes note of how many of the `expected` events arrived. The worst of all runs will be told, if some did not.
+    /// Takes note of how many of the `expected` events arrived. The worst of all runs will be told, if some
+    /// did not.
     pub(crate) fn delivered(&mut self, what: &str, arrived: u64, expected: u64) {
         let missing = expected.saturating_sub(arrived);
         if missing == 0 {

@@ -1,8 +1,8 @@
 //! Which host names the admin address answers to.
 //!
-//! A web page can make its visitor's browser ask any address under the page's own host name (DNS rebinding), and could
-//! then read the response. So a request must name an IP address, `localhost`, or a name of `[admin] hosts`. A request
-//! without `Host` comes from no browser and is answered.
+//! A web page can make its visitor's browser ask any address under the page's own host name (DNS rebinding),
+//! and could then read the response. So a request must name an IP address, `localhost`, or a name of `[admin]
+//! hosts`. A request without `Host` comes from no browser and is answered.
 
 use std::net::IpAddr;
 

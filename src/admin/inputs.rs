@@ -9,7 +9,8 @@ use super::{decision::DecisionRecord, probes::Probes, status::StatusReport};
 /// Takes the status at this moment.
 pub type TakeStatus = Arc<dyn Fn() -> StatusReport + Send + Sync>;
 
-/// Returns the decisions after a sequence number, oldest first, as many as are still kept. 0 asks for all of them.
+/// Returns the decisions after a sequence number, oldest first, as many as are still kept. 0 asks for all of
+/// them.
 pub type DecisionsSince =
     Arc<dyn Fn(u64) -> Pin<Box<dyn Future<Output = Vec<DecisionRecord>> + Send>> + Send + Sync>;
 

@@ -1,10 +1,11 @@
 //! The admin address: metrics, health, status, decisions and the live page.
 //!
-//! It is read-only: only `GET` and `HEAD` are answered. No response may be stored or read by another origin, requests
-//! for foreign host names are refused, and whatever clients sent (paths, hosts) is escaped where it is shown.
+//! It is read-only: only `GET` and `HEAD` are answered. No response may be stored or read by another origin,
+//! requests for foreign host names are refused, and whatever clients sent (paths, hosts) is escaped where it
+//! is shown.
 //!
-//! `/status` and the live page are rendered from the same [`StatusReport`], `/decisions` and the page's list from the
-//! same [`DecisionRecord`]s.
+//! `/status` and the live page are rendered from the same [`StatusReport`], `/decisions` and the page's list
+//! from the same [`DecisionRecord`]s.
 
 mod decision;
 mod hosts;
@@ -33,7 +34,8 @@ pub use status::{DecisionCounts, DeliveryReport, QueueReport, SendingState, Stat
 
 use routes::Routes;
 
-/// Serves the admin address until `shutdown` is ready. Streams end then, and responses in progress get a moment.
+/// Serves the admin address until `shutdown` is ready. Streams end then, and responses in progress get a
+/// moment.
 pub async fn serve(
     listener: TcpListener,
     settings: &Settings,

@@ -38,7 +38,8 @@ pub(super) struct Routes {
     hosts: AllowedHosts,
     inputs: Inputs,
     streams: Arc<Semaphore>,
-    /// Part of each event id. It tells this process's ids from those of an earlier one, whose numbers mean nothing here.
+    /// Part of each event id. It tells this process's ids from those of an earlier one, whose numbers mean
+    /// nothing here.
     run: u64,
 }
 

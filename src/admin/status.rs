@@ -99,8 +99,8 @@ pub enum SendingState {
 pub struct DecisionCounts(pub Vec<(Decision, u64)>);
 
 impl StatusReport {
-    /// Whether the last failed attempt still matters: delivery has not recovered, or an event that waited at that time
-    /// still waits. Once all of those have ended, the trouble is over.
+    /// Whether the last failed attempt still matters: delivery has not recovered, or an event that waited at
+    /// that time still waits. Once all of those have ended, the trouble is over.
     pub(super) fn has_trouble(&self) -> bool {
         let Some(error_age) = self.delivery.last_error_seconds else {
             return false;

@@ -1,5 +1,5 @@
-//! `gatecount check`: reports every mistake at once, or prints the resolved configuration as a file that resolves to the
-//! same.
+//! `gatecount check`: reports every mistake at once, or prints the resolved configuration as a file that
+//! resolves to the same.
 
 use std::io::{self, Write};
 

@@ -19,7 +19,8 @@ pub(super) struct Options {
     /// Where the app listens: http://HOST:PORT or unix:/PATH
     #[arg(long, value_name = "URL")]
     app: Option<String>,
-    /// The site's name at Plausible, for every host; several by commas or by repeating [environment: GATECOUNT_DOMAIN]
+    /// The site's name at Plausible, for every host; several by commas or by repeating [environment:
+    /// GATECOUNT_DOMAIN]
     #[arg(long, value_name = "DOMAIN")]
     domain: Vec<String>,
     /// Where Plausible is [default: https://plausible.io]
@@ -43,8 +44,8 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// The sources of a configuration with these flags. `before` are the flags before the command's name; they count
-    /// where these say nothing.
+    /// The sources of a configuration with these flags. `before` are the flags before the command's name;
+    /// they count where these say nothing.
     pub(super) fn after(self, before: Options) -> Sources {
         Sources::of_process(self.flags_after(before))
     }

@@ -142,8 +142,8 @@ fn contains<T: Copy + Ord>(ranges: &[(T, T)], ip: T) -> bool {
 /// The shared address space (RFC 6598), where some clouds' balancers have their addresses.
 const SHARED: &str = "100.64.0.0/10";
 
-/// What `trusted_proxies` calls the range that this address is in, if proxies are likely to have addresses there: for a
-/// hint to the operator.
+/// What `trusted_proxies` calls the range that this address is in, if proxies are likely to have addresses
+/// there: for a hint to the operator.
 pub fn proxy_range_of(ip: IpAddr) -> Option<&'static str> {
     let ip = ip.to_canonical();
     if ranges(SHARED).is_ok_and(|shared| shared.iter().any(|range| range.contains(&ip))) {

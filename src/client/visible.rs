@@ -28,8 +28,9 @@ impl<'a> Visible<'a> {
     }
 }
 
-/// Takes scheme and host from the forwarding headers of a trusted peer, else what `arrived` on this connection: the scheme is
-/// `https` over TLS, the host is the request's `Host` or the authority of its target.
+/// Takes scheme and host from the forwarding headers of a trusted peer, else what `arrived` on this
+/// connection: the scheme is `https` over TLS, the host is the request's `Host` or the authority of its
+/// target.
 ///
 /// Trust and hop are those of the client's address. If the address comes from `Forwarded`, only the client's
 /// element is read, and no other header. In all other cases it is the entry of `X-Forwarded-Proto` and of

@@ -90,8 +90,8 @@ fn literal(host: &str, port: u16) -> Option<SocketAddr> {
     Some(SocketAddr::new(host.parse().ok()?, port))
 }
 
-/// Whether connecting to `address` reaches a listener of this process. Another machine may well use the port that a
-/// wildcard listens on here.
+/// Whether connecting to `address` reaches a listener of this process. Another machine may well use the port
+/// that a wildcard listens on here.
 fn reaches(address: Option<SocketAddr>, listener: SocketAddr) -> bool {
     address.is_some_and(|address| {
         let is_here = address.ip().is_loopback() || address.ip().is_unspecified();

@@ -1,5 +1,5 @@
-//! Reads the file: TOML to values with their lines. Syntax, unknown keys and the shape of tables are checked here,
-//! values later.
+//! Reads the file: TOML to values with their lines. Syntax, unknown keys and the shape of tables are checked
+//! here, values later.
 //!
 //! serde's derive is no help: it stops at the first mistake and forgets the line.
 

@@ -187,8 +187,8 @@ impl RawConfig {
         }
     }
 
-    /// `memory`, or a directory. A bare name that looks like a slip of `memory` or `disk` is refused: it would become a
-    /// directory that nobody wants.
+    /// `memory`, or a directory. A bare name that looks like a slip of `memory` or `disk` is refused: it
+    /// would become a directory that nobody wants.
     fn add_queue_flag(&mut self, text: &str, mistakes: &mut Mistakes) {
         const FLAG: &str = "--queue";
         let slip = hints::nearest(text, ["memory", "disk"]).filter(|_| !text.contains('/'));
@@ -227,8 +227,8 @@ fn unknown_variable(name: &str, value: &OsStr) -> Option<String> {
     (!is_foreign).then(|| hints::unknown_variable(name, FLAG_VARIABLES))
 }
 
-/// Whether Kubernetes (or a container link) set this variable. A Service called `gatecount…` puts its addresses into the
-/// environment of every container of its namespace, under names that begin like ours.
+/// Whether Kubernetes (or a container link) set this variable. A Service called `gatecount…` puts its
+/// addresses into the environment of every container of its namespace, under names that begin like ours.
 fn is_service_link(name: &str, value: &str) -> bool {
     let is_address = ["tcp://", "udp://", "sctp://"]
         .iter()

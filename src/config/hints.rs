@@ -1,4 +1,5 @@
-//! What to say about a name that is not known: the name that was probably meant, or that it comes in a later version.
+//! What to say about a name that is not known: the name that was probably meant, or that it comes in a later
+//! version.
 
 use super::keys::{KEYS, PAIR_KEYS, PAIRS, SITE_KEYS, listed, name_of, names_in, tables, variable};
 
@@ -136,7 +137,8 @@ pub(super) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) 
         .map(|(_, known)| known)
 }
 
-/// The names that may be meant by `name`: those that contain it as a word, else the most similar one, else a synonym.
+/// The names that may be meant by `name`: those that contain it as a word, else the most similar one, else a
+/// synonym.
 fn meant_by<'k>(name: &str, known: &[&'k str]) -> Vec<&'k str> {
     let name = normalized(name);
     let containing: Vec<&str> = known

@@ -49,8 +49,8 @@ const fn key(path: &'static str, kind: ValueKind, default: &'static str) -> Key 
     }
 }
 
-/// The keys in the order of the documentation, in which `check` prints them. `[[sites]]` and `[[listen.tls.more]]` are
-/// not among them: their keys occur any number of times.
+/// The keys in the order of the documentation, in which `check` prints them. `[[sites]]` and
+/// `[[listen.tls.more]]` are not among them: their keys occur any number of times.
 pub(super) const KEYS: &[Key] = &[
     key("listen.address", ValueKind::Text, "\"0.0.0.0:8080\""),
     key("listen.workers", ValueKind::Integer, "0"),

@@ -1,18 +1,19 @@
-//! The configuration: from a TOML file, the environment and flags to each service's settings. Only this module knows the
-//! file format.
+//! The configuration: from a TOML file, the environment and flags to each service's settings. Only this
+//! module knows the file format.
 //!
 //! Flags beat the environment, the environment beats the file, the file beats the defaults of [`keys`]. A key
-//! `table.name` is `name` in `[table]`, and `GATECOUNT_TABLE_NAME` in the environment, where a list is comma-separated.
-//! `[[sites]]` has no variable: `GATECOUNT_DOMAIN`, like `--domain`, replaces it for every host. `[[listen.tls.more]]` has
-//! none either.
+//! `table.name` is `name` in `[table]`, and `GATECOUNT_TABLE_NAME` in the environment, where a list is
+//! comma-separated. `[[sites]]` has no variable: `GATECOUNT_DOMAIN`, like `--domain`, replaces it for every
+//! host. `[[listen.tls.more]]` has none either.
 //!
 //! A relative path in the file is relative to the file. Elsewhere it is relative to the working directory.
 //!
-//! Resolving never stops at the first mistake: [`Mistakes`] holds all of them. Each source's value is checked, even if
-//! another source beats it. A key that this version does not know is a mistake and never ignored.
+//! Resolving never stops at the first mistake: [`Mistakes`] holds all of them. Each source's value is
+//! checked, even if another source beats it. A key that this version does not know is a mistake and never
+//! ignored.
 //!
-//! The way of a value: [`sources`] → [`gather`] (raw values by key, from [`file`] and others) → [`reader`] (typed by
-//! [`keys`], parsed by [`parse`]) → [`resolve`] (settings, table by table) → [`conflicts`].
+//! The way of a value: [`sources`] → [`gather`] (raw values by key, from [`file`] and others) → [`reader`]
+//! (typed by [`keys`], parsed by [`parse`]) → [`resolve`] (settings, table by table) → [`conflicts`].
 
 mod conflicts;
 mod file;
@@ -78,8 +79,8 @@ pub struct Config {
     pub delivery: delivery::Settings,
     /// `[queue]`
     pub queue: crate::queue::Settings,
-    /// The files that this configuration consists of, absolute if the working directory is known: the configuration
-    /// file and the files that it names. A change of one of them is a reason to load again.
+    /// The files that this configuration consists of, absolute if the working directory is known: the
+    /// configuration file and the files that it names. A change of one of them is a reason to load again.
     pub files: Vec<PathBuf>,
     keys: Vec<ResolvedKey>,
     sites: Vec<ResolvedSite>,
@@ -220,8 +221,8 @@ impl Config {
         sites.join("; ")
     }
 
-    /// Takes from `new` what a reload can apply: `[listen.tls]`, `[client]`, `[pages]`, `[[sites]]` and the list of files.
-    /// The other keys keep the values that the process runs with.
+    /// Takes from `new` what a reload can apply: `[listen.tls]`, `[client]`, `[pages]`, `[[sites]]` and the
+    /// list of files. The other keys keep the values that the process runs with.
     pub fn adopt_reloadable(&mut self, new: Config) {
         self.proxy.tls = new.proxy.tls;
         self.client = new.client;

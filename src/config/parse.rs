@@ -49,7 +49,8 @@ pub(super) fn duration_or_none(text: &str) -> ParseResult<Duration> {
 
 /// `64KiB`, `256 MiB`, `1GB`, or plain bytes.
 ///
-/// Written by hand because of `64K`: nginx and HAProxy mean 65,536 by it, bytesize reads 64,000. It is refused.
+/// Written by hand because of `64K`: nginx and HAProxy mean 65,536 by it, bytesize reads 64,000. It is
+/// refused.
 pub(super) fn size(text: &str) -> ParseResult<u64> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -292,7 +293,8 @@ pub(super) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> ParseResult<T> {
 /// `[client] header`: a name of the two list headers, of any single-address header, or `none`.
 pub(super) fn address_source(text: &str) -> ParseResult<AddressSource> {
     let source = text.parse::<AddressSource>().map_err(|error| error.to_string())?;
-    // A misspelt list header would be a single-address header that never comes, and every visitor would be the proxy.
+    // A misspelt list header would be a single-address header that never comes, and every visitor would be
+    // the proxy.
     if let AddressSource::Single(name) = &source
         && let Some(meant) = LIST_HEADERS
             .iter()

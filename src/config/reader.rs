@@ -1,5 +1,5 @@
-//! Reads the gathered values key by key: checks the kind, picks the source with the highest precedence, collects every
-//! mistake.
+//! Reads the gathered values key by key: checks the kind, picks the source with the highest precedence,
+//! collects every mistake.
 
 use std::{
     ops::RangeInclusive,
@@ -25,15 +25,15 @@ pub(super) struct ResolvedKey {
     pub(super) origin: Origin,
 }
 
-/// Reads values by key. Every source's value is checked, even if another source beats it: a mistake that an environment
-/// variable hides is still a mistake.
+/// Reads values by key. Every source's value is checked, even if another source beats it: a mistake that an
+/// environment variable hides is still a mistake.
 pub(super) struct KeyReader<'s> {
     pub(super) sources: &'s Sources,
     pub(super) raw: RawConfig,
     pub(super) mistakes: Mistakes,
     pub(super) resolved: Vec<ResolvedKey>,
-    /// Further files that the configuration consists of, such as lists and certificates. A change of one is a reason to
-    /// reload.
+    /// Further files that the configuration consists of, such as lists and certificates. A change of one is a
+    /// reason to reload.
     pub(super) watched: Vec<PathBuf>,
 }
 
@@ -125,7 +125,8 @@ impl<'s> KeyReader<'s> {
         defaulted(value)
     }
 
-    /// The key's value from the source with the highest precedence, else its default. `None` if it has no default.
+    /// The key's value from the source with the highest precedence, else its default. `None` if it has no
+    /// default.
     pub(super) fn take<T>(
         &mut self,
         path: &'static str,
@@ -163,7 +164,8 @@ impl<'s> KeyReader<'s> {
         Some(value)
     }
 
-    /// Replaces what `check` shows for a key: a default that was worked out, or a path that was made absolute.
+    /// Replaces what `check` shows for a key: a default that was worked out, or a path that was made
+    /// absolute.
     pub(super) fn show(&mut self, path: &str, toml: String) {
         if let Some(resolved) = self.resolved.iter_mut().find(|r| r.key == path) {
             resolved.toml = toml;
@@ -186,8 +188,8 @@ impl<'s> KeyReader<'s> {
             .map_or(&Origin::Default, |r| &r.origin)
     }
 
-    /// Reports a conflict between two keys, at the one that was set explicitly (if both were, at the one with higher
-    /// precedence).
+    /// Reports a conflict between two keys, at the one that was set explicitly (if both were, at the one with
+    /// higher precedence).
     pub(super) fn clash(&mut self, one: &str, other: &str, problem: impl Into<String>) {
         let blamed = match (self.origin(one), self.origin(other)) {
             (Origin::Default, _) => other,

@@ -7,7 +7,8 @@ use super::{keys, mistake::Origin, reader::ResolvedKey, sites::ResolvedSite, tls
 /// The column of the comments, if the value leaves room.
 const COMMENT_COLUMN: usize = 48;
 
-/// Every key with its value and where it came from. A key without a value (`app.url` if it is not needed) is left out.
+/// Every key with its value and where it came from. A key without a value (`app.url` if it is not needed) is
+/// left out.
 pub(super) fn to_toml(resolved: &[ResolvedKey], sites: &[ResolvedSite], pairs: &[ResolvedPair]) -> String {
     let mut out = String::new();
     for table in keys::tables() {

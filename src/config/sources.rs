@@ -1,5 +1,5 @@
-//! Where a configuration comes from: a file, the environment, flags. The outside world is passed in, so that a test can
-//! make it up.
+//! Where a configuration comes from: a file, the environment, flags. The outside world is passed in, so that
+//! a test can make it up.
 
 use std::{
     collections::BTreeMap,
@@ -38,13 +38,16 @@ type ReadFile = Box<dyn Fn(&Path) -> io::Result<Vec<u8>> + Send + Sync>;
 /// Whether a directory could be written, and made if it does not exist.
 type IsWritable = Box<dyn Fn(&Path) -> bool + Send + Sync>;
 
-/// Everything that a configuration is made from. It is kept for the process's life: a reload resolves it again.
+/// Everything that a configuration is made from. It is kept for the process's life: a reload resolves it
+/// again.
 pub struct Sources {
     /// The flags.
     pub flags: Flags,
-    /// The whole environment. `STATE_DIRECTORY`, `XDG_STATE_HOME` and `HOME` are needed for the state directory.
+    /// The whole environment. `STATE_DIRECTORY`, `XDG_STATE_HOME` and `HOME` are needed for the state
+    /// directory.
     pub environment: BTreeMap<String, OsString>,
-    /// What relative paths in flags and environment are relative to. Those in a file are relative to the file.
+    /// What relative paths in flags and environment are relative to. Those in a file are relative to the
+    /// file.
     pub directory: PathBuf,
     /// Reads a file.
     pub read: ReadFile,
@@ -91,9 +94,9 @@ impl Debug for Sources {
     }
 }
 
-/// Creates and removes a file, because modes alone don't tell (read-only mounts, capabilities). For a directory that does
-/// not exist, its parent is tried. A full disk counts as writable: otherwise a restart would look for its queue
-/// elsewhere.
+/// Creates and removes a file, because modes alone don't tell (read-only mounts, capabilities). For a
+/// directory that does not exist, its parent is tried. A full disk counts as writable: otherwise a restart
+/// would look for its queue elsewhere.
 fn can_write(directory: &Path) -> bool {
     let place = if directory.exists() {
         directory

@@ -32,10 +32,11 @@ struct NamedFile {
     origin: Origin,
 }
 
-/// Resolves the table and its further pairs, and has the files that they name watched. TLS is `None` without a pair.
+/// Resolves the table and its further pairs, and has the files that they name watched. TLS is `None` without
+/// a pair.
 ///
-/// With `check_files` the files are read, so that an unusable one is a mistake in the configuration. Commands that start
-/// no sidecar don't: they may run as a user who can't read the keys.
+/// With `check_files` the files are read, so that an unusable one is a mistake in the configuration. Commands
+/// that start no sidecar don't: they may run as a user who can't read the keys.
 pub(super) fn resolve(r: &mut KeyReader<'_>, check_files: bool) -> (Option<proxy::Tls>, Vec<ResolvedPair>) {
     let certificate = file(r, CERTIFICATE);
     let key = file(r, KEY);

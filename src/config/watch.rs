@@ -1,7 +1,7 @@
 //! Watches the configuration's files for changes.
 //!
-//! The files are polled. Unlike inotify, polling also notices a file that was replaced, and one behind the symbolic
-//! links that Kubernetes swaps.
+//! The files are polled. Unlike inotify, polling also notices a file that was replaced, and one behind the
+//! symbolic links that Kubernetes swaps.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,8 +38,8 @@ impl FileWatcher {
         }
     }
 
-    /// Takes the files as they are now for unchanged. True if one had changed, appeared or gone. To be called before the files are read,
-    /// so that a change during the reading is noticed afterwards.
+    /// Takes the files as they are now for unchanged. True if one had changed, appeared or gone. To be called
+    /// before the files are read, so that a change during the reading is noticed afterwards.
     pub fn refresh(&mut self) -> bool {
         let mut has_changed = false;
         for (file, seen) in &mut self.seen {

@@ -41,8 +41,8 @@ pub fn for_client<'f, 'b>(
         .filter(|line| !names::ends_here(line.name) && !connection.removes(line.name))
 }
 
-/// Whether `TE` says that the client accepts trailers (RFC 9110 §10.1.4). That is the one part of `TE` that the app
-/// needs to know.
+/// Whether `TE` says that the client accepts trailers (RFC 9110 §10.1.4). That is the one part of `TE` that
+/// the app needs to know.
 pub fn accepts_trailers(fields: &[Header<'_>]) -> bool {
     field::list(fields, "te").any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
 }

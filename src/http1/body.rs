@@ -90,8 +90,8 @@ fn write_chunk_size(size: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Calls `take` for each trailer whose name `may_pass`. A trailer section that is malformed, or has more than 64 lines, is
-/// dropped.
+/// Calls `take` for each trailer whose name `may_pass`. A trailer section that is malformed, or has more than
+/// 64 lines, is dropped.
 pub fn for_each_trailer(trailers: &[u8], may_pass: impl Fn(&str) -> bool, mut take: impl FnMut(&Header<'_>)) {
     if trailers.is_empty() {
         return;

@@ -110,7 +110,8 @@ fn is_continue(value: &[u8]) -> bool {
     field::trim(value).eq_ignore_ascii_case(b"100-continue")
 }
 
-/// Whether a method is idempotent (RFC 9110 §9.2.2), so that a request may be sent again if it got no response.
+/// Whether a method is idempotent (RFC 9110 §9.2.2), so that a request may be sent again if it got no
+/// response.
 pub fn is_idempotent(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
 }
@@ -290,8 +291,8 @@ fn split_target<'b>(method: &str, target: &'b str) -> Result<(Option<&'b str>, &
     }
 }
 
-/// Whether a text is a host with an optional port (RFC 3986 §3.2.2–3), without user information. It may be empty
-/// (RFC 9110 §7.2).
+/// Whether a text is a host with an optional port (RFC 3986 §3.2.2–3), without user information. It may be
+/// empty (RFC 9110 §7.2).
 pub fn is_authority(value: &str) -> bool {
     value.bytes().all(|b| {
         b.is_ascii_alphanumeric()

@@ -197,8 +197,8 @@ impl Context {
         }
     }
 
-    /// Counts where the client's address came from, and says once a minute that a proxy in such a range is not
-    /// trusted: the usual mistake behind statistics with one visitor.
+    /// Counts where the client's address came from, and says once a minute that a proxy in such a range is
+    /// not trusted: the usual mistake behind statistics with one visitor.
     pub(super) fn note_client(&self, resolved: &client::ResolvedClient, peer: client::Peer) {
         self.metrics.client_from(resolved.from);
         if resolved.malformed {
@@ -224,7 +224,8 @@ impl Context {
         }
     }
 
-    /// Takes a place among the open connections, given up when the seat goes. `waker` wakes the connection's task.
+    /// Takes a place among the open connections, given up when the seat goes. `waker` wakes the connection's
+    /// task.
     pub(super) fn enter(self: &Rc<Self>, waker: Waker, permit: OwnedSemaphorePermit) -> Seat {
         self.metrics.connections.inc();
         self.gauge.inc();
@@ -248,8 +249,8 @@ impl Context {
         }
     }
 
-    /// Asks some of the connections to close that have waited longest for a request: those that were answered before as
-    /// well as those whose request's head does not come to its end.
+    /// Asks some of the connections to close that have waited longest for a request: those that were answered
+    /// before as well as those whose request's head does not come to its end.
     pub(super) fn make_room(&self) {
         let mut connections = self.connections.borrow_mut();
         if connections

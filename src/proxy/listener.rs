@@ -26,12 +26,14 @@ use crate::client::Peer;
 const BACKLOG: i32 = 4096;
 /// How long to wait when no connection can be accepted, as when descriptors run out.
 const BACK_OFF: Duration = Duration::from_millis(50);
-/// How long a listener that is about to close goes on to accept, for handshakes that are under way: a round trip within a
-/// data centre. A client that begins in this time waits a second before it is told that the port is closed.
+/// How long a listener that is about to close goes on to accept, for handshakes that are under way: a round
+/// trip within a data centre. A client that begins in this time waits a second before it is told that the
+/// port is closed.
 const LAST_ACCEPTS: Duration = Duration::from_millis(10);
 /// How often a worker at the limit looks for connections that could make room.
 const FULL_PAUSE: Duration = Duration::from_millis(20);
-/// Drops segments that would open a connection (`SYN`, RFC 9293 §3.1: the second bit of the 14th byte), passes all others.
+/// Drops segments that would open a connection (`SYN`, RFC 9293 §3.1: the second bit of the 14th byte),
+/// passes all others.
 #[cfg(target_os = "linux")]
 const REFUSE_NEW: [SockFilter; 4] = [
     SockFilter::new(0x30, 0, 0, 13),       // load the byte at 13
@@ -151,8 +153,8 @@ impl Listener {
 }
 
 impl Accepting {
-    /// Lets no new connection into the queue. A client whose first segment is dropped sends it again after a second, when
-    /// the listener is closed, and is told so. (A Unix socket's path is gone by now.)
+    /// Lets no new connection into the queue. A client whose first segment is dropped sends it again after a
+    /// second, when the listener is closed, and is told so. (A Unix socket's path is gone by now.)
     fn refuse_new(&self) {
         #[cfg(target_os = "linux")]
         if let Accepting::Tcp(listener) = self
@@ -182,8 +184,9 @@ impl Accepting {
     }
 }
 
-/// Accepts until it is told to close, and starts a task for each connection. Then it takes what is in the kernel's queue
-/// before the listener closes: a connection there may have a request on its way, which the close would reset.
+/// Accepts until it is told to close, and starts a task for each connection. Then it takes what is in the
+/// kernel's queue before the listener closes: a connection there may have a request on its way, which the
+/// close would reset.
 pub(super) async fn accept(context: Rc<Context>, listener: Accepting, mut close: oneshot::Receiver<()>) {
     loop {
         tokio::select! {
@@ -230,8 +233,8 @@ fn is_peers_doing(error: &io::Error) -> bool {
     )
 }
 
-/// A place for a client. At the limit, connections that wait for a request make room; where none does, the client waits,
-/// and the rest wait in the kernel's queue.
+/// A place for a client. At the limit, connections that wait for a request make room; where none does, the
+/// client waits, and the rest wait in the kernel's queue.
 async fn permit(context: &Context) -> Option<OwnedSemaphorePermit> {
     if let Ok(permit) = Arc::clone(&context.permits).try_acquire_owned() {
         return Some(permit);

@@ -187,8 +187,8 @@ impl Proxy {
         self.handle.tell(|| Control::Drain);
     }
 
-    /// Accepts what is on its way and then no more, closes idle connections, and waits until requests and tunnels have
-    /// ended, no longer than `patience`. Whether all had ended.
+    /// Accepts what is on its way and then no more, closes idle connections, and waits until requests and
+    /// tunnels have ended, no longer than `patience`. Whether all had ended.
     pub async fn close(&mut self, patience: Duration) -> bool {
         self.remove_socket();
         let mut ends = Vec::new();
@@ -217,7 +217,8 @@ impl Proxy {
         }
     }
 
-    /// Removes the path of a Unix socket, once: from then on nobody connects, and the next process may have its own there.
+    /// Removes the path of a Unix socket, once: from then on nobody connects, and the next process may have
+    /// its own there.
     fn remove_socket(&mut self) {
         if let Bound::Unix(path) = &self.bound
             && !std::mem::replace(&mut self.removed, true)

@@ -78,8 +78,9 @@ pub struct Settings {
     pub drain: Duration,
     /// Connections served at once, over all workers.
     pub max_connections: usize,
-    /// Connections to the app at once, over all workers, idle ones among them. More than `max_connections`: what is more
-    /// is for idle ones, and for clients of HTTP/2, each of which can have several requests under way.
+    /// Connections to the app at once, over all workers, idle ones among them. More than `max_connections`:
+    /// what is more is for idle ones, and for clients of HTTP/2, each of which can have several requests
+    /// under way.
     pub max_app_connections: usize,
     /// How long a request's head may take to arrive.
     pub header_timeout: Duration,
@@ -103,7 +104,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// As many connections to the app as clients and their streams may ask for, where no limit of open files is known.
+    /// As many connections to the app as clients and their streams may ask for, where no limit of open files
+    /// is known.
     pub fn unbounded_app_connections(max_connections: usize) -> usize {
         max_connections
             .saturating_mul(1 << 10)

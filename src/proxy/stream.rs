@@ -41,8 +41,8 @@ impl Stream {
         read.map_ok(|()| buf.filled().len())
     }
 
-    /// Whether the peer has sent nothing that waits to be read, not even its end. This asks the socket itself: the runtime
-    /// learns of bytes only at its next look at all sockets.
+    /// Whether the peer has sent nothing that waits to be read, not even its end. This asks the socket
+    /// itself: the runtime learns of bytes only at its next look at all sockets.
     pub(super) fn is_silent(&self) -> bool {
         let socket = match self {
             Stream::Tcp(s) => SockRef::from(s),

@@ -1,4 +1,5 @@
-//! What the system allows this process: open files, which connections are fitted to, and memory, which is only told of.
+//! What the system allows this process: open files, which connections are fitted to, and memory, which is
+//! only told of.
 
 use std::{fs, path::Path};
 
@@ -6,8 +7,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::{config::Config, proxy, queue};
 
-/// Descriptors for what runs beside the connections: standard streams, the log, signals, certificates and lists that a
-/// reload reads, `/proc` for the metrics.
+/// Descriptors for what runs beside the connections: standard streams, the log, signals, certificates and
+/// lists that a reload reads, `/proc` for the metrics.
 const PROCESS: usize = 40;
 /// Of a worker: its listener, its reactor, a lookup of the app's name.
 const WORKER: usize = 8;
@@ -23,8 +24,8 @@ const ENOUGH: usize = 1000;
 
 /// Memory of the process itself, in bytes: code, stacks, tables, the newest decisions.
 const BASE_MEMORY: u64 = 32 << 20;
-/// What a connection without TLS holds at most beside its head, in bytes: a piece of the request's body or of the
-/// response's, and half a KiB of its own.
+/// What a connection without TLS holds at most beside its head, in bytes: a piece of the request's body or of
+/// the response's, and half a KiB of its own.
 const PLAIN_CONNECTION: u64 = (64 << 10) + 512;
 /// What a connection over TLS, which may be HTTP/2, holds at most (RELIABILITY P15), in bytes.
 const TLS_CONNECTION: u64 = 1 << 20;
@@ -83,8 +84,8 @@ fn raise_open_files() -> Option<u64> {
     }
 }
 
-/// A client needs a descriptor for itself and one for its connection to the app; an eighth of all is for idle connections
-/// to the app.
+/// A client needs a descriptor for itself and one for its connection to the app; an eighth of all is for idle
+/// connections to the app.
 fn fit_connections(proxy: &mut proxy::Settings, limit: usize, reserved: usize) {
     let available = limit.saturating_sub(reserved).max(limit / 2).max(2);
     let clients = (available - available / 8) / 2;
@@ -153,7 +154,8 @@ fn cgroup_limit(groups: &str, mount: &Path) -> Option<u64> {
             _ => return None,
         };
         let inner = Path::new(path.trim_start_matches('/'));
-        // Within a container the path may be the host's; the root of what is mounted is then the container's own.
+        // Within a container the path may be the host's; the root of what is mounted is then the container's
+        // own.
         inner
             .ancestors()
             .filter_map(|group| fs::read_to_string(root.join(group).join(file)).ok())

@@ -1,8 +1,8 @@
 //! The composition root: builds the parts, starts them in order, stops them in reverse order.
 //!
-//! The order is: the admin address, delivery, the data path, readiness. A stop turns readiness off, lets the data path
-//! finish its requests, then lets delivery store and send what it was offered. The admin address ends last, so that
-//! operators can watch the stop.
+//! The order is: the admin address, delivery, the data path, readiness. A stop turns readiness off, lets the
+//! data path finish its requests, then lets delivery store and send what it was offered. The admin address
+//! ends last, so that operators can watch the stop.
 
 mod limits;
 mod reader;
@@ -35,13 +35,13 @@ use crate::{
     telemetry,
 };
 
-/// How long the data path's start waits for the queue to be recovered. Events are stored at once after that. A queue
-/// that takes longer does not keep visitors from the app.
+/// How long the data path's start waits for the queue to be recovered. Events are stored at once after that.
+/// A queue that takes longer does not keep visitors from the app.
 const RECOVERY_WAIT: Duration = Duration::from_millis(250);
 /// How long the last sends may take once the data path has ended.
 const LAST_SENDS: Duration = Duration::from_secs(2);
-/// How long the queue may take for its last writes, even if the drain is over. A slow disk may take the rest of the
-/// drain.
+/// How long the queue may take for its last writes, even if the drain is over. A slow disk may take the rest
+/// of the drain.
 const LAST_WRITES: Duration = Duration::from_secs(1);
 /// How long the admin address may take for its last responses.
 const LAST_RESPONSES: Duration = Duration::from_millis(500);
@@ -80,7 +80,8 @@ pub enum StartError {
     Signals(#[source] io::Error),
 }
 
-/// Runs a sidecar on this thread until a signal ends it. A reload reads `sources` again. Logging is set up before.
+/// Runs a sidecar on this thread until a signal ends it. A reload reads `sources` again. Logging is set up
+/// before.
 ///
 /// # Errors
 /// [`StartError`]
@@ -181,8 +182,8 @@ impl Sidecar {
         self.admin_address
     }
 
-    /// Serves until a signal asks to stop, then stops. `load` reads the configuration again after SIGHUP or when one of
-    /// its files has changed.
+    /// Serves until a signal asks to stop, then stops. `load` reads the configuration again after SIGHUP or
+    /// when one of its files has changed.
     ///
     /// # Errors
     /// [`StartError::Files`]

@@ -1,4 +1,5 @@
-//! Reads the configuration again, on a thread of its own: a file system that hangs holds up reloads and nothing else.
+//! Reads the configuration again, on a thread of its own: a file system that hangs holds up reloads and
+//! nothing else.
 
 use std::{
     collections::BTreeSet,

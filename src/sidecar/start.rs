@@ -9,7 +9,8 @@ use crate::{
     queue,
 };
 
-/// Logs what is proxied where, who is trusted, what is counted, where events go and are kept, and whence all that is known.
+/// Logs what is proxied where, who is trusted, what is counted, where events go and are kept, and whence all
+/// that is known.
 pub(super) fn log(config: &Config, listen: &Bound, admin: SocketAddr) {
     let app = match &config.proxy.app.upstream {
         Upstream::Tcp(host, port) if host.contains(':') => format!("http://[{host}]:{port}"),

@@ -1,6 +1,7 @@
-//! Log lines on their way to standard error. Whoever logs puts a line into memory and goes on; a thread writes them out.
-//! Standard error may be a pipe that nobody reads or a terminal that somebody has stopped: then lines wait, up to
-//! [`CAPACITY`] bytes, and further ones are dropped and counted. Once there is room again, a line says how many.
+//! Log lines on their way to standard error. Whoever logs puts a line into memory and goes on; a thread
+//! writes them out. Standard error may be a pipe that nobody reads or a terminal that somebody has stopped:
+//! then lines wait, up to [`CAPACITY`] bytes, and further ones are dropped and counted. Once there is room
+//! again, a line says how many.
 
 use std::{
     fs::File,
@@ -51,8 +52,8 @@ impl LogBuffer {
     /// # Errors
     /// The system's, where it refuses a thread or a descriptor.
     pub(super) fn start(dropped: IntCounter) -> io::Result<LogBuffer> {
-        // Another descriptor, as the standard library's own is locked while it is written to: whoever else uses it, as
-        // for the message of an abort, must not wait for a full pipe.
+        // Another descriptor, as the standard library's own is locked while it is written to: whoever else
+        // uses it, as for the message of an abort, must not wait for a full pipe.
         let out = File::from(io::stderr().as_fd().try_clone_to_owned()?);
         let buffer = LogBuffer::new(dropped);
         let shared = Arc::clone(&buffer.0);

@@ -1,6 +1,7 @@
 //! Logging and the metrics registry.
 //!
-//! - `log_buffer` takes log lines from the threads that serve and deliver, which never wait for standard error.
+//! - `log_buffer` takes log lines from the threads that serve and deliver, which never wait for standard
+//!   error.
 //! - `throttle` keeps a repeated log line from flooding the log.
 
 mod log_buffer;

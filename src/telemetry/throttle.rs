@@ -27,8 +27,8 @@ impl LogThrottle {
         }
     }
 
-    /// Adds occurrences. If a line may be written now, returns how many occurrences it stands for, including those that
-    /// were suppressed before it.
+    /// Adds occurrences. If a line may be written now, returns how many occurrences it stands for, including
+    /// those that were suppressed before it.
     pub fn pass(&mut self, now: Instant, occurrences: u64) -> Option<u64> {
         self.suppressed += occurrences;
         if self

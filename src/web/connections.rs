@@ -1,9 +1,9 @@
 //! The open connections of a server, and which of them to close when there are too many.
 //!
-//! A connection is busy from the moment its request is read until the response's body is handed to the kernel or to
-//! hyper's buffer; otherwise it is idle. A connection whose head has not arrived is idle too. When the server is full,
-//! the connection that has been idle longest is closed. So clients that connect and say nothing can't keep a health
-//! probe out.
+//! A connection is busy from the moment its request is read until the response's body is handed to the kernel
+//! or to hyper's buffer; otherwise it is idle. A connection whose head has not arrived is idle too. When the
+//! server is full, the connection that has been idle longest is closed. So clients that connect and say
+//! nothing can't keep a health probe out.
 
 use std::{
     collections::BTreeMap,

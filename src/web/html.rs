@@ -1,7 +1,7 @@
 //! HTML: escaping, and the frame of a page that refreshes itself.
 //!
-//! Only the server renders a page. The page's script fetches it again when an event arrives, and replaces the old
-//! `<main>` with the new one. So there is one renderer, and the page is complete without JavaScript.
+//! Only the server renders a page. The page's script fetches it again when an event arrives, and replaces the
+//! old `<main>` with the new one. So there is one renderer, and the page is complete without JavaScript.
 
 use std::{
     fmt::{self, Display, Write as _},
@@ -54,8 +54,8 @@ impl Display for Grouped {
     }
 }
 
-/// A list of names, each with a bar as long as its count. `label` says what is counted; `empty` is shown instead of an
-/// empty list.
+/// A list of names, each with a bar as long as its count. `label` says what is counted; `empty` is shown
+/// instead of an empty list.
 pub(crate) fn bar_list<'a>(
     label: &str,
     empty: &str,
@@ -80,7 +80,8 @@ pub(crate) fn bar_list<'a>(
     format!("<ul class=bars aria-label=\"{}\">{html}</ul>", Escaped(label))
 }
 
-/// A page. `title` and `events` (the path of the event stream that announces changes) are text, `main` is HTML.
+/// A page. `title` and `events` (the path of the event stream that announces changes) are text, `main` is
+/// HTML.
 pub(crate) fn page(title: &str, events: &str, main: &str) -> Response<ResponseBody> {
     let nonce = nonce();
     let title = Escaped(title);
@@ -102,8 +103,8 @@ pub(crate) fn page(title: &str, events: &str, main: &str) -> Response<ResponseBo
     response
 }
 
-/// A value that no page can guess. The standard library keys each thread's hashers from the system's randomness, and
-/// its hash is a pseudo-random function under that key.
+/// A value that no page can guess. The standard library keys each thread's hashers from the system's
+/// randomness, and its hash is a pseudo-random function under that key.
 fn nonce() -> String {
     let part = || RandomState::new().build_hasher().finish();
     format!("{:016x}{:016x}", part(), part())

@@ -1,7 +1,7 @@
 //! The HTTP server pieces that the admin address and the demo share, on hyper.
 //!
-//! - `server` accepts connections, bounds them and drains them; `connections` picks the one to close when there are
-//!   too many.
+//! - `server` accepts connections, bounds them and drains them; `connections` picks the one to close when
+//!   there are too many.
 //! - `response` builds responses, whole or as a stream of server-sent events.
 //! - `html` escapes text and frames a page that refreshes itself.
 //!

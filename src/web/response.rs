@@ -19,8 +19,8 @@ use super::connections::BusyGuard;
 
 /// How many events may wait for a slow reader before the sender waits too.
 const EVENT_BUFFER: usize = 16;
-/// A comment is sent when nothing else was for this long. It shows whether the reader is still there, and keeps proxies
-/// from closing the stream.
+/// A comment is sent when nothing else was for this long. It shows whether the reader is still there, and
+/// keeps proxies from closing the stream.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// A response's body.

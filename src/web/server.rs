@@ -1,4 +1,5 @@
-//! An HTTP/1.1 server for a handful of readers: it bounds connections, heads and lifetimes, and drains gracefully.
+//! An HTTP/1.1 server for a handful of readers: it bounds connections, heads and lifetimes, and drains
+//! gracefully.
 
 use std::{
     convert::Infallible,
@@ -27,13 +28,13 @@ use super::{
 pub(crate) const MAX_CONNECTIONS: usize = 100;
 /// How long a request's head may take to arrive, and how long a kept-alive connection may be idle.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// A connection is closed after this long, so that stalled readers free their place. Browsers and scrapers reconnect by
-/// themselves.
+/// A connection is closed after this long, so that stalled readers free their place. Browsers and scrapers
+/// reconnect by themselves.
 const MAX_LIFETIME: Duration = Duration::from_mins(5);
 /// How long a response in progress may take once the server stops.
 const GRACE: Duration = Duration::from_secs(1);
-/// The pause after a failed accept, and between looks for an idle connection. When descriptors have run out, trying
-/// again at once would spin.
+/// The pause after a failed accept, and between looks for an idle connection. When descriptors have run out,
+/// trying again at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// At most one line about failed accepts in this time.
 const ACCEPT_LOG_SPAN: Duration = Duration::from_secs(10);

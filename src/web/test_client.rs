@@ -27,8 +27,8 @@ pub(crate) async fn get(to: SocketAddr, path: &str) -> String {
     send(to, &format!("GET {path} HTTP/1.1"), b"").await
 }
 
-/// Sends one request and leaves the response to be read. `head` lacks the framing and the empty line; `Host` is
-/// `localhost` unless `head` has one.
+/// Sends one request and leaves the response to be read. `head` lacks the framing and the empty line; `Host`
+/// is `localhost` unless `head` has one.
 pub(crate) async fn open(to: SocketAddr, head: &str, body: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(to).await.unwrap();
     let head = head.trim_end();

@@ -1,5 +1,5 @@
-//! A real browser's visit: what a page's script, form and WebSocket do reaches the app and comes back, and the visit is
-//! one page view.
+//! A real browser's visit: what a page's script, form and WebSocket do reaches the app and comes back, and
+//! the visit is one page view.
 
 use serde_json::{Value, json};
 

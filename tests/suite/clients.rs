@@ -1,5 +1,6 @@
-//! Who the client is: what real proxies in front say, what a spoofing client says, and what app and Plausible are
-//! told. On Linux all of 127.0.0.0/8 is this machine, so each visitor and each hop has an address of its own.
+//! Who the client is: what real proxies in front say, what a spoofing client says, and what app and Plausible
+//! are told. On Linux all of 127.0.0.0/8 is this machine, so each visitor and each hop has an address of its
+//! own.
 
 use std::net::SocketAddr;
 
@@ -54,8 +55,8 @@ fn stage(settings: impl FnOnce(Builder) -> Builder) -> Stage {
 }
 
 impl Stage {
-    /// One page view by a client at [`VISITOR`] that says all of [`SPOOFS`], by way of this address. Gives what the
-    /// app saw and what Plausible was told of the client.
+    /// One page view by a client at [`VISITOR`] that says all of [`SPOOFS`], by way of this address. Gives
+    /// what the app saw and what Plausible was told of the client.
     fn spoof(&self, through: SocketAddr) -> (Head, String) {
         let request = Request::get("/page").as_(NAVIGATION).as_(SPOOFS);
         assert_eq!(Client::from(VISITOR, through).ask(&request).status(), 200);

@@ -1,5 +1,5 @@
-//! Analytics fails open (RELIABILITY.md P1): whatever is wrong behind the app's back, each answer is the app's own,
-//! byte for byte.
+//! Analytics fails open (RELIABILITY.md P1): whatever is wrong behind the app's back, each answer is the
+//! app's own, byte for byte.
 
 use std::{
     collections::BTreeMap,
@@ -28,8 +28,8 @@ fn requests() -> usize {
     if full() { 100_000 } else { 5_000 }
 }
 
-/// Sends requests `0..count` by several clients over kept-alive connections, each a visitor of its own, and does
-/// `half_way` once half of them are answered. Gives how many were page views.
+/// Sends requests `0..count` by several clients over kept-alive connections, each a visitor of its own, and
+/// does `half_way` once half of them are answered. Gives how many were page views.
 fn load(address: SocketAddr, count: usize, half_way: impl FnOnce()) -> usize {
     let first = spread(address, 0..count / 2);
     half_way();

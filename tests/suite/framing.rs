@@ -1,5 +1,5 @@
-//! Response framing (RELIABILITY.md P7): what could be read in two ways is passed in the one right way or answered
-//! 502, and never cuts a body or makes one response into two.
+//! Response framing (RELIABILITY.md P7): what could be read in two ways is passed in the one right way or
+//! answered 502, and never cuts a body or makes one response into two.
 
 use crate::support::{
     client::Request,

@@ -1,4 +1,5 @@
-//! Starts, stops and reloads: readiness turns first, what is in flight finishes, a broken file changes nothing.
+//! Starts, stops and reloads: readiness turns first, what is in flight finishes, a broken file changes
+//! nothing.
 
 use std::{
     fs,

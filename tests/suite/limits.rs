@@ -1,5 +1,5 @@
-//! What the system does not give: somebody who reads the log, descriptors, room in files, memory, `/proc`, a root that can
-//! be written.
+//! What the system does not give: somebody who reads the log, descriptors, room in files, memory, `/proc`, a
+//! root that can be written.
 
 use std::{
     fs,
@@ -187,7 +187,8 @@ fn descriptors_that_run_short_shut_nobody_out() {
     }
 }
 
-/// R19: whoever lowers the limit of a running process is told once, and it serves on when the limit is raised again.
+/// R19: whoever lowers the limit of a running process is told once, and it serves on when the limit is raised
+/// again.
 #[test]
 fn descriptors_that_run_out_all_the_same_are_said_once() {
     if !has("prlimit") {

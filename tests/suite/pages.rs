@@ -1,5 +1,5 @@
-//! Journeys: a browser's requests come in, and exactly the right events reach Plausible, with exactly what it asks
-//! for, and nothing else does.
+//! Journeys: a browser's requests come in, and exactly the right events reach Plausible, with exactly what it
+//! asks for, and nothing else does.
 
 use serde_json::json;
 

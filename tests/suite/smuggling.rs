@@ -1,6 +1,6 @@
-//! Request smuggling (RELIABILITY.md P6): streams that try to make proxy and app read different requests. Whatever
-//! the answer, the app sees no request that the proxy did not, each head it sees can be read in one way alone, and
-//! the next visitor's request is untouched.
+//! Request smuggling (RELIABILITY.md P6): streams that try to make proxy and app read different requests.
+//! Whatever the answer, the app sees no request that the proxy did not, each head it sees can be read in one
+//! way alone, and the next visitor's request is untouched.
 
 use std::{
     fs,
@@ -116,8 +116,8 @@ fn numbered(visit: &mut Visit) -> std::io::Result<Then> {
     Ok(Then::Keep)
 }
 
-/// Sends a stream and reads statuses until the proxy closes, which it does at the latest when the head of a further
-/// request does not come.
+/// Sends a stream and reads statuses until the proxy closes, which it does at the latest when the head of a
+/// further request does not come.
 fn send(sidecar: &Sidecar, stream: &[u8]) -> Vec<u16> {
     let mut client = Client::to(sidecar.address);
     client.patience(Duration::from_secs(10));

@@ -1,5 +1,5 @@
-//! A Plausible-compatible receiver. It takes events as strictly as [`crate::plausible`] reads them, counts them in
-//! memory, and shows the counts on a page that refreshes itself.
+//! A Plausible-compatible receiver. It takes events as strictly as [`crate::plausible`] reads them, counts
+//! them in memory, and shows the counts on a page that refreshes itself.
 
 mod board;
 mod page;
@@ -30,8 +30,8 @@ use board::{Board, ReceivedAt};
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves the receiver until `shutdown` is ready: `/api/event`, `/api/health`, and the page at `/`. Events of sites other
-/// than `domain` are dropped, as Plausible drops events of unknown sites.
+/// Serves the receiver until `shutdown` is ready: `/api/event`, `/api/health`, and the page at `/`. Events of
+/// sites other than `domain` are dropped, as Plausible drops events of unknown sites.
 pub async fn serve(listener: TcpListener, domain: &str, shutdown: impl Future<Output = ()>) {
     let receiver = Arc::new(Receiver {
         domain: domain.to_owned(),
@@ -102,7 +102,8 @@ impl Receiver {
         }
     }
 
-    /// Answers 202, whether the event is counted or dropped. A header tells if it is dropped, as with Plausible.
+    /// Answers 202, whether the event is counted or dropped. A header tells if it is dropped, as with
+    /// Plausible.
     fn take(&self, event: &Accepted) -> Response<ResponseBody> {
         let (dropped, reason) = self.drops(event);
         let now = self.now();
@@ -175,8 +176,8 @@ impl Receiver {
     }
 }
 
-/// Reads the body up to one byte more than is allowed, so that the length tells whether it is too long. If the connection
-/// breaks, the rest is missing.
+/// Reads the body up to one byte more than is allowed, so that the length tells whether it is too long. If
+/// the connection breaks, the rest is missing.
 async fn read(mut body: Incoming) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let Some(Ok(frame)) = body.frame().await {

@@ -1,6 +1,7 @@
 //! A small bookshop: pages with links and images, a search, a form, a download, a redirect and a broken link.
 //!
-//! It knows nothing of gatecount. Its pages are counted because of the requests of browsers and its responses.
+//! It knows nothing of gatecount. Its pages are counted because of the requests of browsers and its
+//! responses.
 
 mod pages;
 #[cfg(test)]

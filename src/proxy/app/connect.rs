@@ -2,16 +2,17 @@
 //!
 //! # The name
 //!
-//! A name is looked up off the workers' threads, one lookup at a time for all of them, so a resolver that hangs holds one
-//! thread, and no request that could do without it. An answer counts for [`FRESH`]. After that the next connect has the name looked
-//! up again, and meanwhile goes on with the old addresses, for [`STALE`] at most. Where none of the old addresses takes the
-//! connection, it waits for the lookup and tries the new ones.
+//! A name is looked up off the workers' threads, one lookup at a time for all of them, so a resolver that
+//! hangs holds one thread, and no request that could do without it. An answer counts for [`FRESH`]. After
+//! that the next connect has the name looked up again, and meanwhile goes on with the old addresses, for
+//! [`STALE`] at most. Where none of the old addresses takes the connection, it waits for the lookup and tries
+//! the new ones.
 //!
 //! # Several addresses
 //!
-//! They are tried one after another, the next one after [`STAGGER`] at most, while the ones before go on: an address that
-//! swallows connections takes the others no time away. The address that answers is tried first from then on, and after
-//! [`REMEMBERED`] all have the same chance again.
+//! They are tried one after another, the next one after [`STAGGER`] at most, while the ones before go on: an
+//! address that swallows connections takes the others no time away. The address that answers is tried first
+//! from then on, and after [`REMEMBERED`] all have the same chance again.
 
 use std::{
     future::Future,
@@ -147,8 +148,8 @@ async fn within<T>(deadline: Instant, connecting: impl Future<Output = io::Resul
     }
 }
 
-/// Connects to whichever address answers first. Each gets `stagger` before the next one is tried beside it; one that
-/// fails is followed at once.
+/// Connects to whichever address answers first. Each gets `stagger` before the next one is tried beside it;
+/// one that fails is followed at once.
 async fn race(addresses: Vec<SocketAddr>, stagger: Duration) -> io::Result<(TcpStream, SocketAddr)> {
     let mut error = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
     let mut rest = addresses.into_iter();

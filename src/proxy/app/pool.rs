@@ -19,10 +19,12 @@ use crate::proxy::{errors::Fault, settings::App, stream::Stream};
 /// Idle connections kept at most, per worker.
 const MAX_IDLE: usize = 1024;
 
-/// A place among the connections to the app, of which there are only so many as the limit of open files allows.
+/// A place among the connections to the app, of which there are only so many as the limit of open files
+/// allows.
 pub(in crate::proxy) type Place = OwnedSemaphorePermit;
 
-/// Connections on which a response has ended cleanly. The newest is taken first: it is the least likely to be closing.
+/// Connections on which a response has ended cleanly. The newest is taken first: it is the least likely to be
+/// closing.
 #[derive(Debug)]
 pub(in crate::proxy) struct Pool {
     idle: RefCell<Vec<Idle>>,
@@ -43,8 +45,8 @@ struct Idle {
 }
 
 impl Pool {
-    /// A pool that keeps `max_idle` connections at most, each with a place of `places`. All workers share these, and the
-    /// connector.
+    /// A pool that keeps `max_idle` connections at most, each with a place of `places`. All workers share
+    /// these, and the connector.
     pub(in crate::proxy) fn new(max_idle: usize, places: Arc<Semaphore>, connector: Arc<Connector>) -> Self {
         Pool {
             idle: RefCell::default(),
@@ -60,8 +62,8 @@ impl Pool {
     pub(in crate::proxy) fn take(&self, cx: &mut TaskContext<'_>, now: Instant) -> Option<(Stream, Place)> {
         let mut idle = self.idle.borrow_mut();
         while let Some(mut one) = idle.pop() {
-            // Bytes or an end on an idle connection: the app has closed it, or speaks out of turn. The runtime may not
-            // have heard of it yet; where that is likely, the socket itself is asked.
+            // Bytes or an end on an idle connection: the app has closed it, or speaks out of turn. The
+            // runtime may not have heard of it yet; where that is likely, the socket itself is asked.
             if one.until > now
                 && one.stream.poll_read(cx, &mut [0]).is_pending()
                 && (one.doubtful > now || one.stream.is_silent())
@@ -91,8 +93,8 @@ impl Pool {
     /// A new connection to the app.
     ///
     /// # Errors
-    /// [`Fault::Connect`], [`Fault::ConnectTimeout`], [`Fault::Unresolved`], and [`Fault::NoPlace`] where as many are open
-    /// as there may be.
+    /// [`Fault::Connect`], [`Fault::ConnectTimeout`], [`Fault::Unresolved`], and [`Fault::NoPlace`] where as
+    /// many are open as there may be.
     pub(in crate::proxy) async fn connect(&self, app: &App) -> Result<(Stream, Place), Fault> {
         let deadline = Instant::now() + app.connect_timeout;
         let place = timeout_at(deadline, self.place()).await;
@@ -106,8 +108,8 @@ impl Pool {
         }
     }
 
-    /// A place for another connection: a free one, or that of an idle connection of this worker's, or the next that one of
-    /// the workers gives up.
+    /// A place for another connection: a free one, or that of an idle connection of this worker's, or the
+    /// next that one of the workers gives up.
     async fn place(&self) -> Option<Place> {
         loop {
             if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {

@@ -26,8 +26,8 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1 << 20;
 /// How long a reset takes at most to come back from a client that is gone.
 const ROUND_TRIP: Duration = Duration::from_millis(300);
-/// How long a client that is still sending a request's body may go on with it, and how long it may pause: some read the
-/// response only then.
+/// How long a client that is still sending a request's body may go on with it, and how long it may pause:
+/// some read the response only then.
 const DISCARD: Duration = Duration::from_secs(30);
 const DISCARD_PAUSE: Duration = Duration::from_secs(5);
 /// How long a stop waits for the request of a connection that was just made, or that has bytes on their way.
@@ -78,9 +78,9 @@ impl Client {
         }
     }
 
-    /// Whether the connection is to close, though it has waited for a request without a mistake: a stop closes it, or it
-    /// makes room for another one. Not where bytes have come. In a stop a new connection (`first`) gets a moment for its
-    /// request, which is probably on its way.
+    /// Whether the connection is to close, though it has waited for a request without a mistake: a stop
+    /// closes it, or it makes room for another one. Not where bytes have come. In a stop a new connection
+    /// (`first`) gets a moment for its request, which is probably on its way.
     pub(super) fn should_close(&mut self, first: bool) -> bool {
         if self.seat.is_unwanted() {
             // What has come of a head counts for nothing: it may be all that ever comes.
@@ -149,8 +149,8 @@ impl Client {
         self.read_on(DISCARD, DISCARD_PAUSE, usize::MAX).await;
     }
 
-    /// After the response to a client that has ended its side: whether it was there to read it. Of a client that is gone, the
-    /// system answers what we send with a reset.
+    /// After the response to a client that has ended its side: whether it was there to read it. Of a client
+    /// that is gone, the system answers what we send with a reset.
     pub(super) async fn took_response(&mut self) -> bool {
         self.stream.shutdown().await;
         timeout(ROUND_TRIP, self.stream.socket().reset()).await.is_err()

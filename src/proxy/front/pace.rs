@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use crate::proxy::settings::Settings;
 
-/// A client may pause for `body_timeout`, and has to send `min_rate` on average. Only the time in which we wait for it
-/// counts: where the app is slow to take the body, that is no fault of the client's.
+/// A client may pause for `body_timeout`, and has to send `min_rate` on average. Only the time in which we
+/// wait for it counts: where the app is slow to take the body, that is no fault of the client's.
 #[derive(Debug, Default)]
 pub(super) struct BodyPace {
     bytes: u64,

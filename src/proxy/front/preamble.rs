@@ -12,8 +12,9 @@ use crate::{
 /// How long the header may take to arrive.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Reads the header where this peer must send one. From then on the peer is the one that it names. What was read behind the
-/// header is put into `inbuf`. None: the peer left, or was silent for too long, without having sent a byte.
+/// Reads the header where this peer must send one. From then on the peer is the one that it names. What was
+/// read behind the header is put into `inbuf`. None: the peer left, or was silent for too long, without
+/// having sent a byte.
 ///
 /// # Errors
 /// [`Fault::Preamble`]

@@ -154,7 +154,8 @@ async fn handshake(
     }
 }
 
-/// Does what comes before the first request, unless the connection is to close: in a stop, or to make room for another one.
+/// Does what comes before the first request, unless the connection is to close: in a stop, or to make room
+/// for another one.
 async fn unless_unwanted<T>(context: &Context, seat: &Seat, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     poll_fn(|cx| match work.as_mut().poll(cx) {

@@ -60,7 +60,8 @@ fn written_again_it_is_the_same(body: &Read, size: usize) {
     assert_eq!(none, b"0\r\n\r\n");
 }
 
-/// A second reader of RFC 9112 §7.1, line by line: data, trailers and length of a whole body under the limits.
+/// A second reader of RFC 9112 §7.1, line by line: data, trailers and length of a whole body under the
+/// limits.
 fn by_the_grammar(bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>, usize)> {
     let (mut at, mut data) = (0, Vec::new());
     loop {

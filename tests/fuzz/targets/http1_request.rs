@@ -57,7 +57,8 @@ fn read(bytes: &[u8]) -> Result<Option<Read<'_>>, Refusal> {
     }))
 }
 
-/// Reads as a connection does whose bytes come a few at a time: the parser is asked when there is the end of a head.
+/// Reads as a connection does whose bytes come a few at a time: the parser is asked when there is the end of
+/// a head.
 fn dripping(bytes: &[u8], size: usize) -> Option<Read<'_>> {
     let mut scanned = 0;
     for end in (0..=bytes.len()).step_by(size).chain([bytes.len()]) {

@@ -1,5 +1,5 @@
-//! How the house is built: which module may import which, and no circle among the files. Read from the sources
-//! themselves, tests left out.
+//! How the house is built: which module may import which, and no circle among the files. Read from the
+//! sources themselves, tests left out.
 
 mod circles;
 mod names;
@@ -28,8 +28,8 @@ const PURE: [&str; 7] = [
     "event",
 ];
 
-/// Modules that do I/O at the edges, and the services that each may import. All of them may import the pure modules, the
-/// ground floor and telemetry's throttle.
+/// Modules that do I/O at the edges, and the services that each may import. All of them may import the pure
+/// modules, the ground floor and telemetry's throttle.
 const SERVICES: [(&str, &[&str]); 9] = [
     ("proxy", &["delivery", "tracker"]),
     ("tracker", &["delivery"]),
@@ -68,7 +68,8 @@ const IMPURE: [&str; 16] = [
 /// Type names that each service may have, read with its name before them, as `queue::Error`.
 const ONE_A_SERVICE: [&str; 2] = ["Error", "Settings"];
 
-/// Words that mean something in every corner of a proxy, so that only one type may have each, whoever sees it.
+/// Words that mean something in every corner of a proxy, so that only one type may have each, whoever sees
+/// it.
 const ONE_IN_ALL: [&str; 4] = ["Connection", "Event", "Failure", "Worker"];
 
 #[test]
@@ -97,8 +98,8 @@ fn no_files_import_each_other_in_a_circle() {
     assert!(found.is_empty(), "{} circles:\n{}", found.len(), found.join("\n"));
 }
 
-/// So that `grep` finds one thing under one name: among the types that are `pub`, among those within one module, and among
-/// all that have one of the most common names.
+/// So that `grep` finds one thing under one name: among the types that are `pub`, among those within one
+/// module, and among all that have one of the most common names.
 #[test]
 fn no_two_types_have_one_name() {
     let gatecount = gatecount();

@@ -1,5 +1,5 @@
-//! Which file each name of the crate comes from: the module tree as `rustc` would build it, tests left out, and paths
-//! followed through imports and re-exports to the file that defines the item.
+//! Which file each name of the crate comes from: the module tree as `rustc` would build it, tests left out,
+//! and paths followed through imports and re-exports to the file that defines the item.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -98,7 +98,8 @@ impl Crate {
             } else {
                 module.items.extend(declared(item));
             }
-            // Those within functions are taken for the module's: their names rarely mean two things in one file.
+            // Those within functions are taken for the module's: their names rarely mean two things in one
+            // file.
             Imports(&mut module).visit_item(item);
         }
         self.modules.insert(path.clone(), module);
@@ -253,7 +254,8 @@ impl<'ast> Visit<'ast> for Imports<'_> {
     fn visit_item_mod(&mut self, _: &'ast syn::ItemMod) {}
 }
 
-/// The module at the crate's top that a path leads to which is written in `module` and leaves it by `crate` or `super`.
+/// The module at the crate's top that a path leads to which is written in `module` and leaves it by `crate`
+/// or `super`.
 pub(super) fn at_the_top(module: &Path, path: &[String]) -> Option<String> {
     let mut at = module.clone();
     let mut rest = path.iter();

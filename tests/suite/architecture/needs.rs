@@ -1,8 +1,9 @@
 //! What each file needs: the files that define what it names, and the modules that it imports from.
 //!
-//! A file needs the file that defines what it names: in an import, in a path, in the type of an `impl` block, or as
-//! `Type::function` where that function's `impl` block is in another file than the type. A re-export alone needs nothing:
-//! it only hands a name on. Method calls are not followed: what they reach is known to the compiler alone.
+//! A file needs the file that defines what it names: in an import, in a path, in the type of an `impl` block,
+//! or as `Type::function` where that function's `impl` block is in another file than the type. A re-export
+//! alone needs nothing: it only hands a name on. Method calls are not followed: what they reach is known to
+//! the compiler alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 

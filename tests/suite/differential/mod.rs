@@ -1,6 +1,7 @@
-//! Our reading of an app's responses beside another one's: hyper's client is shown the same bytes, and what the proxy
-//! delivers must be what hyper understood. Where the two differ the corpus names it, with the section of the standard
-//! that has us read otherwise; a difference that nobody named fails, and so does a named one that is none any more.
+//! Our reading of an app's responses beside another one's: hyper's client is shown the same bytes, and what
+//! the proxy delivers must be what hyper understood. Where the two differ the corpus names it, with the
+//! section of the standard that has us read otherwise; a difference that nobody named fails, and so does a
+//! named one that is none any more.
 
 mod corpus;
 mod hyper;
@@ -93,7 +94,8 @@ fn what_is_delivered_is_what_hyper_understands() {
     );
 }
 
-/// The app: says the bytes of the case whose number is asked for, or, behind the last, what the next one is asked.
+/// The app: says the bytes of the case whose number is asked for, or, behind the last, what the next one is
+/// asked.
 fn answer(visit: &mut Visit, cases: &[Case]) -> std::io::Result<Then> {
     let n: usize = visit.head.target()[1..].parse().expect("a case's number");
     if n == cases.len() {
@@ -111,8 +113,8 @@ fn answer(visit: &mut Visit, cases: &[Case]) -> std::io::Result<Then> {
     Ok(Then::Close)
 }
 
-/// What a client gets of a case; behind it, the connection goes on with the next response and nothing before that, or
-/// ends.
+/// What a client gets of a case; behind it, the connection goes on with the next response and nothing before
+/// that, or ends.
 #[track_caller]
 fn ours(sidecar: &Sidecar, n: usize, ask: Ask, next: usize) -> Outcome {
     let mut request = Request::new(ask.method(), &format!("/{n}"));
@@ -168,7 +170,8 @@ impl Outcome {
     }
 }
 
-/// In which respects two outcomes differ. Of one that was refused there is nothing to compare but what came before.
+/// In which respects two outcomes differ. Of one that was refused there is nothing to compare but what came
+/// before.
 fn differing(ours: &Outcome, theirs: &Outcome) -> BTreeSet<&'static str> {
     let mut differing = BTreeSet::new();
     let mut note = |what, same: bool| {
@@ -188,7 +191,8 @@ fn differing(ours: &Outcome, theirs: &Outcome) -> BTreeSet<&'static str> {
     differing
 }
 
-/// The fields that are not for the connection (RFC 9110 §7.6.1), by what the standard names and what `Connection` does.
+/// The fields that are not for the connection (RFC 9110 §7.6.1), by what the standard names and what
+/// `Connection` does.
 fn end_to_end(fields: &[(String, String)]) -> Fields {
     const HOP_BY_HOP: [&str; 8] = [
         "connection",

@@ -39,8 +39,9 @@ impl Chromium {
         NAMES.into_iter().find(there).map(Chromium)
     }
 
-    /// Loads a page and gives its DOM as HTML, as it was when the page had loaded with all that it refers to. A page
-    /// whose script takes longer refers to something that comes when the script is done. Every certificate will do.
+    /// Loads a page and gives its DOM as HTML, as it was when the page had loaded with all that it refers to.
+    /// A page whose script takes longer refers to something that comes when the script is done. Every
+    /// certificate will do.
     #[track_caller]
     pub(crate) fn dom(self, url: &str) -> String {
         let home = TempDir::new().expect("a directory");

@@ -232,7 +232,8 @@ impl Client {
         })
     }
 
-    /// Connects from an address of this machine: on Linux all of 127.0.0.0/8 is, so each visitor can have one.
+    /// Connects from an address of this machine: on Linux all of 127.0.0.0/8 is, so each visitor can have
+    /// one.
     #[track_caller]
     pub(crate) fn from(source: &str, address: SocketAddr) -> Client {
         Client::over(connection_from(source, address))

@@ -69,7 +69,8 @@ impl Faults {
         self.write(&format!("{call} hang"));
     }
 
-    /// Kills the process at its `number`th call from its start, which is counted from 1; a write is half done then.
+    /// Kills the process at its `number`th call from its start, which is counted from 1; a write is half done
+    /// then.
     pub(crate) fn die_at(&self, number: usize) {
         self.write(&format!("die {number}"));
     }

@@ -1,4 +1,5 @@
-//! What the tests stand on: scripted apps, a strict Plausible, raw-byte clients, the real binary as a process.
+//! What the tests stand on: scripted apps, a strict Plausible, raw-byte clients, the real binary as a
+//! process.
 
 pub(crate) mod chromium;
 pub(crate) mod client;
@@ -26,7 +27,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long anything may take that is expected to come: generous, as the machine may be busy with other tests.
+/// How long anything may take that is expected to come: generous, as the machine may be busy with other
+/// tests.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Asks again and again until the answer is there, and fails with the last reason at the deadline.
@@ -48,8 +50,8 @@ pub(crate) fn within<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> 
     }
 }
 
-/// Asks again and again until the answer is there, for as long as the reason why not keeps changing: fails once it has
-/// been the same for [`DEADLINE`]. For what takes as long as there is much of it.
+/// Asks again and again until the answer is there, for as long as the reason why not keeps changing: fails
+/// once it has been the same for [`DEADLINE`]. For what takes as long as there is much of it.
 #[track_caller]
 pub(crate) fn as_long_as_it_moves<T, R: PartialEq + Debug>(
     what: &str,

@@ -34,8 +34,8 @@ pub(crate) fn installed() -> bool {
         .is_ok()
 }
 
-/// The line that loads the stream module where it is a shared object, empty where it is built in; `None` where
-/// nginx has none.
+/// The line that loads the stream module where it is a shared object, empty where it is built in; `None`
+/// where nginx has none.
 pub(crate) fn stream_module() -> Option<String> {
     let built_in = Command::new("nginx").arg("-V").output().ok()?;
     let flags = String::from_utf8_lossy(&built_in.stderr).into_owned();
@@ -101,8 +101,8 @@ impl Nginx {
         })
     }
 
-    /// An HTTP proxy before several instances, with so many kept connections to each, or a new one for each request; a
-    /// request that one did not take goes to the next.
+    /// An HTTP proxy before several instances, with so many kept connections to each, or a new one for each
+    /// request; a request that one did not take goes to the next.
     pub(crate) fn balancing(to: &[SocketAddr], kept: usize) -> Nginx {
         use std::fmt::Write;
         let servers = to.iter().fold(String::new(), |mut all, address| {
@@ -130,8 +130,8 @@ impl Nginx {
         })
     }
 
-    /// Starts one with this body of a configuration, made for the address it gets. A free port can be taken by
-    /// another process before nginx has it: then the next is tried.
+    /// Starts one with this body of a configuration, made for the address it gets. A free port can be taken
+    /// by another process before nginx has it: then the next is tried.
     pub(crate) fn start(before: &str, body: impl Fn(SocketAddr) -> String) -> Nginx {
         for _ in 0..5 {
             let directory = TempDir::new().expect("a directory");

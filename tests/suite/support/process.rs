@@ -232,8 +232,8 @@ impl Builder {
         command
     }
 
-    /// Starts it with this for its standard error, which nobody reads for the test, and waits until it listens. It is
-    /// asked nothing for that, readiness least of all.
+    /// Starts it with this for its standard error, which nobody reads for the test, and waits until it
+    /// listens. It is asked nothing for that, readiness least of all.
     #[track_caller]
     pub(crate) fn start_unheard(self, errors: Stdio) -> Sidecar {
         let (address, admin) = (free_port(), free_port());
@@ -390,8 +390,8 @@ impl Sidecar {
         Metrics::read(self.admin)
     }
 
-    /// Waits until so many requests are decided and every event of theirs has ended, as long as it takes while events
-    /// go on ending: after this nothing more comes to Plausible. Gives the last reading.
+    /// Waits until so many requests are decided and every event of theirs has ended, as long as it takes
+    /// while events go on ending: after this nothing more comes to Plausible. Gives the last reading.
     #[track_caller]
     pub(crate) fn settled(&self, requests: usize) -> Metrics {
         as_long_as_it_moves(
@@ -582,8 +582,8 @@ pub(crate) fn has(tool: &str) -> bool {
     found.is_ok_and(|o| o.status.success())
 }
 
-/// The suite's own variables are none of the binary's, which refuses what it does not know. A proxy of this machine is
-/// none of the tests'.
+/// The suite's own variables are none of the binary's, which refuses what it does not know. A proxy of this
+/// machine is none of the tests'.
 fn forget_the_tests_own(command: &mut Command) {
     for name in ["GATECOUNT_FULL", "GATECOUNT_VECTORS"] {
         command.env_remove(name);
@@ -608,7 +608,8 @@ pub(crate) fn run(arguments: &[&str], input: &str) -> Output {
         .expect("start gatecount");
     let mut stdin = child.stdin.take().expect("its standard input");
     let input = input.to_owned();
-    // From a thread, as it may answer before it has read everything; a command that reads nothing closes its end.
+    // From a thread, as it may answer before it has read everything; a command that reads nothing closes its
+    // end.
     let writing = thread::spawn(move || stdin.write_all(input.as_bytes()));
     let output = child.wait_with_output().expect("wait");
     let _ = writing.join().expect("the writing thread");

@@ -1,5 +1,5 @@
-//! A whole site whose every answer is known beforehand, so that a load through the proxy can be compared byte for
-//! byte: pages, pictures, redirects, errors, JSON, echoes, big bodies, in all framings.
+//! A whole site whose every answer is known beforehand, so that a load through the proxy can be compared byte
+//! for byte: pages, pictures, redirects, errors, JSON, echoes, big bodies, in all framings.
 
 use std::io;
 

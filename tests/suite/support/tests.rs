@@ -1,5 +1,5 @@
-//! The yardsticks themselves: a receiver that lets everything pass, or a site that answers otherwise than it says,
-//! would make the suite green for nothing.
+//! The yardsticks themselves: a receiver that lets everything pass, or a site that answers otherwise than it
+//! says, would make the suite green for nothing.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

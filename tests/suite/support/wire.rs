@@ -121,7 +121,8 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// Puts the deadline on a connection. Writes have it too, so that a peer that reads nothing fails the test.
+    /// Puts the deadline on a connection. Writes have it too, so that a peer that reads nothing fails the
+    /// test.
     pub(crate) fn new(socket: Socket) -> Wire {
         let option = socket.option();
         option

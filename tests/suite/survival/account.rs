@@ -1,5 +1,5 @@
-//! Metrics and `/status` tell the truth at every moment, under load, faults, evictions and kills: checked against what the
-//! other side counted, and against what is in the files.
+//! Metrics and `/status` tell the truth at every moment, under load, faults, evictions and kills: checked
+//! against what the other side counted, and against what is in the files.
 
 use std::{
     process::Output,

@@ -1,4 +1,5 @@
-//! A long outage: what piles up costs little memory, is there after a restart, and goes in each visitor's order.
+//! A long outage: what piles up costs little memory, is there after a restart, and goes in each visitor's
+//! order.
 
 use std::{
     sync::{Arc, Mutex},

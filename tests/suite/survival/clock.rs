@@ -134,7 +134,8 @@ fn a_start_after_a_jump_loses_and_stalls_nothing() {
     plausible.die();
     let mut sidecar = clock.before(builder).start();
     let mut next = 0;
-    // What a clock says that was an hour late by a jump forward is within `max_age`; thirty days would rightly expire.
+    // What a clock says that was an hour late by a jump forward is within `max_age`; thirty days would
+    // rightly expire.
     for jump in [-HOUR, -30 * DAY, -30 * DAY + HOUR, -30 * DAY] {
         visit(&sidecar, next..next + 10);
         next += 10;

@@ -1,4 +1,5 @@
-//! Files that are cut, damaged, or another's (RELIABILITY.md Q4, Q5, Q6): what is whole is sent, once; what is not is counted.
+//! Files that are cut, damaged, or another's (RELIABILITY.md Q4, Q5, Q6): what is whole is sent, once; what
+//! is not is counted.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -66,7 +67,8 @@ impl Left {
             .map(|(page, _)| *page)
     }
 
-    /// How many of a file's events stand behind its last whole one: that there were so many, nothing may tell any more.
+    /// How many of a file's events stand behind its last whole one: that there were so many, nothing may tell
+    /// any more.
     fn behind_the_last_whole(&self, file: usize, hit: &BTreeSet<usize>) -> usize {
         let of_file = self.places.iter().rev().filter(|(_, place)| place.0 == file);
         of_file.take_while(|(page, _)| hit.contains(page)).count()
@@ -197,9 +199,9 @@ fn a_torn_tail_costs_only_the_event_that_is_cut() {
 /// The bytes of a segment's last frame, which has no body.
 const SEAL: usize = 16;
 
-/// Starts a process on a copy of the files after that was done to it, and lets it send all that it finds. Gives which
-/// pages are not among it, its last word, and the next process: the first one serves as if nothing had been, and the next
-/// counts nothing again.
+/// Starts a process on a copy of the files after that was done to it, and lets it send all that it finds.
+/// Gives which pages are not among it, its last word, and the next process: the first one serves as if
+/// nothing had been, and the next counts nothing again.
 fn lost_after(left: &Left, damage: impl FnOnce(&Path)) -> (BTreeSet<usize>, Metrics, Sidecar) {
     let Stage {
         app: _app,

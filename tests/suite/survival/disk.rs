@@ -33,7 +33,8 @@ fn the_queue_is_for_its_owner_alone() {
     }
 }
 
-/// Q17: the second says so and keeps to memory, both serve and deliver, and the files are the first one's alone.
+/// Q17: the second says so and keeps to memory, both serve and deliver, and the files are the first one's
+/// alone.
 #[test]
 fn two_processes_on_one_directory_both_serve_and_the_second_says_so() {
     let stage = stage();
@@ -82,7 +83,8 @@ fn two_processes_on_one_directory_both_serve_and_the_second_says_so() {
     );
 }
 
-/// Q8: whatever comes, the files take no more than the limit and a segment; the oldest events go and are counted.
+/// Q8: whatever comes, the files take no more than the limit and a segment; the oldest events go and are
+/// counted.
 #[test]
 fn a_full_queue_lets_the_oldest_go_and_keeps_its_bound() {
     const LIMIT: u64 = 2 << 20;

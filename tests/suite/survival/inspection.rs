@@ -1,4 +1,5 @@
-//! `gatecount queue`, as an operator uses it: on a directory in use, on one that is not, and on one that is none.
+//! `gatecount queue`, as an operator uses it: on a directory in use, on one that is not, and on one that is
+//! none.
 
 use std::{
     fs,

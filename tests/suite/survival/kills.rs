@@ -27,8 +27,8 @@ fn accepted_events_survive_a_kill() {
     stage.plausible.assert_strict();
 }
 
-/// Q1: kills at random moments under load, each at another state of the queue, from a start that has only begun to one
-/// in full work with a backlog.
+/// Q1: kills at random moments under load, each at another state of the queue, from a start that has only
+/// begun to one in full work with a backlog.
 #[test]
 fn kills_at_any_point_lose_nothing_and_repeat_no_more_than_was_in_flight() {
     let kills = if full() { 200 } else { 6 };
@@ -88,8 +88,8 @@ fn kills_at_any_point_lose_nothing_and_repeat_no_more_than_was_in_flight() {
     stage.plausible.assert_strict();
 }
 
-/// Q3: the process is killed at one call to the file system after the other, writes half done: in creating, appending,
-/// rotating, writing ends down, cutting back and removing.
+/// Q3: the process is killed at one call to the file system after the other, writes half done: in creating,
+/// appending, rotating, writing ends down, cutting back and removing.
 #[test]
 fn killed_at_any_call_to_the_file_system_it_loses_nothing() {
     let Some(faults) = Faults::new() else {
@@ -204,7 +204,8 @@ fn repeated_after(plausible: &Receiver, ends: &[Instant]) -> Vec<usize> {
     repeated
 }
 
-/// Pages as fast as one client gets them, until the connection dies; each with the moment of its answer's end.
+/// Pages as fast as one client gets them, until the connection dies; each with the moment of its answer's
+/// end.
 fn load(address: SocketAddr, first: usize) -> Vec<(usize, Instant)> {
     let mut asked = Vec::new();
     let Ok(mut client) = Client::try_to(address) else {

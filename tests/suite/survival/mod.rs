@@ -1,5 +1,5 @@
-//! What the queue survives (RELIABILITY.md, "Queue and delivery"). Small figures by default, the table's own with
-//! `GATECOUNT_FULL=1`.
+//! What the queue survives (RELIABILITY.md, "Queue and delivery"). Small figures by default, the table's own
+//! with `GATECOUNT_FULL=1`.
 
 mod account;
 mod backlog;

@@ -1,5 +1,6 @@
-//! Storage that can't be used, from the start or from some moment on (RELIABILITY.md Q6, Q7): the app's traffic does not
-//! notice, events go through memory, `/status`, metrics and log say so, and the disk is in use again soon after it works.
+//! Storage that can't be used, from the start or from some moment on (RELIABILITY.md Q6, Q7): the app's
+//! traffic does not notice, events go through memory, `/status`, metrics and log say so, and the disk is in
+//! use again soon after it works.
 
 use std::{
     fs::{self, Permissions},
@@ -23,7 +24,8 @@ use crate::support::{
 /// Within which the disk is in use again once it works (Q7).
 const DURABLE: Duration = Duration::from_secs(5);
 
-/// For how long traffic is watched, at 200 requests a second: enough for its slowest hundredth to be more than one.
+/// For how long traffic is watched, at 200 requests a second: enough for its slowest hundredth to be more
+/// than one.
 const WATCHED: Duration = Duration::from_secs(2);
 
 /// It serves, its events arrive, and it says what is wrong everywhere that an operator looks.
@@ -414,8 +416,8 @@ fn a_slow_disk_is_not_held_against_plausible() {
     assert_eq!(attempts, 20, "one for each event");
 }
 
-/// Whatever call of the queue's does not return, the alarm is up, the app does not notice, and nothing that was accepted is
-/// lost; the calls that another thread makes hold up nothing at all.
+/// Whatever call of the queue's does not return, the alarm is up, the app does not notice, and nothing that
+/// was accepted is lost; the calls that another thread makes hold up nothing at all.
 #[test]
 fn a_disk_that_does_not_answer_is_said_and_costs_nothing() {
     let Some(faults) = Faults::new() else {
@@ -462,8 +464,8 @@ fn calm(sidecar: &Sidecar) -> Calm {
     steady.finish()
 }
 
-/// Held where nothing else keeps the machine busy: the slowest hundredth is as fast as before, give or take a few
-/// milliseconds of the machine's own.
+/// Held where nothing else keeps the machine busy: the slowest hundredth is as fast as before, give or take a
+/// few milliseconds of the machine's own.
 fn as_calm_as(before: Calm, calm: Calm) {
     let limit = before.p99 * 2 + Duration::from_millis(5);
     assert!(!full() || calm.p99 <= limit, "{before:?} became {calm:?}");

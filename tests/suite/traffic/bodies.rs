@@ -20,7 +20,8 @@ fn server_sent_events_arrive_as_they_are_sent() {
     assert_eq!(head.get("content-type"), Some("text/event-stream"));
     let chunked = head.has("transfer-encoding");
     for n in 0..5 {
-        // The next one is sent only after this one was read: a proxy that waits for more never gets past the first.
+        // The next one is sent only after this one was read: a proxy that waits for more never gets past the
+        // first.
         let event = format!("data: tick {n}\n\n");
         send.send(event.clone().into_bytes()).unwrap();
         if chunked {

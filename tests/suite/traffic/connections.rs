@@ -1,4 +1,5 @@
-//! Connections: kept and used again on both sides, given up where that is right, never used for a request that they could lose.
+//! Connections: kept and used again on both sides, given up where that is right, never used for a request
+//! that they could lose.
 
 use std::{
     thread,

@@ -1,5 +1,5 @@
-//! Whoever is done first: an app that answers before the upload's end, a client that ends its side before the answer, a
-//! client that never comes to the end.
+//! Whoever is done first: an app that answers before the upload's end, a client that ends its side before the
+//! answer, a client that never comes to the end.
 
 use std::{
     thread,

@@ -1,5 +1,5 @@
-//! What passes through: bodies stream both ways, connections are reused and given up where they should be, heads go
-//! by RFC 9110 and 9112, and an error is a short plain answer that names no app.
+//! What passes through: bodies stream both ways, connections are reused and given up where they should be,
+//! heads go by RFC 9110 and 9112, and an error is a short plain answer that names no app.
 
 mod bodies;
 mod connections;

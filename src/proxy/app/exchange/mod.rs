@@ -171,8 +171,8 @@ impl Exchange {
         }
     }
 
-    /// The request's body has been pushed to its end. Where it is shorter than its length, the app would take the next
-    /// request for the rest: the connection carries no other one then.
+    /// The request's body has been pushed to its end. Where it is shorter than its length, the app would take
+    /// the next request for the rest: the connection carries no other one then.
     pub(in crate::proxy) fn end_request(&mut self) {
         self.sent = match (self.sent, self.framing) {
             (Sent::Refused, _) | (_, Framing::Length(1..)) => Sent::Refused,
@@ -384,8 +384,8 @@ impl Exchange {
         }
     }
 
-    /// Takes the connection, which has switched protocols, what it has not taken of the request, and its place among the
-    /// connections to the app, to be kept until the tunnel ends.
+    /// Takes the connection, which has switched protocols, what it has not taken of the request, and its
+    /// place among the connections to the app, to be kept until the tunnel ends.
     pub(in crate::proxy) fn into_tunnel(self) -> (Stream, Unsent, Place) {
         (self.stream, self.unsent, self.place)
     }

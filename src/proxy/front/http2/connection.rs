@@ -49,7 +49,8 @@ use crate::{
     timer::Timer,
 };
 
-/// What all request bodies of a connection together may have on their way to the app, in bytes; and one of them.
+/// What all request bodies of a connection together may have on their way to the app, in bytes; and one of
+/// them.
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 const STREAM_WINDOW: u32 = 128 * 1024;
 /// What h2 may keep of one stream's response, in bytes, while the client's window is open.
@@ -96,7 +97,8 @@ pub(in crate::proxy::front) async fn serve<S>(
         .max_pending_accept_reset_streams(RESET_STREAMS)
         .auto_date_header(false)
         .enable_connect_protocol();
-    // What needs no waiting is done here and not in the stream's own task: the timer below is set right after it.
+    // What needs no waiting is done here and not in the stream's own task: the timer below is set right after
+    // it.
     let service = service_fn(|request| {
         let begun = begin(streams.enter(), request);
         // Boxed, so that what the request needed goes when the response begins, and not when it ends.

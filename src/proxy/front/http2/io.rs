@@ -1,5 +1,5 @@
-//! The connection as hyper reads and writes it: in turns, so that it holds up no other one, and written once it has been
-//! polled, so that the responses of many streams leave together.
+//! The connection as hyper reads and writes it: in turns, so that it holds up no other one, and written once
+//! it has been polled, so that the responses of many streams leave together.
 
 use std::{
     cell::RefCell,

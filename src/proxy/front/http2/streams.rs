@@ -1,4 +1,5 @@
-//! The streams of one connection: how many there are, which of them has waited for too long, and what they hold.
+//! The streams of one connection: how many there are, which of them has waited for too long, and what they
+//! hold.
 
 use std::{
     cell::{Cell, RefCell},
@@ -15,11 +16,12 @@ use crate::{
     proxy::{app::exchange::Exchange, context::Context},
 };
 
-/// Bytes of request heads that the streams of one connection hold together, before another one is refused. A few
-/// kilobytes on the wire can stand for megabytes of them, for HPACK names a field again in a byte (RFC 7541).
+/// Bytes of request heads that the streams of one connection hold together, before another one is refused. A
+/// few kilobytes on the wire can stand for megabytes of them, for HPACK names a field again in a byte (RFC
+/// 7541).
 const HEADS: usize = 256 * 1024;
-/// So many streams may be reset by the client before their responses are over; then those have to be fewer than
-/// half of all (CVE-2023-44487: each one costs the app a request).
+/// So many streams may be reset by the client before their responses are over; then those have to be fewer
+/// than half of all (CVE-2023-44487: each one costs the app a request).
 const RESETS: u64 = 100;
 
 /// What the streams of one connection share.
@@ -146,7 +148,8 @@ impl Streams {
                 continue;
             }
             if waiting == Waiting::Window {
-                // Nobody polls the stream before its window opens, so its connection to the app is given up here.
+                // Nobody polls the stream before its window opens, so its connection to the app is given up
+                // here.
                 state.wait.set(Wait::GivenUp);
                 state.exchange.take();
                 self.deactivate(now);
@@ -161,8 +164,8 @@ impl Streams {
 }
 
 impl StreamState {
-    /// Waits: `until` then, where something `moved` or other than before is waited for, else as long as before.
-    /// `waker` is woken when the time is up.
+    /// Waits: `until` then, where something `moved` or other than before is waited for, else as long as
+    /// before. `waker` is woken when the time is up.
     pub(super) fn wait(&self, waiting: Waiting, moved: bool, waker: &Waker, until: impl FnOnce() -> Instant) {
         let goes_on = matches!(self.wait.get(), Wait::Until(_, before) if before == waiting) && !moved;
         if self.wait.get() == Wait::GivenUp {

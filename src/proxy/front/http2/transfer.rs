@@ -207,8 +207,8 @@ impl Transfer {
         Poll::Pending
     }
 
-    /// Passes on what the client has sent of the request's body; whether anything moved. What the app refuses is not
-    /// asked for any more, so that it takes no room from the connection's other uploads.
+    /// Passes on what the client has sent of the request's body; whether anything moved. What the app refuses
+    /// is not asked for any more, so that it takes no room from the connection's other uploads.
     fn push_upload(
         &mut self,
         context: &Context,
@@ -225,8 +225,8 @@ impl Transfer {
         Ok(moved)
     }
 
-    /// Settles the request, and builds the head for the client. `bytes` begin with the app's head. A client that resets
-    /// the stream at this moment counts as one that has the head.
+    /// Settles the request, and builds the head for the client. `bytes` begin with the app's head. A client
+    /// that resets the stream at this moment counts as one that has the head.
     fn settle(
         &mut self,
         head: &ResponseHead<'_, '_>,

@@ -21,7 +21,8 @@ pub(super) async fn run(
     unsent: Unsent,
     early: Vec<u8>,
 ) {
-    // The places among the open streams and the connections to the app are kept for as long as the tunnel lasts.
+    // The places among the open streams and the connections to the app are kept for as long as the tunnel
+    // lasts.
     let _places = places;
     let Ok(client) = client.await else { return };
     let mut client = TokioIo::new(client);

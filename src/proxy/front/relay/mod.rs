@@ -217,8 +217,8 @@ impl Relay {
         }
         self.pace.stop();
         let wait = match &self.response {
-            // A response may take its time (server-sent events), as long as the client's end would be seen; a client that
-            // takes nothing of it, or stops in the middle of its body, may not.
+            // A response may take its time (server-sent events), as long as the client's end would be seen; a
+            // client that takes nothing of it, or stops in the middle of its body, may not.
             Some(_)
                 if client.is_flushed() && !exchange.wants_body() && self.reads_client(client, exchange) =>
             {
@@ -230,7 +230,8 @@ impl Relay {
         client.timer.set(Instant::now() + wait);
     }
 
-    /// Whether the client's side is looked at. While it is not, its end is not seen either, so a time-out stands for it.
+    /// Whether the client's side is looked at. While it is not, its end is not seen either, so a time-out
+    /// stands for it.
     fn reads_client(&self, client: &Client, exchange: &Exchange) -> bool {
         if exchange.wants_body() {
             !exchange.has_unsent()

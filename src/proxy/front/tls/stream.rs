@@ -77,9 +77,9 @@ impl TlsStream {
         self.stream.is_silent()
     }
 
-    /// Decrypts the ciphertext at the start of `buffer` and puts the plaintext in its place, as far as rustls has taken the
-    /// ciphertext out. What then does not fit stays with rustls, and is less than one record: of the plaintext no more
-    /// came than ciphertext, except for the part of a record that rustls had before.
+    /// Decrypts the ciphertext at the start of `buffer` and puts the plaintext in its place, as far as rustls
+    /// has taken the ciphertext out. What then does not fit stays with rustls, and is less than one record:
+    /// of the plaintext no more came than ciphertext, except for the part of a record that rustls had before.
     fn decrypt(&mut self, buffer: &mut [u8], received: usize) -> io::Result<usize> {
         let (mut taken, mut plaintext) = (0, 0);
         while taken < received {

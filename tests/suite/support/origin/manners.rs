@@ -57,15 +57,15 @@ pub(crate) fn says_and_stays(
     }
 }
 
-/// Answers the first request of a connection and closes it at once, without having announced it: what a proxy meets
-/// that keeps connections longer than the app does.
+/// Answers the first request of a connection and closes it at once, without having announced it: what a proxy
+/// meets that keeps connections longer than the app does.
 pub(crate) fn closes_idle_connections(visit: &mut Visit) -> io::Result<Then> {
     pages(visit)?;
     Ok(Then::Close)
 }
 
-/// Answers the first request of a connection, reads the second, and closes without a word: a pooled connection that
-/// dies under a request.
+/// Answers the first request of a connection, reads the second, and closes without a word: a pooled
+/// connection that dies under a request.
 pub(crate) fn closes_on_the_second_request(visit: &mut Visit) -> io::Result<Then> {
     if visit.nth > 0 {
         return Ok(Then::Close);
@@ -104,8 +104,8 @@ pub(crate) fn upgrades_and_echoes(visit: &mut Visit) -> io::Result<Then> {
     }
 }
 
-/// An app that begins a chunked answer and then sends what the test hands it, piece by piece, until the test drops
-/// the sender.
+/// An app that begins a chunked answer and then sends what the test hands it, piece by piece, until the test
+/// drops the sender.
 pub(crate) fn on_command(
     head: &str,
 ) -> (

@@ -1,7 +1,7 @@
 //! Apps with manners, good and bad: each answers by a script, over raw sockets, and keeps what it was asked.
 //!
-//! A manner is a function of one [`Visit`]; those that several tests need stand in `manners` by the name of what they do
-//! wrong. A panic in one is raised again when the origin goes.
+//! A manner is a function of one [`Visit`]; those that several tests need stand in `manners` by the name of
+//! what they do wrong. A panic in one is raised again when the origin goes.
 
 mod manners;
 mod playground;
@@ -341,7 +341,8 @@ impl Shared {
         lock(&shared.serving).push(thread);
     }
 
-    /// Answers requests until the manner, the peer or an error ends it. An error of the socket is the peer's leave.
+    /// Answers requests until the manner, the peer or an error ends it. An error of the socket is the peer's
+    /// leave.
     fn converse(&self, connection: usize, mut wire: Wire) {
         wire.patience(Duration::from_mins(5));
         for nth in 0.. {

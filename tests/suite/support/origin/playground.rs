@@ -1,5 +1,5 @@
-//! An app for a real browser: one page whose script tries what pages do (`playground.html`) and writes into the page what
-//! came of it.
+//! An app for a real browser: one page whose script tries what pages do (`playground.html`) and writes into
+//! the page what came of it.
 
 use std::{
     io,

@@ -100,7 +100,8 @@ async fn converse(
     state: Arc<Mutex<State>>,
     tls: Option<TlsAcceptor>,
 ) {
-    // A failed accept or handshake is the client's to report: the test waits for an event that then never comes.
+    // A failed accept or handshake is the client's to report: the test waits for an event that then never
+    // comes.
     let _ = stream.set_nodelay(true);
     match tls {
         None => http1(stream, peer, state).await,
@@ -213,11 +214,12 @@ pub(super) fn bind(address: SocketAddr) -> net::TcpListener {
     listen(hold(address))
 }
 
-/// Binds and does not listen: whoever connects is refused, and nobody else gets the port in the meantime, who would take
-/// the events for itself.
+/// Binds and does not listen: whoever connects is refused, and nobody else gets the port in the meantime, who
+/// would take the events for itself.
 fn hold(address: SocketAddr) -> Socket {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    // With SO_REUSEADDR the port can be had back while old connections linger; without it, it can't be had too.
+    // With SO_REUSEADDR the port can be had back while old connections linger; without it, it can't be had
+    // too.
     socket.set_reuse_address(true).expect("set SO_REUSEADDR");
     socket.set_nonblocking(true).expect("set nonblocking");
     socket
