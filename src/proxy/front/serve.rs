@@ -61,7 +61,7 @@ pub(in crate::proxy) async fn serve(
         .as_ref()
         .map(|tls| Arc::clone(&tls.config));
     if let Some(config) = tls {
-        return serve_tls(context, stream, peer, seat, &inbuf, config).await;
+        return Box::pin(serve_tls(context, stream, peer, seat, &inbuf, config)).await;
     }
     let mut client = Client::new(context, Transport::Plain(stream), peer, seat);
     client.inbuf = inbuf;
@@ -69,9 +69,9 @@ pub(in crate::proxy) async fn serve(
         return http1::serve(client).await;
     }
     match read_preface(&mut client).await {
-        Begins::Http2 => serve_http2(client).await,
+        Begins::Http2 => Box::pin(serve_http2(client)).await,
         Begins::Http1 => http1::serve(client).await,
-        Begins::Slowly => http1::refuse_and_close(client, &Fault::SlowHead).await,
+        Begins::Slowly => Box::pin(http1::refuse_and_close(client, &Fault::SlowHead)).await,
         Begins::Never => {}
     }
 }

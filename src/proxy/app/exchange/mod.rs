@@ -125,7 +125,8 @@ pub(in crate::proxy) async fn open(pool: &Pool, app: &App, plan: &Plan) -> Resul
 /// # Errors
 /// As [`open`].
 pub(in crate::proxy) async fn reopen(pool: &Pool, app: &App, plan: &Plan) -> Result<Exchange, Fault> {
-    let connection = pool.connect(app).await?;
+    // Boxed, so that its state makes no connection's task larger while it is not needed.
+    let connection = Box::pin(pool.connect(app)).await?;
     let mut exchange = Exchange::new(connection, false, app, plan);
     exchange
         .send_head(plan.record.head())
@@ -371,6 +372,7 @@ impl Exchange {
 
     /// Ends the exchange. The connection goes back into the pool if both request and response are complete
     /// and the app keeps it open.
+    #[inline]
     pub(in crate::proxy) fn finish(self, pool: &Pool) {
         if let Received::Response {
             body: Body::Done,

@@ -50,23 +50,31 @@ pub(super) async fn carry(client: &mut Client, plan: Plan, body: Body, version: 
         pace: BodyPace::default(),
         client_ended: false,
     };
-    let mut opened = exchange::open(&context.pool, app, &relay.plan).await;
+    let mut exchange = match exchange::open(&context.pool, app, &relay.plan).await {
+        Ok(exchange) => exchange,
+        Err(fault) => return relay.fail(client, &fault),
+    };
     loop {
-        let mut exchange = match opened {
-            Ok(exchange) => exchange,
-            Err(fault) => return relay.fail(client, &fault),
-        };
         match relay.run(client, &mut exchange).await {
-            Ok(End::Response) => return relay.finish(client, exchange).await,
+            Ok(End::Response) => {
+                exchange.finish(&context.pool);
+                if relay.client_ended {
+                    return relay.after_end(client).await;
+                }
+                return relay.after();
+            }
             Ok(End::Switched) => {
                 let (app, unsent, _place) = exchange.into_tunnel();
                 // The request's story ends here, and so does its duration.
                 drop(relay);
-                return tunnel::run(client, app, unsent).await;
+                return Box::pin(tunnel::run(client, app, unsent)).await;
             }
             Err(Broken::Gone) => return After::Close,
             Err(Broken::App(Failure::Repeat)) => {
-                opened = exchange::reopen(&context.pool, app, &relay.plan).await;
+                exchange = match exchange::reopen(&context.pool, app, &relay.plan).await {
+                    Ok(exchange) => exchange,
+                    Err(fault) => return relay.fail(client, &fault),
+                };
             }
             Err(Broken::App(Failure::Fault(fault))) => return relay.fail(client, &fault),
         }
@@ -301,15 +309,16 @@ impl Relay {
         Ok(())
     }
 
-    /// The client's socket has taken the response.
-    async fn finish(mut self, client: &mut Client, exchange: Exchange) -> After {
-        exchange.finish(&client.context.pool);
-        if self.client_ended {
-            if client.took_response().await {
-                self.plan.record.settle_deferred();
-            }
-            return After::Close;
+    /// What becomes of a connection whose client has ended its side: it ends too, once the response is there.
+    async fn after_end(&mut self, client: &mut Client) -> After {
+        if client.took_response().await {
+            self.plan.record.settle_deferred();
         }
+        After::Close
+    }
+
+    /// What becomes of the client's connection after a response.
+    fn after(&self) -> After {
         match self.response {
             Some(Response { close: true, .. }) if !self.upload.is_done() => After::Discard,
             Some(Response { close: false, .. }) => After::KeepAlive,
