@@ -33,7 +33,7 @@ pub(super) enum Route {
     /// The app.
     App(Plan),
     /// gatecount itself, as this fault says.
-    Answer(Box<RequestRecord>, Fault),
+    Answer(RequestRecord, Fault),
 }
 
 /// Whether the client asks to switch protocols, and may.
@@ -49,7 +49,7 @@ pub(super) enum Upgrade {
 /// What a request for the app needs.
 pub(super) struct Plan {
     /// The head for the app, and what is recorded when the response is there.
-    pub(super) record: Box<RequestRecord>,
+    pub(super) record: RequestRecord,
     /// How the app learns where the body ends.
     pub(super) framing: Framing,
     /// The method is HEAD, so the response has no body.

@@ -20,10 +20,11 @@ use crate::{
 };
 
 /// What the client's bytes are.
+#[allow(clippy::large_enum_variant)] // of which there is one at a time, on the stack
 enum Next {
     Request(Request),
     /// A request that gatecount answers itself, with its record; or, without one, what was no request.
-    Refuse(Option<Box<RequestRecord>>, Fault),
+    Refuse(Option<RequestRecord>, Fault),
     Close,
 }
 
@@ -210,8 +211,8 @@ pub(super) async fn refuse_and_close(mut client: Client, fault: &Fault) {
 }
 
 /// Answers in the app's place. The connection ends with it.
-fn refuse(client: &mut Client, record: Option<Box<RequestRecord>>, fault: &Fault) -> After {
-    let to_head = record.as_ref().is_some_and(|record| record.is_of_head());
+fn refuse(client: &mut Client, record: Option<RequestRecord>, fault: &Fault) -> After {
+    let to_head = record.as_ref().is_some_and(RequestRecord::is_of_head);
     let sent = client.send(&[&fault.response(to_head, true)]).is_ok();
     match record {
         Some(mut record) if sent => record.settle(&facts::ResponseFacts::of_status(fault.status())),

@@ -54,9 +54,8 @@ pub(super) struct Beginning {
 }
 
 impl RequestRecord {
-    /// Boxed, as it is handed on many times: moving it as often costs more than the allocation.
-    pub(super) fn begin(context: &Rc<Context>, started: Instant, beginning: Beginning) -> Box<Self> {
-        Box::new(RequestRecord {
+    pub(super) fn begin(context: &Rc<Context>, started: Instant, beginning: Beginning) -> Self {
+        RequestRecord {
             context: Rc::clone(context),
             started,
             head: beginning.head,
@@ -65,7 +64,7 @@ impl RequestRecord {
             client: beginning.client,
             client_from: beginning.client_from,
             deferred: None,
-        })
+        }
     }
 
     /// The request's head as the app gets it, until the request is settled.

@@ -23,7 +23,7 @@ const BROWSER: [(&str, &str); 4] = [
 ];
 
 /// The record of a request, and the worker that it is one of.
-fn record(target: &str, browser: bool) -> (Worker, Box<RequestRecord>) {
+fn record(target: &str, browser: bool) -> (Worker, RequestRecord) {
     let worker = Worker::new();
     let fields = BROWSER.map(|(name, value)| httparse::Header {
         name,

@@ -82,7 +82,8 @@ fn a_stream_whose_window_stays_shut_gives_its_connection_to_the_app_back() {
         connection.send(&request(2 * n + 1, &get("/big")));
     }
     eventually("the app is asked", || match target.sidecar.descriptors() {
-        open if open >= idle + 50 => Ok(()),
+        // Some that only the start needed may be closed by now.
+        open if open >= idle + 45 => Ok(()),
         open => Err(format!("{open} descriptors, {idle} before")),
     });
     eventually("its connections are given back", || {

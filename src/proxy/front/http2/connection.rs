@@ -279,7 +279,7 @@ async fn answer(begun: Begun) -> Response<ResponseBody> {
 /// Answers in the app's place.
 fn answer_fault(
     open: Rc<OpenStream>,
-    record: Option<Box<RequestRecord>>,
+    record: Option<RequestRecord>,
     fault: &Fault,
     to_head: bool,
 ) -> Response<ResponseBody> {
