@@ -20,9 +20,8 @@ use crate::support::{DEADLINE, process::Builder};
 
 /// Connections that attack at once.
 pub(super) const CONNECTIONS: u64 = 20;
-/// What one of them may cost, in bytes (P15). Without optimization more lies on the heap, and what is freed
-/// stays resident for some seconds.
-const COST: u64 = if cfg!(debug_assertions) { 3 << 19 } else { 1 << 20 };
+/// What one of them may cost, in bytes (P15).
+const COST: u64 = 1 << 20;
 /// Spare buffers that a worker keeps for all of its connections, in bytes.
 const SPARE: u64 = 4 << 20;
 /// How long the polite client may wait for an answer.
