@@ -39,6 +39,8 @@ const SCRATCH: usize = 64 * 1024;
 /// way, so that a busy worker asks the allocator for none.
 const SPARE_BUFFERS: usize = 256;
 const SPARE_BYTES: usize = 16 * 1024;
+/// Capacity of a new buffer, in bytes. A smaller one is not worth keeping.
+const NEW_BUFFER: usize = 2048;
 
 /// Connections that are asked to close at once, at most, when a place is wanted.
 const MAKE_ROOM: usize = 16;
@@ -155,13 +157,13 @@ impl Context {
         self.spare
             .borrow_mut()
             .pop()
-            .unwrap_or_else(|| Vec::with_capacity(2048))
+            .unwrap_or_else(|| Vec::with_capacity(NEW_BUFFER))
     }
 
     /// Gives a buffer back.
     pub(super) fn give_back(&self, mut buffer: Vec<u8>) {
         let mut spare = self.spare.borrow_mut();
-        if spare.len() < SPARE_BUFFERS && (1..=SPARE_BYTES).contains(&buffer.capacity()) {
+        if spare.len() < SPARE_BUFFERS && (NEW_BUFFER..=SPARE_BYTES).contains(&buffer.capacity()) {
             buffer.clear();
             spare.push(buffer);
         }

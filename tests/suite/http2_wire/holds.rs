@@ -13,7 +13,7 @@ use super::{
         DATA, END_HEADERS, HEADERS, INITIAL_WINDOW_SIZE, NO_ERROR, PREFACE, PROTOCOL_ERROR, REFUSED_STREAM,
         RST_STREAM, field, frame, frame_of_length, get, goaway, headers, post, request, settings, window,
     },
-    siege::{CONNECTIONS, HEADER_TIMEOUT, IDLE_TIMEOUT, lay, target, target_with, withstands},
+    siege::{CONNECTIONS, HEADER_TIMEOUT, IDLE_TIMEOUT, lay, polite, target, target_with, withstands},
 };
 use crate::support::eventually;
 

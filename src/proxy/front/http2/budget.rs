@@ -16,7 +16,7 @@ use crate::proxy::context::Context;
 /// the app.
 pub(super) const BUDGET: usize = 128 * 1024;
 /// Bytes read at once, and for a stream that has none waiting while the budget is used up.
-const PIECE: usize = 16 * 1024;
+pub(super) const PIECE: usize = 16 * 1024;
 const SMALL_PIECE: usize = 2 * 1024;
 
 /// The budget of a connection.

@@ -14,7 +14,7 @@ use hyper::body::{Bytes, Frame};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    budget::{Piece, StreamBytes},
+    budget::{PIECE, Piece, StreamBytes},
     streams::{OpenStream, Waiting},
     upload::{ClientGone, Upload},
 };
@@ -399,9 +399,14 @@ fn switched(
     })
 }
 
-/// The data among bytes of the app's, in a buffer of the worker's.
+/// The data among bytes of the app's. It may wait for the client for long, so only what fills half of a large
+/// buffer takes one of the worker's: the budget counts bytes, and memory must not be many times that.
 fn read_data(context: &Context, exchange: &mut Exchange, mut bytes: &[u8]) -> Result<Vec<u8>, Fault> {
-    let mut data = context.buffer();
+    let mut data = if bytes.len() > PIECE / 2 {
+        context.buffer()
+    } else {
+        Vec::with_capacity(bytes.len())
+    };
     while let Some(piece) = exchange.next_data(&mut bytes)? {
         data.extend_from_slice(piece);
     }
