@@ -85,7 +85,8 @@ fn a_stream_whose_window_stays_shut_gives_its_connection_to_the_app_back() {
         connection.send(&request(2 * n + 1, &get("/big")));
     }
     eventually("the app is asked", || match target.sidecar.descriptors() {
-        open if open >= idle + 50 => Ok(()),
+        // Fifty: one of them was open already, for the polite client.
+        open if open >= idle + 49 => Ok(()),
         open => Err(format!("{open} descriptors, {idle} before")),
     });
     eventually("its connections are given back", || {
