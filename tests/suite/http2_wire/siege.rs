@@ -148,7 +148,7 @@ fn count(ends: &[Option<End>]) -> String {
 }
 
 /// One request over a connection of its own.
-pub(super) fn polite(target: &Target) -> Result<(u16, Vec<u8>), String> {
+fn polite(target: &Target) -> Result<(u16, Vec<u8>), String> {
     let mut connection = target.connect();
     connection
         .try_send(&frames::request(1, &frames::get("/")))
