@@ -1,7 +1,7 @@
 //! A request made of a fuzzer's bytes, and what must hold for any.
 
 use gatecount_fuzz::client::{
-    AddressSource, Peer, Settings, ToApp, explain, forward, is_forwarding, resolve, visible,
+    AddressSource, Peer, Settings, ToApp, Visible, explain, forward, is_forwarding, resolve, visible,
 };
 use httparse::Header;
 
