@@ -57,34 +57,34 @@ impl<'a> RequestFacts<'a> {
         };
         for f in fields {
             let name = f.name;
-            let value = field::trim(f.value);
+            let value = || field::trim(f.value);
             match name.len() {
-                3 if name.eq_ignore_ascii_case("dnt") => r.opt_out |= value == b"1",
-                4 if name.eq_ignore_ascii_case("from") => r.declared_bot |= !value.is_empty(),
+                3 if name.eq_ignore_ascii_case("dnt") => r.opt_out |= value() == b"1",
+                4 if name.eq_ignore_ascii_case("from") => r.declared_bot |= !value().is_empty(),
                 5 if name.eq_ignore_ascii_case("range") => r.range = true,
-                5 if name.eq_ignore_ascii_case("x-moz") => r.prefetch |= says_prefetch(value),
-                6 if name.eq_ignore_ascii_case("accept") => r.accept = Some(better_accept(r.accept, value)),
+                5 if name.eq_ignore_ascii_case("x-moz") => r.prefetch |= says_prefetch(value()),
+                6 if name.eq_ignore_ascii_case("accept") => r.accept = Some(better_accept(r.accept, value())),
                 6 if name.eq_ignore_ascii_case("cookie") => r.cookies = true,
                 6 if name.eq_ignore_ascii_case("x-pjax") => r.script = true,
-                7 if name.eq_ignore_ascii_case("referer") => first(&mut r.referer, value),
-                7 if name.eq_ignore_ascii_case("sec-gpc") => r.opt_out |= value == b"1",
-                7 if name.eq_ignore_ascii_case("purpose") => r.prefetch |= says_prefetch(value),
-                9 if name.eq_ignore_ascii_case("x-purpose") => r.prefetch |= says_prefetch(value),
-                9 if name.eq_ignore_ascii_case("sec-ch-ua") => first(&mut r.brands, value),
-                10 if name.eq_ignore_ascii_case("user-agent") => first(&mut r.user_agent, value),
+                7 if name.eq_ignore_ascii_case("referer") => first(&mut r.referer, value()),
+                7 if name.eq_ignore_ascii_case("sec-gpc") => r.opt_out |= value() == b"1",
+                7 if name.eq_ignore_ascii_case("purpose") => r.prefetch |= says_prefetch(value()),
+                9 if name.eq_ignore_ascii_case("x-purpose") => r.prefetch |= says_prefetch(value()),
+                9 if name.eq_ignore_ascii_case("sec-ch-ua") => first(&mut r.brands, value()),
+                10 if name.eq_ignore_ascii_case("user-agent") => first(&mut r.user_agent, value()),
                 10 if name.eq_ignore_ascii_case("hx-request") => r.script = true,
-                11 if name.eq_ignore_ascii_case("sec-purpose") => r.prefetch |= says_prefetch(value),
-                13 if name.eq_ignore_ascii_case("x-sec-purpose") => r.prefetch |= says_prefetch(value),
-                14 if name.eq_ignore_ascii_case("sec-fetch-dest") => first(&mut r.fetch_dest, value),
-                14 if name.eq_ignore_ascii_case("sec-fetch-mode") => first(&mut r.fetch_mode, value),
-                15 if name.eq_ignore_ascii_case("signature-agent") => r.declared_bot |= !value.is_empty(),
+                11 if name.eq_ignore_ascii_case("sec-purpose") => r.prefetch |= says_prefetch(value()),
+                13 if name.eq_ignore_ascii_case("x-sec-purpose") => r.prefetch |= says_prefetch(value()),
+                14 if name.eq_ignore_ascii_case("sec-fetch-dest") => first(&mut r.fetch_dest, value()),
+                14 if name.eq_ignore_ascii_case("sec-fetch-mode") => first(&mut r.fetch_mode, value()),
+                15 if name.eq_ignore_ascii_case("signature-agent") => r.declared_bot |= !value().is_empty(),
                 16 if name.eq_ignore_ascii_case("x-requested-with") => {
-                    r.script |=
-                        value.eq_ignore_ascii_case(b"xmlhttprequest") || value.eq_ignore_ascii_case(b"fetch");
+                    r.script |= value().eq_ignore_ascii_case(b"xmlhttprequest")
+                        || value().eq_ignore_ascii_case(b"fetch");
                 }
                 20 if name.eq_ignore_ascii_case("next-router-prefetch") => r.prefetch = true,
                 33 if name.eq_ignore_ascii_case("service-worker-navigation-preload") => {
-                    r.navigation_preload = value.eq_ignore_ascii_case(b"true");
+                    r.navigation_preload = value().eq_ignore_ascii_case(b"true");
                 }
                 _ => {}
             }
@@ -126,15 +126,29 @@ fn says_prefetch(value: &[u8]) -> bool {
 /// (RFC 9110 §12.5.1). `*/*` alone does not.
 pub fn names_document(accept: &[u8]) -> bool {
     field::members(accept).any(|range| {
-        let mut parts = range.split(|b| *b == b';').map(field::trim);
-        let kind = parts.next().unwrap_or_default();
-        is_document(kind) && !parts.any(is_zero_weight)
+        // Most ranges are no document's, so the type is compared before its end is looked for.
+        DOCUMENTS
+            .iter()
+            .filter_map(|kind| {
+                range
+                    .split_at_checked(kind.len())
+                    .filter(|(start, _)| start.eq_ignore_ascii_case(kind))
+            })
+            .any(|(_, rest)| {
+                let mut parts = rest.split(|b| *b == b';').map(field::trim);
+                parts.next().is_some_and(<[u8]>::is_empty) && !parts.any(is_zero_weight)
+            })
     })
 }
 
+/// The media types of documents.
+const DOCUMENTS: [&[u8]; 2] = [b"text/html", b"application/xhtml+xml"];
+
 /// Whether a media type without parameters is a document's.
 fn is_document(kind: &[u8]) -> bool {
-    kind.eq_ignore_ascii_case(b"text/html") || kind.eq_ignore_ascii_case(b"application/xhtml+xml")
+    DOCUMENTS
+        .iter()
+        .any(|document| kind.eq_ignore_ascii_case(document))
 }
 
 /// `q=0`, `q=0.0` and so on (RFC 9110 §12.4.2).

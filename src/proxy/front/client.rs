@@ -140,12 +140,12 @@ impl Client {
     }
 
     /// Sends what waits, says that it was all, and reads on for a moment.
-    pub(super) async fn linger(self) {
+    pub(super) async fn linger(&mut self) {
         self.read_on(LINGER, LINGER, LINGER_BYTES).await;
     }
 
     /// As [`linger`](Self::linger), for as long as the client sends the rest of a body.
-    pub(super) async fn discard(self) {
+    pub(super) async fn discard(&mut self) {
         self.read_on(DISCARD, DISCARD_PAUSE, usize::MAX).await;
     }
 
@@ -156,7 +156,7 @@ impl Client {
         timeout(ROUND_TRIP, self.stream.socket().reset()).await.is_err()
     }
 
-    async fn read_on(mut self, longest: Duration, pause: Duration, most: usize) {
+    async fn read_on(&mut self, longest: Duration, pause: Duration, most: usize) {
         let end = async {
             while !self.is_flushed() {
                 let ready = poll_fn(|cx| self.poll_write_ready(cx)).await;

@@ -20,19 +20,20 @@ use crate::{
 };
 
 /// What the client's bytes are.
-#[allow(clippy::large_enum_variant)] // of which there is one at a time, on the stack
 enum Next {
-    Request(Request),
+    /// A request for the app.
+    Request,
     /// A request that gatecount answers itself, with its record; or, without one, what was no request.
-    Refuse(Option<RequestRecord>, Fault),
+    Refuse(Option<Box<RequestRecord>>, Fault),
     Close,
 }
 
-/// A request for the app, its body not yet read.
-struct Request {
-    plan: Plan,
-    body: Body,
-    version: Version,
+/// A request for the app.
+pub(super) struct Request {
+    pub(super) plan: Plan,
+    /// What is left to read of its body.
+    pub(super) body: Body,
+    pub(super) version: Version,
 }
 
 /// What came of waiting for the client's bytes.
@@ -44,19 +45,22 @@ enum Waited {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve(mut client: Client) {
+///
+/// Each request stays where it was read until it is over: one slot, so that it is not moved through the
+/// futures that work on it, and a connection's task has room for it once.
+pub(super) async fn serve(client: &mut Client) {
     let mut first = true;
+    let mut request = None;
     loop {
-        let next = next(&mut client, first).await;
+        let next = next(client, first, &mut request).await;
         client.seat.work();
-        let after = match next {
-            Next::Request(request) => {
-                relay::carry(&mut client, request.plan, request.body, request.version).await
-            }
-            Next::Refuse(record, fault) => refuse(&mut client, record, &fault),
-            Next::Close => After::Close,
+        let after = match (next, &mut request) {
+            (Next::Request, Some(request)) => relay::carry(client, request).await,
+            (Next::Refuse(record, fault), _) => refuse(client, record, &fault),
+            (Next::Request | Next::Close, _) => After::Close,
         };
         first = false;
+        request = None;
         match after {
             After::KeepAlive => {}
             After::Linger => return Box::pin(client.linger()).await,
@@ -66,13 +70,13 @@ pub(super) async fn serve(mut client: Client) {
     }
 }
 
-/// Waits for the next request. The time for a head starts with its first byte; before that the connection is
-/// idle.
-async fn next(client: &mut Client, first: bool) -> Next {
+/// Waits for the next request, and puts one that is for the app into `request`. The time for a head starts
+/// with its first byte; before that the connection is idle.
+async fn next(client: &mut Client, first: bool, request: &mut Option<Request>) -> Next {
     let header_timeout = client.context.settings.header_timeout;
     let mut scanned = 0;
     if !client.inbuf.is_empty()
-        && let Some(next) = read_buffered(client, &mut scanned)
+        && let Some(next) = read_buffered(client, &mut scanned, request)
     {
         return next;
     }
@@ -100,7 +104,7 @@ async fn next(client: &mut Client, first: bool) -> Next {
         match read {
             Waited::Read(Ok(0) | Err(_)) | Waited::Unwanted => return Next::Close,
             Waited::Read(Ok(n)) => {
-                if let Some(next) = read_fresh(client, n, &mut scanned) {
+                if let Some(next) = read_fresh(client, n, &mut scanned, request) {
                     return next;
                 }
                 if idle && scanned == client.inbuf.len() && scanned == n {
@@ -115,15 +119,20 @@ async fn next(client: &mut Client, first: bool) -> Next {
 
 /// Takes the `n` bytes that were read into the scratch. A head that came in one piece is parsed there,
 /// without a copy.
-fn read_fresh(client: &mut Client, n: usize, scanned: &mut usize) -> Option<Next> {
+fn read_fresh(
+    client: &mut Client,
+    n: usize,
+    scanned: &mut usize,
+    request: &mut Option<Request>,
+) -> Option<Next> {
     let context = Rc::clone(&client.context);
     let scratch = context.scratch.borrow();
     let bytes = &scratch[..n];
     if !client.inbuf.is_empty() {
         client.inbuf.extend_from_slice(bytes);
-        return read_buffered(client, scanned);
+        return read_buffered(client, scanned, request);
     }
-    match read_head(client, bytes) {
+    match read_head(client, bytes, request) {
         Ok(Some((next, len))) => {
             client.inbuf.extend_from_slice(&bytes[len..]);
             Some(next)
@@ -138,12 +147,12 @@ fn read_fresh(client: &mut Client, n: usize, scanned: &mut usize) -> Option<Next
 }
 
 /// Parses the kept bytes once they hold a complete head.
-fn read_buffered(client: &mut Client, scanned: &mut usize) -> Option<Next> {
+fn read_buffered(client: &mut Client, scanned: &mut usize, request: &mut Option<Request>) -> Option<Next> {
     let from = std::mem::replace(scanned, client.inbuf.len());
     if http1::head_end(&client.inbuf, from).is_none() {
         return too_large(client);
     }
-    match read_head(client, &client.inbuf) {
+    match read_head(client, &client.inbuf, request) {
         Ok(Some((next, len))) => {
             client.inbuf.drain(..len);
             if client.inbuf.is_empty() {
@@ -163,7 +172,11 @@ fn too_large(client: &Client) -> Option<Next> {
 
 /// Reads a head off the start of `bytes` and plans its request. Returns the head's length too. `Ok(None)`:
 /// more bytes are needed.
-fn read_head(client: &Client, bytes: &[u8]) -> Result<Option<(Next, usize)>, Fault> {
+fn read_head(
+    client: &Client,
+    bytes: &[u8],
+    request: &mut Option<Request>,
+) -> Result<Option<(Next, usize)>, Fault> {
     let mut slots = field_slots();
     let Some(head) = http1::parse_request(bytes, &mut slots)? else {
         return Ok(None);
@@ -172,12 +185,15 @@ fn read_head(client: &Client, bytes: &[u8]) -> Result<Option<(Next, usize)>, Fau
         return Err(Refusal::TooLarge.into());
     }
     let next = match plan::plan(&client.context, client.peer, &asked(&head, client.https)) {
-        Route::App(plan) => Next::Request(Request {
-            plan,
-            body: head.body,
-            version: head.version,
-        }),
-        Route::Answer(record, fault) => Next::Refuse(Some(record), fault),
+        Route::App(plan) => {
+            *request = Some(Request {
+                plan,
+                body: head.body,
+                version: head.version,
+            });
+            Next::Request
+        }
+        Route::Answer(record, fault) => Next::Refuse(Some(Box::new(record)), fault),
     };
     Ok(Some((next, head.len)))
 }
@@ -204,15 +220,15 @@ fn asked<'a>(head: &RequestHead<'a, 'a>, https: bool) -> Asked<'a> {
 }
 
 /// Answers a client that speaks no protocol of this port.
-pub(super) async fn refuse_and_close(mut client: Client, fault: &Fault) {
-    if refuse(&mut client, None, fault) == After::Linger {
+pub(super) async fn refuse_and_close(client: &mut Client, fault: &Fault) {
+    if refuse(client, None, fault) == After::Linger {
         client.linger().await;
     }
 }
 
 /// Answers in the app's place. The connection ends with it.
-fn refuse(client: &mut Client, record: Option<RequestRecord>, fault: &Fault) -> After {
-    let to_head = record.as_ref().is_some_and(RequestRecord::is_of_head);
+fn refuse(client: &mut Client, record: Option<Box<RequestRecord>>, fault: &Fault) -> After {
+    let to_head = record.as_ref().is_some_and(|record| record.is_of_head());
     let sent = client.send(&[&fault.response(to_head, true)]).is_ok();
     match record {
         Some(mut record) if sent => record.settle(&facts::ResponseFacts::of_status(fault.status())),

@@ -66,12 +66,12 @@ pub(in crate::proxy) async fn serve(
     let mut client = Client::new(context, Transport::Plain(stream), peer, seat);
     client.inbuf = inbuf;
     if !client.context.settings.http2 {
-        return http1::serve(client).await;
+        return http1::serve(&mut client).await;
     }
     match read_preface(&mut client).await {
         Begins::Http2 => Box::pin(serve_http2(client)).await,
-        Begins::Http1 => http1::serve(client).await,
-        Begins::Slowly => Box::pin(http1::refuse_and_close(client, &Fault::SlowHead)).await,
+        Begins::Http1 => http1::serve(&mut client).await,
+        Begins::Slowly => Box::pin(http1::refuse_and_close(&mut client, &Fault::SlowHead)).await,
         Begins::Never => {}
     }
 }
@@ -106,7 +106,7 @@ async fn serve_tls(
             return if is_h2 {
                 serve_http2(client).await;
             } else {
-                http1::serve(client).await;
+                http1::serve(&mut client).await;
             };
         }
     };
@@ -114,8 +114,8 @@ async fn serve_tls(
         AcceptError::Closed => return context.metrics.handshake(Handshake::Closed),
         AcceptError::PlainHttp(stream) => {
             context.metrics.handshake(Handshake::PlainHttp);
-            let client = Client::new(context, Transport::Plain(stream), peer, seat);
-            return http1::refuse_and_close(client, &Fault::PlainHttp).await;
+            let mut client = Client::new(context, Transport::Plain(stream), peer, seat);
+            return http1::refuse_and_close(&mut client, &Fault::PlainHttp).await;
         }
         AcceptError::Io(_) => return context.metrics.handshake(Handshake::Failed),
         AcceptError::Refused(_) => {

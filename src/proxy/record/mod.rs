@@ -27,6 +27,8 @@ pub(super) struct RequestRecord {
     /// settled.
     head: Vec<u8>,
     started: Instant,
+    /// Whether its duration was measured.
+    ended: bool,
     /// What the request alone tells about being a page view. `None` once the request is settled.
     reading: Option<RequestVerdict>,
     /// The event, if there is to be one; else empty.
@@ -58,6 +60,7 @@ impl RequestRecord {
         RequestRecord {
             context: Rc::clone(context),
             started,
+            ended: false,
             head: beginning.head,
             reading: Some(beginning.reading),
             draft: beginning.draft,
@@ -128,6 +131,14 @@ impl RequestRecord {
                 content_type: deferred.content_type.as_deref(),
                 attachment: deferred.attachment,
             });
+        }
+    }
+
+    /// To be called when the request is over, at the latest when the record is dropped: its duration ends.
+    pub(super) fn end(&mut self, now: Instant) {
+        if !std::mem::replace(&mut self.ended, true) {
+            let duration = now.saturating_duration_since(self.started);
+            self.context.metrics.duration.observe(duration.as_secs_f64());
         }
     }
 
@@ -212,20 +223,19 @@ impl RequestRecord {
 
 impl Drop for RequestRecord {
     fn drop(&mut self) {
-        let context = Rc::clone(&self.context);
         if let Some(reading) = self.reading.take() {
             // The client left before a response's head reached it.
             let verdict = match reading {
                 RequestVerdict::Settled(verdict) => verdict,
                 RequestVerdict::Open(_) => page::aborted(),
             };
+            let context = Rc::clone(&self.context);
             context.unharmed(|| self.note(&verdict, 0, context.now()));
+            self.give_buffers_back();
         }
-        context
-            .metrics
-            .duration
-            .observe(self.started.elapsed().as_secs_f64());
-        self.give_buffers_back();
+        if !self.ended {
+            self.end(Instant::now());
+        }
     }
 }
 

@@ -373,7 +373,7 @@ impl Exchange {
     /// Ends the exchange. The connection goes back into the pool if both request and response are complete
     /// and the app keeps it open.
     #[inline]
-    pub(in crate::proxy) fn finish(self, pool: &Pool) {
+    pub(in crate::proxy) fn finish(self, pool: &Pool, now: Instant) {
         if let Received::Response {
             body: Body::Done,
             keep: Some(keep),
@@ -382,7 +382,7 @@ impl Exchange {
             && self.sent == Sent::Everything
             && self.unsent.is_empty()
         {
-            pool.give(self.stream, self.place, Instant::now(), keep);
+            pool.give(self.stream, self.place, now, keep);
         }
     }
 

@@ -364,7 +364,7 @@ impl Transfer {
             Some(upload) if exchange.wants_body() || exchange.has_unsent() => {
                 tokio::task::spawn_local(upload_rest(Rc::clone(&self.open), exchange, upload));
             }
-            _ => exchange.finish(&context.pool),
+            _ => exchange.finish(&context.pool, Instant::now()),
         }
     }
 }
@@ -381,7 +381,7 @@ async fn upload_rest(open: Rc<OpenStream>, mut exchange: Exchange, mut upload: U
             return;
         }
     }
-    exchange.finish(&context.pool);
+    exchange.finish(&context.pool, Instant::now());
 }
 
 fn switched(

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::{
     client::{After, Client},
+    http1::Request,
     pace::BodyPace,
     tunnel,
 };
@@ -25,7 +26,6 @@ use crate::{
         context::Phase,
         errors::Fault,
         heads::ResponseFraming,
-        plan::Plan,
     },
 };
 
@@ -37,41 +37,40 @@ const PIPELINED: usize = 16 * 1024;
 const ANSWERED: Duration = Duration::from_secs(5);
 
 /// Carries a request to the app and the response to the client.
-pub(super) async fn carry(client: &mut Client, plan: Plan, body: Body, version: Version) -> After {
+pub(super) async fn carry(client: &mut Client, request: &mut Request) -> After {
     let context = Rc::clone(&client.context);
     let app = &context.settings.app;
     let mut relay = Relay {
-        plan,
-        version,
-        upload: body,
+        request,
         trailers: Vec::new(),
         response: None,
         read_limit: usize::MAX,
         pace: BodyPace::default(),
         client_ended: false,
     };
-    let mut exchange = match exchange::open(&context.pool, app, &relay.plan).await {
+    let mut exchange = match exchange::open(&context.pool, app, &relay.request.plan).await {
         Ok(exchange) => exchange,
         Err(fault) => return relay.fail(client, &fault),
     };
     loop {
         match relay.run(client, &mut exchange).await {
             Ok(End::Response) => {
-                exchange.finish(&context.pool);
+                let now = Instant::now();
+                exchange.finish(&context.pool, now);
                 if relay.client_ended {
-                    return relay.after_end(client).await;
+                    return Box::pin(relay.after_end(client)).await;
                 }
+                relay.request.plan.record.end(now);
                 return relay.after();
             }
             Ok(End::Switched) => {
                 let (app, unsent, _place) = exchange.into_tunnel();
-                // The request's story ends here, and so does its duration.
-                drop(relay);
+                relay.request.plan.record.end(Instant::now());
                 return Box::pin(tunnel::run(client, app, unsent)).await;
             }
             Err(Broken::Gone) => return After::Close,
             Err(Broken::App(Failure::Repeat)) => {
-                exchange = match exchange::reopen(&context.pool, app, &relay.plan).await {
+                exchange = match exchange::reopen(&context.pool, app, &relay.request.plan).await {
                     Ok(exchange) => exchange,
                     Err(fault) => return relay.fail(client, &fault),
                 };
@@ -81,11 +80,9 @@ pub(super) async fn carry(client: &mut Client, plan: Plan, body: Body, version: 
     }
 }
 
-struct Relay {
-    plan: Plan,
-    version: Version,
-    /// What is left to read of the request's body, and its trailers.
-    upload: Body,
+struct Relay<'r> {
+    request: &'r mut Request,
+    /// Those of the request's body.
     trailers: Vec<u8>,
     /// How the response goes to the client. `None` until its head was sent.
     response: Option<Response>,
@@ -134,7 +131,7 @@ enum Ready {
     Due,
 }
 
-impl Relay {
+impl Relay<'_> {
     /// Sends the request's body and passes the response on, to its last byte.
     async fn run(&mut self, client: &mut Client, exchange: &mut Exchange) -> Result<End, Broken> {
         if exchange.wants_body() && !client.inbuf.is_empty() {
@@ -280,12 +277,13 @@ impl Relay {
         exchange: &mut Exchange,
         mut bytes: &[u8],
     ) -> Result<(), Broken> {
-        let chunked = matches!(self.upload, Body::Chunked(_));
+        let chunked = matches!(self.request.body, Body::Chunked(_));
         let mut out = client.context.assembly.borrow_mut();
         out.clear();
-        while !bytes.is_empty() && !self.upload.is_done() {
+        while !bytes.is_empty() && !self.request.body.is_done() {
             let step = self
-                .upload
+                .request
+                .body
                 .step(bytes, &mut self.trailers)
                 .map_err(Fault::RequestBody)?;
             bytes = &bytes[step.used..];
@@ -296,12 +294,12 @@ impl Relay {
             }
         }
         if chunked {
-            if self.upload.is_done() {
+            if self.request.body.is_done() {
                 http1::write_last_chunk(&self.trailers, headers::may_be_trailer, &mut out);
             }
             exchange.push(&out);
         }
-        if self.upload.is_done() {
+        if self.request.body.is_done() {
             exchange.end_request();
         }
         // What follows the body belongs to the next request.
@@ -312,7 +310,7 @@ impl Relay {
     /// What becomes of a connection whose client has ended its side: it ends too, once the response is there.
     async fn after_end(&mut self, client: &mut Client) -> After {
         if client.took_response().await {
-            self.plan.record.settle_deferred();
+            self.request.plan.record.settle_deferred();
         }
         After::Close
     }
@@ -320,7 +318,7 @@ impl Relay {
     /// What becomes of the client's connection after a response.
     fn after(&self) -> After {
         match self.response {
-            Some(Response { close: true, .. }) if !self.upload.is_done() => After::Discard,
+            Some(Response { close: true, .. }) if !self.request.body.is_done() => After::Discard,
             Some(Response { close: false, .. }) => After::KeepAlive,
             Some(Response { close: true, .. }) => After::Linger,
             None => After::Close,
@@ -334,20 +332,20 @@ impl Relay {
             client.context.report(fault, None);
             return After::Close;
         }
-        let close = !self.plan.keep_alive
-            || !self.upload.is_done()
-            || self.version == Version::Http10
+        let close = !self.request.plan.keep_alive
+            || !self.request.body.is_done()
+            || self.request.version == Version::Http10
             || client.context.phase.get() != Phase::Serving;
-        let response = fault.response(self.plan.to_head, close);
+        let response = fault.response(self.request.plan.to_head, close);
         let sent = client.send(&[&response]).is_ok();
         if sent {
             let response = facts::ResponseFacts::of_status(fault.status());
-            self.plan.record.settle(&response);
+            self.request.plan.record.settle(&response);
         }
         client.context.report(fault, sent.then(|| fault.status()));
         match (sent, close) {
             (false, _) => After::Close,
-            (true, true) if !self.upload.is_done() => After::Discard,
+            (true, true) if !self.request.body.is_done() => After::Discard,
             (true, false) if client.is_flushed() => After::KeepAlive,
             (true, _) => After::Linger,
         }

@@ -19,7 +19,7 @@ use crate::{
 /// Bytes read at once for a slow client, because what it does not take is kept.
 const SLOW: usize = 16 * 1024;
 
-impl Relay {
+impl Relay<'_> {
     /// Bytes from the app: heads, or a piece of the body.
     pub(super) fn read_app(
         &mut self,
@@ -77,7 +77,7 @@ impl Relay {
 
     /// A 1xx goes to clients of HTTP/1.1 only (RFC 9110 §15.2), and is never the response.
     fn pass_interim(&self, client: &mut Client, head: &ResponseHead<'_, '_>) -> Result<(), Broken> {
-        if self.version == Version::Http10 {
+        if self.request.version == Version::Http10 {
             return Ok(());
         }
         let mut out = client.context.buffer();
@@ -97,7 +97,8 @@ impl Relay {
         let mut out = Vec::new();
         heads::write_interim(head, &mut out);
         client.send(&[&out, rest]).map_err(|_| Broken::Gone)?;
-        self.plan
+        self.request
+            .plan
             .record
             .settle(&facts::ResponseFacts::read(head.status, head.fields));
         Ok(())
@@ -116,7 +117,7 @@ impl Relay {
         let passed = {
             let mut out = context.assembly.borrow_mut();
             out.clear();
-            let http10 = self.version == Version::Http10;
+            let http10 = self.request.version == Version::Http10;
             heads::write_response(head, response.framing, response.close, http10, &mut out);
             self.response = Some(response);
             self.pass_data(client, exchange, rest, &mut out)
@@ -125,9 +126,9 @@ impl Relay {
         if !matches!(passed, Err(Broken::Gone)) {
             let response = facts::ResponseFacts::read(head.status, head.fields);
             if self.client_ended {
-                self.plan.record.defer(&response);
+                self.request.plan.record.defer(&response);
             } else {
-                self.plan.record.settle(&response);
+                self.request.plan.record.settle(&response);
             }
         }
         passed
@@ -136,13 +137,13 @@ impl Relay {
     /// How a response goes to the client. It is the connection's last if the request's body was not read to
     /// its end, because the next request could not be found.
     fn response_to(&self, client: &Client, head: &ResponseHead<'_, '_>) -> Response {
-        let framing = match (&head.body, self.version) {
+        let framing = match (&head.body, self.request.version) {
             (Body::Chunked(_) | Body::UntilClose, Version::Http11) => ResponseFraming::Chunked,
             (Body::Chunked(_) | Body::UntilClose, Version::Http10) => ResponseFraming::Close,
             (Body::Done | Body::Length(_), _) => ResponseFraming::Length,
         };
-        let close = !self.plan.keep_alive
-            || !self.upload.is_done()
+        let close = !self.request.plan.keep_alive
+            || !self.request.body.is_done()
             || framing == ResponseFraming::Close
             || client.context.phase.get() != Phase::Serving;
         Response { framing, close }

@@ -52,7 +52,7 @@ fn an_early_answer_leaves_the_upload_going_and_the_connection_kept() {
         front.exchange.push(b"56789");
         front.exchange.end_request();
         far.expect("0123456789").await;
-        front.exchange.finish(&worker.context.pool);
+        front.exchange.finish(&worker.context.pool, Instant::now());
         assert!(take(&worker).await.is_some());
     });
 }
@@ -70,7 +70,7 @@ fn a_connection_on_which_the_app_waits_for_the_rest_of_a_body_is_not_kept() {
                 .await;
             let (seen, exchange) = front.read_all().await;
             assert_eq!(seen, [Seen::Head(413), end()]);
-            exchange.finish(&worker.context.pool);
+            exchange.finish(&worker.context.pool, Instant::now());
             assert!(take(&worker).await.is_none(), "after {push:?}");
         }
     });
@@ -89,7 +89,7 @@ fn a_connection_with_bytes_that_the_app_has_not_taken_is_not_kept() {
         front.exchange.end_request();
         far.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
         let (_, exchange) = front.read_all().await;
-        exchange.finish(&worker.context.pool);
+        exchange.finish(&worker.context.pool, Instant::now());
         assert!(take(&worker).await.is_none());
     });
 }
@@ -117,7 +117,7 @@ fn an_app_that_reads_no_more_may_have_answered_and_is_heard() {
         assert!(!front.exchange.wants_body());
         let (seen, exchange) = front.read_all().await;
         assert_eq!(seen, [Seen::Head(413), data("too big"), end()]);
-        exchange.finish(&worker.context.pool);
+        exchange.finish(&worker.context.pool, Instant::now());
         assert!(take(&worker).await.is_none());
     });
 }

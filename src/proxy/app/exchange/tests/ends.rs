@@ -98,7 +98,7 @@ fn a_body_without_a_length_ends_with_the_connection_unless_that_is_reset() {
             drop(far);
             let (seen, exchange) = front.read_all().await;
             assert_eq!(seen, [Seen::Head(200), data("abc"), last], "reset: {reset}");
-            exchange.finish(&worker.context.pool);
+            exchange.finish(&worker.context.pool, Instant::now());
             assert!(take(&worker).await.is_none());
         }
     });
@@ -147,7 +147,7 @@ fn a_malformed_chunk_ends_the_exchange_behind_what_came_before_it() {
             fault.starts_with("the app's response has a malformed body"),
             "{fault}"
         );
-        exchange.finish(&worker.context.pool);
+        exchange.finish(&worker.context.pool, Instant::now());
         assert!(take(&worker).await.is_none());
     });
 }
@@ -206,7 +206,7 @@ fn a_connection_is_kept_for_as_long_as_the_app_and_the_setting_allow() {
                 let (seen, exchange, _far) = see(&worker, GET, &format!("{head}\r\n\r\n")).await;
                 assert_eq!(seen.last(), Some(&end()), "{head:?}");
                 let at = Instant::now() + second * wait;
-                exchange.finish(&worker.context.pool);
+                exchange.finish(&worker.context.pool, Instant::now());
                 see_sockets().await;
                 let stream = pool::take(&worker.context.pool, at).await;
                 assert_eq!(stream.is_some(), kept, "{head:?} after {wait} s");
@@ -223,10 +223,10 @@ fn an_app_that_speaks_out_of_turn_loses_its_connection() {
         // In one piece with the response, and after it.
         let (seen, exchange, _far) = see(&worker, GET, &format!("{response}HTTP/1.1 200 OK\r\n")).await;
         assert_eq!(seen, [Seen::Head(200), data("x"), end()]);
-        exchange.finish(&worker.context.pool);
+        exchange.finish(&worker.context.pool, Instant::now());
         assert!(take(&worker).await.is_none());
         let (_, exchange, mut far) = see(&worker, GET, response).await;
-        exchange.finish(&worker.context.pool);
+        exchange.finish(&worker.context.pool, Instant::now());
         far.send("HTTP/1.1 200 OK\r\n").await;
         assert!(take(&worker).await.is_none());
     });

@@ -153,7 +153,7 @@ fn a_head_that_is_none_ends_the_exchange() {
         ] {
             let (seen, exchange, _) = see(&worker, GET, response).await;
             assert_eq!(seen, [fault(&expected.into())], "{response:?}");
-            exchange.finish(&worker.context.pool);
+            exchange.finish(&worker.context.pool, Instant::now());
             assert!(take(&worker).await.is_none());
         }
     });
@@ -184,7 +184,7 @@ fn a_response_to_head_has_a_length_and_no_body() {
         let worker = Worker::new();
         let (seen, exchange, _far) = see(&worker, HEAD, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").await;
         assert_eq!(seen, [Seen::Head(200), end()]);
-        exchange.finish(&worker.context.pool);
+        exchange.finish(&worker.context.pool, Instant::now());
         assert!(take(&worker).await.is_some());
     });
 }

@@ -50,11 +50,11 @@ impl Scene {
         let transport = Transport::Plain(Stream::Unix(ours));
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let seat = worker.context.enter(std::task::Waker::noop().clone(), permit);
-        let client = Client::new(Rc::clone(&worker.context), transport, peer, seat);
+        let mut client = Client::new(Rc::clone(&worker.context), transport, peer, seat);
         Scene {
             worker,
             client: FarEnd(theirs),
-            served: tokio::task::spawn_local(http1::serve(client)),
+            served: tokio::task::spawn_local(async move { http1::serve(&mut client).await }),
         }
     }
 
