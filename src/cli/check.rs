@@ -1,5 +1,5 @@
 //! `gatecount check`: reports every mistake at once, or prints the resolved configuration as a file that
-//! resolves to the same.
+//! resolves to the same, and who could choose its address under it.
 
 use std::io::{self, Write};
 
@@ -11,6 +11,7 @@ pub(super) fn run(sources: &Sources) -> Result<(), CommandError> {
     let config = config::load(sources)?;
     let mut out = io::stdout().lock();
     out.write_all(config.to_toml().as_bytes())?;
+    writeln!(out, "\n# Trust: {}.", config.client.who_could_choose())?;
     out.flush()?;
     Ok(())
 }

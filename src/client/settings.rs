@@ -19,6 +19,37 @@ pub struct Settings {
     pub to_app: ToApp,
 }
 
+impl Settings {
+    /// Who could choose the address that is counted for it, as a sentence for operators.
+    pub fn who_could_choose(&self) -> String {
+        let header = self.header.name();
+        if self.header == AddressSource::None {
+            return "nobody can choose its address: it is the peer's, which behind a proxy is the proxy's"
+                .to_owned();
+        }
+        if self.trusted_hops > 0 {
+            let hops = self.trusted_hops;
+            return format!(
+                "whoever reaches gatecount by fewer than {hops} of your proxies could choose its address by {header}"
+            );
+        }
+        let ranges: Vec<&str> = self.trust.ranges().collect();
+        if ranges.is_empty() {
+            return format!("nobody can choose its address: {header} is believed from nobody");
+        }
+        let ranges = ranges.join(", ");
+        if self.trust.is_everybody() {
+            return format!("every visitor can choose its address by {header}, for {ranges} is everybody");
+        }
+        match self.header {
+            AddressSource::Single(_) => format!(
+                "whoever connects from {ranges} could choose its address by {header}, unless a proxy of yours replaces it"
+            ),
+            _ => format!("a visitor inside {ranges} could choose its address by {header}"),
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Settings {
@@ -117,6 +148,72 @@ pub struct NotASetting(&'static str);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_could_choose_its_address_is_said_for_each_kind_of_trust() {
+        let said = |ranges: &[&str], hops, header: &str| {
+            Settings {
+                trust: Trust::parse(ranges).unwrap(),
+                trusted_hops: hops,
+                header: header.parse().unwrap(),
+                ..Settings::default()
+            }
+            .who_could_choose()
+        };
+        for (ranges, hops, header, start) in [
+            (
+                &["private"][..],
+                0,
+                "forwarded",
+                "a visitor inside private could choose its address by forwarded",
+            ),
+            (
+                &["private"],
+                2,
+                "x-forwarded-for",
+                "whoever reaches gatecount by fewer than 2 ",
+            ),
+            (
+                &["10.0.0.0/8"],
+                0,
+                "x-real-ip",
+                "whoever connects from 10.0.0.0/8 could choose",
+            ),
+            (
+                &["0.0.0.0/0"],
+                0,
+                "x-forwarded-for",
+                "every visitor can choose its address by x-forwarded-for, ",
+            ),
+            (
+                &["0.0.0.0/1", "128.0.0.0/1"],
+                0,
+                "x-forwarded-for",
+                "every visitor can choose its address ",
+            ),
+            (
+                &["::/0"],
+                0,
+                "x-real-ip",
+                "every visitor can choose its address by x-real-ip",
+            ),
+            (
+                &[],
+                0,
+                "x-forwarded-for",
+                "nobody can choose its address: x-forwarded-for is believed from nobody",
+            ),
+            (
+                &["private"],
+                0,
+                "none",
+                "nobody can choose its address: it is the peer's",
+            ),
+        ] {
+            let sentence = said(ranges, hops, header);
+            assert!(sentence.starts_with(start), "{sentence}");
+        }
+    }
 
     #[test]
     fn a_header_setting_is_a_name_that_can_hold_an_address() {

@@ -117,6 +117,11 @@ impl Trust {
             .map(|(text, _)| text.as_str())
     }
 
+    /// Whether all addresses of a family are trusted.
+    pub fn is_everybody(&self) -> bool {
+        self.v4.contains(&(0, u32::MAX)) || self.v6.contains(&(0, u128::MAX))
+    }
+
     /// The entries as they were written, in order.
     pub fn ranges(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|(text, _)| text.as_str())

@@ -10,7 +10,7 @@ use super::{
     mistake::{Mistake, Origin},
     parse::{self, ParseResult},
     reader::{KeyReader, each},
-    value::{Located, RawValue, TypedValue},
+    value::{self, Located, RawValue, TypedValue},
 };
 
 /// One site as `check` shows it.
@@ -69,7 +69,12 @@ pub(super) fn resolve(r: &mut KeyReader<'_>, required: bool) -> (Sites, Vec<Reso
             ValueKind::TextOrList,
             parse::domain,
         );
-        let (patterns, hosts) = hosts.into_iter().unzip();
+        let (patterns, hosts): (Vec<HostPattern>, Vec<String>) = hosts.into_iter().unzip();
+        if let Some(problem) = hidden(&patterns, &sites, &shown) {
+            let quoted = value::list(hosts.iter().map(String::as_str));
+            r.mistakes
+                .push(Mistake::value(&table.origin, "sites.hosts", quoted, problem));
+        }
         shown.push(ResolvedSite {
             hosts,
             domains: domains.clone(),
@@ -95,6 +100,23 @@ pub(super) fn resolve(r: &mut KeyReader<'_>, required: bool) -> (Sites, Vec<Reso
         r.mistakes.push(Mistake::key(&Origin::Default, "sites", problem));
     }
     (Sites::new(sites), shown)
+}
+
+/// The problem of a site that no request reaches, because sites before it have all of its hosts.
+fn hidden(hosts: &[HostPattern], before: &[Site], shown: &[ResolvedSite]) -> Option<String> {
+    let takers: Vec<usize> = hosts
+        .iter()
+        .map(|host| {
+            before
+                .iter()
+                .position(|site| site.hosts.iter().any(|earlier| earlier.covers(host)))
+        })
+        .collect::<Option<_>>()?;
+    let taker = &shown[*takers.first()?];
+    Some(format!(
+        "this site is never reached: the first match counts, and the one before it ({}) has its hosts; put this one first",
+        taker.origin
+    ))
 }
 
 /// A list of one site, with at least one item.

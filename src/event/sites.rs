@@ -96,6 +96,16 @@ pub enum HostError {
 }
 
 impl HostPattern {
+    /// Whether each host that `other` matches is matched too.
+    pub fn covers(&self, other: &HostPattern) -> bool {
+        match (self, other) {
+            (HostPattern::Any, _) => true,
+            (_, HostPattern::Exact(host)) => self.matches(host),
+            (HostPattern::Below(end), HostPattern::Below(other)) => other.ends_with(end),
+            _ => false,
+        }
+    }
+
     fn matches(&self, host: &str) -> bool {
         match self {
             HostPattern::Any => true,

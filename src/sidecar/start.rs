@@ -42,6 +42,12 @@ pub(super) fn log(config: &Config, listen: &Bound, admin: SocketAddr) {
         config = file,
         "listening"
     );
+    let trust = config.client.who_could_choose();
+    if config.client.trusted_hops == 0 && config.client.trust.is_everybody() {
+        tracing::warn!("{trust}");
+    } else {
+        tracing::info!("{trust}");
+    }
 }
 
 /// Who is trusted to name the client.

@@ -75,7 +75,7 @@ pub(super) struct Arguments {
     /// Read one request a line from standard input, as JSON, and write one object a line
     #[arg(long)]
     batch: bool,
-    /// A path, or http://HOST/PATH, whose host is the Host header if none is given
+    /// A path, or http://HOST/PATH or https://…, whose host is the Host header if none is given
     #[arg(
         value_name = "URL",
         required_unless_present = "batch",

@@ -68,13 +68,20 @@ impl Case {
         })
     }
 
+    /// Whether the request came over TLS: its URL is an `https` one.
+    pub(super) fn is_https(&self) -> bool {
+        split_url(&self.url).is_ok_and(|parts| parts.https)
+    }
+
     /// The request's head as bytes. Without a `Host` it is HTTP/1.0, because HTTP/1.1 requires one. If no
     /// `Host` is given and the URL is absolute, its host is used, as a client that fetches the URL would do.
     ///
     /// # Errors
     /// A part that can't stand in a request head.
     pub(super) fn head(&self) -> Result<Vec<u8>, String> {
-        let (authority, target) = split_url(&self.url)?;
+        let UrlParts {
+            authority, target, ..
+        } = split_url(&self.url)?;
         let mut host = self
             .headers
             .iter()
@@ -121,25 +128,45 @@ pub(super) fn peer(text: Option<&str>) -> Result<Peer, String> {
     text.parse().map_err(|error| format!("peer {text:?}: {error}"))
 }
 
-/// The authority, if the URL has one, and the path with its query. A fragment is not part of a request.
-fn split_url(url: &str) -> Result<(Option<&str>, &str), String> {
+/// What a URL says of its request.
+struct UrlParts<'u> {
+    https: bool,
+    /// None where the URL is a path.
+    authority: Option<&'u str>,
+    /// The path with its query.
+    target: &'u str,
+}
+
+/// Takes a URL apart. A fragment is not part of a request.
+fn split_url(url: &str) -> Result<UrlParts<'_>, String> {
     let url = url.split('#').next().unwrap_or(url);
-    let rest = ["http://", "https://"].iter().find_map(|scheme| {
-        let start = url.get(..scheme.len())?;
-        start.eq_ignore_ascii_case(scheme).then(|| &url[scheme.len()..])
-    });
-    let Some(rest) = rest else {
+    let after_scheme = [("http://", false), ("https://", true)]
+        .iter()
+        .find_map(|(scheme, https)| {
+            let (start, rest) = url.split_at_checked(scheme.len())?;
+            start.eq_ignore_ascii_case(scheme).then_some((*https, rest))
+        });
+    let Some((https, rest)) = after_scheme else {
         return if url.starts_with('/') || url == "*" {
-            Ok((None, url))
+            Ok(UrlParts {
+                https: false,
+                authority: None,
+                target: url,
+            })
         } else {
             Err(format!("url {url:?}: a path or http://HOST/PATH is wanted"))
         };
     };
-    match rest.find(['/', '?']) {
-        Some(at) if rest[at..].starts_with('/') => Ok((Some(&rest[..at]), &rest[at..])),
-        None => Ok((Some(rest), "/")),
-        Some(_) => Err(format!("url {url:?}: the path is missing before the query")),
-    }
+    let (authority, target) = match rest.find(['/', '?']) {
+        Some(at) if rest[at..].starts_with('/') => rest.split_at(at),
+        None => (rest, "/"),
+        Some(_) => return Err(format!("url {url:?}: the path is missing before the query")),
+    };
+    Ok(UrlParts {
+        https,
+        authority: Some(authority),
+        target,
+    })
 }
 
 /// Appends a header line. A line break would start another line, and a colon in a name would end the name.

@@ -65,7 +65,11 @@ impl Story {
         }
 
         let resolved = client::resolve(&rules.client, case.peer, fields);
-        let visible = client::visible(&rules.client, &resolved, fields, Visible::plain(head.host));
+        let arrived = Visible {
+            https: case.is_https(),
+            host: head.host,
+        };
+        let visible = client::visible(&rules.client, &resolved, fields, arrived);
         let facts = facts::RequestFacts::read(head.method, head.target, fields);
         let domain = rules.event.sites.find(visible.host);
         let verdict = page::judge_request(&rules.page, &facts, domain.is_some(), resolved.client.is_some());
@@ -96,7 +100,7 @@ impl Story {
             client_from: resolved.from.name(&rules.client).to_owned(),
             decision: verdict.decision.label(),
             why: verdict.why,
-            to_app: to_app(rules, case, &resolved, &head),
+            to_app: to_app(rules, case, &resolved, &head, arrived),
             events,
             visited: format!(
                 "{}://{}{}",
@@ -127,9 +131,9 @@ fn to_app(
     case: &Case,
     resolved: &client::ResolvedClient,
     head: &http1::RequestHead<'_, '_>,
+    arrived: Visible<'_>,
 ) -> Vec<(String, String)> {
     let mut lines = Vec::new();
-    let arrived = Visible::plain(head.host);
     client::forward(
         &rules.client,
         resolved,

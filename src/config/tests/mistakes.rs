@@ -346,28 +346,6 @@ fn a_file_that_cannot_be_read_is_told_with_who_named_it() {
 }
 
 #[test]
-fn an_app_and_a_site_must_be_said() {
-    assert_eq!(
-        told(load(&sources(&[], &[], Flags::default()))),
-        [
-            "app.url: missing: say where the app listens, by --app http://127.0.0.1:3000, GATECOUNT_APP_URL or url in [app]",
-            "sites: missing: say which site at Plausible this is, by --domain example.com or GATECOUNT_DOMAIN (for every host), \
-             or [[sites]] with hosts and domain",
-        ]
-    );
-    let file = "[[sites]]\n\n[[sites]]\nhosts = []\ndomain = \"https://example.com\"\n";
-    assert_eq!(
-        told(from_file(file)),
-        [
-            "gatecount.toml:1: sites.hosts: missing: each site has hosts = [\"example.com\"]",
-            "gatecount.toml:1: sites.domain: missing: each site has domain = \"example.com\"",
-            "gatecount.toml:4: sites.hosts = []: at least one is wanted",
-            "gatecount.toml:5: sites.domain = \"https://example.com\": a site's name at Plausible is wanted, such as \"example.com\", without a scheme",
-        ]
-    );
-}
-
-#[test]
 fn keys_that_do_not_go_together_are_told() {
     for (file, expected) in [
         (
@@ -460,24 +438,6 @@ fn a_host_name_of_the_admin_address_has_no_scheme_and_no_port() {
             [format!("gatecount.toml:2: admin.hosts = {host:?}: {problem}")]
         );
     }
-}
-
-#[test]
-fn a_domain_has_no_slash_at_its_end() {
-    let flags = Flags {
-        domain: vec!["example.com/".to_owned()],
-        ..enough()
-    };
-    let problem = "a site's name at Plausible is wanted, such as \"example.com\", without a slash at its end";
-    assert_eq!(
-        told(load(&sources(&[], &[], flags))),
-        [format!("--domain: sites.domain = \"example.com/\": {problem}")]
-    );
-    let flags = Flags {
-        domain: vec!["example.com/blog".to_owned()],
-        ..enough()
-    };
-    assert_eq!(told(load(&sources(&[], &[], flags))), [""; 0]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod names;
 mod precedence;
 mod reload;
 mod round_trip;
+mod sites;
 mod tls;
 
 use std::{
