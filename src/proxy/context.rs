@@ -42,6 +42,12 @@ const SPARE_BYTES: usize = 16 * 1024;
 /// Capacity of a new buffer, in bytes. A smaller one is not worth keeping.
 const NEW_BUFFER: usize = 2048;
 
+/// Bytes of a response read at once for a slow client, because what it does not take is kept. Once more than
+/// so many clients of the worker are slow, for every client: the next slow one is known only when it has not
+/// taken a piece.
+const SLOW_PIECE: usize = 16 * 1024;
+const MANY_SLOW_READERS: usize = 64;
+
 /// Connections that are asked to close at once, at most, when a place is wanted.
 const MAKE_ROOM: usize = 16;
 
@@ -74,6 +80,7 @@ pub(super) struct Context {
     /// The turns of TLS handshakes on this worker.
     pub(super) turns: Turns,
     spare: RefCell<Vec<Vec<u8>>>,
+    slow_readers: Cell<usize>,
     connections: RefCell<Slab<Entry>>,
     /// How many these are, for operators.
     gauge: prometheus::IntGauge,
@@ -90,6 +97,15 @@ struct Entry {
     waiting: Option<Instant>,
     /// It is to make room for another one.
     unwanted: bool,
+}
+
+/// A client that is slow to read its response.
+pub(super) struct SlowReader(Rc<Context>);
+
+impl Drop for SlowReader {
+    fn drop(&mut self) {
+        self.0.slow_readers.update(|n| n - 1);
+    }
 }
 
 /// What a context is made of.
@@ -133,6 +149,7 @@ impl Context {
             phase: Cell::new(Phase::Serving),
             turns: Turns::new(),
             spare: RefCell::new(Vec::new()),
+            slow_readers: Cell::new(0),
             connections: RefCell::new(Slab::new()),
             // Registered before the first connection, so that a worker without connections is shown.
             gauge: metrics
@@ -166,6 +183,21 @@ impl Context {
         if spare.len() < SPARE_BUFFERS && (NEW_BUFFER..=SPARE_BYTES).contains(&buffer.capacity()) {
             buffer.clear();
             spare.push(buffer);
+        }
+    }
+
+    /// Counts a client that has not taken what was read for it at once, until the guard is dropped.
+    pub(super) fn slow_reader(self: &Rc<Self>) -> SlowReader {
+        self.slow_readers.update(|n| n + 1);
+        SlowReader(Rc::clone(self))
+    }
+
+    /// Bytes of a response that are read at once; `slow` if its client is.
+    pub(super) fn read_at_once(&self, slow: Option<&SlowReader>) -> usize {
+        if slow.is_some() || self.slow_readers.get() > MANY_SLOW_READERS {
+            SLOW_PIECE
+        } else {
+            SCRATCH
         }
     }
 

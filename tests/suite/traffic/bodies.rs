@@ -1,9 +1,18 @@
 //! Bodies stream both ways and end as they were meant to; what comes before the response is not the response.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    thread,
+    time::Duration,
+};
+
 use super::before;
 use crate::support::{
     client::{NAVIGATION, Request},
-    full,
+    eventually, full,
     message::{Head, all},
     origin::{self, Origin, Then},
     site,
@@ -84,6 +93,50 @@ fn a_big_download_waits_for_a_slow_reader_and_takes_no_memory() {
     }
     let grown = highest.saturating_sub(idle);
     assert!(grown < 8 << 20, "a download of {LENGTH} bytes took {grown} bytes");
+}
+
+/// P3: what slow readers have not taken is kept in little memory.
+#[test]
+fn many_slow_readers_take_little_memory_each() {
+    const EACH: u64 = 32 << 10;
+    let readers: u64 = if full() { 1500 } else { 300 };
+    let sent = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&sent);
+    let app = Origin::start(move |visit| {
+        visit.send("HTTP/1.1 200 OK\r\ncontent-length: 16777216\r\n\r\n")?;
+        let piece = vec![b'x'; 64 << 10];
+        for _ in 0..256 {
+            visit.send(&piece)?;
+            counted.fetch_add(1, SeqCst);
+        }
+        Ok(Then::Keep)
+    });
+    let sidecar = before(&app);
+    let idle = sidecar.rss();
+    let mut clients = Vec::new();
+    for n in 0..readers {
+        let mut client = sidecar.client();
+        client.send(&Request::get(&format!("/{n}")).bytes());
+        assert_eq!(client.head().status(), 200);
+        clients.push(client);
+    }
+    // Once nobody takes more, the app's writes stand still.
+    let mut last = u64::MAX;
+    eventually("nothing moves", || {
+        thread::sleep(Duration::from_millis(200));
+        let now = sent.load(SeqCst);
+        if std::mem::replace(&mut last, now) == now {
+            Ok(())
+        } else {
+            Err(format!("{now} pieces sent"))
+        }
+    });
+    let grown = sidecar.rss().saturating_sub(idle);
+    assert!(
+        grown < readers * EACH,
+        "{readers} slow readers took {} bytes each",
+        grown / readers
+    );
 }
 
 #[test]

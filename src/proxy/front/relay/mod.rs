@@ -23,7 +23,7 @@ use crate::{
     http1::{self, Body, Version},
     proxy::{
         app::exchange::{self, Exchange, Failure},
-        context::Phase,
+        context::{Phase, SlowReader},
         errors::Fault,
         heads::ResponseFraming,
     },
@@ -44,7 +44,7 @@ pub(super) async fn carry(client: &mut Client, request: &mut Request) -> After {
         request,
         trailers: Vec::new(),
         response: None,
-        read_limit: usize::MAX,
+        slow: None,
         pace: BodyPace::default(),
         client_ended: false,
     };
@@ -86,8 +86,8 @@ struct Relay<'r> {
     trailers: Vec<u8>,
     /// How the response goes to the client. `None` until its head was sent.
     response: Option<Response>,
-    /// Bytes of the app's that are read at once: all there are, until the client is found to be slow.
-    read_limit: usize,
+    /// The client has not taken all that was read for it at once.
+    slow: Option<SlowReader>,
     pace: BodyPace,
     /// The client sends no more; it may still read (RFC 9112 §9.6).
     client_ended: bool,
@@ -185,9 +185,10 @@ impl Relay<'_> {
             PIPELINED.saturating_sub(client.inbuf.len())
         };
         let context = Rc::clone(&client.context);
+        let from_app = context.read_at_once(self.slow.as_ref());
         poll_fn(|cx| {
             let scratch = &mut context.scratch.borrow_mut();
-            if reads_app && let Poll::Ready(read) = exchange.poll_read(cx, first(scratch, self.read_limit)) {
+            if reads_app && let Poll::Ready(read) = exchange.poll_read(cx, first(scratch, from_app)) {
                 return Poll::Ready(Ready::AppRead(read));
             }
             if exchange.has_unsent()

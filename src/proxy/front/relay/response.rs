@@ -16,9 +16,6 @@ use crate::{
     },
 };
 
-/// Bytes read at once for a slow client, because what it does not take is kept.
-const SLOW: usize = 16 * 1024;
-
 impl Relay<'_> {
     /// Bytes from the app: heads, or a piece of the body.
     pub(super) fn read_app(
@@ -34,14 +31,14 @@ impl Relay<'_> {
             let mut out = context.assembly.borrow_mut();
             out.clear();
             self.pass_data(client, exchange, read, &mut out)?;
-            if !client.is_flushed() {
-                self.read_limit = SLOW;
-            }
         } else {
             let joined = exchange.join(read);
             if let Some(end) = self.pass_heads(client, exchange, joined.as_deref().unwrap_or(read))? {
                 return Ok(Some(end));
             }
+        }
+        if self.slow.is_none() && !client.is_flushed() {
+            self.slow = Some(context.slow_reader());
         }
         self.arm(client, exchange);
         Ok(None)
