@@ -78,5 +78,8 @@ mod addresses;
 /// What it takes while it does little.
 mod idle;
 
+/// Everything at once, for long.
+mod soak;
+
 /// Apps, a Plausible, clients, and the binary as a process.
 mod support;

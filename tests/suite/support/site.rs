@@ -61,9 +61,20 @@ pub(crate) fn is_page(request: &Request) -> bool {
 /// Holds a response against what the site says to this request.
 pub(crate) fn compare(request: &Request, response: &Response) -> Result<(), String> {
     let expected = answer(request.method(), request.target(), request.body());
-    let start = format!("HTTP/1.1 {}", expected.status);
+    let is_http2 = response.head.start.starts_with("HTTP/2 ");
+    let start = match expected.status.split_once(' ') {
+        Some((code, _)) if is_http2 => format!("HTTP/2 {code}"),
+        _ => format!("HTTP/1.1 {}", expected.status),
+    };
     let mut came = response.head.end_to_end();
     came.retain(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
+    let mut fields = expected.fields();
+    if is_http2 {
+        // Names have no upper case there (RFC 9113 §8.2.1).
+        for (name, _) in &mut fields {
+            name.make_ascii_lowercase();
+        }
+    }
     let length = (expected.framing == Framing::Length).then(|| expected.body.len().to_string());
     let body: &[u8] = if request.method() == "HEAD" {
         b""
@@ -76,8 +87,8 @@ pub(crate) fn compare(request: &Request, response: &Response) -> Result<(), Stri
             response.head.start
         ));
     }
-    if came != expected.fields() {
-        return Err(format!("fields {came:?} instead of {:?}", expected.fields()));
+    if came != fields {
+        return Err(format!("fields {came:?} instead of {fields:?}"));
     }
     if length.is_some() && response.head.get("content-length") != length.as_deref() {
         return Err(format!(
