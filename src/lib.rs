@@ -15,7 +15,8 @@
 //! - Pure: [`http1`] is the codec, [`facts`] what one request head and one response head tell, [`headers`]
 //!   which fields are passed on, [`client`] who the client is, [`page`] whether a request counts, [`event`]
 //!   what Plausible is told, [`plausible`] what it accepts.
-//! - Ground floor: [`field`] is the grammar of field names and values; [`clock`], [`timer`].
+//! - Ground floor: [`field`] is the grammar of field names and values; [`clock`], [`timer`]; [`lookup`] finds
+//!   the addresses of names.
 //!
 //! # A request, straight down
 //!
@@ -49,6 +50,7 @@ pub mod field;
 pub mod headers;
 pub mod http1;
 pub mod lifecycle;
+pub mod lookup;
 pub mod page;
 pub mod plausible;
 pub mod proxy;

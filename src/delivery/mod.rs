@@ -61,7 +61,10 @@ use std::{
 };
 
 use prometheus::Registry;
-use tokio::{sync::mpsc::UnboundedSender, task::spawn_blocking, time::timeout_at};
+use tokio::{
+    sync::{mpsc::UnboundedSender, oneshot},
+    time::timeout_at,
+};
 
 use endpoint::{Destination, client_config};
 use engine::{CarryOver, Command, EngineParts};
@@ -100,6 +103,8 @@ pub struct Delivery {
     shared: Arc<Shared>,
     commands: UnboundedSender<Command>,
     thread: JoinHandle<Stopped>,
+    /// Fails when the thread ends.
+    ended: oneshot::Receiver<()>,
 }
 
 /// A view of delivery's status, until delivery ends and after that.
@@ -148,14 +153,19 @@ pub fn start(
         carry: CarryOver::new(intake, rules),
         commands: receiver,
     };
+    let (running, ended) = oneshot::channel();
     let thread = Builder::new()
         .name("gatecount-delivery".to_owned())
-        .spawn(move || supervisor.run())
+        .spawn(move || {
+            let _until_the_end = running;
+            supervisor.run()
+        })
         .map_err(DeliveryError::Thread)?;
     let delivery = Delivery {
         shared,
         commands,
         thread,
+        ended,
     };
     Ok((delivery, outboxes))
 }
@@ -197,9 +207,11 @@ impl Delivery {
     pub async fn stop(self, deadline: Instant, limit: Instant) -> Stopped {
         let _ = self.commands.send(Command::Stop { deadline });
         let thread = self.thread;
-        let joined = timeout_at(limit.into(), spawn_blocking(move || thread.join())).await;
+        // The sender goes when the thread ends, whichever way.
+        let in_time = timeout_at(limit.into(), self.ended).await.is_ok();
+        let joined = in_time.then(|| thread.join());
         match joined {
-            Ok(Ok(Ok(stopped))) => stopped,
+            Some(Ok(stopped)) => stopped,
             _ => Stopped {
                 pending: self.shared.account.balance().pending,
             },

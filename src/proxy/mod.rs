@@ -94,7 +94,7 @@ pub fn start(
     })?;
     let permits = Arc::new(Semaphore::new(settings.max_connections));
     let app_places = Arc::new(Semaphore::new(settings.max_app_connections));
-    let connector = Arc::new(Connector::default());
+    let connector = Arc::new(Connector::new(&settings.app.upstream));
     let pairs = Arc::new(page::PreloadPairs::new());
     let throttles = Arc::new(Throttles::new());
     let (mut controls, mut threads) = (Vec::new(), Vec::new());

@@ -14,7 +14,7 @@ use crate::support::{
     eventually,
     load::Steady,
     metrics::Metrics,
-    process::{Builder, Sidecar, free_port, has},
+    process::{BINARY, Builder, Sidecar, free_port, has},
     receiver::Receiver,
     site, skip, within,
 };
@@ -437,4 +437,56 @@ fn with_a_root_that_is_read_only_and_no_tmp_it_serves_and_says_so() {
     sidecar.await_metrics("the alarm", |m| m.metric("gatecount_queue_alarm").value() == 1);
     sidecar.stop();
     assert!(!fs::exists(directory + "/queue").unwrap());
+}
+
+/// A process that may start no further thread: the lookups of names need some. They fail and are said, and
+/// work again once it may.
+#[test]
+fn a_limit_of_threads_fails_lookups_in_words_and_nothing_else() {
+    const USER: u32 = 54_321;
+    let (app, plausible) = (site::start(), Receiver::start());
+    let by_name = |url: &str| url.replace("127.0.0.1", "localhost");
+    let builder = Builder::before_url(&by_name(&app.url()))
+        .telling(&plausible)
+        .set("plausible.url", by_name(&plausible.url()))
+        .set("plausible.retry_max", "500ms");
+    // A limit of threads holds for others than root.
+    let user = format!("--reuid={USER}");
+    let others = ["setpriv", &user, "--clear-groups"];
+    let may = std::os::unix::fs::chown(builder.directory(), Some(USER), None).is_ok()
+        && Command::new(others[0])
+            .args(&others[1..])
+            .args([BINARY, "--version"])
+            .output()
+            .is_ok_and(|output| output.status.success());
+    if !may || !has("prlimit") {
+        return skip("another user can't run the binary here");
+    }
+    let mut sidecar = builder.under(&others).start();
+    let allow = |sidecar: &Sidecar, threads: usize| {
+        let limited = Command::new(others[0])
+            .args(&others[1..])
+            .arg("prlimit")
+            .args([format!("--pid={}", sidecar.id()), format!("--nproc={threads}:")])
+            .status();
+        assert!(limited.unwrap().success());
+    };
+    allow(&sidecar, sidecar.threads());
+    let request = Request::get("/page/1").as_(NAVIGATION).from("203.0.113.7");
+    assert_eq!(sidecar.client().ask(&request).status(), 502);
+    let line = sidecar.await_log("can't be resolved");
+    assert!(line.contains("raise the limit of threads"), "{line}");
+
+    // One thread is enough for the app's name, and for Plausible's after it.
+    allow(&sidecar, 1000);
+    visit(&sidecar, "/page/1");
+    plausible.await_recorded(1);
+    allow(&sidecar, sidecar.threads());
+    for n in 2..20 {
+        visit(&sidecar, &format!("/page/{n}"));
+    }
+    plausible.await_recorded(19);
+    let log = sidecar.log();
+    assert!(!log.iter().any(|line| line.contains("panic")), "{log:#?}");
+    sidecar.stop();
 }

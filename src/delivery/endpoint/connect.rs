@@ -4,11 +4,14 @@ use std::{
     cell::RefCell,
     io,
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use rustix::io::Errno;
 use tokio::{net::TcpStream, time::timeout};
+
+use crate::lookup::{Lookup, LookupError};
 
 /// No descriptor is left to the process, or to the system.
 const OUT_OF_DESCRIPTORS: [i32; 2] = [Errno::MFILE.raw_os_error(), Errno::NFILE.raw_os_error()];
@@ -22,12 +25,12 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
     /// The resolver has no answer, or says that there is no such name.
-    #[error("the name {name} can't be resolved ({})", in_words(source))]
+    #[error("the name {name} can't be resolved ({source})")]
     Name {
         /// The name.
         name: String,
         /// The resolver's error.
-        source: io::Error,
+        source: LookupError,
     },
     /// The resolver takes too long.
     #[error("the name {0} can't be resolved (the resolver does not answer)")]
@@ -53,9 +56,6 @@ fn in_words(error: &io::Error) -> String {
         }
         _ => error.to_string(),
     };
-    let text = text
-        .strip_prefix("failed to lookup address information: ")
-        .unwrap_or(&text);
     let end = text.find(" (os error").unwrap_or(text.len());
     text[..end].to_owned()
 }
@@ -63,8 +63,7 @@ fn in_words(error: &io::Error) -> String {
 /// Connects to one host.
 #[derive(Debug)]
 pub(super) struct TcpConnector {
-    host: String,
-    port: u16,
+    name: Arc<Lookup>,
     /// The addresses of the last answer of the resolver, those that worked last first and those that failed
     /// last at the end.
     known: RefCell<Vec<SocketAddr>>,
@@ -73,8 +72,7 @@ pub(super) struct TcpConnector {
 impl TcpConnector {
     pub(super) fn new((host, port): &(String, u16)) -> Self {
         TcpConnector {
-            host: host.clone(),
-            port: *port,
+            name: Lookup::new(host.clone(), *port),
             known: RefCell::default(),
         }
     }
@@ -83,10 +81,8 @@ impl TcpConnector {
     /// share of the time until `deadline`.
     pub(super) async fn connect(&self, deadline: Instant) -> Result<TcpStream, ConnectError> {
         let addresses = self.resolve(deadline).await?;
-        let mut error = ConnectError::Name {
-            name: self.host.clone(),
-            source: io::Error::other("it has no address"),
-        };
+        // A name that is resolved has at least one address.
+        let mut error = ConnectError::Resolver(self.name.host().to_owned());
         for (index, address) in addresses.iter().enumerate() {
             let left = deadline.saturating_duration_since(Instant::now());
             // The last one's share leaves time for the request, too.
@@ -114,7 +110,6 @@ impl TcpConnector {
 
     /// The host's addresses in the order in which they are tried.
     async fn resolve(&self, deadline: Instant) -> Result<Vec<SocketAddr>, ConnectError> {
-        let name = (self.host.as_str(), self.port);
         let before = self.known.borrow().clone();
         let left = deadline.saturating_duration_since(Instant::now());
         let patience = if before.is_empty() {
@@ -122,22 +117,17 @@ impl TcpConnector {
         } else {
             LOOKUP_TIMEOUT.min(left / 4)
         };
-        let found = match timeout(patience, tokio::net::lookup_host(name)).await {
+        let found = match timeout(patience, self.name.next()).await {
             Ok(Ok(found)) => found,
             // What a name stood for is better than nothing.
             _ if !before.is_empty() => return Ok(before),
             Ok(Err(source)) => {
-                let name = self.host.clone();
+                let name = self.name.host().to_owned();
                 return Err(ConnectError::Name { name, source });
             }
-            Err(_) => return Err(ConnectError::Resolver(self.host.clone())),
+            Err(_) => return Err(ConnectError::Resolver(self.name.host().to_owned())),
         };
-        let mut addresses: Vec<SocketAddr> = Vec::new();
-        for address in found {
-            if !addresses.contains(&address) {
-                addresses.push(address);
-            }
-        }
+        let mut addresses = found.addresses.to_vec();
         // Stable: new ones come after those that are known, as the resolver has them.
         let place = |address: &SocketAddr| before.iter().position(|known| known == address);
         addresses.sort_by_key(|address| place(address).unwrap_or(before.len()));
@@ -163,14 +153,6 @@ mod tests {
 
     #[test]
     fn errors_are_said_in_words() {
-        let name = ConnectError::Name {
-            name: "plausible.example".to_owned(),
-            source: io::Error::other("failed to lookup address information: Name or service not known"),
-        };
-        assert_eq!(
-            name.to_string(),
-            "the name plausible.example can't be resolved (Name or service not known)"
-        );
         let address = SocketAddr::from(([192, 0, 2, 1], 443));
         let refused = |number| ConnectError::Refused {
             address,

@@ -18,24 +18,23 @@ use std::{
     future::Future,
     io,
     net::{IpAddr, SocketAddr},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::{
-    net::{TcpStream, UnixStream, lookup_host},
-    sync::Notify,
-    task::{JoinSet, spawn_local},
+    net::{TcpStream, UnixStream},
+    task::JoinSet,
     time::{Instant, sleep, timeout, timeout_at},
 };
 
-use crate::proxy::{
-    errors::Fault,
-    settings::{App, Upstream},
-    stream::Stream,
+use crate::{
+    lookup::Lookup,
+    proxy::{
+        errors::Fault,
+        settings::{App, Upstream},
+        stream::Stream,
+    },
 };
 
 /// How long a name's addresses are used without another lookup.
@@ -52,28 +51,31 @@ const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(10);
 /// Connects to the app. All workers share one, for what it knows of the app's name.
 #[derive(Debug, Default)]
 pub(in crate::proxy) struct Connector {
-    known: Mutex<Option<Known>>,
-    /// Why the last lookup failed, if it did.
-    failure: Mutex<Option<String>>,
-    is_looking: AtomicBool,
-    /// Told at the end of each lookup.
-    looked: Notify,
+    /// Of an app that has a name, and no address.
+    name: Option<Arc<Lookup>>,
     /// The address that answered, and since when it is tried first.
     preferred: Mutex<Option<(SocketAddr, Instant)>>,
 }
 
-#[derive(Debug)]
-struct Known {
-    addresses: Arc<[SocketAddr]>,
-    at: Instant,
-}
-
 impl Connector {
+    pub(in crate::proxy) fn new(upstream: &Upstream) -> Self {
+        let name = match upstream {
+            Upstream::Tcp(host, port) if host.parse::<IpAddr>().is_err() => {
+                Some(Lookup::new(host.clone(), *port))
+            }
+            Upstream::Tcp(..) | Upstream::Unix(_) => None,
+        };
+        Connector {
+            name,
+            preferred: Mutex::default(),
+        }
+    }
+
     /// Opens a connection within the app's time for it.
     ///
     /// # Errors
     /// [`Fault::Connect`], [`Fault::ConnectTimeout`] and [`Fault::Unresolved`].
-    pub(super) async fn connect(self: &Arc<Self>, app: &App) -> Result<Stream, Fault> {
+    pub(super) async fn connect(&self, app: &App) -> Result<Stream, Fault> {
         let deadline = Instant::now() + app.connect_timeout;
         match &app.upstream {
             Upstream::Unix(path) => timeout_at(deadline, unix(path))
@@ -82,9 +84,9 @@ impl Connector {
                 .map(Stream::Unix)
                 .map_err(Fault::Connect),
             Upstream::Tcp(host, port) => {
-                let stream = match host.parse::<IpAddr>() {
-                    Ok(ip) => within(deadline, TcpStream::connect((ip, *port))).await?,
-                    Err(_) => self.by_name(app, host, *port, deadline).await?,
+                let stream = match &self.name {
+                    Some(name) => self.by_name(app, name, deadline).await?,
+                    None => within(deadline, TcpStream::connect((host.as_str(), *port))).await?,
                 };
                 stream.set_nodelay(true).map_err(Fault::Connect)?;
                 Ok(Stream::Tcp(stream))
@@ -92,20 +94,14 @@ impl Connector {
         }
     }
 
-    async fn by_name(
-        self: &Arc<Self>,
-        app: &App,
-        host: &str,
-        port: u16,
-        deadline: Instant,
-    ) -> Result<TcpStream, Fault> {
-        let (addresses, age) = self.addresses(host, port, deadline).await?;
+    async fn by_name(&self, app: &App, name: &Arc<Lookup>, deadline: Instant) -> Result<TcpStream, Fault> {
+        let (addresses, age) = addresses(name, deadline).await?;
         let failed = match self.first_of(&addresses, app, deadline).await {
             Err(fault) if age >= FRESH => fault,
             connected => return connected,
         };
         // The app may have moved since the name was looked up.
-        match self.renewed(host, port, deadline).await {
+        match renewed(name, deadline).await {
             Ok(newer) if newer != addresses => self.first_of(&newer, app, deadline).await,
             _ => Err(failed),
         }
@@ -188,99 +184,36 @@ async fn unix(path: &std::path::Path) -> io::Result<UnixStream> {
     }
 }
 
-impl Connector {
-    /// The addresses, and how old they are: at once where they are known.
-    async fn addresses(
-        self: &Arc<Self>,
-        host: &str,
-        port: u16,
-        deadline: Instant,
-    ) -> Result<(Arc<[SocketAddr]>, Duration), Fault> {
-        let known = lock(&self.known)
-            .as_ref()
-            .map(|known| (Arc::clone(&known.addresses), known.at.elapsed()));
-        match known {
-            Some((_, age)) if age >= STALE => {}
-            Some((addresses, age)) => {
-                if age >= FRESH {
-                    self.look_up(host, port);
-                }
-                return Ok((addresses, age));
-            }
-            None => {}
+/// The addresses, and how old they are: at once where they are known.
+async fn addresses(name: &Arc<Lookup>, deadline: Instant) -> Result<(Arc<[SocketAddr]>, Duration), Fault> {
+    if let Some(found) = name.found() {
+        let age = found.at.elapsed();
+        if age >= FRESH {
+            name.begin();
         }
-        let addresses = self.renewed(host, port, deadline).await?;
-        Ok((addresses, Duration::ZERO))
+        if age < STALE {
+            return Ok((found.addresses, age));
+        }
     }
-
-    /// The addresses that a lookup gives which ends from now on.
-    async fn renewed(
-        self: &Arc<Self>,
-        host: &str,
-        port: u16,
-        deadline: Instant,
-    ) -> Result<Arc<[SocketAddr]>, Fault> {
-        let looked = self.looked.notified();
-        self.look_up(host, port);
-        let unresolved = |reason| Fault::Unresolved {
-            name: host.to_owned(),
-            reason,
-        };
-        if timeout_at(deadline, looked).await.is_err() {
-            return Err(unresolved("no answer in time".to_owned()));
-        }
-        if let Some(reason) = lock(&self.failure).clone() {
-            return Err(unresolved(reason));
-        }
-        let known = lock(&self.known);
-        let known = known.as_ref().map(|known| Arc::clone(&known.addresses));
-        known.ok_or_else(|| unresolved("it has no address".to_owned()))
-    }
-
-    /// Starts a lookup, unless one is under way.
-    fn look_up(self: &Arc<Self>, host: &str, port: u16) {
-        if self.is_looking.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let (looking, host) = (Looking(Arc::clone(self)), host.to_owned());
-        spawn_local(async move {
-            let connector = &looking.0;
-            let found = lookup_host((host.as_str(), port)).await;
-            let found = found.map(Iterator::collect::<Arc<[SocketAddr]>>);
-            let failure = match found {
-                Ok(addresses) if !addresses.is_empty() => {
-                    let at = Instant::now();
-                    *lock(&connector.known) = Some(Known { addresses, at });
-                    None
-                }
-                Ok(_) => Some("it has no address".to_owned()),
-                Err(error) => Some(in_words(&error)),
-            };
-            *lock(&connector.failure) = failure;
-        });
-    }
+    Ok((renewed(name, deadline).await?, Duration::ZERO))
 }
 
-/// A lookup that is under way. It ends with this, also if no thread could be had for it.
-struct Looking(Arc<Connector>);
-
-impl Drop for Looking {
-    fn drop(&mut self) {
-        self.0.is_looking.store(false, Ordering::Release);
-        self.0.looked.notify_waiters();
-    }
+/// The addresses that a lookup gives which ends from now on.
+async fn renewed(name: &Arc<Lookup>, deadline: Instant) -> Result<Arc<[SocketAddr]>, Fault> {
+    let reason = match timeout_at(deadline, name.next()).await {
+        Ok(Ok(found)) => return Ok(found.addresses),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "no answer in time".to_owned(),
+    };
+    Err(Fault::Unresolved {
+        name: name.host().to_owned(),
+        reason,
+    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // No update is left half done by a panic.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The resolver's reason, without the words that say only that it is the resolver's.
-fn in_words(error: &io::Error) -> String {
-    let text = error.to_string();
-    let reason = text.strip_prefix("failed to lookup address information: ");
-    reason.unwrap_or(&text).to_owned()
 }
 
 #[cfg(test)]
@@ -316,9 +249,9 @@ mod tests {
         on_a_worker(async {
             let (answers, refuses) = (TcpListener::bind("127.0.0.1:0").unwrap(), refusing());
             let addresses = [refuses, answers.local_addr().unwrap()];
-            let connector = Arc::new(Connector::default());
             let deadline = Instant::now() + Duration::from_secs(10);
             let app = app(Duration::from_secs(10));
+            let connector = Connector::new(&app.upstream);
             connector.first_of(&addresses, &app, deadline).await.unwrap();
             let (preferred, _) = lock(&connector.preferred).unwrap();
             assert_eq!(preferred, addresses[1]);
@@ -328,11 +261,8 @@ mod tests {
     #[test]
     fn a_name_without_an_address_is_told_in_words() {
         on_a_worker(async {
-            let connector = Arc::new(Connector::default());
-            let fault = connector
-                .connect(&app(Duration::from_secs(20)))
-                .await
-                .unwrap_err();
+            let app = app(Duration::from_secs(20));
+            let fault = Connector::new(&app.upstream).connect(&app).await.unwrap_err();
             let text = fault.to_string();
             assert!(
                 text.starts_with("the app's name \"app.test\" can't be resolved: "),

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     client::{After, Client},
-    relay,
+    relay::{self, Request},
 };
 use crate::{
     facts,
@@ -14,7 +14,7 @@ use crate::{
     proxy::{
         asked::{Asked, Framing},
         errors::Fault,
-        plan::{self, Plan, Route},
+        plan::{self, Route},
         record::RequestRecord,
     },
 };
@@ -26,14 +26,6 @@ enum Next {
     /// A request that gatecount answers itself, with its record; or, without one, what was no request.
     Refuse(Option<Box<RequestRecord>>, Fault),
     Close,
-}
-
-/// A request for the app.
-pub(super) struct Request {
-    pub(super) plan: Plan,
-    /// What is left to read of its body.
-    pub(super) body: Body,
-    pub(super) version: Version,
 }
 
 /// What came of waiting for the client's bytes.

@@ -14,8 +14,8 @@ use std::{
 use circles::circles;
 use names::Crate;
 
-/// The floor under everything: what a name or value of a field may be, and time.
-const GROUND: [&str; 3] = ["field", "clock", "timer"];
+/// The floor under everything: what a name or value of a field may be, time, and names of hosts.
+const GROUND: [&str; 4] = ["field", "clock", "timer", "lookup"];
 
 /// Modules without I/O. They import each other and the grammar of fields.
 const PURE: [&str; 7] = [

@@ -14,7 +14,6 @@ use tokio::time::Instant;
 
 use super::{
     client::{After, Client},
-    http1::Request,
     pace::BodyPace,
     tunnel,
 };
@@ -26,6 +25,7 @@ use crate::{
         context::{Phase, SlowReader},
         errors::Fault,
         heads::ResponseFraming,
+        plan::Plan,
     },
 };
 
@@ -35,6 +35,14 @@ const PIPELINED: usize = 16 * 1024;
 
 /// How long a client may pause in a request's body once it has the response.
 const ANSWERED: Duration = Duration::from_secs(5);
+
+/// A request for the app.
+pub(super) struct Request {
+    pub(super) plan: Plan,
+    /// What is left to read of its body.
+    pub(super) body: Body,
+    pub(super) version: Version,
+}
 
 /// Carries a request to the app and the response to the client.
 pub(super) async fn carry(client: &mut Client, request: &mut Request) -> After {
