@@ -1,8 +1,6 @@
 //! What is refused, word by word.
 
-use std::ffi::OsString;
-
-use super::{super::Sources, *};
+use super::*;
 
 /// One line of a file in its table, and what is said of it.
 #[test]
@@ -463,23 +461,6 @@ fn a_value_is_told_on_one_line_and_cut() {
         "{told:?}"
     );
     assert!(told[0].contains("xxx…: a duration"), "{told:?}");
-}
-
-#[test]
-fn a_variable_that_is_not_utf8_is_a_mistake() {
-    use std::os::unix::ffi::OsStringExt;
-    let sources = Sources {
-        environment: [(
-            "GATECOUNT_QUEUE_PATH".to_owned(),
-            OsString::from_vec(b"/a\xff".to_vec()),
-        )]
-        .into(),
-        ..sources(&[], &[], enough())
-    };
-    assert_eq!(
-        told(load(&sources)),
-        ["GATECOUNT_QUEUE_PATH: queue.path = \"/a\u{fffd}\": not UTF-8"]
-    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Names that are not known: hints, names of later versions, names that are nobody's mistake.
 
+use std::ffi::OsString;
+
 use super::*;
 
 #[test]
@@ -164,5 +166,22 @@ fn variables_that_a_container_platform_sets_are_not_ours() {
         [
             "GATECOUNT_PORT: no such variable; they are called GATECOUNT_ and a key's path, such as GATECOUNT_LISTEN_ADDRESS"
         ]
+    );
+}
+
+#[test]
+fn a_variable_that_is_not_utf8_is_a_mistake() {
+    use std::os::unix::ffi::OsStringExt;
+    let sources = Sources {
+        environment: [(
+            "GATECOUNT_QUEUE_PATH".to_owned(),
+            OsString::from_vec(b"/a\xff".to_vec()),
+        )]
+        .into(),
+        ..sources(&[], &[], enough())
+    };
+    assert_eq!(
+        told(load(&sources)),
+        ["GATECOUNT_QUEUE_PATH: queue.path = \"/a\u{fffd}\": not UTF-8"]
     );
 }

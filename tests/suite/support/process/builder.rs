@@ -1,0 +1,285 @@
+//! How a sidecar is to be started, and its start.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+use toml::Table;
+
+use super::{
+    super::{client::Client, origin::Origin, receiver::Receiver, tls::Pair},
+    BINARY, Log, Sidecar, forget_the_tests_own, free_port,
+};
+
+/// How a sidecar is to be started.
+#[derive(Clone)]
+pub(crate) struct Builder {
+    config: Table,
+    domain: Option<String>,
+    environment: Vec<(String, String)>,
+    /// A command that runs the rest.
+    runner: Vec<String>,
+    directory: Arc<TempDir>,
+}
+
+impl Builder {
+    /// Before this app, on any free ports, everything counted for `example.com`, the queue on disk.
+    pub(crate) fn before(app: &Origin) -> Builder {
+        Builder::before_url(&app.url())
+    }
+
+    /// Before an app at this URL.
+    pub(crate) fn before_url(url: &str) -> Builder {
+        let directory = Arc::new(TempDir::new().expect("a directory"));
+        let queue = directory.path().join("queue");
+        Builder {
+            config: Table::new(),
+            domain: Some("example.com".into()),
+            environment: Vec::new(),
+            runner: Vec::new(),
+            directory,
+        }
+        .set("listen.address", "127.0.0.1:0")
+        .set("listen.workers", 2)
+        .set("listen.drain", "5s")
+        .set("admin.address", "127.0.0.1:0")
+        .set("app.url", url)
+        // A port that nobody listens on, for the tests that need no Plausible.
+        .set("plausible.url", "http://127.0.0.1:9")
+        .set("plausible.retry_initial", "20ms")
+        .set("plausible.retry_max", "200ms")
+        .set("queue.path", queue.to_str().expect("a path in UTF-8"))
+    }
+
+    /// Its events go there.
+    pub(crate) fn telling(self, plausible: &Receiver) -> Builder {
+        self.set("plausible.url", plausible.url())
+    }
+
+    /// Sets one key by its path.
+    pub(crate) fn set(mut self, path: &str, value: impl Into<toml::Value>) -> Builder {
+        let mut table = &mut self.config;
+        let mut keys: Vec<&str> = path.split('.').collect();
+        let last = keys.pop().expect("a key");
+        for key in keys {
+            table = table
+                .entry(key)
+                .or_insert_with(|| Table::new().into())
+                .as_table_mut()
+                .expect("a table");
+        }
+        table.insert(last.to_owned(), value.into());
+        self
+    }
+
+    /// Speaks TLS in front: with this pair, or with a further one beside the first.
+    pub(crate) fn tls(mut self, pair: &Pair) -> Builder {
+        let text = |path: &Path| path.to_str().expect("a path in UTF-8").to_owned();
+        let (certificate, key) = (text(&pair.certificate), text(&pair.key));
+        let listen = self.config.get("listen").and_then(|listen| listen.get("tls"));
+        if listen.is_none() {
+            return self
+                .set("listen.tls.certificate", certificate)
+                .set("listen.tls.key", key);
+        }
+        let more = [("certificate", certificate), ("key", key)];
+        let more: Table = more
+            .map(|(key, value)| (key.to_owned(), value.into()))
+            .into_iter()
+            .collect();
+        self.config["listen"]["tls"]
+            .as_table_mut()
+            .expect("a table")
+            .entry("more")
+            .or_insert_with(|| toml::Value::Array(Vec::new()))
+            .as_array_mut()
+            .expect("an array")
+            .push(more.into());
+        self
+    }
+
+    /// Adds a `[[sites]]` entry; the domain for every host goes.
+    pub(crate) fn site(mut self, hosts: &[&str], domains: &[&str]) -> Builder {
+        self.domain = None;
+        let list = |items: &[&str]| toml::Value::from(items.to_vec());
+        let mut site = Table::new();
+        site.insert("hosts".into(), list(hosts));
+        site.insert(
+            "domain".into(),
+            if let [one] = domains {
+                (*one).into()
+            } else {
+                list(domains)
+            },
+        );
+        self.config
+            .entry("sites")
+            .or_insert_with(|| toml::Value::Array(Vec::new()))
+            .as_array_mut()
+            .expect("an array")
+            .push(site.into());
+        self
+    }
+
+    /// Sets an environment variable.
+    pub(crate) fn environment(mut self, name: &str, value: &str) -> Builder {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Files' modes hold for it though the tests may run as root; nothing where that can't be had.
+    pub(crate) fn bound_by_modes(mut self) -> Option<Builder> {
+        let plain = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"];
+        let probe = self.directory.path().join("unreadable");
+        fs::write(&probe, "").expect("write a file");
+        fs::set_permissions(&probe, fs::Permissions::from_mode(0o000)).expect("set a mode");
+        if fs::read(&probe).is_ok() {
+            let ours = Command::new(plain[0])
+                .arg(plain[1])
+                .arg("cat")
+                .arg(&probe)
+                .output();
+            if ours.is_err() || ours.is_ok_and(|o| o.status.success()) {
+                return None;
+            }
+            self.runner = plain.map(str::to_owned).to_vec();
+        }
+        Some(self)
+    }
+
+    /// Names have these addresses for it, as `/etc/hosts` has them; nothing where that can't be had.
+    pub(crate) fn with_hosts(mut self, lines: &str) -> Option<Builder> {
+        let hosts = self.directory.path().join("hosts");
+        fs::write(&hosts, lines).expect("write the hosts");
+        let mount = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
+        let hosts = hosts.to_str().expect("a path in UTF-8");
+        let runner = ["unshare", "-m", "sh", "-c", mount, hosts];
+        let works = Command::new(runner[0]).args(&runner[1..]).arg("true").output();
+        self.runner = runner.map(str::to_owned).to_vec();
+        works.is_ok_and(|output| output.status.success()).then_some(self)
+    }
+
+    /// Its own directory.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Its configuration file.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.directory.path().join("gatecount.toml")
+    }
+
+    /// Writes the configuration file.
+    pub(crate) fn write(&self) {
+        let text = toml::to_string(&self.config).expect("a table is TOML");
+        fs::write(self.file(), text).expect("write the configuration");
+    }
+
+    /// Runs it by this command, which gets the binary and its arguments as its own last ones.
+    pub(crate) fn under(mut self, runner: &[&str]) -> Builder {
+        self.runner = runner.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    /// The command that starts it.
+    pub(crate) fn command(&self) -> Command {
+        let mut words = self.runner.iter().map(String::as_str).chain([BINARY]);
+        let mut command = Command::new(words.next().expect("the binary"));
+        command.args(words);
+        forget_the_tests_own(&mut command);
+        command.arg("--config").arg(self.file());
+        if let Some(domain) = &self.domain {
+            command.args(["--domain", domain]);
+        }
+        command.envs(self.environment.iter().map(|(n, v)| (n, v)));
+        command
+    }
+
+    /// Starts it with this for its standard error, which nobody reads for the test, and waits until it
+    /// listens. It is asked nothing for that, readiness least of all.
+    #[track_caller]
+    pub(crate) fn start_unheard(self, errors: Stdio) -> Sidecar {
+        let (address, admin) = (free_port(), free_port());
+        self.start_unheard_at(address, admin, errors)
+    }
+
+    /// As [`start_unheard`](Builder::start_unheard), at these addresses.
+    #[track_caller]
+    pub(crate) fn start_unheard_at(self, address: SocketAddr, admin: SocketAddr, errors: Stdio) -> Sidecar {
+        let builder = self
+            .set("listen.address", address.to_string())
+            .set("admin.address", admin.to_string());
+        builder.write();
+        let begun = Instant::now();
+        let child = builder
+            .command()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(errors)
+            .spawn()
+            .expect("start gatecount");
+        let mut sidecar = Sidecar {
+            address,
+            admin,
+            started_in: Duration::ZERO,
+            builder,
+            child,
+            log: Log::default(),
+            readers: Vec::new(),
+        };
+        let up = sidecar.while_it_runs(|sidecar| {
+            for address in [sidecar.admin, sidecar.address] {
+                Client::try_to(address).map_err(|e| e.to_string())?;
+            }
+            Ok(())
+        });
+        up.unwrap_or_else(|reason| panic!("it does not come up: {reason}"));
+        sidecar.started_in = begun.elapsed();
+        sidecar
+    }
+
+    /// Starts it and waits until it serves.
+    #[track_caller]
+    pub(crate) fn start(self) -> Sidecar {
+        let (sidecar, up) = self.try_start();
+        up.unwrap_or_else(|reason| panic!("it does not come up: {reason}"));
+        sidecar
+    }
+
+    /// Starts it and waits until it serves, or says why it does not.
+    pub(crate) fn try_start(self) -> (Sidecar, Result<(), String>) {
+        self.write();
+        let begun = Instant::now();
+        let mut child = self
+            .command()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("start gatecount");
+        let log = Log::default();
+        let readers = vec![
+            log.follow(child.stdout.take().expect("its standard output")),
+            log.follow(child.stderr.take().expect("its standard error")),
+        ];
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut sidecar = Sidecar {
+            address: nowhere,
+            admin: nowhere,
+            started_in: Duration::ZERO,
+            builder: self,
+            child,
+            log,
+            readers,
+        };
+        let up = sidecar.come_up(begun);
+        (sidecar, up)
+    }
+}
