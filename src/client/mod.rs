@@ -38,6 +38,7 @@ mod settings;
 mod to_app;
 mod trust;
 mod visible;
+mod visited;
 
 #[cfg(test)]
 mod tests;
@@ -50,3 +51,4 @@ pub use settings::{AddressSource, NotASetting, Settings, ToApp};
 pub use to_app::{forward, is_forwarding};
 pub use trust::{Trust, TrustError, proxy_range_of};
 pub use visible::{Visible, visible};
+pub use visited::visited_target;

@@ -125,7 +125,8 @@ fn read(
         !asked.target.starts_with(FAULT_AHEAD),
         "a fault in the statistics"
     );
-    let facts = facts::RequestFacts::read(asked.method, asked.target, asked.fields);
+    let target = client::visited_target(resolved, asked.fields, asked.target);
+    let facts = facts::RequestFacts::read(asked.method, &target, asked.fields);
     let domain = live.sites.find(visible.host);
     let reading = page::judge_request(&live.page, &facts, domain.is_some(), resolved.client.is_some());
     let (RequestVerdict::Open(_), Some(client), Some(domain)) = (&reading, resolved.client, domain) else {
@@ -140,7 +141,7 @@ fn read(
         user_agent: facts.user_agent.unwrap_or_default(),
         https: visible.https,
         host: visible.host.unwrap_or_default().as_bytes(),
-        target: asked.target.as_bytes(),
+        target: target.as_bytes(),
         referrer: facts.referer,
         domain: domain.as_bytes(),
     });

@@ -70,7 +70,8 @@ impl Story {
             host: head.host,
         };
         let visible = client::visible(&rules.client, &resolved, fields, arrived);
-        let facts = facts::RequestFacts::read(head.method, head.target, fields);
+        let target = client::visited_target(&resolved, fields, head.target);
+        let facts = facts::RequestFacts::read(head.method, &target, fields);
         let domain = rules.event.sites.find(visible.host);
         let verdict = page::judge_request(&rules.page, &facts, domain.is_some(), resolved.client.is_some());
         let answer: Vec<httparse::Header<'_>> = case.response.headers.iter().map(field).collect();
@@ -89,7 +90,7 @@ impl Story {
                 user_agent: facts.user_agent.unwrap_or_default(),
                 https: visible.https,
                 host: visible.host.unwrap_or_default().as_bytes(),
-                target: head.target.as_bytes(),
+                target: target.as_bytes(),
                 referrer: facts.referer,
                 domain: rules.page.domain(kind, domain.as_bytes()),
             };
@@ -106,7 +107,7 @@ impl Story {
                 "{}://{}{}",
                 if visible.https { "https" } else { "http" },
                 visible.host.unwrap_or("(no host)"),
-                head.target
+                target
             ),
             domain: domain.map(str::to_owned),
             walk: client::explain(&rules.client, case.peer, fields),

@@ -48,6 +48,29 @@ fn page() -> Value {
 }
 
 #[test]
+fn the_url_is_the_one_that_the_visitor_used() {
+    let mut request = page();
+    let headers = request["headers"].as_array_mut().unwrap();
+    headers.push(json!(["X-Forwarded-Prefix", "/shop"]));
+    let story = &batch(SITE, request.to_string().as_bytes())[0];
+    assert_eq!(story["events"][0]["body"]["url"], "http://example.com/shop/a");
+
+    request["url"] = json!("https://example.com/a");
+    let story = &batch(SITE, request.to_string().as_bytes())[0];
+    assert_eq!(story["events"][0]["body"]["url"], "https://example.com/shop/a");
+    let to_app = story["to_app"].as_array().unwrap();
+    assert!(
+        to_app.contains(&json!(["x-forwarded-proto", "https"])),
+        "{to_app:?}"
+    );
+
+    // A stranger could say anything.
+    request["peer"] = json!("203.0.113.9");
+    let story = &batch(SITE, request.to_string().as_bytes())[0];
+    assert_eq!(story["events"][0]["body"]["url"], "https://example.com/a");
+}
+
+#[test]
 fn the_documented_request_has_the_documented_story() {
     let story = &batch(SITE, page().to_string().as_bytes())[0];
     assert_eq!(story["client"], "203.0.113.7");
