@@ -135,6 +135,7 @@ fn sighting() -> Sighting<'static> {
         target: b"/blog/a-page?utm_source=news&token=1",
         referrer: Some(b"https://example.com/before?x=1"),
         domain: b"example.com",
+        members: b"",
     }
 }
 

@@ -175,6 +175,8 @@ pub struct ResponseFacts<'a> {
     pub content_type: Option<&'a [u8]>,
     /// `Content-Disposition` says `attachment` (RFC 6266 §4.2).
     pub attachment: bool,
+    /// All field lines if one of them is the app's word to gatecount (`Gatecount-*`), else none.
+    pub words: &'a [Header<'a>],
 }
 
 impl<'a> ResponseFacts<'a> {
@@ -187,7 +189,7 @@ impl<'a> ResponseFacts<'a> {
     }
 
     /// Reads the facts out of a head's fields.
-    pub fn read(status: u16, fields: &[Header<'a>]) -> Self {
+    pub fn read(status: u16, fields: &'a [Header<'a>]) -> Self {
         let mut r = ResponseFacts {
             status,
             ..ResponseFacts::default()
@@ -201,6 +203,8 @@ impl<'a> ResponseFacts<'a> {
                     let kind = field::without_parameters(f.value);
                     r.attachment |= kind.eq_ignore_ascii_case(b"attachment");
                 }
+                // `Gatecount-Page`, `Gatecount-Event`, and slips such as `Gatecount-Events`.
+                14..=17 if field::folds_to_prefix(f.name, "gatecount-") => r.words = fields,
                 _ => {}
             }
         }
@@ -274,6 +278,23 @@ mod tests {
                 bot,
                 "{name}: {value}"
             );
+        }
+    }
+
+    #[test]
+    fn the_apps_words_are_noticed_and_nothing_else_is_taken_for_one() {
+        for (name, noticed) in [
+            ("Gatecount-Page", true),
+            ("gatecount-event", true),
+            ("GATECOUNT_EVENT", true),
+            ("Gatecount-Events", true),
+            ("X-Frame-Options", false),
+            ("Transfer-Encoding", false),
+            ("Content-Length", false),
+        ] {
+            let fields = [h("content-type", "text/html"), h(name, "x")];
+            let words = ResponseFacts::read(200, &fields).words;
+            assert_eq!(words.len(), if noticed { 2 } else { 0 }, "{name}");
         }
     }
 

@@ -206,7 +206,7 @@ fn write_entry(html: &mut String, record: &DecisionRecord) {
 /// Good: the request was a page view. Bad: something went wrong before or behind gatecount.
 fn tone(decision: Decision) -> Tone {
     match decision {
-        Decision::Counted => Tone::Good,
+        Decision::Counted | Decision::Declared => Tone::Good,
         Decision::ErrorStatus | Decision::Aborted | Decision::NoClient => Tone::Bad,
         Decision::NotPage
         | Decision::NotHtml
@@ -217,7 +217,8 @@ fn tone(decision: Decision) -> Tone {
         | Decision::Bot
         | Decision::Excluded
         | Decision::UnknownSite
-        | Decision::OptedOut => Tone::Neutral,
+        | Decision::OptedOut
+        | Decision::Suppressed => Tone::Neutral,
     }
 }
 

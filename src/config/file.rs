@@ -23,6 +23,8 @@ pub(super) struct RawFile {
     pub(super) values: Vec<(&'static str, Located<RawValue>)>,
     /// The `[[sites]]` tables.
     pub(super) sites: Vec<RawSite>,
+    /// The `[[events]]` tables.
+    pub(super) events: Vec<RawEvent>,
     /// The `[[listen.tls.more]]` tables.
     pub(super) pairs: Vec<RawPair>,
     /// The file is not TOML. Its content is unknown, so no key can be reported as missing.
@@ -36,6 +38,15 @@ pub(super) struct RawSite {
     pub(super) origin: Origin,
     pub(super) hosts: Option<Located<RawValue>>,
     pub(super) domain: Option<Located<RawValue>>,
+}
+
+/// One `[[events]]` table as it was written.
+#[derive(Debug, Clone)]
+pub(super) struct RawEvent {
+    /// Where the table begins.
+    pub(super) origin: Origin,
+    /// Its keys, all of them known.
+    pub(super) keys: Vec<(String, Located<RawValue>)>,
 }
 
 /// One `[[listen.tls.more]]` table as it was written.
@@ -78,6 +89,15 @@ pub(super) fn read(path: &Path, text: &str, mistakes: &mut Mistakes) -> RawFile 
                 for table in tables {
                     site(table, &lines, &mut file, mistakes);
                 }
+            }
+            DeValue::Array(tables) if name == keys::EVENTS => {
+                for table in tables {
+                    event(table, &lines, &mut file, mistakes);
+                }
+            }
+            _ if name == keys::EVENTS => {
+                let problem = "written as [[events]], once for each event, with name and path";
+                mistakes.push(Mistake::key(&origin, name, problem));
             }
             _ if name == "sites" => {
                 let problem = "written as [[sites]], once for each site, with hosts and domain";
@@ -180,6 +200,35 @@ fn site(table: &Spanned<DeValue<'_>>, lines: &Lines<'_>, file: &mut RawFile, mis
     file.sites.push(site);
 }
 
+fn event(table: &Spanned<DeValue<'_>>, lines: &Lines<'_>, file: &mut RawFile, mistakes: &mut Mistakes) {
+    let origin = lines.origin(table.span().start);
+    let DeValue::Table(content) = table.get_ref() else {
+        let value = lines.value(table.get_ref()).quoted();
+        let problem = "a table with name and path is wanted";
+        mistakes.push(Mistake::value(&origin, keys::EVENTS, value, problem));
+        return;
+    };
+    let mut keys = Vec::new();
+    for (name, value) in content {
+        let located = Located {
+            value: lines.value(value.get_ref()),
+            origin: lines.origin(name.span().start),
+        };
+        let name = name.get_ref().as_ref();
+        if keys::EVENT_KEYS.contains(&name) {
+            keys.push((name.to_owned(), located));
+        } else {
+            let path = format!("{}.{name}", keys::EVENTS);
+            mistakes.push(Mistake::key(
+                &located.origin,
+                &path,
+                hints::unknown_event_key(name),
+            ));
+        }
+    }
+    file.events.push(RawEvent { origin, keys });
+}
+
 fn pair(table: &Spanned<DeValue<'_>>, lines: &Lines<'_>, file: &mut RawFile, mistakes: &mut Mistakes) {
     let origin = lines.origin(table.span().start);
     let DeValue::Table(content) = table.get_ref() else {
@@ -264,7 +313,18 @@ impl Lines<'_> {
             ),
             DeValue::Float(number) => RawValue::Other(number.to_string()),
             DeValue::Datetime(date) => RawValue::Other(date.to_string()),
-            DeValue::Table(_) => RawValue::Other("a table".to_owned()),
+            DeValue::Table(table) => RawValue::Table(
+                table
+                    .iter()
+                    .map(|(name, value)| {
+                        let located = Located {
+                            value: self.value(value.get_ref()),
+                            origin: self.origin(name.span().start),
+                        };
+                        (name.get_ref().clone().into_owned(), located)
+                    })
+                    .collect(),
+            ),
         }
     }
 }

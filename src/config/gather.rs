@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    file::{self, RawFile, RawPair, RawSite},
+    file::{self, RawEvent, RawFile, RawPair, RawSite},
     hints, keys,
     mistake::{Mistake, Mistakes, Origin},
     sources::{Flags, Sources},
@@ -30,6 +30,8 @@ pub(super) struct RawConfig {
     pub(super) values: BTreeMap<&'static str, Vec<Located<RawValue>>>,
     /// The file's sites.
     pub(super) sites: Vec<RawSite>,
+    /// The file's events.
+    pub(super) events: Vec<RawEvent>,
     /// The file's further pairs of certificate and key.
     pub(super) pairs: Vec<RawPair>,
     /// `--domain` or its variable.
@@ -101,11 +103,13 @@ impl RawConfig {
                 let RawFile {
                     values,
                     sites,
+                    events,
                     pairs,
                     broken,
                 } = file::read(path, &text, mistakes);
                 self.broken = broken;
                 self.sites = sites;
+                self.events = events;
                 self.pairs = pairs;
                 for (key, value) in values {
                     self.add(key, value);
@@ -222,6 +226,9 @@ fn unknown_variable(name: &str, value: &OsStr) -> Option<String> {
         let problem = "sites can't be given in the environment: \
                        GATECOUNT_DOMAIN=example.com stands for every host, [[sites]] in the file for some";
         return Some(problem.to_owned());
+    }
+    if name == "GATECOUNT_EVENTS" || name.starts_with("GATECOUNT_EVENTS_") {
+        return Some("events can't be given in the environment: [[events]] in the file has them".to_owned());
     }
     let is_foreign = name == TEST_VARIABLE || is_service_link(name, value.to_str().unwrap_or_default());
     (!is_foreign).then(|| hints::unknown_variable(name, FLAG_VARIABLES))

@@ -1,13 +1,15 @@
 //! What to say about a name that is not known: the name that was probably meant, or that it comes in a later
 //! version.
 
-use super::keys::{KEYS, PAIR_KEYS, PAIRS, SITE_KEYS, listed, name_of, names_in, tables, variable};
+use super::keys::{
+    EVENT_KEYS, EVENTS, KEYS, PAIR_KEYS, PAIRS, SITE_KEYS, listed, name_of, names_in, tables, variable,
+};
 
 /// How alike two names must be, from 0 to 1, for one to be suggested for the other.
 const SIMILAR: f64 = 0.85;
 
 /// Tables of later versions.
-const LATER_TABLES: &[&str] = &["tracker", "observe", "events", "stream"];
+const LATER_TABLES: &[&str] = &["tracker", "observe", "stream"];
 
 /// Keys of later versions in tables that exist.
 const LATER_KEYS: &[&str] = &[
@@ -46,7 +48,7 @@ pub(super) fn unknown_table(table: &str) -> String {
     }
     let inner = tables().find(|t| *t != table && name_of(t) == table);
     match inner.or_else(|| nearest(table, tables())) {
-        Some("sites") => "no such table; did you mean [[sites]]?".to_owned(),
+        Some(near @ ("sites" | EVENTS)) => format!("no such table; did you mean [[{near}]]?"),
         Some(near) => format!("no such table; did you mean [{near}]?"),
         None => format!(
             "no such table; there are {}",
@@ -75,6 +77,11 @@ pub(super) fn unknown_key(table: &str, name: &str) -> String {
 /// The problem of an unknown key in a `[[sites]]` table.
 pub(super) fn unknown_site_key(name: &str) -> String {
     unknown_key_of_repeated("sites", SITE_KEYS, name)
+}
+
+/// The problem of an unknown key in an `[[events]]` table.
+pub(super) fn unknown_event_key(name: &str) -> String {
+    unknown_key_of_repeated(EVENTS, EVENT_KEYS, name)
 }
 
 /// The problem of an unknown key in a `[[listen.tls.more]]` table.

@@ -49,8 +49,8 @@ const fn key(path: &'static str, kind: ValueKind, default: &'static str) -> Key 
     }
 }
 
-/// The keys in the order of the documentation, in which `check` prints them. `[[sites]]` and
-/// `[[listen.tls.more]]` are not among them: their keys occur any number of times.
+/// The keys in the order of the documentation, in which `check` prints them. `[[sites]]`,
+/// `[[events]]` and `[[listen.tls.more]]` are not among them: their keys occur any number of times.
 pub(super) const KEYS: &[Key] = &[
     key("listen.address", ValueKind::Text, "\"0.0.0.0:8080\""),
     key("listen.workers", ValueKind::Integer, "0"),
@@ -123,6 +123,20 @@ pub(super) const KEYS: &[Key] = &[
 /// The keys of one `[[sites]]` table.
 pub(super) const SITE_KEYS: &[&str] = &["hosts", "domain"];
 
+/// The table of requests that mean something.
+pub(super) const EVENTS: &str = "events";
+
+/// The keys of one `[[events]]` table.
+pub(super) const EVENT_KEYS: &[&str] = &[
+    "name",
+    "method",
+    "path",
+    "status",
+    "props",
+    "revenue",
+    "interactive",
+];
+
 /// The table of the further pairs of certificate and key.
 pub(super) const PAIRS: &str = "listen.tls.more";
 
@@ -134,13 +148,13 @@ pub(super) fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|k| k.path == path)
 }
 
-/// The tables of the file, `sites` last.
+/// The tables of the file, those that occur any number of times last.
 pub(super) fn tables() -> impl Iterator<Item = &'static str> {
     let mut last = "";
     KEYS.iter()
         .map(|k| table_of(k.path))
         .filter(move |t| std::mem::replace(&mut last, t) != *t)
-        .chain(["sites"])
+        .chain(["sites", EVENTS])
 }
 
 /// The names of a table's keys.

@@ -3,7 +3,7 @@
 //!
 //! Flags beat the environment, the environment beats the file, the file beats the defaults of [`keys`]. A key
 //! `table.name` is `name` in `[table]`, and `GATECOUNT_TABLE_NAME` in the environment, where a list is
-//! comma-separated. `[[sites]]` has no variable: `GATECOUNT_DOMAIN`, like `--domain`, replaces it for every
+//! comma-separated. `[[events]]` has no variable, and neither has `[[sites]]`: `GATECOUNT_DOMAIN`, like `--domain`, replaces it for every
 //! host. `[[listen.tls.more]]` has none either.
 //!
 //! A relative path in the file is relative to the file. Elsewhere it is relative to the working directory.
@@ -16,6 +16,7 @@
 //! (typed by [`keys`], parsed by [`parse`]) → [`resolve`] (settings, table by table) → [`conflicts`].
 
 mod conflicts;
+mod events;
 mod file;
 mod forward_proxy;
 mod gather;
@@ -51,13 +52,14 @@ pub use self::{
 };
 
 use self::{
+    events::ResolvedEvent,
     reader::ResolvedKey,
     resolve::{Required, ResolvedParts, resolve},
     sites::ResolvedSite,
     tls::ResolvedPair,
 };
 
-/// The tables that a reload can apply, besides `[[sites]]`. A change of any other key waits for a restart.
+/// The tables that a reload can apply, besides `[[sites]]` and `[[events]]`. A change of any other key waits for a restart.
 const RELOADABLE: [&str; 3] = ["listen.tls", "client", "pages"];
 
 /// A whole configuration, resolved.
@@ -75,6 +77,8 @@ pub struct Config {
     pub page: page::PageRules,
     /// `[[sites]]` and the query parameters that an event's url keeps.
     pub event: event::EventRules,
+    /// `[[events]]`
+    pub custom: Vec<event::custom::CustomRule>,
     /// `[plausible]`
     pub delivery: delivery::Settings,
     /// `[queue]`
@@ -84,6 +88,7 @@ pub struct Config {
     pub files: Vec<PathBuf>,
     keys: Vec<ResolvedKey>,
     sites: Vec<ResolvedSite>,
+    events: Vec<ResolvedEvent>,
     pairs: Vec<ResolvedPair>,
 }
 
@@ -96,6 +101,8 @@ pub struct DecisionRules {
     pub page: page::PageRules,
     /// `[[sites]]` and the query parameters that an event's url keeps.
     pub event: event::EventRules,
+    /// `[[events]]`
+    pub custom: Vec<event::custom::CustomRule>,
     /// The headers that tell Plausible the visitor's address.
     pub address_headers: Vec<delivery::AddressHeader>,
     /// Whether there is any site.
@@ -114,11 +121,13 @@ pub fn load(sources: &Sources) -> Result<Config, Mistakes> {
         client,
         page,
         event,
+        custom,
         delivery,
         queue,
         files,
         keys,
         sites,
+        events,
         pairs,
     } = resolve(sources, Required::AppAndSite)?;
     // A missing app is a mistake here, so `proxy` is there.
@@ -130,11 +139,13 @@ pub fn load(sources: &Sources) -> Result<Config, Mistakes> {
         client,
         page,
         event,
+        custom,
         delivery,
         queue,
         files,
         keys,
         sites,
+        events,
         pairs,
     })
 }
@@ -149,6 +160,7 @@ pub fn load_rules(sources: &Sources) -> Result<DecisionRules, Mistakes> {
         client: parts.client,
         page: parts.page,
         event: parts.event,
+        custom: parts.custom,
         address_headers: parts.delivery.address_headers,
         any_site: !parts.sites.is_empty(),
     })
@@ -178,7 +190,7 @@ impl Config {
             .collect()
     }
 
-    /// What a reload of `new` changes: keys, and `sites` and `listen.tls.more` as a whole.
+    /// What a reload of `new` changes: keys, and `sites`, `events` and `listen.tls.more` as a whole.
     pub fn reloadable_changes(&self, new: &Config) -> Vec<&'static str> {
         let value = |config: &Config, key: &str| {
             let resolved = config.keys.iter().find(|k| k.key == key);
@@ -206,6 +218,9 @@ impl Config {
         {
             changes.push("sites");
         }
+        if self.custom != new.custom {
+            changes.push(keys::EVENTS);
+        }
         changes
     }
 
@@ -221,13 +236,14 @@ impl Config {
         sites.join("; ")
     }
 
-    /// Takes from `new` what a reload can apply: `[listen.tls]`, `[client]`, `[pages]`, `[[sites]]` and the
-    /// list of files. The other keys keep the values that the process runs with.
+    /// Takes from `new` what a reload can apply: `[listen.tls]`, `[client]`, `[pages]`, `[[sites]]`,
+    /// `[[events]]` and the list of files. The other keys keep the values that the process runs with.
     pub fn adopt_reloadable(&mut self, new: Config) {
         self.proxy.tls = new.proxy.tls;
         self.client = new.client;
         self.page = new.page;
         self.event = new.event;
+        self.custom = new.custom;
         self.files = new.files;
         for new in new
             .keys
@@ -240,11 +256,12 @@ impl Config {
             }
         }
         self.sites = new.sites;
+        self.events = new.events;
         self.pairs = new.pairs;
     }
 
     /// The configuration as a TOML file that resolves to the same, with the origin of each value.
     pub fn to_toml(&self) -> String {
-        show::to_toml(&self.keys, &self.sites, &self.pairs)
+        show::to_toml(&self.keys, &self.sites, &self.events, &self.pairs)
     }
 }

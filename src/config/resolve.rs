@@ -11,7 +11,9 @@ use crate::{
 };
 
 use super::{
-    conflicts, forward_proxy, log,
+    conflicts,
+    events::{self, ResolvedEvent},
+    forward_proxy, log,
     mistake::{Mistake, Mistakes, Origin},
     pages, parse, queue as queue_table,
     reader::{KeyReader, ResolvedKey, each},
@@ -31,11 +33,13 @@ pub(super) struct ResolvedParts {
     pub(super) client: client::Settings,
     pub(super) page: page::PageRules,
     pub(super) event: event::EventRules,
+    pub(super) custom: Vec<event::custom::CustomRule>,
     pub(super) delivery: delivery::Settings,
     pub(super) queue: queue::Settings,
     pub(super) files: Vec<PathBuf>,
     pub(super) keys: Vec<ResolvedKey>,
     pub(super) sites: Vec<ResolvedSite>,
+    pub(super) events: Vec<ResolvedEvent>,
     pub(super) pairs: Vec<ResolvedPair>,
 }
 
@@ -62,6 +66,7 @@ pub(super) fn resolve(sources: &Sources, required: Required) -> Result<ResolvedP
     let queue = queue_table::resolve(&mut r, delivery.max_age);
     let (sites, resolved_sites) = sites::resolve(&mut r, required == Required::AppAndSite);
     let (page, query) = pages::resolve(&mut r);
+    let (custom, resolved_events) = events::resolve(&mut r);
 
     conflicts::check_addresses(&mut r, proxy.as_ref(), &admin, &delivery);
     conflicts::check_retries(&mut r, &delivery);
@@ -79,11 +84,13 @@ pub(super) fn resolve(sources: &Sources, required: Required) -> Result<ResolvedP
         client,
         page,
         event: event::EventRules { sites, query },
+        custom,
         delivery,
         queue,
         files,
         keys: r.resolved,
         sites: resolved_sites,
+        events: resolved_events,
         pairs,
     })
 }

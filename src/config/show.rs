@@ -2,19 +2,33 @@
 
 use std::fmt::Write;
 
-use super::{keys, mistake::Origin, reader::ResolvedKey, sites::ResolvedSite, tls::ResolvedPair, value};
+use super::{
+    events::ResolvedEvent, keys, mistake::Origin, reader::ResolvedKey, sites::ResolvedSite,
+    tls::ResolvedPair, value,
+};
 
 /// The column of the comments, if the value leaves room.
 const COMMENT_COLUMN: usize = 48;
 
 /// Every key with its value and where it came from. A key without a value (`app.url` if it is not needed) is
 /// left out.
-pub(super) fn to_toml(resolved: &[ResolvedKey], sites: &[ResolvedSite], pairs: &[ResolvedPair]) -> String {
+pub(super) fn to_toml(
+    resolved: &[ResolvedKey],
+    sites: &[ResolvedSite],
+    events: &[ResolvedEvent],
+    pairs: &[ResolvedPair],
+) -> String {
     let mut out = String::new();
     for table in keys::tables() {
         if table == "sites" {
             for site in sites {
                 write_site(&mut out, site);
+            }
+            continue;
+        }
+        if table == keys::EVENTS {
+            for event in events {
+                write_event(&mut out, event);
             }
             continue;
         }
@@ -41,6 +55,13 @@ fn write_site(out: &mut String, site: &ResolvedSite) {
         several => value::list(several.iter().map(String::as_str)),
     };
     line(out, "domain", &domains, &site.origin);
+}
+
+fn write_event(out: &mut String, event: &ResolvedEvent) {
+    section(out, &format!("[[{}]]", keys::EVENTS));
+    for (name, toml) in &event.settings {
+        line(out, name, toml, &event.origin);
+    }
 }
 
 fn write_pair(out: &mut String, pair: &ResolvedPair) {

@@ -14,6 +14,8 @@ pub(super) enum RawValue {
     Integer(Result<i64, String>),
     Boolean(bool),
     List(Vec<Located<RawValue>>),
+    /// A table within a table, in its order.
+    Table(Vec<(String, Located<RawValue>)>),
     /// A value of a kind that no key has, as text.
     Other(String),
 }
@@ -42,6 +44,7 @@ impl RawValue {
             RawValue::Integer(Ok(number)) => number.to_string(),
             RawValue::Integer(Err(spelling)) | RawValue::Other(spelling) => spelling.clone(),
             RawValue::Boolean(value) => value.to_string(),
+            RawValue::Table(_) => "a table".to_owned(),
             RawValue::List(items) => {
                 let items: Vec<String> = items.iter().map(|i| i.value.quoted()).collect();
                 format!("[{}]", items.join(", "))
@@ -136,6 +139,15 @@ impl TypedValue {
 pub(super) fn list<'t>(items: impl IntoIterator<Item = &'t str>) -> String {
     let items: Vec<String> = items.into_iter().map(quote).collect();
     format!("[{}]", items.join(", "))
+}
+
+/// A table of texts as TOML.
+pub(super) fn table<'t>(entries: impl IntoIterator<Item = (&'t str, String)>) -> String {
+    let entries: Vec<String> = entries
+        .into_iter()
+        .map(|(key, text)| format!("{} = {}", quote(key), quote(&text)))
+        .collect();
+    format!("{{ {} }}", entries.join(", "))
 }
 
 /// A text as a TOML string.

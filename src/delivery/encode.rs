@@ -60,6 +60,7 @@ mod tests {
             target: target.as_bytes(),
             referrer: None,
             domain: b"example.com",
+            members: b"",
         }
         .encode(&mut bytes);
         bytes

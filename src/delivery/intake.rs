@@ -219,6 +219,7 @@ mod tests {
             target: target.as_bytes(),
             referrer: None,
             domain: b"example.com",
+            members: b"",
         }
     }
 

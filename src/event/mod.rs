@@ -1,9 +1,12 @@
 //! Events for Plausible: the domain that a host belongs to, the event's url and referrer, and its body.
 //!
 //! A worker thread writes a [`Sighting`]: the values that it saw, and nothing else. The delivery thread
-//! builds the [`Event`] from it; that is what the queue stores and what is sent.
+//! builds the [`Event`] from it; that is what the queue stores and what is sent. Events beside the page views
+//! are [`custom`].
 
 mod body;
+pub mod custom;
+mod json;
 mod rules;
 mod sighting;
 mod sites;

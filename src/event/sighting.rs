@@ -1,4 +1,4 @@
-//! What a worker thread saw of a page view: borrowed values, written into its ring without an allocation.
+//! What a worker thread saw of a page view or another event: borrowed values, written into its ring without an allocation.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -30,30 +30,36 @@ pub struct Sighting<'a> {
     /// The Plausible domains, joined by commas: for a bot, those of
     /// [`PageRules::domain`](crate::page::PageRules::domain).
     pub domain: &'a [u8],
+    /// What the body says beside that, as JSON members with a comma before each: of a custom event its props,
+    /// revenue and the like, of a page view the props that the app gave it. Empty if nothing.
+    pub members: &'a [u8],
 }
 
 const PAGE_VIEW: u8 = 0;
 const NOT_FOUND: u8 = 1;
 const DOWNLOAD: u8 = 2;
 const BOT: u8 = 3;
+const CUSTOM: u8 = 4;
 
 const HTTPS: u8 = 1;
 const REFERRER: u8 = 2;
 const IPV6: u8 = 4;
 
-/// The texts of variable length: user agent, referrer, the bot's name, host, target, domain.
-const TEXTS: usize = 6;
+/// The texts of variable length: user agent, referrer, the bot's or the event's name, host, target, domain,
+/// members.
+const TEXTS: usize = 7;
 /// The bytes before the texts: both times, the kind, the flags, the address, and the length of each text.
 const HEAD: usize = 8 + 8 + 1 + 1 + 16 + 4 * TEXTS;
 
 impl<'a> Sighting<'a> {
     /// Appends the binary form.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let (kind, bot) = match self.kind {
+        let (kind, name) = match self.kind {
             EventKind::PageView => (PAGE_VIEW, ""),
             EventKind::NotFound => (NOT_FOUND, ""),
             EventKind::Download => (DOWNLOAD, ""),
             EventKind::Bot(name) => (BOT, name),
+            EventKind::Custom(name) => (CUSTOM, name),
         };
         let (family, address) = match self.client {
             IpAddr::V4(v4) => {
@@ -67,10 +73,11 @@ impl<'a> Sighting<'a> {
         let texts = [
             self.user_agent,
             self.referrer.unwrap_or_default(),
-            bot.as_bytes(),
+            name.as_bytes(),
             self.host,
             self.target,
             self.domain,
+            self.members,
         ];
         out.reserve(HEAD + texts.iter().map(|text| text.len()).sum::<usize>());
         let start = out.len();
@@ -107,13 +114,14 @@ impl<'a> Sighting<'a> {
         let [kind, flags] = head.array()?;
         let address: [u8; 16] = head.array()?;
         let mut text = || texts.take(u32::from_le_bytes(head.array()?) as usize);
-        let (user_agent, referrer, bot) = (text()?, text()?, text()?);
-        let (host, target, domain) = (text()?, text()?, text()?);
-        let kind = match (kind, bot) {
+        let (user_agent, referrer, name) = (text()?, text()?, text()?);
+        let (host, target, domain, members) = (text()?, text()?, text()?, text()?);
+        let kind = match (kind, name) {
             (PAGE_VIEW, b"") => EventKind::PageView,
             (NOT_FOUND, b"") => EventKind::NotFound,
             (DOWNLOAD, b"") => EventKind::Download,
             (BOT, name) => EventKind::Bot(std::str::from_utf8(name).ok()?),
+            (CUSTOM, name) => EventKind::Custom(std::str::from_utf8(name).ok()?),
             _ => return None,
         };
         let client: IpAddr = match (flags & IPV6, address) {
@@ -134,6 +142,7 @@ impl<'a> Sighting<'a> {
             target,
             referrer: has_referrer.then_some(referrer),
             domain,
+            members,
         })
     }
 }

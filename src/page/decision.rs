@@ -35,6 +35,8 @@ pub enum EventKind<'a> {
     Download,
     /// A bot of this name fetched a page.
     Bot(&'a str),
+    /// What this name stands for at the site: an event of a rule or of the app.
+    Custom(&'a str),
 }
 
 /// What was decided: one decision per request, from a closed list. Its name is the label of
@@ -43,6 +45,9 @@ pub enum EventKind<'a> {
 pub enum Decision {
     /// A page view. Its event goes to Plausible.
     Counted,
+    /// The app said that a page was shown, where the rules would not have counted one. Its event goes to
+    /// Plausible.
+    Declared,
     /// Not a navigation, or the response has nothing that a browser shows.
     NotPage,
     /// A navigation answered with something other than a document.
@@ -65,6 +70,8 @@ pub enum Decision {
     UnknownSite,
     /// The browser asks not to be tracked, and the configuration respects that.
     OptedOut,
+    /// The app said that this is not to be counted.
+    Suppressed,
     /// No client address is known.
     NoClient,
     /// No response head reached the client.
@@ -73,8 +80,9 @@ pub enum Decision {
 
 impl Decision {
     /// Every decision, in the order of their declaration.
-    pub const ALL: [Decision; 14] = [
+    pub const ALL: [Decision; 16] = [
         Decision::Counted,
+        Decision::Declared,
         Decision::NotPage,
         Decision::NotHtml,
         Decision::Redirect,
@@ -86,6 +94,7 @@ impl Decision {
         Decision::Excluded,
         Decision::UnknownSite,
         Decision::OptedOut,
+        Decision::Suppressed,
         Decision::NoClient,
         Decision::Aborted,
     ];
@@ -94,6 +103,7 @@ impl Decision {
     pub fn label(self) -> &'static str {
         match self {
             Decision::Counted => "counted",
+            Decision::Declared => "declared",
             Decision::NotPage => "not_page",
             Decision::NotHtml => "not_html",
             Decision::Redirect => "redirect",
@@ -105,6 +115,7 @@ impl Decision {
             Decision::Excluded => "excluded",
             Decision::UnknownSite => "unknown_site",
             Decision::OptedOut => "opted_out",
+            Decision::Suppressed => "suppressed",
             Decision::NoClient => "no_client",
             Decision::Aborted => "aborted",
         }

@@ -14,14 +14,18 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob {
     text: String,
-    pieces: Vec<GlobPiece>,
+    pub(super) pieces: Vec<GlobPiece>,
     /// The length of the literal start, in bytes.
     literal: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum GlobPiece {
+pub(super) enum GlobPiece {
     Byte(u8),
+    /// One byte other than `/`. Only patterns with captures have it, as the next one.
+    OneWithin,
+    /// One byte.
+    OneOfAll,
     /// `*`: any number of bytes other than `/`.
     Within,
     /// `**`: any number of bytes.
@@ -63,6 +67,35 @@ impl Glob {
         }
     }
 
+    /// What holds for the text of every pattern.
+    pub(super) fn check(text: &str) -> Result<(), GlobError> {
+        if !text.starts_with('/') {
+            return Err(GlobError::NoSlash);
+        }
+        if text.contains(['?', '#']) {
+            return Err(GlobError::Query);
+        }
+        if text.bytes().any(|b| b <= b' ' || b == 0x7f) {
+            return Err(GlobError::Blank);
+        }
+        Ok(())
+    }
+
+    /// The pattern of a text that has these pieces.
+    pub(super) fn of_pieces(text: &str, pieces: Vec<GlobPiece>) -> Result<Self, GlobError> {
+        if pieces.len() > Self::MAX {
+            return Err(GlobError::TooLong);
+        }
+        Ok(Glob {
+            text: text.to_owned(),
+            literal: pieces
+                .iter()
+                .take_while(|piece| matches!(piece, GlobPiece::Byte(_)))
+                .count(),
+            pieces,
+        })
+    }
+
     /// Whether the path matches. The time is at most proportional to the product of both lengths.
     pub fn matches(&self, path: &str) -> bool {
         if self.pieces == [GlobPiece::MayEnd, GlobPiece::Across] {
@@ -79,40 +112,47 @@ impl Glob {
         }
         let mut states = self.enter(self.literal);
         for &byte in rest {
-            let mut next = 0;
-            let mut left = states & !self.accepting();
-            while left != 0 {
-                let at = left.trailing_zeros() as usize;
-                left &= left - 1;
-                next |= self.step(at, byte);
-            }
-            if next == 0 {
+            states = self.advance(states, byte);
+            if states == 0 {
                 return false;
             }
-            states = next;
         }
         states & self.accepting() != 0
     }
 
-    fn accepting(&self) -> u128 {
+    /// The states after `byte` from any of these states.
+    pub(super) fn advance(&self, states: u128, byte: u8) -> u128 {
+        let mut next = 0;
+        let mut left = states & !self.accepting();
+        while left != 0 {
+            let at = left.trailing_zeros() as usize;
+            left &= left - 1;
+            next |= self.step(at, byte);
+        }
+        next
+    }
+
+    pub(super) fn accepting(&self) -> u128 {
         1 << self.pieces.len()
     }
 
     /// The states after `byte` from the state before piece `at`.
-    fn step(&self, at: usize, byte: u8) -> u128 {
+    pub(super) fn step(&self, at: usize, byte: u8) -> u128 {
         match self.pieces[at] {
             GlobPiece::Byte(b) if b == byte => self.enter(at + 1),
+            GlobPiece::OneWithin if byte != b'/' => self.enter(at + 1),
+            GlobPiece::OneOfAll => self.enter(at + 1),
             GlobPiece::Within if byte != b'/' => self.enter(at),
             GlobPiece::Across => self.enter(at),
             GlobPiece::Segments if byte == b'/' => 1 << at | self.enter(at + 1),
             GlobPiece::Segments => 1 << at,
             GlobPiece::MayEnd if byte == b'/' => self.enter(at + 1),
-            GlobPiece::Byte(_) | GlobPiece::Within | GlobPiece::MayEnd => 0,
+            GlobPiece::Byte(_) | GlobPiece::OneWithin | GlobPiece::Within | GlobPiece::MayEnd => 0,
         }
     }
 
     /// The state before piece `at`, and the states that are reached from it without reading a byte.
-    fn enter(&self, mut at: usize) -> u128 {
+    pub(super) fn enter(&self, mut at: usize) -> u128 {
         let mut states = 1 << at;
         while let Some(GlobPiece::Within | GlobPiece::Across | GlobPiece::Segments) = self.pieces.get(at) {
             at += 1;
@@ -129,46 +169,34 @@ impl FromStr for Glob {
     type Err = GlobError;
 
     fn from_str(text: &str) -> Result<Self, GlobError> {
-        if !text.starts_with('/') {
-            return Err(GlobError::NoSlash);
-        }
-        if text.contains(['?', '#']) {
-            return Err(GlobError::Query);
-        }
-        if text.bytes().any(|b| b <= b' ' || b == 0x7f) {
-            return Err(GlobError::Blank);
-        }
-        let (body, open) = text
-            .strip_suffix("/**")
-            .map_or((text, false), |body| (body, true));
+        Glob::check(text)?;
         let mut pieces = Vec::new();
-        let mut rest = body.as_bytes();
-        while let [first, tail @ ..] = rest {
-            let (piece, used) = match (first, tail) {
-                (b'*', [b'*', b'/', ..]) if pieces.last() == Some(&GlobPiece::Byte(b'/')) => {
-                    (GlobPiece::Segments, 3)
-                }
-                (b'*', [b'*', ..]) => (GlobPiece::Across, 2),
-                (b'*', _) => (GlobPiece::Within, 1),
-                (byte, _) => (GlobPiece::Byte(*byte), 1),
-            };
-            pieces.push(piece);
-            rest = &rest[used..];
-        }
-        if open {
-            pieces.extend([GlobPiece::MayEnd, GlobPiece::Across]);
-        }
-        if pieces.len() > Self::MAX {
-            return Err(GlobError::TooLong);
-        }
-        Ok(Glob {
-            text: text.to_owned(),
-            literal: pieces
-                .iter()
-                .take_while(|piece| matches!(piece, GlobPiece::Byte(_)))
-                .count(),
-            pieces,
-        })
+        push_pieces(&mut pieces, text, true);
+        Glob::of_pieces(text, pieces)
+    }
+}
+
+/// Appends the pieces of a pattern's part. Only the `last` part can end in `/**`.
+pub(super) fn push_pieces(pieces: &mut Vec<GlobPiece>, text: &str, last: bool) {
+    let (body, open) = match text.strip_suffix("/**") {
+        Some(body) if last => (body, true),
+        _ => (text, false),
+    };
+    let mut rest = body.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let (piece, used) = match (first, tail) {
+            (b'*', [b'*', b'/', ..]) if pieces.last() == Some(&GlobPiece::Byte(b'/')) => {
+                (GlobPiece::Segments, 3)
+            }
+            (b'*', [b'*', ..]) => (GlobPiece::Across, 2),
+            (b'*', _) => (GlobPiece::Within, 1),
+            (byte, _) => (GlobPiece::Byte(*byte), 1),
+        };
+        pieces.push(piece);
+        rest = &rest[used..];
+    }
+    if open {
+        pieces.extend([GlobPiece::MayEnd, GlobPiece::Across]);
     }
 }
 

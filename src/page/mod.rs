@@ -5,9 +5,13 @@
 //! The first rule that matches decides: no navigation → no site → path excluded → opted out, or excluded by a
 //! cookie or header → prefetched → a bot → no client address → what the response says. The only state is
 //! [`PreloadPairs`], which recognises a service worker's second request for one page.
+//!
+//! The app's own words come after that: [`suppressed`] and [`amended`] overrule the rules about pages, but not
+//! [`judge_visitor`], which says whose requests count at all.
 
 pub mod bots;
 
+mod captures;
 mod decision;
 mod glob;
 mod preload_pairs;
@@ -18,9 +22,10 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+pub use captures::{PathPattern, PathPatternError};
 pub use decision::{Decision, EventKind, Verdict};
 pub use glob::{Glob, GlobError};
 pub use preload_pairs::PreloadPairs;
-pub use request::{Candidate, RequestVerdict, ServiceWorker, judge_request};
-pub use response::{aborted, failed, judge_response, repeated};
+pub use request::{Candidate, RequestVerdict, ServiceWorker, judge_request, judge_visitor};
+pub use response::{aborted, amended, failed, judge_response, repeated, suppressed};
 pub use rules::{Bots, CountMode, DOWNLOADS, PageRules, Sign, SignError};

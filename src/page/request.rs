@@ -71,10 +71,7 @@ pub fn judge_request(
         Err(why) => return settled(Decision::NotPage, why),
     };
     if !known_site {
-        return settled(
-            Decision::UnknownSite,
-            "No site's hosts match the host of the request.",
-        );
+        return RequestVerdict::Settled(unknown_site());
     }
     if rules.count == CountMode::Never {
         return settled(Decision::Excluded, "Pages are not counted: count is \"never\".");
@@ -83,20 +80,8 @@ pub fn judge_request(
     if !rules.takes(path) {
         return settled(Decision::Excluded, "The path is not included, or is excluded.");
     }
-    if rules.respect_gpc && request.opt_out {
-        return settled(
-            Decision::OptedOut,
-            "The browser asks not to be tracked (Sec-GPC or DNT), which is respected.",
-        );
-    }
-    if rules.exclude_when.iter().any(|sign| sign.is_in(request.fields)) {
-        return settled(
-            Decision::Excluded,
-            "The request has a cookie or header of exclude_when.",
-        );
-    }
-    if request.prefetch {
-        return settled(Decision::Prefetch, "The page is prefetched and not shown yet.");
+    if let Some(verdict) = exempt(rules, request) {
+        return RequestVerdict::Settled(verdict);
     }
     let mut bot = None;
     if rules.bots != Bots::Count
@@ -114,7 +99,7 @@ pub fn judge_request(
         bot = Some(name);
     }
     if !has_client {
-        return settled(Decision::NoClient, "No client address is known.");
+        return RequestVerdict::Settled(no_client());
     }
     RequestVerdict::Open(Candidate {
         bot,
@@ -127,6 +112,61 @@ pub fn judge_request(
             _ => None,
         },
     })
+}
+
+/// Why nothing of this request is counted, whatever it is for and whatever the app says of it. `None`: its
+/// events count.
+///
+/// A prefetched page is among these, because nobody has asked for it yet, and so is every bot that is not
+/// counted like people: the domain of the bots gets the pages that they fetch and no other event.
+pub fn judge_visitor(
+    rules: &PageRules,
+    request: &RequestFacts<'_>,
+    known_site: bool,
+    has_client: bool,
+) -> Option<Verdict> {
+    if !known_site {
+        return Some(unknown_site());
+    }
+    if let Some(verdict) = exempt(rules, request) {
+        return Some(verdict);
+    }
+    if rules.bots != Bots::Count
+        && let Some((_, why)) = recognise_bot(request)
+    {
+        return Some(Verdict::silent(Decision::Bot, why));
+    }
+    (!has_client).then(no_client)
+}
+
+/// Whoever is not counted by their own wish or the configuration's, and what nobody has seen yet.
+fn exempt(rules: &PageRules, request: &RequestFacts<'_>) -> Option<Verdict> {
+    if rules.respect_gpc && request.opt_out {
+        return Some(Verdict::silent(
+            Decision::OptedOut,
+            "The browser asks not to be tracked (Sec-GPC or DNT), which is respected.",
+        ));
+    }
+    if rules.exclude_when.iter().any(|sign| sign.is_in(request.fields)) {
+        return Some(Verdict::silent(
+            Decision::Excluded,
+            "The request has a cookie or header of exclude_when.",
+        ));
+    }
+    request
+        .prefetch
+        .then(|| Verdict::silent(Decision::Prefetch, "The page is prefetched and not shown yet."))
+}
+
+fn unknown_site() -> Verdict {
+    Verdict::silent(
+        Decision::UnknownSite,
+        "No site's hosts match the host of the request.",
+    )
+}
+
+fn no_client() -> Verdict {
+    Verdict::silent(Decision::NoClient, "No client address is known.")
 }
 
 /// The bot's name and the reason why it is one: by its user agent, or by what it says itself.

@@ -36,6 +36,31 @@ pub fn repeated() -> Verdict {
     )
 }
 
+/// The app uncounted the response, whose event was to be sent.
+pub fn suppressed() -> Verdict {
+    Verdict::silent(
+        Decision::Suppressed,
+        "The app says that it is not to be counted (Gatecount-Page: off).",
+    )
+}
+
+/// The app amended the response's page view, about which the rules came to `verdict`.
+pub fn amended(verdict: &Verdict) -> Verdict {
+    match verdict.event {
+        Some(EventKind::PageView) => Verdict {
+            why: "A page by the rules, of which the app says more (Gatecount-Page).",
+            ..*verdict
+        },
+        // The bots' domain gets the page as the app names it.
+        Some(EventKind::Bot(_)) => *verdict,
+        _ => Verdict {
+            decision: Decision::Declared,
+            why: "The app says that it is a page (Gatecount-Page).",
+            event: Some(EventKind::PageView),
+        },
+    }
+}
+
 /// The rules panicked. The request itself is not affected.
 pub fn failed() -> Verdict {
     Verdict::silent(

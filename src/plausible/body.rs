@@ -5,21 +5,11 @@ use serde_json::{Map, Value};
 
 use super::accepted::Revenue;
 use super::errors::FieldErrors;
+use super::limits::{
+    MAX_NAME_CHARS, MAX_PROP_KEY_BYTES, MAX_PROP_VALUE_BYTES, MAX_PROPS, MAX_REFERRER_CHARS, is_amount,
+    is_currency,
+};
 use super::url::{Url, without_www};
-
-const MAX_NAME_CHARS: usize = 120;
-const MAX_REFERRER_CHARS: usize = 2_000;
-const MAX_PROPS: usize = 30;
-const MAX_PROP_KEY_BYTES: usize = 300;
-const MAX_PROP_VALUE_BYTES: usize = 2_000;
-
-/// ISO 4217, the codes in use.
-const CURRENCIES: &str = "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN \
-    BWP BYN BZD CAD CDF CHF CLF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP \
-    GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP \
-    LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK \
-    PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND \
-    TOP TRY TTD TWD TZS UAH UGX USD UYU UYW UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG";
 
 /// The fields of a body that is valid.
 pub(super) struct BodyFields {
@@ -215,17 +205,8 @@ fn revenue(body: &Map<String, Value>) -> Option<Revenue> {
         Value::String(s) => s.clone(),
         _ => return None,
     };
-    let known = currency.len() == 3 && CURRENCIES.split_ascii_whitespace().any(|c| c == currency);
-    (known && is_decimal(&amount)).then(|| Revenue {
+    (is_currency(currency) && is_amount(&amount)).then(|| Revenue {
         currency: currency.to_owned(),
         amount,
     })
-}
-
-fn is_decimal(text: &str) -> bool {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
-    [whole, fraction]
-        .iter()
-        .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
 }

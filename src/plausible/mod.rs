@@ -2,8 +2,8 @@
 //!
 //! Plausible's Events API reference and its ingest code differ in places. Here the stricter one is followed,
 //! so that an accepted event passes both. The demo's receiver answers by these rules, and the test suite
-//! checks with them what gatecount sends. No I/O. It shares nothing with the code that builds events, so that
-//! a mistake there is not repeated here.
+//! checks with them what gatecount sends. No I/O. Only the [`limits`] are shared with the code that builds
+//! events, so that a mistake there is not repeated here.
 //!
 //! Errors have the form of Plausible's own 400: texts by field, all mistakes at once.
 
@@ -13,6 +13,7 @@ mod address;
 mod body;
 mod breaches;
 mod errors;
+pub mod limits;
 #[cfg(test)]
 mod tests;
 mod url;

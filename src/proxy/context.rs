@@ -29,6 +29,7 @@ use crate::{
     client,
     clock::{Clock, Moment},
     delivery::Outbox,
+    event::custom::Complaint,
     page::PreloadPairs,
 };
 
@@ -241,6 +242,14 @@ impl Context {
         if resolved.forged {
             self.metrics.forged.inc();
             self.warn_of_forged(peer);
+        }
+    }
+
+    /// Counts and logs that an event of the app's or of a rule's could not be sent as it is.
+    pub(super) fn complain(&self, complaint: &Complaint<'_>) {
+        self.metrics.declaration_fault(complaint.fault);
+        if let Some(occurrences) = self.throttles.declaration(complaint.fault) {
+            tracing::warn!(occurrences, "{complaint}");
         }
     }
 

@@ -12,6 +12,8 @@ pub struct Live {
     pub page: page::PageRules,
     /// Whose hosts they are.
     pub sites: event::Sites,
+    /// Which requests are events beside that.
+    pub events: Vec<event::custom::CustomRule>,
     /// What TLS is accepted with; none: plain text.
     pub tls: Option<Loaded>,
 }

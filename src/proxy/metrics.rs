@@ -5,7 +5,7 @@ use prometheus::{
 };
 
 use super::errors::Reason;
-use crate::{client, page::Decision};
+use crate::{client, event::custom::DeclarationFault, page::Decision};
 
 /// How a TLS handshake ended: the closed list of `gatecount_tls_handshakes_total{result}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +59,7 @@ pub(super) struct Metrics {
     pub(super) worker_connections: IntGaugeVec,
     decisions: [IntCounter; Decision::ALL.len()],
     client_from: [IntCounter; client::ClientFrom::ALL.len()],
+    declaration_faults: [IntCounter; DeclarationFault::ALL.len()],
     pub(super) forged: IntCounter,
     pub(super) malformed_addresses: IntCounter,
     pub(super) accept_errors: IntCounter,
@@ -116,6 +117,12 @@ impl Metrics {
             "TLS handshakes with clients, by how they ended.",
             "result",
         )?;
+        let declaration_faults = counters(
+            "gatecount_custom_event_faults_total",
+            "Events of [[events]] and of the app's headers that could not be sent as they are, by what became of \
+             them.",
+            "fault",
+        )?;
         let duration = Histogram::with_opts(
             HistogramOpts::new(
                 "gatecount_request_duration_seconds",
@@ -144,6 +151,8 @@ impl Metrics {
             worker_connections,
             decisions: Decision::ALL.map(|d| decisions.with_label_values(&[d.label()])),
             client_from: client::ClientFrom::ALL.map(|f| client_from.with_label_values(&[f.label()])),
+            declaration_faults: DeclarationFault::ALL
+                .map(|f| declaration_faults.with_label_values(&[f.label()])),
             forged: counter(
                 "gatecount_forged_headers_total",
                 "Requests from untrusted peers with forwarding headers, which were not read.",
@@ -195,6 +204,10 @@ impl Metrics {
 
     pub(super) fn decision(&self, decision: Decision) {
         self.decisions[decision as usize].inc();
+    }
+
+    pub(super) fn declaration_fault(&self, fault: DeclarationFault) {
+        self.declaration_faults[fault as usize].inc();
     }
 
     pub(super) fn client_from(&self, from: client::ClientFrom) {

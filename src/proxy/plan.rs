@@ -12,7 +12,7 @@ use super::{
     errors::Fault,
     heads::{self, Requester},
     live::Live,
-    record::{Beginning, RequestRecord},
+    record::{Beginning, RequestRecord, Visited},
 };
 use crate::{
     client::{self, Peer, Visible},
@@ -85,6 +85,7 @@ pub(super) fn plan(context: &Rc<Context>, peer: Peer, asked: &Asked<'_>) -> Rout
     let upstream = &context.settings.app.upstream;
     let upgrade = heads::write_request(&live.client, upstream, &requester, asked, &connection, &mut head);
     let beginning = Beginning {
+        visited: Visited::new(&visible, asked.host, &head),
         head,
         reading,
         draft,
@@ -144,6 +145,7 @@ fn read(
         target: target.as_bytes(),
         referrer: facts.referer,
         domain: domain.as_bytes(),
+        members: b"",
     });
     (reading, draft)
 }

@@ -7,12 +7,13 @@ use std::{
 };
 
 use super::errors::Fault;
-use crate::telemetry::LogThrottle;
+use crate::{event::custom::DeclarationFault, telemetry::LogThrottle};
 
 /// At most one line about a kind of fault in this time: a dead app or a scanner must not fill the disk.
 const FAULTS: Duration = Duration::from_secs(10);
 const HANDSHAKES: Duration = Duration::from_secs(10);
 const FORGED: Duration = Duration::from_mins(1);
+const DECLARATIONS: Duration = Duration::from_secs(10);
 const ACCEPTS: Duration = Duration::from_mins(1);
 
 /// See the module. Whoever passes a throttle gets the number of occurrences that the line stands for.
@@ -21,6 +22,7 @@ pub(super) struct Throttles {
     faults: Mutex<Vec<(Discriminant<Fault>, LogThrottle)>>,
     handshakes: Mutex<LogThrottle>,
     forged: Mutex<LogThrottle>,
+    declarations: [Mutex<LogThrottle>; DeclarationFault::ALL.len()],
     accepts: Mutex<LogThrottle>,
     fullness: Mutex<LogThrottle>,
 }
@@ -32,6 +34,7 @@ impl Throttles {
             faults: Mutex::new(Vec::new()),
             handshakes: one_in(HANDSHAKES),
             forged: one_in(FORGED),
+            declarations: DeclarationFault::ALL.map(|_| one_in(DECLARATIONS)),
             accepts: one_in(ACCEPTS),
             fullness: one_in(ACCEPTS),
         }
@@ -54,6 +57,10 @@ impl Throttles {
 
     pub(super) fn forged(&self) -> Option<u64> {
         lock(&self.forged).pass(Instant::now(), 1)
+    }
+
+    pub(super) fn declaration(&self, fault: DeclarationFault) -> Option<u64> {
+        lock(&self.declarations[fault as usize]).pass(Instant::now(), 1)
     }
 
     pub(super) fn accept(&self) -> Option<u64> {

@@ -325,6 +325,7 @@ fn live(config: &Config, tls: Option<proxy::Loaded>) -> Arc<Live> {
         client: config.client.clone(),
         page: config.page.clone(),
         sites: config.event.sites.clone(),
+        events: config.custom.clone(),
         tls,
     })
 }

@@ -7,7 +7,10 @@ use crate::{
     client::{self, Visible},
     config::DecisionRules,
     delivery::AddressHeader,
-    event::{Event, Sighting},
+    event::{
+        Event,
+        custom::{self, Occasion, ReportedBy, Reporting, Reports},
+    },
     facts,
     headers::{self, ConnectionOptions},
     http1,
@@ -39,6 +42,9 @@ pub(super) struct Story {
     /// How the client was found, for the text output.
     #[serde(skip)]
     pub(super) walk: Vec<String>,
+    /// What of the app's words and of the rules could not be sent, for the text output.
+    #[serde(skip)]
+    pub(super) complaints: Vec<String>,
 }
 
 /// One event on its way to Plausible.
@@ -47,6 +53,9 @@ pub(super) struct Sent {
     /// The headers, without those of the body and the connection.
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Box<RawValue>,
+    /// Who asked for it, for the text output.
+    #[serde(skip)]
+    pub(super) by: ReportedBy,
 }
 
 impl Story {
@@ -80,21 +89,29 @@ impl Story {
             RequestVerdict::Settled(verdict) => verdict,
             RequestVerdict::Open(candidate) => page::judge_response(&rules.page, &candidate, &response),
         };
+        let by = Reporting {
+            pages: &rules.page,
+            sites: &rules.event.sites,
+            rules: &rules.custom,
+        };
+        let occasion = Occasion {
+            request: facts,
+            https: visible.https,
+            host: visible.host,
+            client: resolved.client,
+            domain,
+            response: &response,
+        };
+        let Reports {
+            verdict,
+            reports,
+            complaints,
+        } = custom::report(&by, &occasion, verdict);
         let mut events = Vec::new();
-        if let (Some(kind), Some(client), Some(domain)) = (verdict.event, resolved.client, domain) {
-            let sighting = Sighting {
-                at_ns: 0,
-                at_ms: 0,
-                kind,
-                client,
-                user_agent: facts.user_agent.unwrap_or_default(),
-                https: visible.https,
-                host: visible.host.unwrap_or_default().as_bytes(),
-                target: target.as_bytes(),
-                referrer: facts.referer,
-                domain: rules.page.domain(kind, domain.as_bytes()),
-            };
-            events.push(sent(rules, &Event::build(&rules.event, &sighting))?);
+        for report in &reports {
+            if let Some(sighting) = report.sighting(&rules.page, &occasion) {
+                events.push(sent(rules, report.by, &Event::build(&rules.event, &sighting))?);
+            }
         }
         Ok(Story {
             client: resolved.address().map(|address| address.to_string()),
@@ -111,6 +128,7 @@ impl Story {
             ),
             domain: domain.map(str::to_owned),
             walk: client::explain(&rules.client, case.peer, fields),
+            complaints: complaints.iter().map(ToString::to_string).collect(),
         })
     }
 }
@@ -158,7 +176,7 @@ fn to_app(
 }
 
 /// The event as delivery sends it.
-fn sent(rules: &DecisionRules, event: &Event<'_>) -> Result<Sent, String> {
+fn sent(rules: &DecisionRules, by: ReportedBy, event: &Event<'_>) -> Result<Sent, String> {
     let mut headers = vec![("user-agent", text(&event.user_agent))];
     headers.extend(rules.address_headers.iter().map(|header| {
         let name = match header {
@@ -168,7 +186,7 @@ fn sent(rules: &DecisionRules, event: &Event<'_>) -> Result<Sent, String> {
         (name, event.client.to_string())
     }));
     let body = RawValue::from_string(text(&event.body)).map_err(|error| error.to_string())?;
-    Ok(Sent { headers, body })
+    Ok(Sent { headers, body, by })
 }
 
 fn text(bytes: &[u8]) -> String {

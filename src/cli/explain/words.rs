@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::config::DecisionRules;
+use crate::{config::DecisionRules, event::custom::ReportedBy};
 
 use super::{request::Case, story::Story};
 
@@ -40,6 +40,10 @@ fn write(out: &mut String, rules: &DecisionRules, case: &Case, story: &Story) ->
         )?,
     }
 
+    for complaint in &story.complaints {
+        writeln!(out, "  - {complaint}")?;
+    }
+
     writeln!(out, "\nThe app gets:")?;
     for (name, value) in &story.to_app {
         writeln!(out, "  {name}: {value}")?;
@@ -48,8 +52,13 @@ fn write(out: &mut String, rules: &DecisionRules, case: &Case, story: &Story) ->
     if story.events.is_empty() {
         return writeln!(out, "\nPlausible gets: nothing");
     }
-    writeln!(out, "\nPlausible gets:")?;
-    for event in &story.events {
+    for (nth, event) in story.events.iter().enumerate() {
+        let also = if nth == 0 { "" } else { ", besides" };
+        match event.by {
+            ReportedBy::Pages => writeln!(out, "\nPlausible gets{also}:")?,
+            ReportedBy::Rule => writeln!(out, "\nPlausible gets{also}, by a rule of [[events]]:")?,
+            ReportedBy::App => writeln!(out, "\nPlausible gets{also}, by the app's word:")?,
+        }
         for (name, value) in &event.headers {
             writeln!(out, "  {name}: {value}")?;
         }

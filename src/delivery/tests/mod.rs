@@ -154,5 +154,6 @@ fn sighting<'a>(clock: &Clock, visitor: u8, path: &'a str) -> Sighting<'a> {
         target: path.as_bytes(),
         referrer: None,
         domain: b"example.com",
+        members: b"",
     }
 }

@@ -1,13 +1,13 @@
 //! The event: its body for Plausible, and the binary form in which the queue stores it.
 
 use std::borrow::Cow;
-use std::io::Write as _;
 use std::net::IpAddr;
 
 use siphasher::sip::SipHasher13;
 
 use crate::page::EventKind;
 
+use super::json::{close, member};
 use super::rules::EventRules;
 use super::sighting::Sighting;
 use super::url;
@@ -20,7 +20,8 @@ pub struct Event<'a> {
     pub user_agent: Cow<'a, [u8]>,
     /// The visitor's address, sent as the only address of each address header.
     pub client: IpAddr,
-    /// The body: JSON with the keys `name`, `url` and `domain`, perhaps also `referrer` and `props`.
+    /// The body: JSON with the keys `name`, `url` and `domain`, perhaps also `referrer`, `props`,
+    /// `revenue` and `interactive`.
     pub body: Cow<'a, [u8]>,
 }
 
@@ -121,16 +122,22 @@ fn key(visitor: &[u8]) -> u64 {
 
 /// Appends the body.
 fn write(rules: &EventRules, seen: &Sighting<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(match seen.kind {
-        EventKind::PageView | EventKind::Bot(_) => b"{\"name\":\"pageview\",\"url\":\"",
-        EventKind::NotFound => b"{\"name\":\"404\",\"url\":\"",
-        EventKind::Download => b"{\"name\":\"File Download\",\"url\":\"",
-    });
+    match seen.kind {
+        EventKind::PageView | EventKind::Bot(_) => {
+            out.extend_from_slice(b"{\"name\":\"pageview\",\"url\":\"");
+        }
+        EventKind::NotFound => out.extend_from_slice(b"{\"name\":\"404\",\"url\":\""),
+        EventKind::Download => out.extend_from_slice(b"{\"name\":\"File Download\",\"url\":\""),
+        EventKind::Custom(name) => {
+            member(out, b"{\"name\":\"", name.as_bytes());
+            out.extend_from_slice(b",\"url\":\"");
+        }
+    }
     let start = out.len();
     let path = url::write(seen.https, seen.host, seen.domain, seen.target, &rules.query, out);
     // The value of the prop, taken before the url is escaped for JSON.
     let prop: (&[u8], Cow<'_, [u8]>) = match seen.kind {
-        EventKind::PageView => (b"", Cow::default()),
+        EventKind::PageView | EventKind::Custom(_) => (b"", Cow::default()),
         EventKind::NotFound => (b"path", Cow::Owned(out[path].to_vec())),
         // As the tracker sends it: the link without its query.
         EventKind::Download => (b"url", Cow::Owned(out[start..path.end].to_vec())),
@@ -148,61 +155,8 @@ fn write(rules: &EventRules, seen: &Sighting<'_>, out: &mut Vec<u8>) {
         member(out, b"\":\"", &value);
         out.push(b'}');
     }
+    out.extend_from_slice(seen.members);
     out.push(b'}');
-}
-
-/// Appends a member of the object. `key` is everything before the value's first character.
-fn member(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
-    out.extend_from_slice(key);
-    if is_plain(value) {
-        out.extend_from_slice(value);
-    } else {
-        escape(value, out);
-    }
-    out.push(b'"');
-}
-
-/// Escapes what was written since `start` as the inside of a JSON string, and closes the string.
-fn close(out: &mut Vec<u8>, start: usize) {
-    if !is_plain(&out[start..]) {
-        let raw = out.split_off(start);
-        escape(&raw, out);
-    }
-    out.push(b'"');
-}
-
-/// Appends a text as the inside of a JSON string (RFC 8259 §7), without raw control characters. Invalid UTF-8
-/// becomes U+FFFD.
-fn escape(text: &[u8], out: &mut Vec<u8>) {
-    for byte in String::from_utf8_lossy(text).bytes() {
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-            // Writing to a vector does not fail.
-            ..b' ' | 0x7f => drop(write!(out, "\\u{byte:04x}")),
-            _ => out.push(byte),
-        }
-    }
-}
-
-/// Whether the text is ASCII and needs no escape. It is tested in blocks of 16, the last of which overlaps
-/// the one before; byte by byte, this test would take longer than the rest of building the event.
-fn is_plain(text: &[u8]) -> bool {
-    let (blocks, rest) = text.as_chunks::<BLOCK>();
-    let last = text.last_chunk::<BLOCK>().copied().unwrap_or_else(|| {
-        let mut padded = [b' '; BLOCK];
-        padded[..rest.len()].copy_from_slice(rest);
-        padded
-    });
-    are_plain(&last) && blocks.iter().all(are_plain)
-}
-
-const BLOCK: usize = 16;
-
-/// Whether a block is ASCII and needs no escape. Without branches, so that it compiles to vector
-/// instructions.
-fn are_plain(block: &[u8; BLOCK]) -> bool {
-    let odd = |b: u8| u8::from(b < b' ') | u8::from(b >= 0x7f) | u8::from(b == b'"') | u8::from(b == b'\\');
-    block.iter().fold(0, |found, byte| found | odd(*byte)) == 0
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ fn seen() -> Sighting<'static> {
         target: b"/a?ref=x&token=1",
         referrer: Some(b"https://news.example/b?c"),
         domain: b"example.com,all.example",
+        members: b"",
     }
 }
 
@@ -90,6 +91,40 @@ fn a_body_holds_no_raw_control_character() {
     assert!(event.body.iter().all(|b| *b >= b' ' && *b != 0x7f));
     assert_eq!(body(&odd)["url"], "https://example.com/\u{1}\"\\\u{7f}\u{1f}é");
     assert_eq!(body(&odd)["referrer"], "https://a.test/\r\n\0\u{fffd}");
+}
+
+#[test]
+fn a_custom_event_has_its_name_and_what_else_it_says() {
+    let sale = Sighting {
+        kind: EventKind::Custom("Bought \"a\" thing"),
+        members: br#","props":{"plan":"pro"},"revenue":{"currency":"EUR","amount":"9.90"}"#,
+        referrer: None,
+        ..seen()
+    };
+    assert_eq!(
+        body(&sale),
+        json!({
+            "name": "Bought \"a\" thing",
+            "url": "https://example.com/a?ref=x",
+            "domain": "example.com,all.example",
+            "props": {"plan": "pro"},
+            "revenue": {"currency": "EUR", "amount": "9.90"},
+        })
+    );
+}
+
+/// Queues on disk have records of versions that knew fewer kinds.
+#[test]
+fn a_record_of_the_first_version_is_read() {
+    let mut record = vec![1, 4, 203, 0, 113, 7];
+    for bytes in [&b"Mozilla/5.0"[..], br#"{"name":"pageview"}"#] {
+        record.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+        record.extend_from_slice(bytes);
+    }
+    let event = Event::decode(&record).unwrap();
+    assert_eq!(event.client, IpAddr::from([203, 0, 113, 7]));
+    assert_eq!(&*event.user_agent, b"Mozilla/5.0");
+    assert_eq!(&*event.body, br#"{"name":"pageview"}"#);
 }
 
 #[test]
@@ -175,6 +210,7 @@ fn kinds() -> impl Strategy<Value = EventKind<'static>> {
         Just(EventKind::Download),
         Just(EventKind::Bot("Googlebot")),
         Just(EventKind::Bot("")),
+        Just(EventKind::Custom("Sign \"up\"")),
     ]
 }
 
@@ -228,7 +264,7 @@ proptest! {
     ) {
         let seen = Sighting {
             at_ns: 0, at_ms: 0, kind, client, user_agent: &agent, https, host: host.as_bytes(), target: target.as_bytes(),
-            referrer: referrer.as_deref(), domain: b"example.com",
+            referrer: referrer.as_deref(), domain: b"example.com", members: b",\"interactive\":false",
         };
         let query = if all { QueryRule::All } else { QueryRule::default() };
         let rules = EventRules { query, ..EventRules::default() };
@@ -250,7 +286,9 @@ proptest! {
             EventKind::Download => prop_assert_eq!(&body["props"], &json!({"url": url.split('?').next()})),
             EventKind::Bot(name) => prop_assert_eq!(&body["props"], &json!({ "bot": name })),
             EventKind::PageView => prop_assert!(body.get("props").is_none()),
+            EventKind::Custom(name) => prop_assert_eq!(&body["name"], name),
         }
+        prop_assert_eq!(&body["interactive"], &json!(false));
 
         let mut bytes = Vec::new();
         event.encode(&mut bytes);

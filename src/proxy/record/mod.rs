@@ -1,9 +1,15 @@
 //! Settles each request exactly once: reaches the verdict, offers the event, counts decision and response. A
 //! page whose record is dropped before that, because the client left, counts as aborted.
 
+mod declared;
+mod visited;
+
 use std::{net::IpAddr, rc::Rc};
 
+use httparse::Header;
 use tokio::time::Instant;
+
+pub(super) use visited::Visited;
 
 use super::context::Context;
 use crate::{
@@ -35,6 +41,7 @@ pub(super) struct RequestRecord {
     draft: Draft,
     client: Option<IpAddr>,
     client_from: client::ClientFrom,
+    visited: Visited,
     /// A response whose arrival is still in doubt.
     deferred: Option<DeferredResponse>,
 }
@@ -44,6 +51,8 @@ struct DeferredResponse {
     status: u16,
     content_type: Option<Vec<u8>>,
     attachment: bool,
+    /// The fields, if the app's own words are among them.
+    words: Vec<(String, Vec<u8>)>,
 }
 
 /// What a record begins with.
@@ -53,6 +62,7 @@ pub(super) struct Beginning {
     pub(super) draft: Draft,
     pub(super) client: Option<IpAddr>,
     pub(super) client_from: client::ClientFrom,
+    pub(super) visited: Visited,
 }
 
 impl RequestRecord {
@@ -66,6 +76,7 @@ impl RequestRecord {
             draft: beginning.draft,
             client: beginning.client,
             client_from: beginning.client_from,
+            visited: beginning.visited,
             deferred: None,
         }
     }
@@ -120,16 +131,27 @@ impl RequestRecord {
             status: response.status,
             content_type: response.content_type.map(<[u8]>::to_vec),
             attachment: response.attachment,
+            words: response
+                .words
+                .iter()
+                .map(|line| (line.name.to_owned(), line.value.to_vec()))
+                .collect(),
         });
     }
 
     /// The client was there: settles what was deferred.
     pub(super) fn settle_deferred(&mut self) {
         if let Some(deferred) = self.deferred.take() {
+            let words: Vec<Header<'_>> = deferred
+                .words
+                .iter()
+                .map(|(name, value)| Header { name, value })
+                .collect();
             self.settle(&facts::ResponseFacts {
                 status: deferred.status,
                 content_type: deferred.content_type.as_deref(),
                 attachment: deferred.attachment,
+                words: &words,
             });
         }
     }
@@ -160,6 +182,14 @@ impl RequestRecord {
                 page::judge_response(&self.context.live.borrow().page, candidate, response)
             }
         };
+        if self.has_more_than_its_page(response) {
+            return self.offer_all(reading, response, verdict, now);
+        }
+        self.offer_page(reading, verdict, now)
+    }
+
+    /// Offers the page's event, if it has one.
+    fn offer_page(&mut self, reading: &RequestVerdict, verdict: Verdict, now: Moment) -> Verdict {
         let Some(kind) = verdict.event else { return verdict };
         if self.is_repeated(reading, now.millis()) {
             return page::repeated();

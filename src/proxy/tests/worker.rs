@@ -233,6 +233,7 @@ pub(in crate::proxy) fn shared(settings: Settings, outbox: Outbox, metrics: Metr
             client: client::Settings::default(),
             page: page::PageRules::default(),
             sites: Sites::every(&["example.com".to_owned()]),
+            events: Vec::new(),
             tls: None,
         }),
         outbox,
