@@ -216,3 +216,6 @@ impl Report {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
