@@ -1,5 +1,6 @@
 //! The configuration from made-up sources: no file, no environment of this machine's.
 
+mod events;
 mod mistakes;
 mod names;
 mod precedence;

@@ -48,8 +48,20 @@ fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
             "gatecount.toml:2: app.port: no such key; did you mean app.url?",
         ),
         (
-            "[[events]]\nname = \"Signup\"",
-            "gatecount.toml:1: events: comes in a later version of gatecount",
+            "[[events]]\nname = \"Signup\"\npath = \"/signup\"\nprop = { a = \"b\" }",
+            "gatecount.toml:4: events.prop: no such key; did you mean events.props?",
+        ),
+        (
+            "[events]\nname = \"Signup\"",
+            "gatecount.toml:1: events: written as [[events]], once for each event, with name and path",
+        ),
+        (
+            "events = [1]",
+            "gatecount.toml:1: events = 1: a table with name and path is wanted",
+        ),
+        (
+            "[event]\nname = \"Signup\"",
+            "gatecount.toml:1: event: no such table; did you mean [[events]]?",
         ),
         (
             "[pages]\nmask = []",
@@ -73,7 +85,7 @@ fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
         ),
         (
             "[colour]\nred = 1",
-            "gatecount.toml:1: colour: no such table; there are listen, listen.tls, app, admin, log, client, plausible, queue, pages and sites",
+            "gatecount.toml:1: colour: no such table; there are listen, listen.tls, app, admin, log, client, plausible, queue, pages, sites and events",
         ),
         (
             "[listen]\ncertificate = \"a\"",
@@ -106,7 +118,6 @@ fn keys_that_this_version_does_not_do_are_refused() {
     for file in [
         "[tracker]\nscript = \"/js/script.js\"",
         "[observe]\naddress = \"\"",
-        "[[events]]\nname = \"Signup\"",
         "[pages]\nsoft_navigations = true",
         "[pages]\ntracker_wait = \"10s\"",
         "[pages]\nprefetch = \"count\"",

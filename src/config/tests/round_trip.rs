@@ -14,7 +14,10 @@ fn what_check_prints_resolves_to_the_same() {
     let file = "[listen]\naddress = \"[::1]:0\"\nmax_head_bytes = 4096\n[client]\ntrusted_proxies = [\"@cdn\", \"link-local\"]\n\
                 [plausible]\naddress_header = [\"x-plausible-ip\", \"x-forwarded-for\"]\n[pages]\ndownloads = [\"pdf\"]\n\
                 exclude = [\"/admin/**\"]\nexclude_when = [\"cookie:a_b\"]\n[[sites]]\nhosts = [\"a.example\", \"*.a.example\"]\ndomain = [\"a\", \"b\"]\n\
-                [[sites]]\nhosts = [\"b.example\"]\ndomain = \"b\"\n";
+                [[sites]]\nhosts = [\"b.example\"]\ndomain = \"b\"\n\
+                [[events]]\nname = \"Sale\"\nmethod = [\"POST\", \"PUT\"]\npath = \"/buy/{what}\"\nstatus = \"303\"\n\
+                props = { \"a b\" = \"{capture.what}\", c = \"{{d}}\" }\nrevenue = { currency = \"EUR\", amount = 9.90 }\n\
+                interactive = false\n[[events]]\nname = \"Any\"\npath = \"/**\"\n";
     let by_file = Flags {
         app: Some("unix:app.sock".to_owned()),
         ..Flags::default()
@@ -39,6 +42,7 @@ fn what_check_prints_resolves_to_the_same() {
         assert_eq!(values(&printed), values(&second.to_toml()));
         assert_eq!(format!("{:?}", first.page), format!("{:?}", second.page));
         assert_eq!(format!("{:?}", first.event), format!("{:?}", second.event));
+        assert_eq!(first.custom, second.custom);
         assert_eq!(format!("{:?}", first.client), format!("{:?}", second.client));
     }
 }
