@@ -36,6 +36,9 @@ mod http2_wire;
 /// Which requests become events, and what these carry.
 mod pages;
 
+/// Events of rules and of the app's headers.
+mod declared;
+
 /// A real browser's visit.
 mod browser;
 

@@ -193,6 +193,7 @@ fn counted(metrics: &Metrics) -> BTreeMap<String, u64> {
         ("gatecount_app_errors_total", "reason"),
         ("gatecount_client_address_total", "from"),
         ("gatecount_events_offered_total", "source"),
+        ("gatecount_custom_event_faults_total", "fault"),
     ] {
         for value in metrics.values(name, label) {
             let count = metrics.metric(name).label(label, value).value();

@@ -28,7 +28,7 @@ struct Told {
 }
 
 /// A page in Firefox.
-fn page<'a>(target: &'a str) -> Asked<'a> {
+fn page(target: &str) -> Asked<'_> {
     Asked {
         method: "GET",
         target,
@@ -39,7 +39,7 @@ fn page<'a>(target: &'a str) -> Asked<'a> {
 }
 
 /// A form that a script sends.
-fn api<'a>(target: &'a str) -> Asked<'a> {
+fn api(target: &str) -> Asked<'_> {
     Asked {
         method: "POST",
         fields: vec![("user-agent", FIREFOX), ("sec-fetch-dest", "empty")],
