@@ -257,6 +257,77 @@ fn plausible_is_told_the_address_in_every_configured_header() {
     assert_eq!(event["body"]["domain"], "a.example,b.example");
 }
 
+const SIGNUP: &str = "[[events]]\nname = \"Signup\"\nmethod = \"POST\"\npath = \"/signup/{plan}\"\n\
+     props = { plan = \"{capture.plan}\" }\n[[sites]]\nhosts = [\"example.com\"]\ndomain = \"example.com\"\n";
+
+/// A form's request, and what the app says to it.
+fn form(words: &[(&str, &str)]) -> Value {
+    let mut form = page();
+    form["method"] = json!("POST");
+    form["url"] = json!("/signup/pro?token=1");
+    form["headers"][3] = json!(["sec-fetch-dest", "empty"]);
+    form["response"] = json!({"status": 303, "headers": words});
+    form
+}
+
+#[test]
+fn the_events_of_rules_and_of_the_app_are_among_what_plausible_gets() {
+    let words = [
+        ("Gatecount-Event", r#"{"name": "Lead", "props": {"a": 1}}"#),
+        ("Gatecount-Page", r#"{"url": "/thanks"}"#),
+    ];
+    let story = &batch(SIGNUP, form(&words).to_string().as_bytes())[0];
+    assert_eq!(story["decision"], "declared");
+    let bodies: Vec<&Value> = story["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| &event["body"])
+        .collect();
+    let event =
+        |name: &str| json!({"name": name, "url": "http://example.com/thanks", "domain": "example.com"});
+    let with = |name: &str, props: Value| {
+        let mut event = event(name);
+        event["props"] = props;
+        event
+    };
+    assert_eq!(
+        bodies,
+        [
+            &event("pageview"),
+            &with("Signup", json!({"plan": "pro"})),
+            &with("Lead", json!({"a": 1})),
+        ]
+    );
+    let off = [("gatecount-page", "off")];
+    let mut suppressed = page();
+    suppressed["response"]["headers"] = json!([["content-type", "text/html"], off[0]]);
+    let story = &batch(SIGNUP, suppressed.to_string().as_bytes())[0];
+    assert_eq!(
+        (&story["decision"], &story["events"]),
+        (&json!("suppressed"), &json!([]))
+    );
+}
+
+#[test]
+fn the_words_tell_who_asked_for_an_event_and_what_was_not_used() {
+    let words = [
+        ("Gatecount-Event", r#"{"name": "Lead"}"#),
+        ("Gatecount-Event", "nonsense"),
+    ];
+    let rules = rules(SIGNUP);
+    let case = Case::from_json(form(&words).to_string().as_bytes()).unwrap();
+    let told = words::tell(&rules, &case, &Story::tell(&rules, &case).unwrap());
+    for part in [
+        "\nDecision: not_page\n",
+        "\n  - the app's Gatecount-Event is not used: it is no JSON object\n",
+        "\nPlausible gets, by a rule of [[events]]:\n",
+        "\nPlausible gets, besides, by the app's word:\n",
+    ] {
+        assert!(told.contains(part), "{part:?} in\n{told}");
+    }
+}
+
 fn arguments(words: &[&str]) -> Arguments {
     use clap::{Args as _, FromArgMatches};
     let command = Arguments::augment_args(clap::Command::new("explain"));

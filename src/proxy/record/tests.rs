@@ -92,6 +92,46 @@ fn only_the_first_settling_counts_and_the_end_adds_nothing() {
 }
 
 #[test]
+fn what_the_app_says_is_offered_and_decides() {
+    run(async {
+        let (worker, mut record) = record("/a", true);
+        let words = [
+            ("Content-Type", "text/html"),
+            ("Gatecount-Page", "off"),
+            ("Gatecount-Event", r#"{"name": "A"}, {"name": "B"}, nonsense"#),
+        ]
+        .map(|(name, value)| httparse::Header {
+            name,
+            value: value.as_bytes(),
+        });
+        record.settle(&facts::ResponseFacts::read(200, &words));
+        drop(record);
+        assert_told(&worker, &[("suppressed", 1)], &[("2xx", 1)], 2, 0);
+        assert_eq!(
+            worker.metric("gatecount_custom_event_faults_total", Some("malformed")),
+            1
+        );
+        // Its client is shown for nobody: the page was not counted.
+        assert_eq!(worker.recent()[0].client, None);
+    });
+}
+
+#[test]
+fn what_the_app_says_survives_the_wait_for_a_client_in_doubt() {
+    run(async {
+        let (worker, mut record) = record("/a", true);
+        let words = [httparse::Header {
+            name: "Gatecount-Event",
+            value: br#"{"name": "A"}"#,
+        }];
+        record.defer(&facts::ResponseFacts::read(303, &words));
+        record.settle_deferred();
+        drop(record);
+        assert_told(&worker, &[("redirect", 1)], &[("3xx", 1)], 1, 0);
+    });
+}
+
+#[test]
 fn a_page_whose_client_left_before_the_head_is_aborted_and_offers_nothing() {
     run(async {
         let (worker, record) = record("/a", true);

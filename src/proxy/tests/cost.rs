@@ -4,6 +4,7 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -20,6 +21,7 @@ use super::{
     },
     worker::{deliver, settings, shared},
 };
+use crate::event::custom::{CustomRule, StatusPattern};
 
 /// Requests after which every buffer has its size and the newest decisions their room.
 const WARM: u64 = 300;
@@ -51,6 +53,23 @@ fn a_counted_page_costs_no_allocation() {
     assert_cost(page, 0, "counted");
 }
 
+/// Rules that take other requests are looked at and cost nothing else.
+#[test]
+fn a_rule_that_takes_other_requests_costs_no_allocation() {
+    let script = "POST /form HTTP/1.1\r\nHost: example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) \
+        Gecko/20100101 Firefox/140.0\r\nAccept: */*\r\nSec-Fetch-Dest: empty\r\nContent-Length: 0\r\n\r\n";
+    let rules = ["/signup", "/posts/{slug}", "/docs/**"].map(|path| CustomRule {
+        name: "Signup".to_owned(),
+        methods: vec!["POST".to_owned()],
+        path: path.parse().unwrap(),
+        statuses: vec![StatusPattern::Class(2)],
+        props: Vec::new(),
+        revenue: None,
+        interactive: true,
+    });
+    assert_cost_with(&rules, script, 0, "not_page");
+}
+
 /// P1: event code panics. Each request is answered all the same, over the one connection, and a counter
 /// tells.
 #[test]
@@ -61,7 +80,7 @@ fn a_fault_of_the_statistics_leaves_the_request_alone() {
              Gecko/20100101 Firefox/140.0\r\nAccept: text/html\r\nSec-Fetch-Dest: document\r\n\
              Sec-Fetch-Mode: navigate\r\n\r\n"
         );
-        let (_, decisions, faults) = serve(page.leak(), 50);
+        let (_, decisions, faults) = serve(&[], page.leak(), 50);
         assert_eq!((decisions, faults), (vec![("excluded", 50)], 50), "{fault}");
     }
 }
@@ -70,9 +89,15 @@ fn a_fault_of_the_statistics_leaves_the_request_alone() {
 /// more of them allocates beyond one that is warm.
 #[track_caller]
 fn assert_cost(request: &'static str, each: u64, decision: &str) {
+    assert_cost_with(&[], request, each, decision);
+}
+
+/// As [`assert_cost`], with these events configured.
+#[track_caller]
+fn assert_cost_with(rules: &[CustomRule], request: &'static str, each: u64, decision: &str) {
     // The first request of a process builds tables that all workers share.
     let [_, warm, all] = [1, WARM, WARM + COUNTED].map(|requests| {
-        let (allocations, decisions, _) = serve(request, requests);
+        let (allocations, decisions, _) = serve(rules, request, requests);
         assert_eq!(decisions, [(decision, requests)]);
         allocations
     });
@@ -87,7 +112,7 @@ fn assert_cost(request: &'static str, each: u64, decision: &str) {
 
 /// A worker's life in this thread: it serves one client's requests over one connection. Its allocations, what
 /// it decided, and how often its statistics failed.
-fn serve(request: &'static str, requests: u64) -> (u64, Vec<(&'static str, u64)>, u64) {
+fn serve(rules: &[CustomRule], request: &'static str, requests: u64) -> (u64, Vec<(&'static str, u64)>, u64) {
     let registry = prometheus::Registry::new();
     let metrics = Metrics::register(&registry).unwrap();
     let (delivery, mut outboxes) = deliver(&registry);
@@ -98,8 +123,10 @@ fn serve(request: &'static str, requests: u64) -> (u64, Vec<(&'static str, u64)>
         panic!("it listens on {bound}")
     };
     let (tell, control) = mpsc::unbounded_channel();
+    let mut shared = shared(settings, outboxes.remove(0), metrics.clone());
+    Arc::get_mut(&mut shared.live).unwrap().events = rules.to_vec();
     let parts = Parts {
-        shared: shared(settings, outboxes.remove(0), metrics.clone()),
+        shared,
         listener: listeners.remove(0),
         control,
     };
