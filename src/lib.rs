@@ -14,7 +14,7 @@
 //!   [`web`] the HTTP server pieces of these two.
 //! - Pure: [`http1`] is the codec, [`facts`] what one request head and one response head tell, [`headers`]
 //!   which fields are passed on, [`client`] who the client is, [`page`] whether a request counts, [`event`]
-//!   what Plausible is told, [`plausible`] what it accepts.
+//!   what Plausible is told (its `custom` beside page views), [`plausible`] what it accepts.
 //! - Ground floor: [`field`] is the grammar of field names and values; [`clock`], [`timer`]; [`lookup`] finds
 //!   the addresses of names.
 //!

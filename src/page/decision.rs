@@ -99,6 +99,18 @@ impl Decision {
         Decision::Aborted,
     ];
 
+    /// Whether it was taken because of who asks, and so holds for all that the request is.
+    pub fn is_about_the_visitor(self) -> bool {
+        matches!(
+            self,
+            Decision::Prefetch
+                | Decision::Bot
+                | Decision::UnknownSite
+                | Decision::OptedOut
+                | Decision::NoClient
+        )
+    }
+
     /// The word for metrics, logs and `explain`.
     pub fn label(self) -> &'static str {
         match self {

@@ -9,31 +9,46 @@ use crate::client::Visible;
 #[derive(Debug, Clone, Copy)]
 pub(in crate::proxy) struct Visited {
     pub(super) https: bool,
-    /// Start and end; the same if the host is unknown.
-    host: (u32, u32),
+    host: HostPlace,
+}
+
+/// Where the host is.
+#[derive(Debug, Clone, Copy)]
+enum HostPlace {
+    Unknown,
+    /// In the `Host` line, the head's second.
+    OwnLine,
+    /// From here to there, in the field of a proxy in front.
+    At(u32, u32),
 }
 
 impl Visited {
     /// What is visible of the request that has this head. `arrived` is the host in its `Host` line.
     pub(in crate::proxy) fn new(visible: &Visible<'_>, arrived: Option<&str>, head: &[u8]) -> Self {
-        let host = visible.host.unwrap_or_default().as_bytes();
-        let start = if visible.host == arrived {
-            // The usual case: the second line has it, after the request line.
-            memchr::memchr(b'\n', head).map(|end| end + "\nHost: ".len())
-        } else {
-            // A proxy in front tells another one, and its field is passed to the app.
-            memmem::find(head, host)
+        let host = match visible.host {
+            None => HostPlace::Unknown,
+            host if host == arrived => HostPlace::OwnLine,
+            Some(host) => memmem::find(head, host.as_bytes()).map_or(HostPlace::Unknown, |start| {
+                HostPlace::At(start as u32, (start + host.len()) as u32)
+            }),
         };
         Visited {
             https: visible.https,
-            host: start.map_or((0, 0), |start| (start as u32, (start + host.len()) as u32)),
+            host,
         }
     }
 
     /// The host, out of the same head.
     pub(super) fn host(self, head: &[u8]) -> Option<&str> {
-        let host = head.get(self.host.0 as usize..self.host.1 as usize)?;
-        std::str::from_utf8(host).ok().filter(|host| !host.is_empty())
+        let host = match self.host {
+            HostPlace::Unknown => return None,
+            HostPlace::OwnLine => {
+                let line = head.split(|b| *b == b'\n').nth(1)?;
+                line.strip_prefix(b"Host: ")?.strip_suffix(b"\r")?
+            }
+            HostPlace::At(start, end) => head.get(start as usize..end as usize)?,
+        };
+        std::str::from_utf8(host).ok()
     }
 }
 
