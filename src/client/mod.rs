@@ -51,4 +51,4 @@ pub use settings::{AddressSource, NotASetting, Settings, ToApp};
 pub use to_app::{forward, is_forwarding};
 pub use trust::{Trust, TrustError, proxy_range_of};
 pub use visible::{Visible, visible};
-pub use visited::visited_target;
+pub use visited::{target_before, visited_target};

@@ -30,6 +30,11 @@ pub fn visited_target<'a>(
     if !resolved.peer_trusted || !fields.iter().any(|f| tells(f.name)) {
         return Cow::Borrowed(target);
     }
+    target_before(fields, target)
+}
+
+/// The same of a peer that is known to be trusted.
+pub fn target_before<'a>(fields: &'a [Header<'a>], target: &'a str) -> Cow<'a, str> {
     let original = ORIGINALS
         .iter()
         .find_map(|name| path_of(field::first(fields, name)?));

@@ -71,8 +71,9 @@ pub(super) fn plan(context: &Rc<Context>, peer: Peer, asked: &Asked<'_>) -> Rout
         host: asked.host,
     };
     let visible = client::visible(&live.client, &resolved, asked.fields, arrived);
+    let target = client::visited_target(&resolved, asked.fields, asked.target);
     let (reading, draft) = context
-        .unharmed(|| read(context, &live, asked, &resolved, &visible))
+        .unharmed(|| read(context, &live, asked, &target, &resolved, &visible))
         .unwrap_or((RequestVerdict::Settled(page::failed()), Draft::default()));
     let connection = ConnectionOptions::read(asked.fields);
     let mut head = context.buffer();
@@ -85,7 +86,7 @@ pub(super) fn plan(context: &Rc<Context>, peer: Peer, asked: &Asked<'_>) -> Rout
     let upstream = &context.settings.app.upstream;
     let upgrade = heads::write_request(&live.client, upstream, &requester, asked, &connection, &mut head);
     let beginning = Beginning {
-        visited: Visited::new(&visible, asked.host, &head),
+        visited: Visited::new(&visible, asked.host, *target != *asked.target, &head),
         head,
         reading,
         draft,
@@ -118,6 +119,7 @@ fn read(
     context: &Context,
     live: &Live,
     asked: &Asked<'_>,
+    target: &str,
     resolved: &client::ResolvedClient,
     visible: &client::Visible<'_>,
 ) -> (RequestVerdict, Draft) {
@@ -126,8 +128,7 @@ fn read(
         !asked.target.starts_with(FAULT_AHEAD),
         "a fault in the statistics"
     );
-    let target = client::visited_target(resolved, asked.fields, asked.target);
-    let facts = facts::RequestFacts::read(asked.method, &target, asked.fields);
+    let facts = facts::RequestFacts::read(asked.method, target, asked.fields);
     let domain = live.sites.find(visible.host);
     let reading = page::judge_request(&live.page, &facts, domain.is_some(), resolved.client.is_some());
     let (RequestVerdict::Open(_), Some(client), Some(domain)) = (&reading, resolved.client, domain) else {

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::RequestRecord;
 use crate::{
+    client,
     clock::Moment,
     delivery::{Draft, Source},
     event::custom::{self, Occasion, ReportedBy, Reporting, Reports},
@@ -28,6 +29,10 @@ impl RequestRecord {
         let Some((method, target)) = request.and_then(|line| line.split_once(' ')) else {
             return false;
         };
+        if self.visited.is_rewritten {
+            // The rules are about the visitor's path, which is looked at in full.
+            return true;
+        }
         let path = target.split(['?', ' ']).next().unwrap_or_default();
         let live = self.context.live.borrow();
         live.events.iter().any(|rule| rule.takes(method, path, status))
@@ -50,8 +55,13 @@ impl RequestRecord {
             return self.offer_page(reading, verdict, now);
         };
         let host = self.visited.host(&self.head);
+        let target = if self.visited.is_rewritten {
+            client::target_before(head.fields, head.target)
+        } else {
+            head.target.into()
+        };
         let occasion = Occasion {
-            request: RequestFacts::read(head.method, head.target, head.fields),
+            request: RequestFacts::read(head.method, &target, head.fields),
             https: self.visited.https,
             host,
             client: self.client,

@@ -1,4 +1,5 @@
-//! Where the host is that the visitor used, in a place that costs a request nothing.
+//! What the visitor used and the app may not see: scheme, host and target. The host is kept as a place in the
+//! head, which costs a request nothing.
 
 use memchr::memmem;
 
@@ -10,6 +11,8 @@ use crate::client::Visible;
 pub(in crate::proxy) struct Visited {
     pub(super) https: bool,
     host: HostPlace,
+    /// A trusted peer tells another target than the app's; the fields that say so are in the head.
+    pub(super) is_rewritten: bool,
 }
 
 /// Where the host is.
@@ -24,7 +27,12 @@ enum HostPlace {
 
 impl Visited {
     /// What is visible of the request that has this head. `arrived` is the host in its `Host` line.
-    pub(in crate::proxy) fn new(visible: &Visible<'_>, arrived: Option<&str>, head: &[u8]) -> Self {
+    pub(in crate::proxy) fn new(
+        visible: &Visible<'_>,
+        arrived: Option<&str>,
+        is_rewritten: bool,
+        head: &[u8],
+    ) -> Self {
         let host = match visible.host {
             None => HostPlace::Unknown,
             host if host == arrived => HostPlace::OwnLine,
@@ -35,6 +43,7 @@ impl Visited {
         Visited {
             https: visible.https,
             host,
+            is_rewritten,
         }
     }
 
@@ -65,12 +74,13 @@ mod tests {
             (Some("lost.example"), None),
             (None, None),
         ] {
-            let visited = Visited::new(&Visible { https: true, host }, Some("own.example"), head);
+            let visited = Visited::new(&Visible { https: true, host }, Some("own.example"), false, head);
             assert_eq!(visited.host(head), found, "{host:?}");
         }
         let nothing = Visited::new(
             &Visible::plain(None),
             None,
+            false,
             b"GET / HTTP/1.1\r\nHost: app\r\n\r\n",
         );
         assert_eq!(nothing.host(head), None);

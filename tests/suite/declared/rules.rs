@@ -132,3 +132,39 @@ fn a_status_of_gatecounts_own_counts_too() {
         ("Down", "http://example.com/a")
     );
 }
+
+/// A path is the visitor's, also where a proxy in front has cut off its start.
+#[test]
+fn a_rules_path_is_the_visitors() {
+    for way in BOTH {
+        let stage = stage(ANSWERS, |builder| {
+            builder.set(
+                "events",
+                vec![event(
+                    "name = \"Item\"\npath = \"/shop/{item}\"\nprops = { item = \"{capture.item}\" }",
+                )],
+            )
+        });
+        let cut_off = |target: &str| {
+            Request::get(target)
+                .as_(FETCH)
+                .from(VISITOR)
+                .with("X-Forwarded-Prefix", "/shop")
+        };
+        let outcome = stage.visit(
+            way,
+            &[cut_off("/7?a=1"), Request::get("/7").as_(FETCH).from(VISITOR)],
+        );
+        assert_eq!(outcome.events.len(), 1, "{way:?}: {:?}", outcome.events);
+        assert_eq!(
+            *outcome.body(0),
+            json!({
+                "name": "Item",
+                "url": "http://example.com/shop/7",
+                "domain": "example.com",
+                "props": {"item": "7"},
+            }),
+            "{way:?}"
+        );
+    }
+}
