@@ -1,5 +1,5 @@
-//! A host name's addresses, asked of the system's resolver, which may take as long as it likes. It is asked on
-//! a thread of its own, and one thread at a time for each name: a resolver that hangs holds that one, and
+//! A host name's addresses, asked of the system's resolver, which may take as long as it likes. It is asked
+//! on a thread of its own, and one thread at a time for each name: a resolver that hangs holds that one, and
 //! nobody who can do with the addresses known before.
 
 use std::{

@@ -3,8 +3,8 @@
 //!
 //! Flags beat the environment, the environment beats the file, the file beats the defaults of [`keys`]. A key
 //! `table.name` is `name` in `[table]`, and `GATECOUNT_TABLE_NAME` in the environment, where a list is
-//! comma-separated. `[[events]]` has no variable, and neither has `[[sites]]`: `GATECOUNT_DOMAIN`, like `--domain`, replaces it for every
-//! host. `[[listen.tls.more]]` has none either.
+//! comma-separated. `[[events]]` has no variable, and neither has `[[sites]]`: `GATECOUNT_DOMAIN`, like
+//! `--domain`, replaces it for every host. `[[listen.tls.more]]` has none either.
 //!
 //! A relative path in the file is relative to the file. Elsewhere it is relative to the working directory.
 //!
@@ -59,7 +59,8 @@ use self::{
     tls::ResolvedPair,
 };
 
-/// The tables that a reload can apply, besides `[[sites]]` and `[[events]]`. A change of any other key waits for a restart.
+/// The tables that a reload can apply, besides `[[sites]]` and `[[events]]`. A change of any other key waits
+/// for a restart.
 const RELOADABLE: [&str; 3] = ["listen.tls", "client", "pages"];
 
 /// A whole configuration, resolved.

@@ -1,4 +1,5 @@
-//! What a worker thread saw of a page view or another event: borrowed values, written into its ring without an allocation.
+//! What a worker thread saw of a page view or another event: borrowed values, written into its ring without
+//! an allocation.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -6,9 +6,9 @@ use std::str::FromStr;
 
 use super::glob::{Glob, GlobError, GlobPiece, push_pieces};
 
-/// A [`Glob`] with named captures. `{name}` takes at least one character within a segment, `{**name}` at least
-/// one character across segments. Where a path can be divided in more than one way, the captures on the left
-/// take the least.
+/// A [`Glob`] with named captures. `{name}` takes at least one character within a segment, `{**name}` at
+/// least one character across segments. Where a path can be divided in more than one way, the captures on the
+/// left take the least.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathPattern {
     glob: Glob,
@@ -55,8 +55,8 @@ impl PathPattern {
         self.captures.iter().map(|capture| capture.name.as_str())
     }
 
-    /// What each capture takes of a path, in the order of [`names`](Self::names), as sent. Nothing if the path
-    /// does not match.
+    /// What each capture takes of a path, in the order of [`names`](Self::names), as sent. Nothing if the
+    /// path does not match.
     pub fn capture<'p>(&self, path: &'p str) -> Vec<&'p [u8]> {
         let bytes = path.as_bytes();
         if self.captures.is_empty() {

@@ -6,8 +6,8 @@
 //! cookie or header → prefetched → a bot → no client address → what the response says. The only state is
 //! [`PreloadPairs`], which recognises a service worker's second request for one page.
 //!
-//! The app's own words come after that: [`suppressed`] and [`amended`] overrule the rules about pages, but not
-//! [`judge_visitor`], which says whose requests count at all.
+//! The app's own words come after that: [`suppressed`] and [`amended`] overrule the rules about pages, but
+//! not [`judge_visitor`], which says whose requests count at all.
 
 pub mod bots;
 

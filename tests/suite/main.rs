@@ -72,6 +72,9 @@ mod lifecycle;
 /// Restarts that nobody announces.
 mod restarts;
 
+/// The proxies in front that there is a file for.
+mod fronts;
+
 /// What the system does not give.
 mod limits;
 

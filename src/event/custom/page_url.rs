@@ -16,8 +16,8 @@ pub(super) struct PageUrl {
 }
 
 impl PageUrl {
-    /// Reads a path, or an absolute url on a host of the request's own site. Without a query, the request's is
-    /// kept, so that a campaign's tags are not lost.
+    /// Reads a path, or an absolute url on a host of the request's own site. Without a query, the request's
+    /// is kept, so that a campaign's tags are not lost.
     ///
     /// # Errors
     /// What is wrong, as the end of a sentence.

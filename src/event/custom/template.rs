@@ -118,8 +118,8 @@ impl Template {
         self.parts.iter().map(literal).sum()
     }
 
-    /// The text for a request. What the request does not have is blank. `captured` is what the path's captures
-    /// take.
+    /// The text for a request. What the request does not have is blank. `captured` is what the path's
+    /// captures take.
     pub(super) fn fill(&self, occasion: &Occasion<'_>, captured: &[&[u8]]) -> String {
         let mut out = String::new();
         for part in &self.parts {

@@ -5,8 +5,8 @@ use memchr::memmem;
 
 use crate::client::Visible;
 
-/// What the visitor's browser shows of scheme and host. The host is in the head that the app gets, so only its
-/// place there is kept.
+/// What the visitor's browser shows of scheme and host. The host is in the head that the app gets, so only
+/// its place there is kept.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::proxy) struct Visited {
     pub(super) https: bool,

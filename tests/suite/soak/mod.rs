@@ -1,5 +1,5 @@
-//! Everything at once, for long: steady traffic of every kind while faults come and go in random order, several
-//! at a time. Half a minute by default, an hour with `GATECOUNT_FULL=1`.
+//! Everything at once, for long: steady traffic of every kind while faults come and go in random order,
+//! several at a time. Half a minute by default, an hour with `GATECOUNT_FULL=1`.
 
 mod crowd;
 mod faults;

@@ -7,6 +7,7 @@ pub(crate) mod disk;
 pub(crate) mod faults;
 pub(crate) mod forward_proxy;
 pub(crate) mod frames;
+pub(crate) mod front;
 pub(crate) mod http2;
 pub(crate) mod load;
 pub(crate) mod message;

@@ -55,16 +55,22 @@ pub(crate) fn stream_module() -> Option<String> {
 
 impl Nginx {
     /// The configuration of `deploy/nginx`, its addresses changed: an HTTP proxy that appends the client to
-    /// `X-Forwarded-For`.
+    /// `X-Forwarded-For`. There is no app behind gatecount's back.
     pub(crate) fn appending(to: SocketAddr) -> Nginx {
         let deployed = fs::read_to_string(deployed()).expect("read deploy/nginx");
-        assert!(deployed.contains("server 127.0.0.1:8080;") && deployed.contains("listen 8000;"));
-        Nginx::start("", |listen| {
-            let server = deployed
-                .replace("server 127.0.0.1:8080;", &format!("server {to};"))
-                .replace("listen 8000;", &format!("listen {listen};"));
-            http(&server)
+        let (shown, backup) = ("server 127.0.0.1:8080 ", "server 127.0.0.1:3000 backup;");
+        assert!(deployed.contains(shown) && deployed.contains(backup) && deployed.contains("listen 8000;"));
+        Nginx::with_servers(|listen| {
+            deployed
+                .replace(shown, &format!("server {to} "))
+                .replace(backup, "")
+                .replace("listen 8000;", &format!("listen {listen};"))
         })
+    }
+
+    /// With these `server` blocks, made for the address it gets.
+    pub(crate) fn with_servers(servers: impl Fn(SocketAddr) -> String) -> Nginx {
+        Nginx::start("", |listen| http(&servers(listen)))
     }
 
     /// An HTTP proxy that speaks TLS to gatecount and accepts no other certificate than one of `authority`

@@ -1,0 +1,124 @@
+//! The proxies in front that `deploy` has a file for, each with its file and the real program.
+
+use crate::support::{
+    client::{Client, NAVIGATION, Request},
+    eventually,
+    front::{Behind, Front, Program},
+    origin::{self, Origin},
+    process::{Builder, Sidecar, free_port},
+    receiver::Receiver,
+    skip,
+};
+
+struct Stage {
+    app: Origin,
+    plausible: Receiver,
+    sidecar: Sidecar,
+    front: Front,
+}
+
+fn stage(program: Program) -> Option<Stage> {
+    let (app, plausible) = (Origin::start(origin::pages), Receiver::start());
+    let (gatecount, admin) = (free_port(), free_port());
+    let sidecar = Builder::before(&app)
+        .telling(&plausible)
+        .set("listen.address", gatecount.to_string())
+        .set("admin.address", admin.to_string())
+        .start();
+    let behind = Behind {
+        gatecount,
+        admin,
+        app: app.address(),
+    };
+    let front = program.start(behind)?;
+    Some(Stage {
+        app,
+        plausible,
+        sidecar,
+        front,
+    })
+}
+
+fn page(path: &str) -> Request {
+    Request::get(path).as_(NAVIGATION)
+}
+
+#[test]
+fn what_the_visitor_used_is_counted_and_what_it_made_up_is_not() {
+    for program in Program::ALL {
+        let Some(stage) = stage(program) else {
+            skip("a proxy is not installed");
+            continue;
+        };
+        let mut client = Client::to(stage.front.address);
+        let made_up = page("/shop/1?utm_source=x&secret=1")
+            .with("Forwarded", "for=6.6.6.6;host=evil.example;proto=https")
+            .with("X-Forwarded-Proto", "https")
+            .with("X-Forwarded-Host", "evil.example")
+            .with("X-Forwarded-Prefix", "/evil")
+            .with("X-Original-URL", "/evil")
+            .with("X-Envoy-Original-Path", "/evil")
+            .with("X-Forwarded-Uri", "/evil")
+            .with("X-Replaced-Path", "/evil");
+        assert_eq!(client.ask(&made_up).status(), 200, "{program:?}");
+        let event = &stage.plausible.await_recorded(1)[0];
+        assert_eq!(
+            event.text("url"),
+            "http://example.com/shop/1?utm_source=x",
+            "{program:?}"
+        );
+        // The test's own address: the proxy, too, is on this machine.
+        assert_eq!(event.visitor().0, "127.0.0.1", "{program:?}");
+        stage.plausible.assert_strict();
+    }
+}
+
+#[test]
+fn a_gatecount_that_is_stopped_costs_no_page() {
+    for program in Program::ALL {
+        let Some(stage) = stage(program) else {
+            skip("a proxy is not installed");
+            continue;
+        };
+        let Stage {
+            app,
+            plausible,
+            mut sidecar,
+            front,
+        } = stage;
+        let ask = |path: &str| {
+            let response = Client::to(front.address).ask(&page(path));
+            assert_eq!(response.status(), 200, "{program:?}: {path}");
+        };
+        ask("/before");
+        plausible.await_recorded(1);
+        sidecar.stop();
+        for n in 0..20 {
+            ask(&format!("/meanwhile/{n}"));
+        }
+        let sidecar = sidecar.again();
+        let mut asked = 21;
+        eventually("pages are counted again", || {
+            ask("/after");
+            asked += 1;
+            let counted = sidecar.metrics().decisions("counted");
+            if counted > 0 {
+                Ok(())
+            } else {
+                Err("not yet".into())
+            }
+        });
+        assert_eq!(
+            app.seen().len(),
+            asked,
+            "{program:?}: each request reached the app once"
+        );
+        assert!(
+            plausible
+                .recorded()
+                .iter()
+                .all(|e| !e.text("url").contains("meanwhile")),
+            "{program:?}"
+        );
+    }
+}
