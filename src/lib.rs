@@ -51,6 +51,7 @@ pub mod headers;
 pub mod http1;
 pub mod lifecycle;
 pub mod lookup;
+pub mod observe;
 pub mod page;
 pub mod plausible;
 pub mod proxy;

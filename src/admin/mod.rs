@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use crate::web::server;
+use crate::web::server::{self, Limits};
 
 pub use decision::DecisionRecord;
 pub use inputs::{DecisionsSince, Inputs, TakeStatus};
@@ -47,5 +47,5 @@ pub async fn serve(
         let routes = Arc::clone(&routes);
         async move { routes.respond(&request, connection).await }
     };
-    server::serve(listener, handler, shutdown).await;
+    server::serve(listener, Limits::FEW, handler, shutdown).await;
 }

@@ -292,7 +292,7 @@ async fn clients_that_say_nothing_do_not_keep_probes_out_or_end_streams() {
     let mut text = String::new();
     read_until(&mut stream, &mut text, "\"seq\":1,").await;
     let mut silent = Vec::new();
-    for _ in 0..3 * server::MAX_CONNECTIONS {
+    for _ in 0..3 * Limits::FEW.connections {
         silent.push(TcpStream::connect(admin.address).await.unwrap());
     }
     assert!(get(admin.address, "/livez").await.starts_with("HTTP/1.1 200 "));

@@ -56,11 +56,27 @@ impl Source {
         self as u8
     }
 
+    /// The tag of a record that has its place in a source that can be read again.
+    pub(super) fn placed_tag(self) -> u8 {
+        self.tag() | PLACED
+    }
+
+    /// Whether a tag is of such a record.
+    pub(super) fn is_placed(tag: u8) -> bool {
+        tag & PLACED != 0
+    }
+
     /// The source of a tag. An unknown tag counts as a page, as most events do.
     pub(super) fn of_tag(tag: u8) -> Source {
-        Source::ALL.get(usize::from(tag)).copied().unwrap_or(Source::Page)
+        Source::ALL
+            .get(usize::from(tag & !PLACED))
+            .copied()
+            .unwrap_or(Source::Page)
     }
 }
+
+/// Set in the tags of records that have their place in a source.
+const PLACED: u8 = 0x80;
 
 /// How an event ended: the label of `gatecount_events_finished_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -348,7 +364,9 @@ mod tests {
     fn tags_lead_back_to_their_source() {
         for source in Source::ALL {
             assert_eq!(Source::of_tag(source.tag()), source);
+            assert_eq!(Source::of_tag(source.placed_tag()), source);
+            assert!(Source::is_placed(source.placed_tag()) && !Source::is_placed(source.tag()));
         }
-        assert_eq!(Source::of_tag(200), Source::Page);
+        assert_eq!(Source::of_tag(100), Source::Page);
     }
 }

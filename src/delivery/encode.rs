@@ -19,18 +19,31 @@ pub(super) fn add(
     source: Source,
     sighting: &[u8],
 ) -> Result<(), NotEncoded> {
-    add_with(batch, source, sighting, |sighting, out| {
+    add_with(batch, source.tag(), sighting, |sighting, out| {
         Event::record(rules, sighting, out)
+    })
+}
+
+/// As [`add`], with the event's place in its source.
+pub(super) fn add_placed(
+    batch: &mut Batch,
+    rules: &EventRules,
+    source: Source,
+    sighting: &[u8],
+    place: &[u8],
+) -> Result<(), NotEncoded> {
+    add_with(batch, source.placed_tag(), sighting, |sighting, out| {
+        Event::record_placed(rules, sighting, place, out)
     })
 }
 
 fn add_with<'s>(
     batch: &mut Batch,
-    source: Source,
+    tag: u8,
     sighting: &'s [u8],
     record: impl FnOnce(&Sighting<'s>, &mut Vec<u8>) -> u64,
 ) -> Result<(), NotEncoded> {
-    let made = batch.add(source.tag(), |out| {
+    let made = batch.add(tag, |out| {
         let made = catch_unwind(AssertUnwindSafe(|| {
             let sighting = Sighting::decode(sighting)?;
             Some((record(&sighting, out), sighting.at_ms))
@@ -71,7 +84,7 @@ mod tests {
         let rules = EventRules::default();
         let mut batch = Batch::default();
         assert_eq!(add(&mut batch, &rules, Source::Page, &encoded("/a")), Ok(()));
-        let panicked = add_with(&mut batch, Source::Page, &encoded("/b"), |_, out| {
+        let panicked = add_with(&mut batch, Source::Page.tag(), &encoded("/b"), |_, out| {
             out.push(1);
             panic!("a fault in the making")
         });

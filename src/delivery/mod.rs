@@ -40,6 +40,7 @@ mod drops;
 mod encode;
 mod endpoint;
 mod engine;
+mod feed;
 mod health;
 mod intake;
 mod lanes;
@@ -74,6 +75,7 @@ use supervisor::Supervisor;
 
 pub use account::Source;
 pub use endpoint::{AddressError, TlsError};
+pub use feed::{Feed, FeedLost, KnownPlace, Portion, Taken};
 pub use outbox::{Draft, Outbox};
 pub use settings::{AddressHeader, Base, ForwardProxy, Settings};
 pub use status::{DeliveryState, DeliveryStatus, QueueStatus, Status, Stopped};
@@ -183,6 +185,11 @@ impl Delivery {
         while self.status().delivery.state == DeliveryState::Starting && begun.elapsed() < patience {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+    }
+
+    /// The way of the one source that can be read again.
+    pub fn feed(&self) -> Feed {
+        Feed::new(self.commands.clone())
     }
 
     /// A view for other threads.

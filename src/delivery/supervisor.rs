@@ -143,6 +143,8 @@ impl Supervisor {
             match received {
                 Err(_) => return false,
                 Ok(Some(Command::Reload(rules))) => self.carry.rules = *rules,
+                // Its source learns from the lost answer that it has to ask again.
+                Ok(Some(Command::Feed(request))) => drop(request),
                 Ok(None | Some(_)) => return true,
             }
         }

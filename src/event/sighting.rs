@@ -107,6 +107,11 @@ impl<'a> Sighting<'a> {
         }
     }
 
+    /// The time in milliseconds, `at_ms`, of what [`encode`](Self::encode) wrote.
+    pub fn time_of(encoded: &[u8]) -> Option<u64> {
+        Some(u64::from_le_bytes(*encoded.get(8..)?.first_chunk()?))
+    }
+
     /// Reads what [`encode`](Self::encode) wrote; `None` for any other bytes.
     pub fn decode(bytes: &'a [u8]) -> Option<Self> {
         let mut head = WireReader(bytes.get(..HEAD)?);

@@ -1,6 +1,6 @@
 //! What is a page view: a person's browser shows a document in its main frame. [`judge_request`] decides by
 //! the request alone, [`judge_response`] by the response what that left open. Each gives a [`Decision`] with
-//! its reason.
+//! its reason. [`judge_from_aside`] does both for a request that was seen from aside.
 //!
 //! The first rule that matches decides: no navigation → no site → path excluded → opted out, or excluded by a
 //! cookie or header → prefetched → a bot → no client address → what the response says. The only state is
@@ -14,6 +14,7 @@ pub mod bots;
 mod captures;
 mod decision;
 mod glob;
+mod from_aside;
 mod preload_pairs;
 mod request;
 mod response;
@@ -24,6 +25,7 @@ mod tests;
 
 pub use captures::{PathPattern, PathPatternError};
 pub use decision::{Decision, EventKind, Verdict};
+pub use from_aside::{SeenResponse, judge_from_aside};
 pub use glob::{Glob, GlobError};
 pub use preload_pairs::PreloadPairs;
 pub use request::{Candidate, RequestVerdict, ServiceWorker, judge_request, judge_visitor};

@@ -65,8 +65,19 @@ pub fn judge_request(
     known_site: bool,
     has_client: bool,
 ) -> RequestVerdict {
+    judge_kind(rules, request, kind(request), known_site, has_client)
+}
+
+/// As [`judge_request`], with the request's kind found already.
+pub(super) fn judge_kind(
+    rules: &PageRules,
+    request: &RequestFacts<'_>,
+    kind: Result<RequestKind, &'static str>,
+    known_site: bool,
+    has_client: bool,
+) -> RequestVerdict {
     let settled = |decision, why| RequestVerdict::Settled(Verdict::silent(decision, why));
-    let kind = match kind(request) {
+    let kind = match kind {
         Ok(kind) => kind,
         Err(why) => return settled(Decision::NotPage, why),
     };
@@ -196,7 +207,7 @@ fn recognise_bot(request: &RequestFacts<'_>) -> Option<(&'static str, &'static s
 
 /// What the browser will do with the response.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum RequestKind {
+pub(super) enum RequestKind {
     /// Show it in the main frame.
     Navigation,
     /// The same; sent while the service worker starts.
@@ -210,7 +221,7 @@ enum RequestKind {
 }
 
 /// The request's kind, or why it is no navigation.
-fn kind(request: &RequestFacts<'_>) -> Result<RequestKind, &'static str> {
+pub(super) fn kind(request: &RequestFacts<'_>) -> Result<RequestKind, &'static str> {
     match request.method {
         "GET" | "POST" => {}
         "HEAD" => return Err("A HEAD request shows nothing."),
@@ -271,10 +282,16 @@ const FILES: [&str; 36] = [
     "ogv", "flac", "m4a", "m4v", "tar", "epub", "doc", "xls",
 ];
 
-fn path_kind(rules: &PageRules, path: &str) -> PathKind {
-    let extension = match memrchr2(b'.', b'/', path.as_bytes()) {
-        Some(at) if path.as_bytes()[at] == b'.' => &path[at + 1..],
-        _ => return PathKind::Page,
+/// What follows the last dot of the path's last segment.
+pub(super) fn extension(path: &str) -> Option<&str> {
+    let at = memrchr2(b'.', b'/', path.as_bytes())?;
+    (path.as_bytes()[at] == b'.').then(|| &path[at + 1..])
+}
+
+/// What the path's extension says.
+pub(super) fn path_kind(rules: &PageRules, path: &str) -> PathKind {
+    let Some(extension) = extension(path) else {
+        return PathKind::Page;
     };
     let is = |e: &str| extension.eq_ignore_ascii_case(e);
     if rules

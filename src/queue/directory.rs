@@ -11,6 +11,7 @@ use super::{
     disk::{Disk, LOCK, Lock},
     disk_error::DiskError,
     frame::{HEADER, SegmentName},
+    note_file::{NOTE, NoteFile},
     record::Millis,
     segment::{Place, Segment},
     segment_file::{SegmentFile, look_at_directory},
@@ -54,6 +55,8 @@ pub(super) struct Directory {
     keeper: Option<SegmentName>,
     /// Useless files that could not be removed yet.
     garbage: Vec<SegmentName>,
+    /// The owner's note, once it was written to.
+    pub(super) note: Option<NoteFile>,
     lock: Lock,
 }
 
@@ -77,6 +80,7 @@ impl Directory {
             syncer: Syncer::start(disk, path, &lock, own_thread),
             keeper: None,
             garbage: Vec::new(),
+            note: None,
             lock,
         };
         Ok((directory, files))
@@ -98,7 +102,7 @@ impl Directory {
         let may = || {
             let ours = self.disk.user().is_none_or(|user| user == facts.owner);
             ours && self.disk.holds_only(&self.path, &|name| {
-                SegmentName::parse(name).is_some() || name == LOCK
+                SegmentName::parse(name).is_some() || name == LOCK || name == NOTE
             })
         };
         if may() && self.lock.set_mode(own).is_ok() {

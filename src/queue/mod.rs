@@ -90,6 +90,11 @@
 //! What is written over in place within 200 ms after the queue's own write shows only when it is read, as
 //! damage.
 //!
+//! **The note.** [`write_note`](Queue::write_note) replaces a few bytes in the file `note`, which say how far
+//! the owner has come with a source that it can read again. It is written only while the queue survives the
+//! process, so a note that is written after an append covers what was appended. It has 8 KiB, beside
+//! `max_bytes`; `note_file` has the format.
+//!
 //! **A directory in use.** The second process keeps to memory, says so, and tries the lock once a second,
 //! since the first may be about to end; when it has the lock, [`needs_recovery`](Queue::needs_recovery) turns
 //! true, and what the first one left is recovered in mid-life.
@@ -122,6 +127,8 @@ mod disk;
 mod disk_error;
 mod frame;
 pub mod inspect;
+mod note;
+mod note_file;
 mod record;
 mod recover;
 mod rewrite;

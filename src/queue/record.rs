@@ -14,6 +14,11 @@ impl Position {
         Self((segment as u64) << 32 | offset as u64)
     }
 
+    /// The position as a number, ordered likewise. It means the same in each process that uses the directory.
+    pub(crate) const fn to_number(self) -> u64 {
+        self.0
+    }
+
     pub(super) const fn segment(self) -> u32 {
         (self.0 >> 32) as u32
     }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::{
-    disk::{Disk, Inode, Lock},
+    disk::{Disk, FileHandle, Inode, Lock},
     disk_error::DiskError,
     segment_file::{SegmentFile, look_at_directory},
 };
@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// What is to be done.
 enum SyncJob {
     File(Arc<SegmentFile>),
+    /// The owner's note.
+    Note(Arc<dyn FileHandle>, PathBuf),
     /// The directory's entries, after a file was created or removed.
     Directory,
     /// Nothing is synced; it is looked at.
@@ -120,6 +122,12 @@ impl Syncer {
         }
     }
 
+    /// The owner's note was written.
+    pub(super) fn note(&mut self, handle: &Arc<dyn FileHandle>, path: &Path) {
+        self.asked += 1;
+        self.give(SyncJob::Note(Arc::clone(handle), path.to_owned()));
+    }
+
     /// A file was created or removed.
     pub(super) fn directory(&mut self) {
         self.asked += 1;
@@ -189,13 +197,18 @@ impl Files {
         }
     }
 
-    /// Syncs files before the directory, so that an entry that survives a power cut has its content.
+    /// Syncs files before the directory, so that an entry that survives a power cut has its content, and
+    /// before the note, so that the note says no more than what survives.
     fn sync(&self, jobs: Vec<SyncJob>) {
-        let (mut done, mut directory) = (0, false);
+        let (mut done, mut directory, mut note) = (0, false, None);
         for job in jobs {
             match job {
                 SyncJob::Directory => {
                     directory = true;
+                    done += 1;
+                }
+                SyncJob::Note(handle, path) => {
+                    note = Some((handle, path));
                     done += 1;
                 }
                 SyncJob::File(target) => {
@@ -212,6 +225,10 @@ impl Files {
                     self.looking.store(false, Ordering::Release);
                 }
             }
+        }
+        if let Some((handle, path)) = note {
+            let synced = handle.sync();
+            self.report(None, synced.map_err(|error| DiskError::call("syncing", &path, error)));
         }
         // Where the directory is gone, syncing its path would say so in other words.
         let opened = self.lock.upgrade().map(|lock| lock.facts());

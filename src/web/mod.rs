@@ -1,11 +1,12 @@
-//! The HTTP server pieces that the admin address and the demo share, on hyper.
+//! The HTTP server pieces that the admin address, the demo and the address for mirrored requests share, on
+//! hyper.
 //!
 //! - `server` accepts connections, bounds them and drains them; `connections` picks the one to close when
 //!   there are too many.
 //! - `response` builds responses, whole or as a stream of server-sent events.
 //! - `html` escapes text and frames a page that refreshes itself.
 //!
-//! These servers have a handful of readers. The data path does not use this module.
+//! The data path does not use this module.
 
 pub(crate) mod connections;
 pub(crate) mod html;

@@ -1,5 +1,4 @@
-//! An HTTP/1.1 server for a handful of readers: it bounds connections, heads and lifetimes, and drains
-//! gracefully.
+//! An HTTP/1.1 server for short requests: it bounds connections, heads and lifetimes, and drains gracefully.
 
 use std::{
     convert::Infallible,
@@ -24,10 +23,23 @@ use super::{
     response::ResponseBody,
 };
 
-/// Connections beyond this close the one that has been idle longest.
-pub(crate) const MAX_CONNECTIONS: usize = 100;
-/// How long a request's head may take to arrive, and how long a kept-alive connection may be idle.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a server grants its clients.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Connections beyond this close the one that has been idle longest.
+    pub(crate) connections: usize,
+    /// How long a request's head may take to arrive, and how long a kept-alive connection may be idle.
+    pub(crate) header_timeout: Duration,
+}
+
+impl Limits {
+    /// For a handful of readers.
+    pub(crate) const FEW: Limits = Limits {
+        connections: 100,
+        header_timeout: Duration::from_secs(10),
+    };
+}
+
 /// A connection is closed after this long, so that stalled readers free their place. Browsers and scrapers
 /// reconnect by themselves.
 const MAX_LIFETIME: Duration = Duration::from_mins(5);
@@ -56,8 +68,12 @@ impl ConnectionInfo {
 }
 
 /// Serves until `shutdown` is ready. Handlers don't fail: an error is a response.
-pub(crate) async fn serve<H, F>(listener: TcpListener, handler: H, shutdown: impl Future<Output = ()>)
-where
+pub(crate) async fn serve<H, F>(
+    listener: TcpListener,
+    limits: Limits,
+    handler: H,
+    shutdown: impl Future<Output = ()>,
+) where
     H: Fn(Request<Incoming>, ConnectionInfo) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<ResponseBody>> + Send + 'static,
 {
@@ -68,7 +84,7 @@ where
     let mut accept_log = LogThrottle::new(1, ACCEPT_LOG_SPAN);
 
     loop {
-        let is_full = connections.len() >= MAX_CONNECTIONS && !connections.evict_idle();
+        let is_full = connections.len() >= limits.connections && !connections.evict_idle();
         tokio::select! {
             () = &mut shutdown => break,
             Some(_) = tasks.join_next() => {}
@@ -77,7 +93,8 @@ where
             accepted = listener.accept(), if !is_full => match accepted {
                 Ok((stream, peer)) => {
                     let info = ConnectionInfo { peer: canonical(peer), closing: closing.clone() };
-                    tasks.spawn(serve_connection(stream, handler.clone(), info, connections.open()));
+                    let guard = connections.open();
+                    tasks.spawn(serve_connection(stream, limits, handler.clone(), info, guard));
                 }
                 Err(error) => {
                     if let Some(times) = accept_log.pass(Instant::now(), 1) {
@@ -99,6 +116,7 @@ where
 /// Serves one connection until it closes.
 async fn serve_connection<H, F>(
     stream: TcpStream,
+    limits: Limits,
     handler: H,
     mut info: ConnectionInfo,
     guard: ConnectionGuard,
@@ -119,7 +137,7 @@ async fn serve_connection<H, F>(
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
+            .header_read_timeout(limits.header_timeout)
             .serve_connection(TokioIo::new(stream), service)
     );
     tokio::select! {

@@ -6,6 +6,7 @@
 //! waits (`wait`).
 
 mod dispatch;
+mod fed;
 mod recovery;
 mod settle;
 mod state;
@@ -39,6 +40,7 @@ impl Engine<'_> {
             match self.wait(commands).await {
                 None => {}
                 Some(Command::Reload(rules)) => self.carry.rules = *rules,
+                Some(Command::Feed(request)) => self.answer(request),
                 Some(Command::Stop { deadline }) => return self.stop(deadline).await,
                 #[cfg(test)]
                 Some(Command::Panic) => panic!("a test asked for it"),

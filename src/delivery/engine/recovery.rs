@@ -19,9 +19,13 @@ impl Engine<'_> {
         }
         let mut by_source = [0; Source::ALL.len()];
         let mut too_many = Vec::new();
+        let mut newest_placed = None;
         let lanes = &mut self.lanes;
         let recovered = self.queue.recover(now, &mut |pending| {
             by_source[Source::of_tag(pending.tag) as usize] += 1;
+            if Source::is_placed(pending.tag) {
+                newest_placed = Some(pending.position);
+            }
             let event = PendingEvent {
                 position: pending.position,
                 visitor: pending.key,
@@ -31,6 +35,7 @@ impl Engine<'_> {
                 too_many.push(pending.position);
             }
         });
+        self.newest_placed = newest_placed.max(self.newest_placed);
         // The queue reports no source for these.
         by_source[Source::Page as usize] += recovered.corrupt + recovered.evicted + recovered.expired;
         if anew {

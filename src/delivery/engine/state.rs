@@ -15,6 +15,7 @@ use crate::{
         breaker::Breaker,
         drops::DropWatch,
         endpoint::{Destination, Endpoint},
+        feed::FeedRequest,
         health::Health,
         intake::Intake,
         lanes::{Lanes, Ticket},
@@ -24,7 +25,7 @@ use crate::{
         status::{DeliveryState, Shared},
     },
     event::EventRules,
-    queue::{Batch, Queue},
+    queue::{Batch, Position, Queue},
     telemetry::LogThrottle,
     timer::Timer,
 };
@@ -44,6 +45,8 @@ pub(in crate::delivery) enum Command {
         /// When the stop has to be over.
         deadline: Instant,
     },
+    /// Answer a source that can be read again.
+    Feed(FeedRequest),
     #[cfg(test)]
     Panic,
 }
@@ -105,6 +108,8 @@ pub(in crate::delivery) struct Engine<'a> {
     pub(super) senders: Senders,
     pub(super) finished: Rc<FinishedAttempts>,
     pub(super) batch: Batch,
+    /// The newest record that has a place of its source.
+    pub(super) newest_placed: Option<Position>,
     /// The list that `finished` is swapped with; empty between passes.
     pub(super) settling: Vec<FinishedAttempt>,
     /// Buffers that events are read into. There are at most as many as there were attempts in flight.
@@ -246,6 +251,7 @@ impl<'a> Engine<'a> {
             finished: senders.finished(),
             senders,
             batch: Batch::default(),
+            newest_placed: None,
             settling: Vec::new(),
             buffers: Vec::new(),
             tries: HashMap::new(),

@@ -3,7 +3,10 @@
 use std::time::Instant;
 
 use super::state::Engine;
-use crate::delivery::{account::EventEnd, encode, lanes::PendingEvent};
+use crate::{
+    delivery::{account::EventEnd, encode, lanes::PendingEvent},
+    queue::Position,
+};
 
 impl Engine<'_> {
     /// Takes in what was offered, if a round is due.
@@ -29,8 +32,9 @@ impl Engine<'_> {
         self.store(unmade, instant, self.shared.clock.millis_at(instant));
     }
 
-    /// Puts the batch into the queue and the lanes. `unmade`: sightings of which no event could be made.
-    fn store(&mut self, unmade: u64, instant: Instant, now: u64) {
+    /// Puts the batch into the queue and the lanes, and returns the position of its last event. `unmade`:
+    /// sightings of which no event could be made.
+    pub(super) fn store(&mut self, unmade: u64, instant: Instant, now: u64) -> Option<Position> {
         if unmade > 0 {
             self.count_ended(EventEnd::Rejected, unmade);
             if let Some(events) = self.log.unmade.pass(instant, unmade) {
@@ -38,17 +42,19 @@ impl Engine<'_> {
             }
         }
         if self.batch.is_empty() {
-            return;
+            return None;
         }
         self.schedule.queue_used(instant);
         let lanes = &mut self.lanes;
         let mut too_large = 0;
         let mut too_many = Vec::new();
+        let mut last = None;
         self.queue.append(&mut self.batch, now, &mut |stored| {
             let Some(position) = stored.position else {
                 too_large += 1;
                 return;
             };
+            last = Some(position);
             let event = PendingEvent {
                 position,
                 visitor: stored.key,
@@ -64,5 +70,6 @@ impl Engine<'_> {
         for position in too_many {
             self.queue.finish(position);
         }
+        last
     }
 }

@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::plausible::{Accepted, FieldErrors, MAX_BODY, accept};
 use crate::web::response::{self, ResponseBody};
-use crate::web::server::{self, ConnectionInfo};
+use crate::web::server::{self, ConnectionInfo, Limits};
 
 use board::{Board, ReceivedAt};
 
@@ -43,7 +43,7 @@ pub async fn serve(listener: TcpListener, domain: &str, shutdown: impl Future<Ou
         let receiver = Arc::clone(&receiver);
         async move { receiver.respond(request, connection).await }
     };
-    server::serve(listener, handler, shutdown).await;
+    server::serve(listener, Limits::FEW, handler, shutdown).await;
 }
 
 struct Receiver {

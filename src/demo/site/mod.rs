@@ -18,7 +18,10 @@ use http_body_util::{BodyExt, Limited};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use tokio::{net::TcpListener, time::timeout};
 
-use crate::web::{response::ResponseBody, server};
+use crate::web::{
+    response::ResponseBody,
+    server::{self, Limits},
+};
 
 /// Longer forms are refused, in bytes.
 const MAX_FORM: usize = 16 * 1024;
@@ -67,7 +70,7 @@ const FILES: [(&str, &str, &[u8]); 8] = [
 
 /// Serves the site until `shutdown` is ready.
 pub async fn serve(listener: TcpListener, shutdown: impl Future<Output = ()>) {
-    server::serve(listener, |request, _| respond(request), shutdown).await;
+    server::serve(listener, Limits::FEW, |request, _| respond(request), shutdown).await;
 }
 
 async fn respond(request: Request<Incoming>) -> Response<ResponseBody> {

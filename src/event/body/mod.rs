@@ -27,6 +27,8 @@ pub struct Event<'a> {
 
 /// The first byte of the binary form: its version.
 const FORM: u8 = 1;
+/// That of an event whose place in a source comes last.
+const PLACED_FORM: u8 = 2;
 /// The longest user agent that is kept, in bytes; the rest of a longer one is left out. Browsers' have 100 to
 /// 500. Servers refuse requests with heads of more than 4 to 8 KiB, so an event with a longer one may never
 /// arrive.
@@ -57,6 +59,20 @@ impl<'a> Event<'a> {
         key(&out[start..end])
     }
 
+    /// As [`record`](Self::record), with the event's place in a source that can be read again.
+    pub fn record_placed(rules: &EventRules, seen: &Sighting<'_>, place: &[u8], out: &mut Vec<u8>) -> u64 {
+        let start = out.len();
+        let key = Event::record(rules, seen, out);
+        out[start] = PLACED_FORM;
+        put(out, place);
+        key
+    }
+
+    /// The place that [`record_placed`](Self::record_placed) wrote; `None` for any other bytes.
+    pub fn place_of(bytes: &[u8]) -> Option<&[u8]> {
+        Event::read(bytes)?.1
+    }
+
     /// Appends the binary form.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.reserve(32 + self.user_agent.len() + self.body.len());
@@ -65,20 +81,29 @@ impl<'a> Event<'a> {
         put(out, &self.body);
     }
 
-    /// Reads what [`encode`](Self::encode) wrote; `None` for any other bytes.
+    /// Reads what [`encode`](Self::encode) or [`record`](Self::record) wrote; `None` for any other bytes.
     pub fn decode(bytes: &'a [u8]) -> Option<Self> {
+        Some(Event::read(bytes)?.0)
+    }
+
+    /// The event, and its place if it has one.
+    fn read(bytes: &'a [u8]) -> Option<(Self, Option<&'a [u8]>)> {
         let mut from = WireReader(bytes);
-        if from.byte()? != FORM {
-            return None;
-        }
+        let form = from.byte()?;
         let client = from.address()?;
         let user_agent = Cow::Borrowed(from.bytes()?);
         let body = Cow::Borrowed(from.bytes()?);
-        from.0.is_empty().then_some(Event {
+        let event = Event {
             user_agent,
             client,
             body,
-        })
+        };
+        let place = match form {
+            FORM => None,
+            PLACED_FORM => Some(from.bytes()?),
+            _ => return None,
+        };
+        from.0.is_empty().then_some((event, place))
     }
 
     /// The site's domain, or several joined by commas. `None` if the body has none.

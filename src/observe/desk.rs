@@ -1,0 +1,133 @@
+//! Where observed requests are decided, whoever saw them.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use super::{
+    observed::{Decided, Observed, decide},
+    rules::ObserveRules,
+    settings::LineFormat,
+    tally::{LineResult, Tally},
+};
+use crate::{
+    clock::Clock,
+    delivery::{Draft, Outbox, Source},
+    page::PreloadPairs,
+};
+
+/// What all observers share.
+#[derive(Debug)]
+pub(super) struct Desk {
+    rules: Mutex<Arc<ObserveRules>>,
+    pairs: PreloadPairs,
+    pub(super) tally: Tally,
+    clock: Clock,
+}
+
+impl Desk {
+    pub(super) fn new(rules: ObserveRules, tally: Tally, clock: Clock) -> Self {
+        Desk {
+            rules: Mutex::new(Arc::new(rules)),
+            pairs: PreloadPairs::new(),
+            tally,
+            clock,
+        }
+    }
+
+    /// The rules of this moment.
+    pub(super) fn rules(&self) -> Arc<ObserveRules> {
+        Arc::clone(&lock(&self.rules))
+    }
+
+    pub(super) fn reload(&self, rules: ObserveRules) {
+        *lock(&self.rules) = Arc::new(rules);
+    }
+
+    /// Decides a request that was made at `at`, or now, and shows the decision to `see`. If anything about it
+    /// panics, the request is not counted.
+    pub(super) fn decide(
+        &self,
+        rules: &ObserveRules,
+        seen: &Observed<'_>,
+        at: Option<u64>,
+        see: impl FnOnce(&Decided<'_>),
+    ) {
+        let now = self.clock.millis();
+        // A clock that is ahead of this one makes no event that is younger than now.
+        let at = at.map_or(now, |at| at.min(now));
+        // The panic was logged where it happened.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            let decided = decide(rules, &self.pairs, seen, at);
+            self.tally.note(seen, &decided);
+            see(&decided);
+        }));
+    }
+
+    /// Reads a line and decides what it tells of.
+    pub(super) fn read_line(
+        &self,
+        rules: &ObserveRules,
+        format: LineFormat,
+        line: &[u8],
+        see: impl FnOnce(&Decided<'_>),
+    ) {
+        let text = String::from_utf8_lossy(line);
+        let parsed = catch_unwind(|| format.parse(&text));
+        let Ok(Some(parsed)) = parsed else {
+            return self.tally.line(LineResult::Malformed);
+        };
+        self.tally.line(LineResult::Decided);
+        parsed.observed(|seen| self.decide(rules, seen, parsed.time(), see));
+    }
+}
+
+/// Where an observer that can't read again offers its events.
+#[derive(Debug)]
+pub(super) struct Counter {
+    desk: Arc<Desk>,
+    offers: Mutex<(Outbox, Draft)>,
+}
+
+impl Counter {
+    pub(super) fn new(desk: Arc<Desk>, outbox: Outbox) -> Self {
+        Counter {
+            desk,
+            offers: Mutex::new((outbox, Draft::default())),
+        }
+    }
+
+    pub(super) fn rules(&self) -> Arc<ObserveRules> {
+        self.desk.rules()
+    }
+
+    pub(super) fn tally(&self) -> &Tally {
+        &self.desk.tally
+    }
+
+    /// Decides a request, and offers its event if it has one.
+    pub(super) fn count(&self, seen: &Observed<'_>) {
+        self.desk.decide(&self.rules(), seen, None, |decided| self.offer(decided));
+    }
+
+    /// Reads a line, and offers its event if it has one.
+    pub(super) fn count_line(&self, format: LineFormat, line: &[u8]) {
+        self.desk
+            .read_line(&self.rules(), format, line, |decided| self.offer(decided));
+    }
+
+    fn offer(&self, decided: &Decided<'_>) {
+        let Some(sighting) = &decided.sighting else { return };
+        let order = self.desk.clock.nanos_at(Instant::now());
+        let (outbox, draft) = &mut *lock(&self.offers);
+        draft.write(sighting);
+        outbox.offer(Source::Observe, draft, order, sighting.at_ms);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No update is left half done by a panic.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

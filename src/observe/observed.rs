@@ -1,0 +1,90 @@
+//! One request as it was seen from aside, from whatever it was seen, and the decision about it.
+
+use std::net::IpAddr;
+
+use httparse::Header;
+
+use super::rules::ObserveRules;
+use crate::{
+    client::{self, ClientFrom, Peer, Visible},
+    event::Sighting,
+    facts::RequestFacts,
+    page::{self, PreloadPairs, SeenResponse, Verdict},
+};
+
+/// What was seen of a request.
+#[derive(Debug)]
+pub(super) struct Observed<'a> {
+    /// Who sent it to the server that tells of it.
+    pub(super) peer: Peer,
+    /// Empty where it is not known.
+    pub(super) method: &'a str,
+    /// Path and query; empty where they are not known.
+    pub(super) target: &'a str,
+    pub(super) fields: &'a [Header<'a>],
+    /// What that server was asked by.
+    pub(super) arrived: Visible<'a>,
+    /// It is known what the browser said of the request (`Sec-Fetch-*`, `Accept`).
+    pub(super) signs: bool,
+    pub(super) response: SeenResponse<'a>,
+}
+
+/// What was decided about a request.
+#[derive(Debug)]
+pub(super) struct Decided<'a> {
+    pub(super) verdict: Verdict,
+    pub(super) client: Option<IpAddr>,
+    pub(super) from: ClientFrom,
+    /// The host that the visitor used; empty where it is not known.
+    pub(super) host: &'a str,
+    pub(super) https: bool,
+    /// The event, if there is one. Its order among others is not set.
+    pub(super) sighting: Option<Sighting<'a>>,
+}
+
+/// Decides about a request that was made at `at`, in milliseconds since 1970.
+pub(super) fn decide<'a>(
+    rules: &'a ObserveRules,
+    pairs: &PreloadPairs,
+    seen: &'a Observed<'a>,
+    at: u64,
+) -> Decided<'a> {
+    let resolved = client::resolve(&rules.client, seen.peer, seen.fields);
+    let visible = client::visible(&rules.client, &resolved, seen.fields, seen.arrived);
+    let facts = RequestFacts::read(seen.method, seen.target, seen.fields);
+    let domain = rules.sites.find(visible.host);
+    let has_client = resolved.client.is_some();
+    let known = domain.is_some();
+    let (mut verdict, part) =
+        page::judge_from_aside(&rules.page, &facts, seen.signs, known, has_client, &seen.response);
+    let host = visible.host.unwrap_or_default();
+    let mut sighting = None;
+    if let (Some(kind), Some(client), Some(domain)) = (verdict.event, resolved.client, domain) {
+        let user_agent = facts.user_agent.unwrap_or_default();
+        let (host, target) = (host.as_bytes(), seen.target.as_bytes());
+        if part.is_some_and(|part| !pairs.first(client, user_agent, host, target, part, at)) {
+            verdict = page::repeated();
+        } else {
+            sighting = Some(Sighting {
+                at_ns: 0,
+                at_ms: at,
+                kind,
+                client,
+                user_agent,
+                https: visible.https,
+                host,
+                target,
+                referrer: facts.referer,
+                domain: rules.page.domain(kind, domain.as_bytes()),
+            });
+        }
+    }
+    Decided {
+        verdict,
+        client: resolved.client,
+        from: resolved.from,
+        host,
+        https: visible.https,
+        sighting,
+    }
+}
