@@ -30,7 +30,9 @@ pub use inputs::{DecisionsSince, Inputs, TakeStatus};
 pub use mask::{Masked, masked};
 pub use probes::Probes;
 pub use settings::Settings;
-pub use status::{DecisionCounts, DeliveryReport, QueueReport, SendingState, StatusReport, Storage};
+pub use status::{
+    DecisionCounts, DeliveryReport, ObserveReport, QueueReport, SendingState, StatusReport, Storage,
+};
 
 use routes::Routes;
 

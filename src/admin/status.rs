@@ -15,16 +15,28 @@ pub struct StatusReport {
     pub uptime_seconds: f64,
     /// Whether requests are accepted.
     pub ready: bool,
-    /// Where clients connect.
+    /// Where clients connect; `none` without an app.
     pub listen: String,
     /// Where the admin address listens.
     pub admin: String,
+    /// What is seen from aside; left out where nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observe: Option<ObserveReport>,
     /// The events that wait.
     pub queue: QueueReport,
     /// How sending to Plausible goes.
     pub delivery: DeliveryReport,
     /// Requests by decision since the start.
     pub decisions: DecisionCounts,
+}
+
+/// What is seen from aside.
+#[derive(Debug, Clone, Serialize)]
+pub struct ObserveReport {
+    /// Where copies of requests come.
+    pub mirror: Option<String>,
+    /// Where lines of an access log come from.
+    pub log: Option<String>,
 }
 
 /// The events that wait for Plausible.
@@ -152,6 +164,7 @@ pub(super) mod tests {
             ready: true,
             listen: "127.0.0.1:8080".to_owned(),
             admin: "127.0.0.1:9090".to_owned(),
+            observe: None,
             queue: QueueReport {
                 at: Storage::Disk,
                 events: 0,

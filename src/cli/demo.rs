@@ -56,7 +56,9 @@ async fn run_demo() -> Result<(), Box<dyn Error>> {
     let receiver = tokio::spawn(demo::receiver::serve(receiver, DOMAIN, shutdown()));
     let sidecar = Sidecar::start(config).await?;
     println!("Click through the site, and watch what is counted:\n");
-    println!("  the site, behind gatecount   http://{}/", sidecar.bound());
+    if let Some(bound) = sidecar.bound() {
+        println!("  the site, behind gatecount   http://{bound}/");
+    }
     println!("  what Plausible would show    http://{plausible}/");
     println!(
         "  how gatecount is doing       http://{}/\n",

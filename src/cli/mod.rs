@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod error;
 mod explain;
+mod observe;
 mod options;
 mod queue;
 mod run;
@@ -63,6 +64,13 @@ enum CliCommand {
         #[command(flatten)]
         explain: explain::Arguments,
     },
+    /// Read an access log and print what would be counted, and why; nothing is sent
+    Observe {
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        observe: observe::Arguments,
+    },
     /// Look into a disk queue
     Queue {
         #[command(subcommand)]
@@ -109,6 +117,10 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Command
             options: own,
             explain,
         }) => explain::run(&own.after(options), explain),
+        Some(CliCommand::Observe {
+            options: own,
+            observe,
+        }) => observe::run(&own.after(options), &observe),
         Some(CliCommand::Queue { action }) => queue::run(options, action),
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::{
     admin, client, delivery,
+    observe::{self, LogSource},
     proxy::{self, Listen, Upstream},
 };
 
@@ -60,6 +61,37 @@ pub(super) fn check_addresses(
             );
             r.clash(key, "admin.address", problem);
         }
+    }
+}
+
+/// The address for mirrored requests is none of the others.
+pub(super) fn check_observed(
+    r: &mut KeyReader<'_>,
+    proxy: Option<&proxy::Settings>,
+    admin: &admin::Settings,
+    observe: &observe::Settings,
+) {
+    if let Some(mirror) = observe.mirror {
+        let listen = proxy.and_then(|proxy| match proxy.listen {
+            Listen::Tcp(listen) => Some(listen),
+            Listen::Unix(_) => None,
+        });
+        for (key, address) in [("listen.address", listen), ("admin.address", Some(admin.address))] {
+            if address.is_some_and(|address| parse::covers(mirror, address)) {
+                let problem = format!(
+                    "observe.mirror and {key} must differ, and here both are port {}",
+                    mirror.port()
+                );
+                r.clash("observe.mirror", key, problem);
+            }
+        }
+    }
+    if let (Some(LogSource::Unixgram(path)), Some(Listen::Unix(listen))) =
+        (&observe.log, proxy.map(|proxy| &proxy.listen))
+        && path == listen
+    {
+        let problem = "observe.log and listen.address must differ, and here both are one socket";
+        r.clash("observe.log", "listen.address", problem);
     }
 }
 

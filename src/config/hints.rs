@@ -9,7 +9,7 @@ use super::keys::{
 const SIMILAR: f64 = 0.85;
 
 /// Tables of later versions.
-const LATER_TABLES: &[&str] = &["tracker", "observe", "stream"];
+const LATER_TABLES: &[&str] = &["tracker", "stream"];
 
 /// Keys of later versions in tables that exist.
 const LATER_KEYS: &[&str] = &[

@@ -118,6 +118,9 @@ pub(super) const KEYS: &[Key] = &[
     key("pages.downloads", ValueKind::BooleanOrList, "false"),
     key("pages.respect_gpc", ValueKind::Boolean, "false"),
     key("pages.exclude_when", ValueKind::List, "[]"),
+    key("observe.mirror", ValueKind::Text, "\"\""),
+    key("observe.log", ValueKind::Text, "\"\""),
+    key("observe.format", ValueKind::Text, "\"json\""),
 ];
 
 /// The keys of one `[[sites]]` table.

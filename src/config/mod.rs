@@ -24,6 +24,7 @@ mod hints;
 mod keys;
 mod log;
 mod mistake;
+mod observe;
 mod pages;
 mod parse;
 mod password;
@@ -41,9 +42,9 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-use crate::{admin, client, delivery, event, page, proxy, telemetry};
+use crate::{admin, client, delivery, event, observe as observing, page, proxy, telemetry};
 
 pub use self::{
     mistake::{Mistake, Mistakes, Origin},
@@ -66,8 +67,10 @@ const RELOADABLE: [&str; 3] = ["listen.tls", "client", "pages"];
 /// A whole configuration, resolved.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// `[listen]` and `[app]`.
-    pub proxy: proxy::Settings,
+    /// `[listen]` and `[app]`; none without an app, where requests are only seen from aside.
+    pub proxy: Option<proxy::Settings>,
+    /// How long a stop waits for requests in flight.
+    pub drain: Duration,
     /// `[admin]`
     pub admin: admin::Settings,
     /// `[log]`
@@ -84,6 +87,8 @@ pub struct Config {
     pub delivery: delivery::Settings,
     /// `[queue]`
     pub queue: crate::queue::Settings,
+    /// `[observe]`
+    pub observe: observing::Settings,
     /// The files that this configuration consists of, absolute if the working directory is known: the
     /// configuration file and the files that it names. A change of one of them is a reason to load again.
     pub files: Vec<PathBuf>,
@@ -108,6 +113,8 @@ pub struct DecisionRules {
     pub address_headers: Vec<delivery::AddressHeader>,
     /// Whether there is any site.
     pub any_site: bool,
+    /// `[observe]`
+    pub observe: observing::Settings,
 }
 
 /// Resolves the sources, at a start and for a reload.
@@ -117,6 +124,7 @@ pub struct DecisionRules {
 pub fn load(sources: &Sources) -> Result<Config, Mistakes> {
     let ResolvedParts {
         proxy,
+        drain,
         admin,
         log,
         client,
@@ -125,16 +133,16 @@ pub fn load(sources: &Sources) -> Result<Config, Mistakes> {
         custom,
         delivery,
         queue,
+        observe,
         files,
         keys,
         sites,
         events,
         pairs,
     } = resolve(sources, Required::AppAndSite)?;
-    // A missing app is a mistake here, so `proxy` is there.
-    let proxy = proxy.ok_or_else(Mistakes::default)?;
     Ok(Config {
         proxy,
+        drain,
         admin,
         log,
         client,
@@ -143,6 +151,7 @@ pub fn load(sources: &Sources) -> Result<Config, Mistakes> {
         custom,
         delivery,
         queue,
+        observe,
         files,
         keys,
         sites,
@@ -164,6 +173,7 @@ pub fn load_rules(sources: &Sources) -> Result<DecisionRules, Mistakes> {
         custom: parts.custom,
         address_headers: parts.delivery.address_headers,
         any_site: !parts.sites.is_empty(),
+        observe: parts.observe,
     })
 }
 
@@ -240,7 +250,9 @@ impl Config {
     /// Takes from `new` what a reload can apply: `[listen.tls]`, `[client]`, `[pages]`, `[[sites]]`,
     /// `[[events]]` and the list of files. The other keys keep the values that the process runs with.
     pub fn adopt_reloadable(&mut self, new: Config) {
-        self.proxy.tls = new.proxy.tls;
+        if let (Some(running), Some(new)) = (&mut self.proxy, new.proxy) {
+            running.tls = new.tls;
+        }
         self.client = new.client;
         self.page = new.page;
         self.event = new.event;

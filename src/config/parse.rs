@@ -11,6 +11,7 @@ use rustls_pki_types::ServerName;
 use crate::{
     client::AddressSource,
     delivery::{AddressHeader, Base},
+    observe::LogSource,
     proxy::{Listen, Upstream},
 };
 
@@ -97,6 +98,19 @@ pub(super) fn listen(text: &str, base: &Path) -> ParseResult<Listen> {
             hint(text)
         )
     })
+}
+
+/// `file:/path`, `udp:127.0.0.1:5514`, `unixgram:/path`.
+pub(super) fn log_source(text: &str, base: &Path) -> ParseResult<LogSource> {
+    const WANTED: &str = "file:/PATH, udp:ADDRESS:PORT or unixgram:/PATH is wanted";
+    let (kind, place) = text.split_once(':').unwrap_or(("", text));
+    match kind {
+        "file" => path_from(place, base).map(LogSource::File),
+        "udp" => address(place).map(LogSource::Udp),
+        "unixgram" => socket_path(place, base).map(LogSource::Unixgram),
+        _ if text.starts_with('/') => Err(format!("{WANTED}; did you mean \"file:{text}\"?")),
+        _ => Err(WANTED.to_owned()),
+    }
 }
 
 /// `127.0.0.1:9090`

@@ -1,11 +1,11 @@
 //! Resolves the gathered values into the settings of each part: table by table, then the rules between keys.
 
-use std::{fmt::Display, path::PathBuf};
+use std::{fmt::Display, path::PathBuf, time::Duration};
 
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use crate::{
-    admin, client, delivery, event, page,
+    admin, client, delivery, event, observe, page,
     proxy::{self, Listen, Upstream},
     queue, telemetry,
 };
@@ -15,7 +15,7 @@ use super::{
     events::{self, ResolvedEvent},
     forward_proxy, log,
     mistake::{Mistake, Mistakes, Origin},
-    pages, parse, queue as queue_table,
+    observe as observe_table, pages, parse, queue as queue_table,
     reader::{KeyReader, ResolvedKey, each},
     sites::{self, ResolvedSite},
     sources::Sources,
@@ -26,8 +26,9 @@ use super::{
 
 /// Everything, resolved.
 pub(super) struct ResolvedParts {
-    /// `None` only if the app is missing and not [required](Required).
+    /// `None` only if the app is missing and not [required](Required), or requests are only observed.
     pub(super) proxy: Option<proxy::Settings>,
+    pub(super) drain: Duration,
     pub(super) admin: admin::Settings,
     pub(super) log: telemetry::Settings,
     pub(super) client: client::Settings,
@@ -36,6 +37,7 @@ pub(super) struct ResolvedParts {
     pub(super) custom: Vec<event::custom::CustomRule>,
     pub(super) delivery: delivery::Settings,
     pub(super) queue: queue::Settings,
+    pub(super) observe: observe::Settings,
     pub(super) files: Vec<PathBuf>,
     pub(super) keys: Vec<ResolvedKey>,
     pub(super) sites: Vec<ResolvedSite>,
@@ -46,7 +48,7 @@ pub(super) struct ResolvedParts {
 /// What must be configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Required {
-    /// An app and a site, as a sidecar needs.
+    /// An app, or something to observe, and a site, as a sidecar needs.
     AppAndSite,
     /// Nothing. Without a site nothing is counted.
     Nothing,
@@ -55,7 +57,8 @@ pub(super) enum Required {
 /// Resolves all of it, or reports every mistake.
 pub(super) fn resolve(sources: &Sources, required: Required) -> Result<ResolvedParts, Mistakes> {
     let mut r = KeyReader::new(sources);
-    let (proxy, pairs) = proxy(&mut r, required);
+    let has_app = r.raw.values.contains_key("app.url");
+    let ListenAndApp { proxy, drain, pairs } = listen_and_app(&mut r, required);
     let admin = admin::Settings {
         address: r.text("admin.address", |t, _| parse::address(t)),
         hosts: r.list("admin.hosts", parse::host_name),
@@ -64,11 +67,16 @@ pub(super) fn resolve(sources: &Sources, required: Required) -> Result<ResolvedP
     let client = client(&mut r);
     let delivery = delivery(&mut r);
     let queue = queue_table::resolve(&mut r, delivery.max_age);
+    let observe = observe_table::resolve(&mut r, delivery.max_age);
+    if required == Required::AppAndSite && !has_app && !observe.is_used() {
+        require_app(&mut r);
+    }
     let (sites, resolved_sites) = sites::resolve(&mut r, required == Required::AppAndSite);
     let (page, query) = pages::resolve(&mut r);
     let (custom, resolved_events) = events::resolve(&mut r);
 
     conflicts::check_addresses(&mut r, proxy.as_ref(), &admin, &delivery);
+    conflicts::check_observed(&mut r, proxy.as_ref(), &admin, &observe);
     conflicts::check_retries(&mut r, &delivery);
     conflicts::check_hops(&mut r, &client);
 
@@ -79,6 +87,7 @@ pub(super) fn resolve(sources: &Sources, required: Required) -> Result<ResolvedP
     files.extend(r.watched);
     Ok(ResolvedParts {
         proxy,
+        drain,
         admin,
         log,
         client,
@@ -87,6 +96,7 @@ pub(super) fn resolve(sources: &Sources, required: Required) -> Result<ResolvedP
         custom,
         delivery,
         queue,
+        observe,
         files,
         keys: r.resolved,
         sites: resolved_sites,
@@ -95,8 +105,24 @@ pub(super) fn resolve(sources: &Sources, required: Required) -> Result<ResolvedP
     })
 }
 
-/// `[listen]` and `[app]`.
-fn proxy(r: &mut KeyReader<'_>, required: Required) -> (Option<proxy::Settings>, Vec<ResolvedPair>) {
+/// Says that the app is missing. It may be where requests are observed instead.
+fn require_app(r: &mut KeyReader<'_>) {
+    if r.raw.broken {
+        return;
+    }
+    let problem = "missing: say where the app listens, by --app http://127.0.0.1:3000, GATECOUNT_APP_URL or url in [app]";
+    r.mistakes
+        .push(Mistake::key(&Origin::Default, "app.url", problem));
+}
+
+/// `[listen]` and `[app]`, resolved.
+struct ListenAndApp {
+    proxy: Option<proxy::Settings>,
+    drain: Duration,
+    pairs: Vec<ResolvedPair>,
+}
+
+fn listen_and_app(r: &mut KeyReader<'_>, required: Required) -> ListenAndApp {
     let listen = r.text("listen.address", parse::listen);
     if let Listen::Unix(path) = &listen {
         r.show(
@@ -122,15 +148,9 @@ fn proxy(r: &mut KeyReader<'_>, required: Required) -> (Option<proxy::Settings>,
     let max_streams = r.integer("listen.max_streams", 1..=10_000);
     let (tls, pairs) = tls::resolve(r, required == Required::AppAndSite);
 
-    let is_set = r.raw.values.contains_key("app.url");
     let upstream = r.optional_text("app.url", parse::upstream);
     if let Some(Upstream::Unix(path)) = &upstream {
         r.show("app.url", value::quote(&format!("unix:{}", path.display())));
-    }
-    if !is_set && required == Required::AppAndSite && !r.raw.broken {
-        let problem = "missing: say where the app listens, by --app http://127.0.0.1:3000, GATECOUNT_APP_URL or url in [app]";
-        r.mistakes
-            .push(Mistake::key(&Origin::Default, "app.url", problem));
     }
     let connect_timeout = r.text("app.connect_timeout", |t, _| parse::duration(t));
     let response_timeout = r.text("app.response_timeout", |t, _| parse::duration(t));
@@ -158,7 +178,11 @@ fn proxy(r: &mut KeyReader<'_>, required: Required) -> (Option<proxy::Settings>,
             keep_alive,
         },
     });
-    (settings, pairs)
+    ListenAndApp {
+        proxy: settings,
+        drain,
+        pairs,
+    }
 }
 
 /// `[client]`

@@ -30,10 +30,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) enum Datagrams {
     Udp(UdpSocket),
-    Unix {
-        socket: UnixDatagram,
-        _file: SocketFile,
-    },
+    Unix { socket: UnixDatagram, _file: SocketFile },
 }
 
 /// A socket's file; removed when this is dropped.
@@ -67,10 +64,7 @@ impl Datagrams {
         let file = SocketFile(path.to_owned());
         fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
         let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER);
-        Ok(Datagrams::Unix {
-            socket,
-            _file: file,
-        })
+        Ok(Datagrams::Unix { socket, _file: file })
     }
 
     /// The port of a UDP socket.
@@ -88,7 +82,10 @@ impl Datagrams {
             let (received, trusted) = match &self {
                 Datagrams::Udp(socket) => match socket.recv_from(&mut buffer).await {
                     // Who may say who the clients are may send lines that say it.
-                    Ok((length, from)) => (Ok(length), counter.rules().client.trust.trusts(from.ip().to_canonical())),
+                    Ok((length, from)) => (
+                        Ok(length),
+                        counter.rules().client.trust.trusts(from.ip().to_canonical()),
+                    ),
                     Err(error) => (Err(error), true),
                 },
                 Datagrams::Unix { socket, .. } => (socket.recv(&mut buffer).await, true),

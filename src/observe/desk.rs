@@ -109,7 +109,8 @@ impl Counter {
 
     /// Decides a request, and offers its event if it has one.
     pub(super) fn count(&self, seen: &Observed<'_>) {
-        self.desk.decide(&self.rules(), seen, None, |decided| self.offer(decided));
+        self.desk
+            .decide(&self.rules(), seen, None, |decided| self.offer(decided));
     }
 
     /// Reads a line, and offers its event if it has one.

@@ -116,7 +116,11 @@ impl DryRun {
 
     /// The pages that were seen most, at most `most` of them.
     pub fn pages(&self, most: usize) -> Vec<(&str, u64)> {
-        let mut pages: Vec<_> = self.pages.iter().map(|(url, count)| (url.as_str(), *count)).collect();
+        let mut pages: Vec<_> = self
+            .pages
+            .iter()
+            .map(|(url, count)| (url.as_str(), *count))
+            .collect();
         pages.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
         pages.truncate(most);
         pages

@@ -52,7 +52,6 @@ pub(super) fn take(bytes: &[u8], skipping: &mut bool, mut each: impl FnMut(Piece
     done
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +90,9 @@ mod tests {
 
     #[test]
     fn zeros_before_a_line_are_not_part_of_it() {
-        assert_eq!(taken(b"\0\0\0one\n\0\0", &mut false), (vec![("one".into(), 7)], 9));
+        assert_eq!(
+            taken(b"\0\0\0one\n\0\0", &mut false),
+            (vec![("one".into(), 7)], 9)
+        );
     }
 }

@@ -26,8 +26,9 @@ use crate::{
 /// A server makes a connection for each copy under way. It keeps idle ones for a minute by default, so they
 /// are kept longer here.
 pub(super) const LIMITS: Limits = Limits {
-    connections: 1024,
+    connections: 512,
     header_timeout: Duration::from_secs(75),
+    head_bytes: 64 << 10,
 };
 /// How long the copy of a body may take; it is thrown away.
 const BODY_TIMEOUT: Duration = Duration::from_mins(1);
@@ -37,7 +38,11 @@ pub(super) async fn serve(listener: TcpListener, counter: Arc<Counter>, shutdown
     let handler = move |request: Request<Incoming>, connection: server::ConnectionInfo| {
         let counter = Arc::clone(&counter);
         async move {
-            count(&counter, &request, Peer::from(std::net::SocketAddr::from((connection.peer, 0))));
+            count(
+                &counter,
+                &request,
+                Peer::from(std::net::SocketAddr::from((connection.peer, 0))),
+            );
             let mut body = request.into_body();
             if !body.is_end_stream() {
                 tokio::spawn(timeout(BODY_TIMEOUT, async move {

@@ -212,7 +212,9 @@ impl Observe {
     }
 
     fn listen(&mut self, settings: &Settings) -> Result<Option<TcpListener>, Error> {
-        let Some(at) = settings.mirror else { return Ok(None) };
+        let Some(at) = settings.mirror else {
+            return Ok(None);
+        };
         let failed = |source| Error::Listen {
             at: at.to_string(),
             source,
@@ -225,7 +227,9 @@ impl Observe {
     }
 
     fn bind(&mut self, settings: &Settings) -> Result<Option<Datagrams>, Error> {
-        let Some(source) = &settings.log else { return Ok(None) };
+        let Some(source) = &settings.log else {
+            return Ok(None);
+        };
         let bound = match source {
             LogSource::File(_) => return Ok(None),
             LogSource::Udp(at) => Datagrams::udp(*at),

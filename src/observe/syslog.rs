@@ -17,7 +17,10 @@ pub(super) fn message(datagram: &[u8]) -> &[u8] {
 fn after_priority(datagram: &[u8]) -> Option<&[u8]> {
     let rest = datagram.strip_prefix(b"<")?;
     let end = memchr(b'>', rest.get(..rest.len().min(4))?)?;
-    rest[..end].iter().all(u8::is_ascii_digit).then(|| &rest[end + 1..])
+    rest[..end]
+        .iter()
+        .all(u8::is_ascii_digit)
+        .then(|| &rest[end + 1..])
 }
 
 /// `Nov 26 10:00:00 HOST TAG: MESSAGE`; nginx leaves the host out if it is told to.
@@ -71,12 +74,21 @@ mod tests {
     #[test]
     fn the_message_is_found_behind_any_header() {
         for (datagram, expected) in [
-            ("<190>Nov 26 10:00:00 web nginx: {\"uri\": \"/\"}", "{\"uri\": \"/\"}"),
+            (
+                "<190>Nov 26 10:00:00 web nginx: {\"uri\": \"/\"}",
+                "{\"uri\": \"/\"}",
+            ),
             ("<190>Nov  6 10:00:00 nginx: {\"a\": 1}", "{\"a\": 1}"),
-            ("<190>Nov 26 10:00:00 fe80::1 nginx: 1.2.3.4 - - [x]", "1.2.3.4 - - [x]"),
+            (
+                "<190>Nov 26 10:00:00 fe80::1 nginx: 1.2.3.4 - - [x]",
+                "1.2.3.4 - - [x]",
+            ),
             ("<13>nginx[12]: hello", "hello"),
             ("<13>{\"a\": 1}", "{\"a\": 1}"),
-            ("<165>1 2026-11-26T10:00:00Z web app 12 - - {\"a\": 1}", "{\"a\": 1}"),
+            (
+                "<165>1 2026-11-26T10:00:00Z web app 12 - - {\"a\": 1}",
+                "{\"a\": 1}",
+            ),
             (
                 "<165>1 2026-11-26T10:00:00Z web app - id [a b=\"c\\\"]]\" d=\"e\"][f] \u{feff}{\"a\": 1}",
                 "{\"a\": 1}",

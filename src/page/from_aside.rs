@@ -73,7 +73,8 @@ fn kind_without_signs(rules: &PageRules, request: &RequestFacts<'_>) -> Result<R
     let path = request.path();
     let is_page = extension(path).is_none_or(|extension| {
         // `/docs/1.2` has no extension but a number.
-        extension.bytes().all(|b| b.is_ascii_digit()) || PAGES.iter().any(|e| extension.eq_ignore_ascii_case(e))
+        extension.bytes().all(|b| b.is_ascii_digit())
+            || PAGES.iter().any(|e| extension.eq_ignore_ascii_case(e))
     });
     if is_page || path_kind(rules, path) == PathKind::Download {
         Ok(RequestKind::Navigation)
@@ -163,15 +164,28 @@ mod tests {
             (
                 "GET",
                 "/",
-                &[("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Mode", "navigate"), ("Accept", "*/*")],
+                &[
+                    ("Sec-Fetch-Dest", "document"),
+                    ("Sec-Fetch-Mode", "navigate"),
+                    ("Accept", "*/*"),
+                ],
                 Decision::NotPage,
             ),
             ("POST", "/", &[DOCUMENT], Decision::NotPage),
             ("HEAD", "/", &[DOCUMENT], Decision::NotPage),
-            ("GET", "/", &[DOCUMENT, ("Purpose", "prefetch")], Decision::Prefetch),
+            (
+                "GET",
+                "/",
+                &[DOCUMENT, ("Purpose", "prefetch")],
+                Decision::Prefetch,
+            ),
             ("GET", "/", &[DOCUMENT, ("From", "a@example.com")], Decision::Bot),
         ] {
-            assert_eq!(by_rule(method, target, fields, &nothing), decision, "{method} {target} {fields:?}");
+            assert_eq!(
+                by_rule(method, target, fields, &nothing),
+                decision,
+                "{method} {target} {fields:?}"
+            );
         }
     }
 
@@ -194,9 +208,16 @@ mod tests {
             (SeenResponse::Status(206), Decision::NotPage),
             (SeenResponse::Status(500), Decision::ErrorStatus),
         ] {
-            assert_eq!(by_rule("GET", "/a", &[DOCUMENT], &response), decision, "{response:?}");
+            assert_eq!(
+                by_rule("GET", "/a", &[DOCUMENT], &response),
+                decision,
+                "{response:?}"
+            );
         }
-        assert_eq!(by_rule("POST", "/a", &[DOCUMENT], &head(200, Some(b"text/html"))), Decision::Counted);
+        assert_eq!(
+            by_rule("POST", "/a", &[DOCUMENT], &head(200, Some(b"text/html"))),
+            Decision::Counted
+        );
     }
 
     #[test]
@@ -217,7 +238,11 @@ mod tests {
             ("GET", "/", 499, Decision::ErrorStatus),
             ("GET", "/", 204, Decision::NotPage),
         ] {
-            assert_eq!(by_path(method, target, status), decision, "{method} {target} {status}");
+            assert_eq!(
+                by_path(method, target, status),
+                decision,
+                "{method} {target} {status}"
+            );
         }
     }
 
@@ -231,10 +256,14 @@ mod tests {
             not_found: true,
             ..PageRules::default()
         };
-        let case = |target, fields: &[(&str, &str)], response| judge(&rules, "GET", target, fields, false, response);
+        let case =
+            |target, fields: &[(&str, &str)], response| judge(&rules, "GET", target, fields, false, response);
         assert_eq!(case("/admin/a", &[], &ok).0, Decision::Excluded);
         assert_eq!(case("/", &[("X-Internal", "1")], &ok).0, Decision::Excluded);
-        assert_eq!(case("/a.pdf", &[], &ok), (Decision::Download, Some(EventKind::Download)));
+        assert_eq!(
+            case("/a.pdf", &[], &ok),
+            (Decision::Download, Some(EventKind::Download))
+        );
         assert_eq!(
             case("/a", &[], &SeenResponse::Status(404)),
             (Decision::NotFound, Some(EventKind::NotFound))

@@ -13,8 +13,8 @@ pub mod bots;
 
 mod captures;
 mod decision;
-mod glob;
 mod from_aside;
+mod glob;
 mod preload_pairs;
 mod request;
 mod response;

@@ -72,11 +72,11 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    /// Makes them and registers them.
+    /// Makes them and registers them. `decisions` has a counter for each decision, by its label.
     ///
     /// # Errors
     /// Where a name is taken in the registry.
-    pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
+    pub(super) fn register(registry: &Registry, decisions: &IntCounterVec) -> prometheus::Result<Self> {
         let counters = |name: &str, help: &str, label: &str| -> prometheus::Result<IntCounterVec> {
             let vec = IntCounterVec::new(Opts::new(name, help), &[label])?;
             registry.register(Box::new(vec.clone()))?;
@@ -101,11 +101,6 @@ impl Metrics {
             "gatecount_app_errors_total",
             "Requests that the app failed, by reason.",
             "reason",
-        )?;
-        let decisions = counters(
-            "gatecount_decisions_total",
-            "Requests, by whether and why they were counted.",
-            "decision",
         )?;
         let client_from = counters(
             "gatecount_client_address_total",
@@ -212,13 +207,5 @@ impl Metrics {
 
     pub(super) fn client_from(&self, from: client::ClientFrom) {
         self.client_from[from as usize].inc();
-    }
-
-    /// Requests by decision so far, for `/status`; those with none are left out.
-    pub(super) fn decisions(&self) -> impl Iterator<Item = (Decision, u64)> {
-        Decision::ALL
-            .into_iter()
-            .map(|d| (d, self.decisions[d as usize].get()))
-            .filter(|(_, n)| *n > 0)
     }
 }

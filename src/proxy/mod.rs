@@ -71,10 +71,9 @@ pub struct Proxy {
 #[derive(Clone)]
 pub struct Handle {
     controls: Vec<mpsc::UnboundedSender<Control>>,
-    metrics: Metrics,
 }
 
-/// Binds, and starts one worker for each outbox.
+/// Binds, and starts one worker for each outbox. `decisions` is `gatecount_decisions_total`.
 ///
 /// # Errors
 /// [`Error`]
@@ -83,8 +82,9 @@ pub fn start(
     live: &Arc<Live>,
     outboxes: Vec<Outbox>,
     registry: &prometheus::Registry,
+    decisions: &prometheus::IntCounterVec,
 ) -> Result<Proxy, Error> {
-    let metrics = Metrics::register(registry)?;
+    let metrics = Metrics::register(registry, decisions)?;
     let (listeners, bound) = listener::bind(&settings.listen, outboxes.len()).map_err(|source| {
         let at = match &settings.listen {
             Listen::Tcp(address) => address.to_string(),
@@ -128,7 +128,7 @@ pub fn start(
     }
     Ok(Proxy {
         bound,
-        handle: Handle { controls, metrics },
+        handle: Handle { controls },
         threads,
         removed: false,
     })
@@ -156,11 +156,6 @@ impl Handle {
         }
         all.sort_by_key(|r| r.seq);
         all
-    }
-
-    /// Requests so far by decision.
-    pub fn decision_counts(&self) -> Vec<(page::Decision, u64)> {
-        self.metrics.decisions().collect()
     }
 
     fn tell(&self, order: impl Fn() -> Control) {

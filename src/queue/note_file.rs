@@ -58,7 +58,10 @@ pub(super) fn read(handle: &dyn FileHandle) -> io::Result<Option<(u64, Vec<u8>)>
     let mut file = vec![0; 2 * SLOT];
     let length = read_full_at(handle, &mut file, 0)?;
     let (first, second) = file[..length].split_at(length.min(SLOT));
-    Ok([first, second].into_iter().filter_map(whole).max_by_key(|(turn, _)| *turn))
+    Ok([first, second]
+        .into_iter()
+        .filter_map(whole)
+        .max_by_key(|(turn, _)| *turn))
 }
 
 /// The turn and the bytes of a slot; none if the slot is not whole.
@@ -78,7 +81,12 @@ mod tests {
     use super::*;
 
     fn slot(turn: u64, bytes: &[u8]) -> Vec<u8> {
-        let mut slot = [&turn.to_le_bytes()[..], &(bytes.len() as u32).to_le_bytes(), bytes].concat();
+        let mut slot = [
+            &turn.to_le_bytes()[..],
+            &(bytes.len() as u32).to_le_bytes(),
+            bytes,
+        ]
+        .concat();
         let check = crc32c::crc32c(&slot);
         slot.splice(..0, check.to_le_bytes());
         slot

@@ -228,7 +228,10 @@ impl Files {
         }
         if let Some((handle, path)) = note {
             let synced = handle.sync();
-            self.report(None, synced.map_err(|error| DiskError::call("syncing", &path, error)));
+            self.report(
+                None,
+                synced.map_err(|error| DiskError::call("syncing", &path, error)),
+            );
         }
         // Where the directory is gone, syncing its path would say so in other words.
         let opened = self.lock.upgrade().map(|lock| lock.facts());

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::{config::Config, proxy, queue};
+use crate::{config::Config, observe, proxy, queue};
 
 /// Descriptors for what runs beside the connections: standard streams, the log, signals, certificates and
 /// lists that a reload reads, `/proc` for the metrics.
@@ -16,6 +16,8 @@ const WORKER: usize = 8;
 const ADMIN: usize = 110;
 /// Of the queue: segments, directory, lock.
 const QUEUE: usize = 24;
+/// Of what observes, beside the connections of copiers: its sockets, and the files of a log.
+const OBSERVE: usize = 80;
 /// Of delivery, beside a connection for each request in flight: a lookup, the certificates.
 const DELIVERY: usize = 8;
 
@@ -29,6 +31,8 @@ const BASE_MEMORY: u64 = 32 << 20;
 const PLAIN_CONNECTION: u64 = (64 << 10) + 512;
 /// What a connection over TLS, which may be HTTP/2, holds at most (RELIABILITY P15), in bytes.
 const TLS_CONNECTION: u64 = 1 << 20;
+/// What the connection of a copier holds at most: its head, and buffers of hyper's.
+const COPIER: u64 = 80 << 10;
 /// What is kept in memory of each event on disk, in bytes, and the least that such an event takes there.
 const EVENT_IN_MEMORY: u64 = 64;
 const EVENT_ON_DISK: u64 = 256;
@@ -38,12 +42,14 @@ const DISK_FALLBACK: u64 = 16 << 20;
 /// Raises the limit of open files as far as this process may, and fits the connections to it.
 pub(super) fn fit(config: &mut Config) {
     let Some(limit) = raise_open_files() else { return };
-    let reserved =
-        PROCESS + config.proxy.workers * WORKER + ADMIN + QUEUE + DELIVERY + config.delivery.concurrency;
+    let observed = observed_descriptors(&config.observe);
+    let beside = PROCESS + ADMIN + QUEUE + DELIVERY + config.delivery.concurrency + observed;
+    let Some(proxy) = &mut config.proxy else { return };
+    let reserved = beside + proxy.workers * WORKER;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let wanted = config.proxy.max_connections;
-    fit_connections(&mut config.proxy, limit, reserved);
-    let fitted = config.proxy.max_connections;
+    let wanted = proxy.max_connections;
+    fit_connections(proxy, limit, reserved);
+    let fitted = proxy.max_connections;
     if fitted == wanted {
         return;
     }
@@ -59,6 +65,11 @@ pub(super) fn fit(config: &mut Config) {
             "the limit of open files (ulimit -n) allows {fitted} clients at once instead of {wanted}, which need {needed}"
         );
     }
+}
+
+fn observed_descriptors(settings: &observe::Settings) -> usize {
+    let copiers = settings.mirror.map_or(0, |_| observe::MIRROR_CONNECTIONS);
+    if settings.is_used() { OBSERVE + copiers } else { 0 }
 }
 
 /// The limit of open files, raised to what may be; none where there is no limit.
@@ -117,19 +128,22 @@ pub(super) fn log_memory(config: &Config) {
 
 /// The most memory that connections and queue may take together.
 fn memory_bound(config: &Config) -> u64 {
-    let proxy = &config.proxy;
-    let connection = if proxy.tls.is_some() || proxy.http2 {
-        TLS_CONNECTION
-    } else {
-        PLAIN_CONNECTION + proxy.max_head_bytes as u64
-    };
+    let connections = config.proxy.as_ref().map_or(0, |proxy| {
+        let connection = if proxy.tls.is_some() || proxy.http2 {
+            TLS_CONNECTION
+        } else {
+            PLAIN_CONNECTION + proxy.max_head_bytes as u64
+        };
+        proxy.max_connections as u64 * connection
+    });
+    let copiers = config.observe.mirror.map_or(0, |_| observe::MIRROR_CONNECTIONS);
     let queue = match config.queue.at {
         queue::At::Memory => {
             config.queue.max_bytes + config.queue.max_bytes / EVENT_ON_DISK * EVENT_IN_MEMORY
         }
         queue::At::Disk(_) => config.queue.max_bytes / EVENT_ON_DISK * EVENT_IN_MEMORY + DISK_FALLBACK,
     };
-    BASE_MEMORY + proxy.max_connections as u64 * connection + queue
+    BASE_MEMORY + connections + copiers as u64 * COPIER + queue
 }
 
 /// The lowest limit that holds for this process, and whose it is.

@@ -1,9 +1,10 @@
 //! The composition root: builds the parts, starts them in order, stops them in reverse order.
 //!
-//! The order is: the admin address, delivery, the data path, readiness. A stop turns readiness off, lets the
-//! data path finish its requests, then lets delivery store and send what it was offered. The admin address
+//! The order is: the admin address, delivery, what observes, the data path, readiness. A stop turns readiness
+//! off, lets the data path finish its requests, ends observing, then lets delivery store and send what it was offered. The admin address
 //! ends last, so that operators can watch the stop.
 
+mod decisions;
 mod limits;
 mod reader;
 mod reloads;
@@ -24,13 +25,14 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use self::{
     reader::Reader,
     reloads::Reloads,
-    status::{decisions_since, take_status},
+    status::{StatusParts, decisions_since, take_status},
 };
 use crate::{
     admin,
     config::{self, Config, Mistakes, Sources},
     delivery::{self, Delivery},
     lifecycle::{self, Deadline, Readiness, SignalAction, Signals},
+    observe::{self, Observe, ObserveRules},
     proxy::{self, Live, Proxy},
     telemetry,
 };
@@ -58,6 +60,9 @@ pub enum StartError {
     /// The data path, for example because the address is in use.
     #[error("can't start the proxy")]
     Proxy(#[from] proxy::Error),
+    /// What observes, for example because an address is in use.
+    #[error("can't observe requests")]
+    Observe(#[from] observe::Error),
     /// The certificates, for example because one was removed after the configuration was read.
     #[error("can't set up TLS")]
     Tls(#[from] proxy::LoadError),
@@ -104,7 +109,10 @@ pub fn run(config: Config, sources: Sources) -> Result<(), StartError> {
 pub struct Sidecar {
     config: Config,
     delivery: Delivery,
-    proxy: Proxy,
+    /// None without an app.
+    proxy: Option<Proxy>,
+    /// None where nothing is observed.
+    observe: Option<Observe>,
     tls: Option<proxy::Loaded>,
     admin: JoinHandle<()>,
     admin_address: SocketAddr,
@@ -124,26 +132,56 @@ impl Sidecar {
         limits::fit(&mut config);
         let registry = telemetry::registry()?;
         let reloads = Reloads::register(&registry).map_err(telemetry::Error::from)?;
-        let tls = load_tls(config.proxy.tls.as_ref(), None)?;
+        let tls = load_tls(tls_of(&config), None)?;
         let (admin_listener, admin_address) = bind_admin(config.admin.address).await?;
 
-        let (delivery, outboxes) = delivery::start(
+        let workers = config.proxy.as_ref().map_or(0, |proxy| proxy.workers);
+        let observers = usize::from(config.observe.is_used());
+        let (delivery, mut outboxes) = delivery::start(
             config.delivery.clone(),
             config.queue.clone(),
             config.event.clone(),
-            config.proxy.workers,
+            workers + observers,
             &registry,
         )?;
         delivery.recovered(RECOVERY_WAIT).await;
-        let proxy = proxy::start(&config.proxy, &live(&config, tls.clone()), outboxes, &registry)?;
+        let decisions = decisions::register(&registry).map_err(telemetry::Error::from)?;
+        let observe = match outboxes.pop_if(|_| config.observe.is_used()) {
+            None => None,
+            Some(outbox) => {
+                let links = observe::Links {
+                    outbox,
+                    feed: delivery.feed(),
+                    registry: &registry,
+                    decisions: &decisions,
+                };
+                Some(observe::start(&config.observe, observe_rules(&config), links)?)
+            }
+        };
+        let proxy = match &config.proxy {
+            None => None,
+            Some(settings) => {
+                let live = live(&config, tls.clone());
+                Some(proxy::start(settings, &live, outboxes, &registry, &decisions)?)
+            }
+        };
 
         let readiness = Readiness::default();
         let probes = Arc::new(admin::Probes::default());
         let inputs = admin::Inputs {
             registry,
             ready: readiness.watch(),
-            status: take_status(started, &config, &readiness, admin_address, &proxy, &delivery),
-            decisions: decisions_since(&proxy),
+            status: take_status(StatusParts {
+                started,
+                config: &config,
+                readiness: &readiness,
+                admin: admin_address,
+                proxy: proxy.as_ref(),
+                observe: observe.as_ref(),
+                delivery: &delivery,
+                decisions,
+            }),
+            decisions: decisions_since(proxy.as_ref(), observe.as_ref()),
             probes: Arc::clone(&probes),
         };
         let (stop_admin, stopped) = oneshot::channel::<()>();
@@ -156,12 +194,18 @@ impl Sidecar {
             admin::serve(admin_listener, &admin_settings, inputs, shutdown).await;
         });
         readiness.turn_on();
-        start::log(&config, proxy.bound(), admin_address);
+        start::log(
+            &config,
+            proxy.as_ref().map(Proxy::bound),
+            observe.as_ref(),
+            admin_address,
+        );
         limits::log_memory(&config);
         Ok(Sidecar {
             config,
             delivery,
             proxy,
+            observe,
             tls,
             admin,
             admin_address,
@@ -172,9 +216,9 @@ impl Sidecar {
         })
     }
 
-    /// Where clients connect.
-    pub fn bound(&self) -> &proxy::Bound {
-        self.proxy.bound()
+    /// Where clients connect; none without an app.
+    pub fn bound(&self) -> Option<&proxy::Bound> {
+        self.proxy.as_ref().map(Proxy::bound)
     }
 
     /// Where the admin address listens.
@@ -235,12 +279,17 @@ impl Sidecar {
                 needs_restart.join(", ")
             );
         }
-        if self.reload_tls(new.proxy.tls.as_ref()) {
+        if self.reload_tls(tls_of(&new)) {
             self.reloads.succeeded();
         } else {
             self.reloads.failed();
         }
-        self.proxy.handle().reload(&live(&new, self.tls.clone()));
+        if let Some(proxy) = &self.proxy {
+            proxy.handle().reload(&live(&new, self.tls.clone()));
+        }
+        if let Some(observe) = &self.observe {
+            observe.reload(observe_rules(&new));
+        }
         self.delivery.reload(new.event.clone());
         let changed = match self.config.reloadable_changes(&new) {
             none if none.is_empty() => "nothing".to_owned(),
@@ -270,15 +319,19 @@ impl Sidecar {
 
     /// Stops in reverse order. A second signal ends the drain at once; accepted events are kept nevertheless.
     async fn stop(mut self, signals: &mut Signals) {
-        let drain = self.config.proxy.drain;
+        let drain = self.config.drain;
         let deadline = Deadline::after(drain);
         tracing::info!(drain = ?drain, "stopping");
         self.readiness.turn_off();
-        self.proxy.drain();
+        if let Some(proxy) = &self.proxy {
+            proxy.drain();
+        }
         let draining = async {
             let probed = self.probes.ready() > 0;
             lifecycle::wait_for_notice(drain, probed, self.probes.seen_not_ready()).await;
-            if !self.proxy.close(deadline.left()).await {
+            if let Some(proxy) = &mut self.proxy
+                && !proxy.close(deadline.left()).await
+            {
                 tracing::warn!("the drain is over; connections that are still open are cut");
             }
         };
@@ -289,7 +342,12 @@ impl Sidecar {
         if hurried {
             tracing::warn!("asked to stop again: connections that are still open are cut");
         }
-        self.proxy.stop();
+        if let Some(proxy) = self.proxy {
+            proxy.stop();
+        }
+        if let Some(observe) = self.observe {
+            observe.stop().await;
+        }
         let (sends, writes) = if hurried {
             (Duration::ZERO, LAST_WRITES)
         } else {
@@ -317,6 +375,20 @@ fn load_tls(
     running: Option<&proxy::Loaded>,
 ) -> Result<Option<proxy::Loaded>, proxy::LoadError> {
     tls.map(|tls| proxy::load_tls(tls, true, running)).transpose()
+}
+
+/// The certificates that are configured.
+fn tls_of(config: &Config) -> Option<&proxy::Tls> {
+    config.proxy.as_ref()?.tls.as_ref()
+}
+
+/// The settings that a reload can change, for what observes.
+fn observe_rules(config: &Config) -> ObserveRules {
+    ObserveRules {
+        client: config.client.clone(),
+        page: config.page.clone(),
+        sites: config.event.sites.clone(),
+    }
 }
 
 /// The settings that a reload can change, for the data path.

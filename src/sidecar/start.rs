@@ -5,18 +5,25 @@ use std::net::SocketAddr;
 use crate::{
     client,
     config::Config,
+    observe::Observe,
     proxy::{Bound, Upstream},
     queue,
 };
 
+use super::status::NONE;
+
 /// Logs what is proxied where, who is trusted, what is counted, where events go and are kept, and whence all
 /// that is known.
-pub(super) fn log(config: &Config, listen: &Bound, admin: SocketAddr) {
-    let app = match &config.proxy.app.upstream {
-        Upstream::Tcp(host, port) if host.contains(':') => format!("http://[{host}]:{port}"),
-        Upstream::Tcp(host, port) => format!("http://{host}:{port}"),
-        Upstream::Unix(path) => format!("unix:{}", path.display()),
+pub(super) fn log(config: &Config, listen: Option<&Bound>, observe: Option<&Observe>, admin: SocketAddr) {
+    let listen = listen.map_or_else(|| NONE.to_owned(), ToString::to_string);
+    let app = match config.proxy.as_ref().map(|proxy| &proxy.app.upstream) {
+        Some(Upstream::Tcp(host, port)) if host.contains(':') => format!("http://[{host}]:{port}"),
+        Some(Upstream::Tcp(host, port)) => format!("http://{host}:{port}"),
+        Some(Upstream::Unix(path)) => format!("unix:{}", path.display()),
+        None => NONE.to_owned(),
     };
+    let mirror = observe.and_then(Observe::mirror);
+    let log = observe.and_then(Observe::log).map(ToString::to_string);
     let base = &config.delivery.base;
     let plausible = format!("{}://{}{}", base.scheme(), base.authority(), base.path);
     let queue = match &config.queue.at {
@@ -29,16 +36,18 @@ pub(super) fn log(config: &Config, listen: &Bound, admin: SocketAddr) {
     };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        %listen,
+        listen,
         %admin,
+        mirror = mirror.map(tracing::field::display),
+        log,
         app,
         trusted = trusted(&config.client),
         sites = config.sites_in_words(),
         plausible,
         queue,
         queue_max_bytes = config.queue.max_bytes,
-        max_connections = config.proxy.max_connections,
-        workers = config.proxy.workers,
+        max_connections = config.proxy.as_ref().map(|proxy| proxy.max_connections),
+        workers = config.proxy.as_ref().map(|proxy| proxy.workers),
         config = file,
         "listening"
     );

@@ -2,25 +2,51 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
+use prometheus::IntCounterVec;
+
+use super::decisions;
 use crate::{
-    admin, config::Config, delivery, delivery::Delivery, lifecycle::Readiness, proxy, proxy::Proxy, queue,
+    admin,
+    config::Config,
+    delivery,
+    delivery::Delivery,
+    lifecycle::Readiness,
+    observe::{self, Observe},
+    proxy,
+    proxy::Proxy,
+    queue,
 };
 
+/// The parts that a status is put together from.
+pub(super) struct StatusParts<'a> {
+    pub(super) started: Instant,
+    pub(super) config: &'a Config,
+    pub(super) readiness: &'a Readiness,
+    pub(super) admin: SocketAddr,
+    pub(super) proxy: Option<&'a Proxy>,
+    pub(super) observe: Option<&'a Observe>,
+    pub(super) delivery: &'a Delivery,
+    pub(super) decisions: IntCounterVec,
+}
+
+/// Where clients connect if there is no app.
+pub(super) const NONE: &str = "none";
+
 /// What the admin address calls to take a status.
-pub(super) fn take_status(
-    started: Instant,
-    config: &Config,
-    readiness: &Readiness,
-    admin: SocketAddr,
-    proxy: &Proxy,
-    delivery: &Delivery,
-) -> admin::TakeStatus {
-    let storage = match config.queue.at {
+pub(super) fn take_status(parts: StatusParts<'_>) -> admin::TakeStatus {
+    let (started, admin, decisions) = (parts.started, parts.admin, parts.decisions);
+    let storage = match parts.config.queue.at {
         queue::At::Disk(_) => admin::Storage::Disk,
         queue::At::Memory => admin::Storage::Memory,
     };
-    let (ready, listen) = (readiness.watch(), proxy.bound().to_string());
-    let (proxy, delivery) = (proxy.handle(), delivery.watcher());
+    let listen = parts
+        .proxy
+        .map_or_else(|| NONE.to_owned(), |proxy| proxy.bound().to_string());
+    let observe = parts.observe.map(|observe| admin::ObserveReport {
+        mirror: observe.mirror().map(|address| address.to_string()),
+        log: observe.log().map(ToString::to_string),
+    });
+    let (ready, delivery) = (parts.readiness.watch(), parts.delivery.watcher());
     Arc::new(move || {
         let delivery::Status { queue, delivery } = delivery.status();
         admin::StatusReport {
@@ -29,6 +55,7 @@ pub(super) fn take_status(
             ready: *ready.borrow(),
             listen: listen.clone(),
             admin: admin.to_string(),
+            observe: observe.clone(),
             queue: admin::QueueReport {
                 at: storage,
                 events: queue.events,
@@ -47,7 +74,7 @@ pub(super) fn take_status(
                 finished: delivery.finished,
                 in_flight: delivery.in_flight,
             },
-            decisions: admin::DecisionCounts(proxy.decision_counts()),
+            decisions: admin::DecisionCounts(decisions::counts(&decisions)),
         }
     })
 }
@@ -65,12 +92,37 @@ fn sending_state(state: delivery::DeliveryState) -> admin::SendingState {
 }
 
 /// What the admin address calls to get decisions.
-pub(super) fn decisions_since(proxy: &Proxy) -> admin::DecisionsSince {
-    let proxy = proxy.handle();
+pub(super) fn decisions_since(proxy: Option<&Proxy>, observe: Option<&Observe>) -> admin::DecisionsSince {
+    let (proxy, observe) = (proxy.map(Proxy::handle), observe.map(Observe::watcher));
     Arc::new(move |since| {
-        let proxy = proxy.clone();
-        Box::pin(async move { proxy.decisions(since).await.iter().map(decision_record).collect() })
+        let (proxy, observe) = (proxy.clone(), observe.clone());
+        Box::pin(async move {
+            let mut records = Vec::new();
+            if let Some(proxy) = proxy {
+                records.extend(proxy.decisions(since).await.iter().map(decision_record));
+            }
+            if let Some(observe) = observe {
+                records.extend(observe.decisions(since).into_iter().map(observed_record));
+                records.sort_by_key(|record| record.seq);
+            }
+            records
+        })
     })
+}
+
+fn observed_record(record: observe::ObservedRequest) -> admin::DecisionRecord {
+    admin::DecisionRecord {
+        seq: record.seq,
+        at: record.at,
+        decision: record.verdict.decision,
+        why: record.verdict.why,
+        method: record.method,
+        host: record.host,
+        path: record.path,
+        status: record.status,
+        client: record.client.map(admin::masked),
+        client_from: record.from,
+    }
 }
 
 fn decision_record(record: &proxy::RecentRequest) -> admin::DecisionRecord {

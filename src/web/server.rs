@@ -30,6 +30,8 @@ pub(crate) struct Limits {
     pub(crate) connections: usize,
     /// How long a request's head may take to arrive, and how long a kept-alive connection may be idle.
     pub(crate) header_timeout: Duration,
+    /// The longest request head, in bytes; 431 beyond.
+    pub(crate) head_bytes: usize,
 }
 
 impl Limits {
@@ -37,6 +39,7 @@ impl Limits {
     pub(crate) const FEW: Limits = Limits {
         connections: 100,
         header_timeout: Duration::from_secs(10),
+        head_bytes: 64 << 10,
     };
 }
 
@@ -138,6 +141,7 @@ async fn serve_connection<H, F>(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.header_timeout)
+            .max_buf_size(limits.head_bytes)
             .serve_connection(TokioIo::new(stream), service)
     );
     tokio::select! {

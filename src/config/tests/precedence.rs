@@ -16,8 +16,9 @@ use super::*;
 #[test]
 fn the_smallest_start_has_every_default() {
     let config = load(&sources(&[], &[], enough())).unwrap();
-    let proxy = &config.proxy;
+    let proxy = config.proxy.as_ref().unwrap();
     assert_eq!(proxy.listen, Listen::Tcp("0.0.0.0:8080".parse().unwrap()));
+    let proxy = config.proxy.as_ref().unwrap();
     assert_eq!((proxy.workers, proxy.proxy_protocol), (4, false));
     assert_eq!(
         (proxy.drain, proxy.max_connections),
@@ -88,11 +89,14 @@ fn flags_beat_the_environment_and_the_environment_beats_the_file() {
     };
     let config = load(&sources(&[("gatecount.toml", file)], &environment, flags)).unwrap();
     assert_eq!(
-        config.proxy.listen,
+        config.proxy.as_ref().unwrap().listen,
         Listen::Tcp("127.0.0.1:1001".parse().unwrap())
     );
     assert_eq!(config.admin.address, "127.0.0.1:2002".parse().unwrap());
-    assert_eq!(config.proxy.app.upstream, Upstream::Tcp("flag".to_owned(), 3));
+    assert_eq!(
+        config.proxy.as_ref().unwrap().app.upstream,
+        Upstream::Tcp("flag".to_owned(), 3)
+    );
     assert_eq!(
         config.event.sites.find(Some("any.example")),
         Some("a.example,b.example")
@@ -119,8 +123,9 @@ fn the_environment_speaks_for_every_kind_of_value() {
         ("GATECOUNT_ADMIN_HOSTS", "A.Internal, b."),
     ];
     let config = load(&sources(&[], &environment, enough())).unwrap();
-    assert_eq!((config.proxy.workers, config.proxy.proxy_protocol), (3, true));
-    assert_eq!(config.proxy.max_head_bytes, 2048);
+    let proxy = config.proxy.as_ref().unwrap();
+    assert_eq!((proxy.workers, proxy.proxy_protocol), (3, true));
+    assert_eq!(proxy.max_head_bytes, 2048);
     assert_eq!(
         config.client.trust.ranges().collect::<Vec<_>>(),
         ["10.0.0.0/8", "loopback"]
@@ -228,11 +233,11 @@ fn relative_paths_of_the_file_are_the_files_and_others_the_working_directorys() 
     ];
     let config = load(&sources(&files, &[], flags)).unwrap();
     assert_eq!(
-        config.proxy.listen,
+        config.proxy.as_ref().unwrap().listen,
         Listen::Unix("/etc/gatecount/conf/in.sock".into())
     );
     assert_eq!(
-        config.proxy.app.upstream,
+        config.proxy.as_ref().unwrap().app.upstream,
         Upstream::Unix("/etc/gatecount/app.sock".into())
     );
     assert_eq!(
@@ -291,7 +296,12 @@ fn urls_are_taken_apart() {
             app: Some(url.to_owned()),
             ..enough()
         };
-        load(&sources(&[], &[], flags)).unwrap().proxy.app.upstream
+        load(&sources(&[], &[], flags))
+            .unwrap()
+            .proxy
+            .unwrap()
+            .app
+            .upstream
     };
     assert_eq!(app("HTTP://app/"), Upstream::Tcp("app".to_owned(), 80));
     assert_eq!(app("http://[::1]:3000"), Upstream::Tcp("::1".to_owned(), 3000));

@@ -22,7 +22,7 @@ fn with_files(toml: &str, files: &[(&str, &str)]) -> Result<Config, Mistakes> {
 
 #[test]
 fn without_a_certificate_it_is_plain_text() {
-    let proxy = from_file("").unwrap().proxy;
+    let proxy = from_file("").unwrap().proxy.unwrap();
     assert_eq!((proxy.tls, proxy.http2, proxy.max_streams), (None, false, 128));
 }
 
@@ -42,7 +42,7 @@ fn pairs_are_read_and_watched() {
     ];
     let config = with_files(&toml, &files).unwrap();
     let at = |name| Path::new("/etc/gatecount").join(name);
-    let tls = config.proxy.tls.clone().unwrap();
+    let tls = config.proxy.as_ref().unwrap().tls.clone().unwrap();
     let pair = |certificate, key| KeyPair {
         certificate: at(certificate),
         key: at(key),
@@ -54,7 +54,11 @@ fn pairs_are_read_and_watched() {
 
     let printed = config.to_toml();
     let again = with_files(&printed, &files).unwrap_or_else(|m| panic!("{m}\n{printed}"));
-    assert_eq!(again.proxy.tls, config.proxy.tls, "{printed}");
+    assert_eq!(
+        again.proxy.as_ref().unwrap().tls,
+        config.proxy.as_ref().unwrap().tls,
+        "{printed}"
+    );
     assert_eq!(config.needs_restart(&from_file("").unwrap()), [""; 0]);
 }
 
@@ -64,7 +68,8 @@ fn a_reload_adopts_the_pairs_and_their_files() {
     let mut running = from_file("").unwrap();
     let new = with_files(TABLE, &[("crt", &crt), ("key", &key)]).unwrap();
     running.adopt_reloadable(new.clone());
-    assert_eq!(running.proxy.tls, new.proxy.tls);
+    let tls_of = |config: &Config| config.proxy.as_ref().unwrap().tls.clone();
+    assert_eq!(tls_of(&running), tls_of(&new));
     assert_eq!(running.files, new.files);
 }
 
@@ -77,7 +82,10 @@ fn the_environment_names_the_first_pair() {
         ("GATECOUNT_LISTEN_HTTP2", "true"),
     ];
     let files = [("crt", crt.as_str()), ("key", key.as_str())];
-    let proxy = load(&sources(&files, &environment, enough())).unwrap().proxy;
+    let proxy = load(&sources(&files, &environment, enough()))
+        .unwrap()
+        .proxy
+        .unwrap();
     assert_eq!(proxy.tls.unwrap().pairs.len(), 1);
     assert!(proxy.http2);
 }

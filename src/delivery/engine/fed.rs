@@ -10,6 +10,7 @@ use crate::{
         feed::{FeedRequest, KnownPlace, Portion, Taken},
     },
     event::{Event, Sighting},
+    queue::Position,
 };
 
 impl Engine<'_> {
@@ -42,7 +43,13 @@ impl Engine<'_> {
                 expired += 1;
                 continue;
             }
-            let made = encode::add_placed(&mut self.batch, &self.carry.rules, Source::Observe, sighting, place);
+            let made = encode::add_placed(
+                &mut self.batch,
+                &self.carry.rules,
+                Source::Observe,
+                sighting,
+                place,
+            );
             unmade += u64::from(made.is_err());
         }
         if expired > 0 {
@@ -50,7 +57,7 @@ impl Engine<'_> {
         }
         let newest = self.store(unmade, instant, now);
         self.newest_placed = newest.or(self.newest_placed);
-        let position = self.newest_placed.map_or(0, |position| position.to_number());
+        let position = self.newest_placed.map_or(0, Position::to_number);
         let note = [&position.to_le_bytes()[..], portion.place()].concat();
         self.schedule.queue_used(instant);
         if self.queue.write_note(&note) {

@@ -33,7 +33,10 @@ impl Followed {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         // Opening a pipe would wait for its writer.
         if !std::fs::metadata(path)?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is no regular file",
+            ));
         }
         let file = File::open(path)?;
         let facts = file.metadata()?;
@@ -169,7 +172,12 @@ mod tests {
         assert_eq!(file.read(&mut buffer).unwrap(), Found::Cut);
         let mut again = Followed::open(&path).unwrap();
         again.seek(1000, false).unwrap();
-        fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"z").unwrap();
+        fs::OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .unwrap()
+            .write_all(b"z")
+            .unwrap();
         assert_eq!(again.read(&mut buffer).unwrap(), Found::Bytes(1001));
         fs::write(&path, "y").unwrap();
         assert_eq!(again.read(&mut buffer).unwrap(), Found::Cut);

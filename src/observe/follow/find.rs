@@ -28,7 +28,11 @@ struct Rotated {
 /// The log's files from a place on, the oldest first: those that the place names, wherever they are now,
 /// those that came after them, and the one under the log's name. Those that can't be opened or are gone are
 /// left out, and `gone` is told of each.
-pub(super) fn from_place(log: &Path, place: &Place, mut gone: impl FnMut(&FilePlace)) -> io::Result<Vec<Followed>> {
+pub(super) fn from_place(
+    log: &Path,
+    place: &Place,
+    mut gone: impl FnMut(&FilePlace),
+) -> io::Result<Vec<Followed>> {
     let mut current = open_if_there(log)?;
     let mut rotated = rotated(log)?;
     let mut files = Vec::new();
@@ -94,7 +98,9 @@ fn take_rotated(rotated: &mut Vec<Rotated>, known: &FilePlace) -> Option<Followe
             found.push((file.place.inode != known.inode, index, file));
         }
     }
-    let (_, index, mut file) = found.into_iter().min_by_key(|(is_copy, index, _)| (*is_copy, *index))?;
+    let (_, index, mut file) = found
+        .into_iter()
+        .min_by_key(|(is_copy, index, _)| (*is_copy, *index))?;
     resume(&mut file, known).ok()?;
     rotated.remove(index);
     Some(file)
@@ -112,7 +118,8 @@ fn add_unseen(files: &mut Vec<Followed>, rotated: Vec<Rotated>, current: Option<
             continue;
         };
         let known = |other: &Followed| {
-            let is_copy = other.place.head != Head::default() && file.begins_with(other.place.head).unwrap_or(true);
+            let is_copy =
+                other.place.head != Head::default() && file.begins_with(other.place.head).unwrap_or(true);
             other.place.inode == file.place.inode || is_copy
         };
         if !files.iter().chain(current).any(known) {
@@ -122,11 +129,20 @@ fn add_unseen(files: &mut Vec<Followed>, rotated: Vec<Rotated>, current: Option<
 }
 
 /// Rotated files that came up while the log was followed, other than these.
-pub(super) fn unseen(log: &Path, known: &[Followed], current: &Followed, since: u64) -> io::Result<Vec<Followed>> {
+pub(super) fn unseen(
+    log: &Path,
+    known: &[Followed],
+    current: &Followed,
+    since: u64,
+) -> io::Result<Vec<Followed>> {
     let mut rotated = rotated(log)?;
     rotated.retain(|candidate| {
         let facts = fs::metadata(&candidate.path);
-        facts.is_ok_and(|facts| !known.iter().any(|file| file.is(&facts) || begins_alike(file, &candidate.path)))
+        facts.is_ok_and(|facts| {
+            !known
+                .iter()
+                .any(|file| file.is(&facts) || begins_alike(file, &candidate.path))
+        })
     });
     let mut files = Vec::new();
     add_unseen(&mut files, rotated, Some(current), since);
@@ -178,11 +194,15 @@ fn is_rotated(name: &OsStr, other: &OsStr) -> bool {
     let (name, other) = (name.as_bytes(), other.as_bytes());
     let is_count = |middle: &[u8]| {
         middle.iter().any(u8::is_ascii_digit)
-            && middle.iter().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_' | b'T' | b':'))
+            && middle
+                .iter()
+                .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_' | b'T' | b':'))
     };
     let dot = memchr::memrchr(b'.', name).unwrap_or(name.len());
     let (stem, extension) = name.split_at(dot);
-    let between = other.strip_prefix(stem).and_then(|rest| rest.strip_suffix(extension));
+    let between = other
+        .strip_prefix(stem)
+        .and_then(|rest| rest.strip_suffix(extension));
     let after = other.strip_prefix(name);
     after.is_some_and(is_count) || between.is_some_and(is_count)
 }
@@ -207,7 +227,11 @@ mod tests {
             ("access.log.", false),
             ("accessory1.log", false),
         ] {
-            assert_eq!(is_rotated("access.log".as_ref(), other.as_ref()), rotated, "{other}");
+            assert_eq!(
+                is_rotated("access.log".as_ref(), other.as_ref()),
+                rotated,
+                "{other}"
+            );
         }
     }
 }

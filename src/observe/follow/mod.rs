@@ -119,7 +119,10 @@ impl Follower {
     }
 
     fn follow(&self) -> Interrupt {
-        match self.begin().and_then(|mut following| following.until_interrupted()) {
+        match self
+            .begin()
+            .and_then(|mut following| following.until_interrupted())
+        {
             Err(interrupt) => interrupt,
             Ok(never) => match never {},
         }
@@ -249,7 +252,11 @@ impl Following<'_> {
             return Ok(());
         };
         // A file may get back the name that it had.
-        if let Some(index) = self.files.iter().position(|file| file.place.inode == new.place.inode) {
+        if let Some(index) = self
+            .files
+            .iter()
+            .position(|file| file.place.inode == new.place.inode)
+        {
             let back = self.files.remove(index);
             self.files.push(back);
         } else {
@@ -333,10 +340,13 @@ impl Following<'_> {
         });
         if done > 0 {
             self.at = self.at.max(now());
-            self.give(Some((index, FilePlace {
-                skipping,
-                ..self.files[index].place_after(bytes, done)
-            })))?;
+            self.give(Some((
+                index,
+                FilePlace {
+                    skipping,
+                    ..self.files[index].place_after(bytes, done)
+                },
+            )))?;
         }
         Ok(done)
     }

@@ -60,7 +60,9 @@ impl<'a> LogLine<'a> {
 
     /// Whether a field was sent.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.fields.iter().any(|(other, _)| other.eq_ignore_ascii_case(name))
+        self.fields
+            .iter()
+            .any(|(other, _)| other.eq_ignore_ascii_case(name))
     }
 
     /// Takes the target out of what the client asked for, which may be in absolute form (RFC 9112 §3.2.2).

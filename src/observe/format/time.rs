@@ -13,7 +13,9 @@ pub(super) fn parse(text: &str) -> Option<u64> {
 /// Seconds since 1970 as a number.
 pub(super) fn of_number(seconds: f64) -> Option<u64> {
     // Ten thousand years; a number beyond is no time in seconds.
-    (0.0..3e11).contains(&seconds).then(|| (seconds * 1000.0).round() as u64)
+    (0.0..3e11)
+        .contains(&seconds)
+        .then(|| ((seconds * 1000.0).round() as i64).cast_unsigned())
 }
 
 /// `26/Nov/2026:10:00:00 +0000`
@@ -38,11 +40,18 @@ fn rfc3339(bytes: &[u8]) -> Option<u64> {
     if bytes.len() < 19 || bytes[7] != b'-' || !matches!(bytes[10], b'T' | b't' | b' ') {
         return None;
     }
-    let day = date(digits(&bytes[..4])?, digits(&bytes[5..7])?, digits(&bytes[8..10])?)?;
+    let day = date(
+        digits(&bytes[..4])?,
+        digits(&bytes[5..7])?,
+        digits(&bytes[8..10])?,
+    )?;
     let mut millis = day * 86_400_000 + clock(&bytes[11..19])?;
     let mut rest = &bytes[19..];
     if let [b'.' | b',', fraction @ ..] = rest {
-        let end = fraction.iter().position(|b| !b.is_ascii_digit()).unwrap_or(fraction.len());
+        let end = fraction
+            .iter()
+            .position(|b| !b.is_ascii_digit())
+            .unwrap_or(fraction.len());
         millis += thousandths(&fraction[..end])?;
         rest = &fraction[end..];
     }
@@ -58,7 +67,14 @@ fn seconds(bytes: &[u8]) -> Option<u64> {
     if dot == 0 || dot > 12 {
         return None;
     }
-    Some(digits(&bytes[..dot])? * 1000 + if fraction.is_empty() { 0 } else { thousandths(fraction)? })
+    Some(
+        digits(&bytes[..dot])? * 1000
+            + if fraction.is_empty() {
+                0
+            } else {
+                thousandths(fraction)?
+            },
+    )
 }
 
 /// The first three digits after a point, as if there were three.

@@ -13,6 +13,9 @@ use super::{
     value::{self, Scalar, ValuesInto},
 };
 
+/// What a field of the request begins with.
+const REQUEST: &str = "request_";
+
 /// Reads a line. It has to be an object with a `RequestPath`.
 pub(super) fn parse(text: &str) -> Option<LogLine<'_>> {
     let mut json = serde_json::Deserializer::from_str(text);
@@ -39,7 +42,9 @@ impl<'de> Visitor<'de> for TraefikLine {
                 "time" => logged = members.next_value::<Scalar<'de>>()?.time(),
                 "ClientAddr" => line.peer = members.next_value::<Scalar<'de>>()?.text(),
                 "ClientHost" => client = members.next_value::<Scalar<'de>>()?.text(),
-                "RequestMethod" => line.method = members.next_value::<Scalar<'de>>()?.text().unwrap_or_default(),
+                "RequestMethod" => {
+                    line.method = members.next_value::<Scalar<'de>>()?.text().unwrap_or_default();
+                }
                 "RequestPath" => {
                     line.set_target(members.next_value::<Scalar<'de>>()?.text().unwrap_or_default());
                 }
@@ -50,13 +55,14 @@ impl<'de> Visitor<'de> for TraefikLine {
                 }
                 "DownstreamStatus" => line.status = members.next_value::<Scalar<'de>>()?.status(),
                 "downstream_Content-Type" => line.content_type = members.next_value::<Scalar<'de>>()?.text(),
-                other => match other.strip_prefix("request_") {
-                    None => drop(members.next_value::<IgnoredAny>()?),
-                    Some(_) => {
-                        let name = without_prefix(name, "request_".len());
-                        members.next_value_seed(ValuesInto { line: &mut line, name })?;
-                    }
-                },
+                other if other.starts_with(REQUEST) => {
+                    let name = without_prefix(name, REQUEST.len());
+                    members.next_value_seed(ValuesInto {
+                        line: &mut line,
+                        name,
+                    })?;
+                }
+                _ => drop(members.next_value::<IgnoredAny>()?),
             }
         }
         line.time = started.or(logged);

@@ -28,7 +28,7 @@ impl<'a> Scalar<'a> {
     /// A status, as a number or as a text.
     pub(super) fn status(&self) -> Option<u16> {
         let status = match self {
-            Scalar::Number(number) => *number as u16,
+            Scalar::Number(number) => u16::try_from(*number as i64).ok()?,
             Scalar::Text(text) => text.parse().ok()?,
             Scalar::Other => return None,
         };
@@ -124,7 +124,10 @@ impl<'de> Visitor<'de> for FieldsInto<'_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         while let Some(name) = name(&mut members)? {
-            members.next_value_seed(ValuesInto { line: &mut *self.0, name })?;
+            members.next_value_seed(ValuesInto {
+                line: &mut *self.0,
+                name,
+            })?;
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use super::{
         record::FAULT_AT_THE_END,
         worker::{self, Control, Parts},
     },
-    worker::{deliver, settings, shared},
+    worker::{counted_decisions, decided, deliver, settings, shared},
 };
 use crate::event::custom::{CustomRule, StatusPattern};
 
@@ -114,7 +114,8 @@ fn assert_cost_with(rules: &[CustomRule], request: &'static str, each: u64, deci
 /// it decided, and how often its statistics failed.
 fn serve(rules: &[CustomRule], request: &'static str, requests: u64) -> (u64, Vec<(&'static str, u64)>, u64) {
     let registry = prometheus::Registry::new();
-    let metrics = Metrics::register(&registry).unwrap();
+    let decisions = counted_decisions();
+    let metrics = Metrics::register(&registry, &decisions).unwrap();
     let (delivery, mut outboxes) = deliver(&registry);
     let (app, app_address) = answer_each();
     let settings = settings(Upstream::Tcp(app_address.ip().to_string(), app_address.port()));
@@ -143,11 +144,7 @@ fn serve(rules: &[CustomRule], request: &'static str, requests: u64) -> (u64, Ve
         .unwrap();
     let now = Instant::now();
     runtime.block_on(delivery.stop(now, now + Duration::from_secs(2)));
-    (
-        counted.count_total,
-        metrics.decisions().map(|(d, n)| (d.label(), n)).collect(),
-        metrics.faults.get(),
-    )
+    (counted.count_total, decided(&decisions), metrics.faults.get())
 }
 
 /// Sends each request when the response before it is there.

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use prometheus::Registry;
+use prometheus::{IntCounterVec, Opts, Registry};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -28,7 +28,8 @@ use crate::{
     client,
     delivery::{self, AddressHeader, Base, Delivery, Outbox},
     event::{self, Sites},
-    page, queue,
+    page::{self, Decision},
+    queue,
 };
 
 /// How long a test waits for bytes that are to come: generous, as the machine may be busy with other tests.
@@ -38,10 +39,30 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(in crate::proxy) struct Worker {
     pub(in crate::proxy) context: Rc<Context>,
     registry: Registry,
+    decisions: IntCounterVec,
     app: UnixListener,
     /// The end of this is the end of the outbox's other side.
     _delivery: Delivery,
     _directory: TempDir,
+}
+
+/// What decisions are counted by.
+pub(in crate::proxy) fn counted_decisions() -> IntCounterVec {
+    IntCounterVec::new(Opts::new("decisions", "Decisions."), &["decision"]).unwrap()
+}
+
+/// How often each decision was taken, those that were not left out.
+pub(in crate::proxy) fn decided(decisions: &IntCounterVec) -> Vec<(&'static str, u64)> {
+    Decision::ALL
+        .into_iter()
+        .map(|decision| {
+            (
+                decision.label(),
+                decisions.with_label_values(&[decision.label()]).get(),
+            )
+        })
+        .filter(|(_, count)| *count > 0)
+        .collect()
 }
 
 /// Runs a test as a worker runs: on one thread, whose tasks need not be `Send`.
@@ -84,10 +105,12 @@ impl Worker {
         let (delivery, mut outboxes) = deliver(&registry);
         let mut settings = settings(Upstream::Unix(socket));
         change(&mut settings);
-        let metrics = Metrics::register(&registry).unwrap();
+        let decisions = counted_decisions();
+        let metrics = Metrics::register(&registry, &decisions).unwrap();
         Worker {
             context: Rc::new(Context::new(shared(settings, outboxes.remove(0), metrics))),
             registry,
+            decisions,
             app,
             _delivery: delivery,
             _directory: directory,
@@ -124,10 +147,7 @@ impl Worker {
 
     /// Decisions so far, by their label.
     pub(in crate::proxy) fn decisions(&self) -> Vec<(&'static str, u64)> {
-        let decisions = self.context.metrics.decisions();
-        decisions
-            .map(|(decision, count)| (decision.label(), count))
-            .collect()
+        decided(&self.decisions)
     }
 
     /// The newest decisions.

@@ -33,7 +33,8 @@ const PURE: [&str; 7] = [
 const SERVICES: [(&str, &[&str]); 9] = [
     ("proxy", &["delivery", "tracker"]),
     ("tracker", &["delivery"]),
-    ("observe", &["delivery"]),
+    // The address for copies of requests is a small HTTP server, as the admin address is.
+    ("observe", &["delivery", "web"]),
     ("delivery", &["queue", "stream"]),
     ("queue", &[]),
     ("stream", &[]),
