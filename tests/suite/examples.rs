@@ -34,13 +34,16 @@ fn every_configuration_in_deploy_passes_check() {
 }
 
 #[test]
-fn nginx_takes_the_configuration_in_deploy() {
+fn nginx_takes_the_configurations_in_deploy() {
     if !nginx::installed() {
         return skip("nginx is not installed");
     }
-    let text = fs::read_to_string(nginx::deployed()).unwrap();
-    if let Err(reason) = nginx::check(&text) {
-        panic!("{reason}");
+    for entry in fs::read_dir(nginx::deployed().parent().unwrap()).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        if let Err(reason) = nginx::check(&text) {
+            panic!("{}: {reason}", path.display());
+        }
     }
 }
 

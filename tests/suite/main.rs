@@ -39,6 +39,9 @@ mod pages;
 /// Events of rules and of the app's headers.
 mod declared;
 
+/// Requests seen from aside.
+mod observe;
+
 /// A real browser's visit.
 mod browser;
 

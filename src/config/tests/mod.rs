@@ -3,6 +3,7 @@
 mod events;
 mod mistakes;
 mod names;
+mod observed;
 mod precedence;
 mod reload;
 mod round_trip;

@@ -85,7 +85,7 @@ fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
         ),
         (
             "[colour]\nred = 1",
-            "gatecount.toml:1: colour: no such table; there are listen, listen.tls, app, admin, log, client, plausible, queue, pages, sites and events",
+            "gatecount.toml:1: colour: no such table; there are listen, listen.tls, app, admin, log, client, plausible, queue, pages, observe, sites and events",
         ),
         (
             "[listen]\ncertificate = \"a\"",
@@ -117,7 +117,6 @@ fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
 fn keys_that_this_version_does_not_do_are_refused() {
     for file in [
         "[tracker]\nscript = \"/js/script.js\"",
-        "[observe]\naddress = \"\"",
         "[pages]\nsoft_navigations = true",
         "[pages]\ntracker_wait = \"10s\"",
         "[pages]\nprefetch = \"count\"",

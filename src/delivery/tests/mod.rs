@@ -1,5 +1,6 @@
 //! Delivery as a whole, against a server on loopback that follows a script.
 
+mod fed;
 mod https;
 mod life;
 mod order;

@@ -63,6 +63,19 @@ impl Followed {
         Ok(self.head(u64::from(head.length))? == head)
     }
 
+    /// Whether this is a copy of the other file, perhaps one that is being made: it begins as that one did, or
+    /// as that one does as far as this one goes.
+    pub(super) fn is_copy_of(&self, other: &Followed) -> bool {
+        let known = other.place.head;
+        if known != Head::default() && self.begins_with(known).unwrap_or(true) {
+            return true;
+        }
+        let heads = self
+            .length()
+            .and_then(|length| Ok((self.head(length)?, other.head(length)?)));
+        heads.is_ok_and(|(own, others)| own == others)
+    }
+
     fn head(&self, done: u64) -> io::Result<Head> {
         let mut bytes = [0; Head::MAX];
         let wanted = done.min(Head::MAX as u64) as usize;

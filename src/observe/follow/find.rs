@@ -11,12 +11,12 @@ use std::{
 
 use super::{
     file::Followed,
-    place::{FilePlace, Head, MAX_FILES, Place},
+    place::{FilePlace, MAX_FILES, Place},
 };
 
 /// How much earlier than a place a file may have been written last that was not read then. Files stay in a
 /// place for longer than this after they were last written.
-const SLACK: Duration = Duration::from_secs(30);
+pub(super) const SLACK: Duration = Duration::from_secs(30);
 
 /// A file beside the log that has a name of a rotated one.
 #[derive(Debug)]
@@ -56,6 +56,11 @@ pub(super) fn from_place(
     let excess = files.len().saturating_sub(MAX_FILES);
     files.drain(..excess);
     Ok(files)
+}
+
+/// When the log's directory last changed; none if that can't be found out.
+pub(super) fn changed(log: &Path) -> Option<SystemTime> {
+    fs::metadata(log.parent()?).ok()?.modified().ok()
 }
 
 /// The copy of a file that was cut: where what was not read of it goes on.
@@ -117,41 +122,26 @@ fn add_unseen(files: &mut Vec<Followed>, rotated: Vec<Rotated>, current: Option<
         let Ok(file) = Followed::open(&candidate.path) else {
             continue;
         };
-        let known = |other: &Followed| {
-            let is_copy =
-                other.place.head != Head::default() && file.begins_with(other.place.head).unwrap_or(true);
-            other.place.inode == file.place.inode || is_copy
-        };
-        if !files.iter().chain(current).any(known) {
+        let is_known = |other: &Followed| other.place.inode == file.place.inode || file.is_copy_of(other);
+        if !files.iter().chain(current).any(is_known) {
             files.push(file);
         }
     }
 }
 
-/// Rotated files that came up while the log was followed, other than these.
-pub(super) fn unseen(
-    log: &Path,
-    known: &[Followed],
-    current: &Followed,
-    since: u64,
-) -> io::Result<Vec<Followed>> {
+/// Rotated files that came up while these were followed.
+pub(super) fn unseen(log: &Path, known: &[Followed], since: u64) -> io::Result<Vec<Followed>> {
     let mut rotated = rotated(log)?;
     rotated.retain(|candidate| {
-        let facts = fs::metadata(&candidate.path);
-        facts.is_ok_and(|facts| {
-            !known
-                .iter()
-                .any(|file| file.is(&facts) || begins_alike(file, &candidate.path))
-        })
+        let Ok(file) = Followed::open(&candidate.path) else {
+            return false;
+        };
+        let is_known = |other: &Followed| other.place.inode == file.place.inode || file.is_copy_of(other);
+        !known.iter().any(is_known)
     });
     let mut files = Vec::new();
-    add_unseen(&mut files, rotated, Some(current), since);
+    add_unseen(&mut files, rotated, None, since);
     Ok(files)
-}
-
-fn begins_alike(file: &Followed, path: &Path) -> bool {
-    let head = file.place.head;
-    head != Head::default() && Followed::open(path).is_ok_and(|other| other.begins_with(head).unwrap_or(true))
 }
 
 /// The rotated files beside the log, the one that was written last at the end.

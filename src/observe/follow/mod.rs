@@ -94,6 +94,10 @@ struct Following<'a> {
     files: Vec<Followed>,
     /// The time of the place.
     at: u64,
+    /// When the log's directory changed last, and until when files that came up are looked for: a copy may
+    /// take a while to be made.
+    directory: Option<SystemTime>,
+    look_until: Instant,
     /// The place has changed since the queue last noted it.
     unnoted: bool,
     /// A place outlives the process.
@@ -152,6 +156,8 @@ impl Follower {
                         follower: self,
                         files,
                         at,
+                        directory: None,
+                        look_until: Instant::now(),
                         unnoted: true,
                         kept: known != KnownPlace::NeverKept,
                         portion: Portion::default(),
@@ -238,8 +244,28 @@ impl Following<'_> {
         Ok(any)
     }
 
-    /// Opens the file that has come in the place of the last one, and those that came and went meanwhile.
+    /// Opens the files that have come up since: the one under the log's name, and those that came and went
+    /// meanwhile.
     fn look_for_rotation(&mut self) -> io::Result<()> {
+        self.look_at_name()?;
+        let (changed, now) = (find::changed(&self.follower.log), Instant::now());
+        if changed != self.directory {
+            self.directory = changed;
+            self.look_until = now + find::SLACK;
+        }
+        if now < self.look_until && !self.files.is_empty() {
+            let unseen = find::unseen(&self.follower.log, &self.files, self.at)?;
+            if !unseen.is_empty() {
+                let before = self.files.len() - 1;
+                self.files.splice(before..before, unseen);
+                self.touch();
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the file that has come in the place of the last one.
+    fn look_at_name(&mut self) -> io::Result<()> {
         let log = &self.follower.log;
         let facts = match std::fs::metadata(log) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -260,10 +286,6 @@ impl Following<'_> {
             let back = self.files.remove(index);
             self.files.push(back);
         } else {
-            if !self.files.is_empty() {
-                let unseen = find::unseen(log, &self.files, &new, self.at)?;
-                self.files.extend(unseen);
-            }
             self.files.push(new);
         }
         self.touch();

@@ -7,6 +7,8 @@ mod caddy;
 mod combined;
 mod json;
 mod line;
+#[cfg(test)]
+mod tests;
 mod time;
 mod traefik;
 mod value;

@@ -73,6 +73,24 @@ impl Nginx {
         Nginx::start("", |listen| http(&servers(listen)))
     }
 
+    /// Another configuration of `deploy/nginx`, with these texts replaced, of which each has to be there. Its
+    /// `listen` is.
+    pub(crate) fn deployed_as(file: &str, replaced: &[(&str, String)]) -> Nginx {
+        let path = deployed().with_file_name(file);
+        let deployed = fs::read_to_string(path).expect("read deploy/nginx");
+        Nginx::start("", |listen| {
+            let listen = ("listen 8000;", format!("listen {listen};"));
+            let server = replaced
+                .iter()
+                .chain([&listen])
+                .fold(deployed.clone(), |text, (old, new)| {
+                    assert!(text.contains(old), "no {old} in {file}");
+                    text.replace(old, new)
+                });
+            http(&server)
+        })
+    }
+
     /// An HTTP proxy that speaks TLS to gatecount and accepts no other certificate than one of `authority`
     /// for `localhost`. It shows its own where it has one.
     pub(crate) fn verifying(to: SocketAddr, authority: &Authority, identity: Option<&Pair>) -> Nginx {
@@ -160,6 +178,13 @@ impl Nginx {
             }
         }
         panic!("nginx did not start");
+    }
+
+    /// Has it open its logs anew, as after a rotation.
+    pub(crate) fn reopen(&self) {
+        let _ = Command::new("sh")
+            .args(["-c", &format!("kill -USR1 {}", self.child.id())])
+            .status();
     }
 
     fn answers(&mut self) -> bool {

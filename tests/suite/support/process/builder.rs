@@ -58,6 +58,13 @@ impl Builder {
         .set("queue.path", queue.to_str().expect("a path in UTF-8"))
     }
 
+    /// Before nothing: it sees requests from aside alone.
+    pub(crate) fn aside() -> Builder {
+        let mut builder = Builder::before_url("");
+        builder.config.remove("app");
+        builder
+    }
+
     /// Its events go there.
     pub(crate) fn telling(self, plausible: &Receiver) -> Builder {
         self.set("plausible.url", plausible.url())

@@ -90,7 +90,7 @@ impl Sidecar {
         let address = match listen.parse() {
             Ok(address) => address,
             // A Unix socket has no port to learn.
-            Err(_) if listen.starts_with("unix:") => self.admin,
+            Err(_) if listen.starts_with("unix:") || listen == "none" => self.admin,
             Err(e) => return Err(format!("listen {listen:?}: {e}")),
         };
         match self.try_admin("/readyz")?.status() {
