@@ -69,7 +69,7 @@ enum CliCommand {
         #[command(flatten)]
         options: Options,
         #[command(flatten)]
-        observe: observe::Arguments,
+        observe: observe::ObserveArguments,
     },
     /// Look into a disk queue
     Queue {

@@ -22,7 +22,7 @@ const MAX_SHOWN: usize = 100;
 
 /// What is read.
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct ObserveArguments {
     /// The log: a file, or - for standard input
     #[arg(long, value_name = "FILE")]
     from: PathBuf,
@@ -34,7 +34,7 @@ pub(super) struct Arguments {
     format: Option<String>,
 }
 
-pub(super) fn run(sources: &Sources, arguments: &Arguments) -> Result<(), CommandError> {
+pub(super) fn run(sources: &Sources, arguments: &ObserveArguments) -> Result<(), CommandError> {
     if !arguments.dry_run {
         return Err(usage(
             "observe reads a log with --dry-run alone; to count one as it grows, set log in [observe] and run gatecount",

@@ -47,6 +47,7 @@ mod lanes;
 mod metrics;
 mod outbox;
 mod outcome;
+mod portion;
 mod senders;
 mod settings;
 mod status;
@@ -75,8 +76,9 @@ use supervisor::Supervisor;
 
 pub use account::Source;
 pub use endpoint::{AddressError, TlsError};
-pub use feed::{Feed, FeedLost, KnownPlace, Portion, Taken};
+pub use feed::Feed;
 pub use outbox::{Draft, Outbox};
+pub use portion::{FeedLost, KnownPlace, Portion, Taken};
 pub use settings::{AddressHeader, Base, ForwardProxy, Settings};
 pub use status::{DeliveryState, DeliveryStatus, QueueStatus, Status, Stopped};
 

@@ -5,8 +5,11 @@
 
 use std::{
     fs, io,
-    net::{SocketAddr, UdpSocket as StdUdpSocket},
-    os::unix::fs::{FileTypeExt, PermissionsExt},
+    net::{self, SocketAddr},
+    os::unix::{
+        self,
+        fs::{FileTypeExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -28,6 +31,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// A bound socket.
 #[derive(Debug)]
+pub(super) enum BoundSocket {
+    Udp(net::UdpSocket),
+    Unix(unix::net::UnixDatagram, SocketFile),
+}
+
+/// A socket on the runtime that reads it.
+#[derive(Debug)]
 pub(super) enum Datagrams {
     Udp(UdpSocket),
     Unix { socket: UnixDatagram, _file: SocketFile },
@@ -44,37 +54,50 @@ impl Drop for SocketFile {
     }
 }
 
-impl Datagrams {
-    /// Has to be called on the runtime that reads them.
-    pub(super) fn udp(at: SocketAddr) -> io::Result<Datagrams> {
-        let socket = StdUdpSocket::bind(at)?;
+impl BoundSocket {
+    pub(super) fn udp(at: SocketAddr) -> io::Result<Self> {
+        let socket = net::UdpSocket::bind(at)?;
         // What the system does not grant is not needed, but in bursts.
         let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER);
         socket.set_nonblocking(true)?;
-        Ok(Datagrams::Udp(UdpSocket::from_std(socket)?))
+        Ok(BoundSocket::Udp(socket))
     }
 
-    /// As [`udp`](Self::udp). Every user of this machine may write to the socket, as to the system's own: a
-    /// server logs as a user of its own. Who gets there is the directory's mode to say.
-    pub(super) fn unix(path: &Path) -> io::Result<Datagrams> {
+    /// Every user of this machine may write to the socket, as to the system's own: a server logs as a user of
+    /// its own. Who gets there is the directory's mode to say.
+    pub(super) fn unix(path: &Path) -> io::Result<Self> {
         if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
             fs::remove_file(path)?;
         }
-        let socket = UnixDatagram::bind(path)?;
+        let socket = unix::net::UnixDatagram::bind(path)?;
         let file = SocketFile(path.to_owned());
         fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
         let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER);
-        Ok(Datagrams::Unix { socket, _file: file })
+        socket.set_nonblocking(true)?;
+        Ok(BoundSocket::Unix(socket, file))
     }
 
     /// The port of a UDP socket.
     pub(super) fn local_address(&self) -> Option<SocketAddr> {
         match self {
-            Datagrams::Udp(socket) => socket.local_addr().ok(),
-            Datagrams::Unix { .. } => None,
+            BoundSocket::Udp(socket) => socket.local_addr().ok(),
+            BoundSocket::Unix(..) => None,
         }
     }
 
+    /// Takes it into the runtime of the current thread.
+    pub(super) fn into_tokio(self) -> io::Result<Datagrams> {
+        Ok(match self {
+            BoundSocket::Udp(socket) => Datagrams::Udp(UdpSocket::from_std(socket)?),
+            BoundSocket::Unix(socket, file) => Datagrams::Unix {
+                socket: UnixDatagram::from_std(socket)?,
+                _file: file,
+            },
+        })
+    }
+}
+
+impl Datagrams {
     /// Reads for ever.
     pub(super) async fn read(self, format: LineFormat, counter: Arc<Counter>) {
         let mut buffer = vec![0; MAX_DATAGRAM];

@@ -23,7 +23,7 @@ mod tally;
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{self, SocketAddr},
     path::PathBuf,
     sync::{Arc, mpsc},
     thread::{self, JoinHandle},
@@ -33,7 +33,7 @@ use std::{
 use prometheus::{IntCounterVec, Registry};
 use tokio::{net::TcpListener, runtime::Builder, sync::oneshot, task::spawn_blocking, time::timeout};
 
-use datagram::Datagrams;
+use datagram::BoundSocket;
 use desk::{Counter, Desk};
 use follow::Follower;
 use tally::Tally;
@@ -182,36 +182,37 @@ impl Observe {
         if settings.mirror.is_none() && !datagrams {
             return Ok(());
         }
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(Error::Thread)?;
-        let (listener, sockets) = {
-            let _entered = runtime.enter();
-            (self.listen(settings)?, self.bind(settings)?)
-        };
+        let (listener, sockets) = (self.listen(settings)?, self.bind(settings)?);
         let (stop, stopped) = oneshot::channel();
         let (format, counter) = (settings.format, Arc::clone(counter));
         let serve = async move {
             if let Some(sockets) = sockets {
-                tokio::spawn(sockets.read(format, Arc::clone(&counter)));
+                tokio::spawn(sockets.into_tokio()?.read(format, Arc::clone(&counter)));
             }
             // An error means that the sender was dropped, which is how it asks to stop.
             let shutdown = async { drop(stopped.await) };
             match listener {
-                Some(listener) => mirror::serve(listener, counter, shutdown).await,
+                Some(listener) => mirror::serve(TcpListener::from_std(listener)?, counter, shutdown).await,
                 None => shutdown.await,
+            }
+            Ok(())
+        };
+        let run = move || {
+            let runtime = Builder::new_current_thread().enable_all().build();
+            let served: io::Result<()> = runtime.and_then(|runtime| runtime.block_on(serve));
+            if let Err(error) = served {
+                tracing::error!(%error, "requests can't be observed");
             }
         };
         let thread = thread::Builder::new()
             .name("gatecount-observe".to_owned())
-            .spawn(move || runtime.block_on(serve));
+            .spawn(run);
         self.threads.push(thread.map_err(Error::Thread)?);
         self.stop_sockets = Some(stop);
         Ok(())
     }
 
-    fn listen(&mut self, settings: &Settings) -> Result<Option<TcpListener>, Error> {
+    fn listen(&mut self, settings: &Settings) -> Result<Option<net::TcpListener>, Error> {
         let Some(at) = settings.mirror else {
             return Ok(None);
         };
@@ -219,21 +220,20 @@ impl Observe {
             at: at.to_string(),
             source,
         };
-        let listener = std::net::TcpListener::bind(at).map_err(failed)?;
+        let listener = net::TcpListener::bind(at).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
-        let listener = TcpListener::from_std(listener).map_err(failed)?;
         self.mirror = Some(listener.local_addr().map_err(failed)?);
         Ok(Some(listener))
     }
 
-    fn bind(&mut self, settings: &Settings) -> Result<Option<Datagrams>, Error> {
+    fn bind(&mut self, settings: &Settings) -> Result<Option<BoundSocket>, Error> {
         let Some(source) = &settings.log else {
             return Ok(None);
         };
         let bound = match source {
             LogSource::File(_) => return Ok(None),
-            LogSource::Udp(at) => Datagrams::udp(*at),
-            LogSource::Unixgram(path) => Datagrams::unix(path),
+            LogSource::Udp(at) => BoundSocket::udp(*at),
+            LogSource::Unixgram(path) => BoundSocket::unix(path),
         };
         let datagrams = bound.map_err(|error| Error::Listen {
             at: source.to_string(),

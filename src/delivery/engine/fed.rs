@@ -7,7 +7,7 @@ use crate::{
     delivery::{
         account::{EventEnd, Source},
         encode,
-        feed::{FeedRequest, KnownPlace, Portion, Taken},
+        portion::{FeedRequest, KnownPlace, Portion, Taken},
     },
     event::{Event, Sighting},
     queue::Position,

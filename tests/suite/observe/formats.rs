@@ -14,16 +14,7 @@ struct Case {
 }
 
 fn rfc3339() -> String {
-    humantime_of(now() as u64)
-}
-
-/// `2026-11-26T10:00:00Z`
-fn humantime_of(seconds: u64) -> String {
-    let output = std::process::Command::new("date")
-        .args(["-u", "-d", &format!("@{seconds}"), "+%Y-%m-%dT%H:%M:%SZ"])
-        .output()
-        .unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string()
 }
 
 fn common() -> String {
