@@ -3,8 +3,9 @@
 //! its reason. [`judge_from_aside`] does both for a request that was seen from aside.
 //!
 //! The first rule that matches decides: no navigation → no site → path excluded → opted out, or excluded by a
-//! cookie or header → prefetched → a bot → no client address → what the response says. The only state is
-//! [`PreloadPairs`], which recognises a service worker's second request for one page.
+//! cookie or header → prefetched → a bot → no client address → what the response says. The only state is that
+//! of [`PreloadPairs`], which recognises a service worker's second request for one page, and of [`Twins`],
+//! which recognises a page that was seen in the way and from aside.
 //!
 //! The app's own words come after that: [`suppressed`] and [`amended`] overrule the rules about pages, but
 //! not [`judge_visitor`], which says whose requests count at all.
@@ -19,6 +20,7 @@ mod preload_pairs;
 mod request;
 mod response;
 mod rules;
+mod twins;
 
 #[cfg(test)]
 mod tests;
@@ -29,5 +31,6 @@ pub use from_aside::{SeenResponse, judge_from_aside};
 pub use glob::{Glob, GlobError};
 pub use preload_pairs::PreloadPairs;
 pub use request::{Candidate, RequestVerdict, ServiceWorker, judge_request, judge_visitor};
-pub use response::{aborted, amended, failed, judge_response, repeated, suppressed};
+pub use response::{aborted, amended, failed, judge_response, repeated, seen_twice, suppressed};
 pub use rules::{Bots, CountMode, DOWNLOADS, PageRules, Sign, SignError};
+pub use twins::{SeenBy, Twins};

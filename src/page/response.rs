@@ -61,6 +61,14 @@ pub fn amended(verdict: &Verdict) -> Verdict {
     }
 }
 
+/// The page was already counted by who else saw it ([`Twins`](super::Twins)).
+pub fn seen_twice() -> Verdict {
+    Verdict::silent(
+        Decision::NotPage,
+        "The page is already counted: it was seen both in the request's way and from aside.",
+    )
+}
+
 /// The rules panicked. The request itself is not affected.
 pub fn failed() -> Verdict {
     Verdict::silent(
