@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    observed::{Decided, Observed, decide},
+    observed::{Counted, Decided, Observed, decide},
     rules::ObserveRules,
     settings::LineFormat,
     tally::{LineResult, Tally},
@@ -15,23 +15,26 @@ use super::{
 use crate::{
     clock::Clock,
     delivery::{Draft, Outbox, Source},
-    page::PreloadPairs,
+    page::Twins,
 };
 
 /// What all observers share.
 #[derive(Debug)]
 pub(super) struct Desk {
     rules: Mutex<Arc<ObserveRules>>,
-    pairs: PreloadPairs,
+    counted: Counted,
     pub(super) tally: Tally,
     clock: Clock,
 }
 
 impl Desk {
-    pub(super) fn new(rules: ObserveRules, tally: Tally, clock: Clock) -> Self {
+    pub(super) fn new(rules: ObserveRules, twins: Option<Arc<Twins>>, tally: Tally, clock: Clock) -> Self {
         Desk {
             rules: Mutex::new(Arc::new(rules)),
-            pairs: PreloadPairs::new(),
+            counted: Counted {
+                twins,
+                ..Counted::default()
+            },
             tally,
             clock,
         }
@@ -60,9 +63,10 @@ impl Desk {
         let at = at.map_or(now, |at| at.min(now));
         // The panic was logged where it happened.
         let _ = catch_unwind(AssertUnwindSafe(|| {
-            let decided = decide(rules, &self.pairs, seen, at);
-            self.tally.note(seen, &decided);
-            see(&decided);
+            decide(rules, &self.counted, seen, at, |decided| {
+                self.tally.note(seen, decided);
+                see(decided);
+            });
         }));
     }
 

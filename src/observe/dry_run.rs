@@ -8,11 +8,11 @@ use std::{
 use super::{
     format::LogLine,
     lines::{self, MAX_LINE, Piece},
-    observed::{Decided, Observed, decide},
+    observed::{Counted, Decided, Observed, decide},
     rules::ObserveRules,
     settings::LineFormat,
 };
-use crate::page::{Decision, PreloadPairs};
+use crate::page::Decision;
 
 /// Bytes that are read at once.
 const READ: usize = 4 * MAX_LINE;
@@ -24,7 +24,7 @@ const MAX_PAGES: usize = 100_000;
 pub struct DryRun {
     rules: ObserveRules,
     format: LineFormat,
-    pairs: PreloadPairs,
+    counted: Counted,
     /// Lines of requests older than this, in milliseconds since 1970, are told of: their events would expire.
     too_old: u64,
     /// Lines by what became of them.
@@ -65,7 +65,7 @@ impl DryRun {
         DryRun {
             rules,
             format,
-            pairs: PreloadPairs::new(),
+            counted: Counted::default(),
             too_old,
             lines: LineCounts::default(),
             decisions: [const { (0, None) }; Decision::ALL.len()],
@@ -138,19 +138,20 @@ impl DryRun {
         self.lines.decided += 1;
         let at = line.time().unwrap_or(u64::MAX);
         line.observed(|seen| {
-            let decided = decide(&self.rules, &self.pairs, seen, at);
-            let (count, example) = &mut self.decisions[decided.verdict.decision as usize];
-            *count += 1;
-            if example.is_none() {
-                *example = Some(example_of(seen, &decided));
-            }
-            if decided.sighting.is_some() {
-                self.lines.expired += u64::from(at < self.too_old);
-                if matches!(decided.verdict.decision, Decision::Counted) {
-                    write_page(&mut self.url, seen, &decided);
-                    count_page(&mut self.pages, &mut self.lines, &self.url);
+            decide(&self.rules, &self.counted, seen, at, |decided| {
+                let (count, example) = &mut self.decisions[decided.verdict.decision as usize];
+                *count += 1;
+                if example.is_none() {
+                    *example = Some(example_of(seen, decided));
                 }
-            }
+                if decided.sighting.is_some() {
+                    self.lines.expired += u64::from(at < self.too_old);
+                    if matches!(decided.verdict.decision, Decision::Counted) {
+                        write_page(&mut self.url, seen, decided);
+                        count_page(&mut self.pages, &mut self.lines, &self.url);
+                    }
+                }
+            });
         });
     }
 }

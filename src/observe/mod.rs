@@ -43,7 +43,10 @@ pub use rules::ObserveRules;
 pub use settings::{LineFormat, LogSource, Settings};
 pub use tally::ObservedRequest;
 
-use crate::delivery::{Feed, Outbox};
+use crate::{
+    delivery::{Feed, Outbox},
+    page::Twins,
+};
 
 /// Connections of copiers at once.
 pub const MIRROR_CONNECTIONS: usize = mirror::LIMITS.connections;
@@ -71,7 +74,7 @@ pub enum Error {
 
 /// What observing needs of the other parts.
 #[derive(Debug)]
-pub struct Links<'a> {
+pub struct ObserveLinks<'a> {
     /// For copies and datagrams.
     pub outbox: Outbox,
     /// For a file.
@@ -80,6 +83,8 @@ pub struct Links<'a> {
     pub registry: &'a Registry,
     /// `gatecount_decisions_total`.
     pub decisions: &'a IntCounterVec,
+    /// What the data path has seen; none without one.
+    pub twins: Option<Arc<Twins>>,
 }
 
 /// Everything that observes, running.
@@ -108,10 +113,10 @@ impl ObserveWatcher {
 ///
 /// # Errors
 /// [`Error`]
-pub fn start(settings: &Settings, rules: ObserveRules, links: Links<'_>) -> Result<Observe, Error> {
+pub fn start(settings: &Settings, rules: ObserveRules, links: ObserveLinks<'_>) -> Result<Observe, Error> {
     let clock = links.outbox.clock();
     let tally = Tally::register(links.registry, links.decisions, clock)?;
-    let desk = Arc::new(Desk::new(rules, tally, clock));
+    let desk = Arc::new(Desk::new(rules, links.twins, tally, clock));
     let mut observe = Observe {
         desk: Arc::clone(&desk),
         mirror: None,

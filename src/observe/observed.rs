@@ -1,6 +1,6 @@
 //! One request as it was seen from aside, from whatever it was seen, and the decision about it.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use httparse::Header;
 
@@ -9,7 +9,7 @@ use crate::{
     client::{self, ClientFrom, Peer, Visible},
     event::Sighting,
     facts::RequestFacts,
-    page::{self, PreloadPairs, SeenResponse, Verdict},
+    page::{self, PreloadPairs, SeenBy, SeenResponse, Twins, Verdict},
 };
 
 /// What was seen of a request.
@@ -42,16 +42,27 @@ pub(super) struct Decided<'a> {
     pub(super) sighting: Option<Sighting<'a>>,
 }
 
-/// Decides about a request that was made at `at`, in milliseconds since 1970.
-pub(super) fn decide<'a>(
-    rules: &'a ObserveRules,
-    pairs: &PreloadPairs,
-    seen: &'a Observed<'a>,
+/// What was counted already.
+#[derive(Debug, Default)]
+pub(super) struct Counted {
+    /// Service workers' pages.
+    pub(super) pairs: PreloadPairs,
+    /// Pages that the data path sees too; none without one.
+    pub(super) twins: Option<Arc<Twins>>,
+}
+
+/// Decides about a request that was made at `at`, in milliseconds since 1970, and shows the decision to `see`.
+pub(super) fn decide<R>(
+    rules: &ObserveRules,
+    counted: &Counted,
+    seen: &Observed<'_>,
     at: u64,
-) -> Decided<'a> {
+    see: impl FnOnce(&Decided<'_>) -> R,
+) -> R {
     let resolved = client::resolve(&rules.client, seen.peer, seen.fields);
     let visible = client::visible(&rules.client, &resolved, seen.fields, seen.arrived);
-    let facts = RequestFacts::read(seen.method, seen.target, seen.fields);
+    let target = client::visited_target(&resolved, seen.fields, seen.target);
+    let facts = RequestFacts::read(seen.method, &target, seen.fields);
     let domain = rules.sites.find(visible.host);
     let has_client = resolved.client.is_some();
     let known = domain.is_some();
@@ -61,9 +72,13 @@ pub(super) fn decide<'a>(
     let mut sighting = None;
     if let (Some(kind), Some(client), Some(domain)) = (verdict.event, resolved.client, domain) {
         let user_agent = facts.user_agent.unwrap_or_default();
-        let (host, target) = (host.as_bytes(), seen.target.as_bytes());
-        if part.is_some_and(|part| !pairs.first(client, user_agent, host, target, part, at)) {
+        let (host, target) = (host.as_bytes(), target.as_bytes());
+        let repeated = |part| !counted.pairs.first(client, user_agent, host, target, part, at);
+        let seen_twice = |twins: &Twins| !twins.first(client, user_agent, host, target, SeenBy::Observer, at);
+        if part.is_some_and(repeated) {
             verdict = page::repeated();
+        } else if counted.twins.as_deref().is_some_and(seen_twice) {
+            verdict = page::seen_twice();
         } else {
             sighting = Some(Sighting {
                 at_ns: 0,
@@ -76,15 +91,16 @@ pub(super) fn decide<'a>(
                 target,
                 referrer: facts.referer,
                 domain: rules.page.domain(kind, domain.as_bytes()),
+                members: b"",
             });
         }
     }
-    Decided {
+    see(&Decided {
         verdict,
         client: resolved.client,
         from: resolved.from,
         host,
         https: visible.https,
         sighting,
-    }
+    })
 }

@@ -30,7 +30,7 @@ use crate::{
     clock::{Clock, Moment},
     delivery::Outbox,
     event::custom::Complaint,
-    page::PreloadPairs,
+    page::{PreloadPairs, Twins},
 };
 
 /// Bytes read from a socket at once. The part of a response that a slow client does not take is kept, so this
@@ -73,6 +73,7 @@ pub(super) struct Context {
     pub(super) outbox: RefCell<Outbox>,
     pub(super) clock: Clock,
     pub(super) pairs: Arc<PreloadPairs>,
+    pub(super) twins: Option<Arc<Twins>>,
     pub(super) pool: Rc<Pool>,
     pub(super) metrics: Metrics,
     pub(super) recent: RefCell<Recent>,
@@ -122,6 +123,7 @@ pub(super) struct Shared {
     pub(super) app_places: Arc<Semaphore>,
     pub(super) connector: Arc<Connector>,
     pub(super) pairs: Arc<PreloadPairs>,
+    pub(super) twins: Option<Arc<Twins>>,
     pub(super) throttles: Arc<Throttles>,
 }
 
@@ -137,6 +139,7 @@ impl Context {
             app_places,
             connector,
             pairs,
+            twins,
             throttles,
         } = shared;
         Context {
@@ -162,6 +165,7 @@ impl Context {
             metrics,
             permits,
             pairs,
+            twins,
         }
     }
 

@@ -73,18 +73,26 @@ pub struct Handle {
     controls: Vec<mpsc::UnboundedSender<Control>>,
 }
 
-/// Binds, and starts one worker for each outbox. `decisions` is `gatecount_decisions_total`.
+/// What the data path needs of the other parts.
+#[derive(Debug)]
+pub struct ProxyLinks<'a> {
+    /// For each worker.
+    pub outboxes: Vec<Outbox>,
+    /// Where metrics are registered.
+    pub registry: &'a prometheus::Registry,
+    /// `gatecount_decisions_total`.
+    pub decisions: &'a prometheus::IntCounterVec,
+    /// What was seen from aside; none where nothing is.
+    pub twins: Option<Arc<page::Twins>>,
+}
+
+/// Binds, and starts one worker for each outbox.
 ///
 /// # Errors
 /// [`Error`]
-pub fn start(
-    settings: &Settings,
-    live: &Arc<Live>,
-    outboxes: Vec<Outbox>,
-    registry: &prometheus::Registry,
-    decisions: &prometheus::IntCounterVec,
-) -> Result<Proxy, Error> {
-    let metrics = Metrics::register(registry, decisions)?;
+pub fn start(settings: &Settings, live: &Arc<Live>, links: ProxyLinks<'_>) -> Result<Proxy, Error> {
+    let ProxyLinks { outboxes, twins, .. } = links;
+    let metrics = Metrics::register(links.registry, links.decisions)?;
     let (listeners, bound) = listener::bind(&settings.listen, outboxes.len()).map_err(|source| {
         let at = match &settings.listen {
             Listen::Tcp(address) => address.to_string(),
@@ -111,6 +119,7 @@ pub fn start(
                 app_places: Arc::clone(&app_places),
                 connector: Arc::clone(&connector),
                 pairs: Arc::clone(&pairs),
+                twins: twins.clone(),
                 throttles: Arc::clone(&throttles),
             },
             listener,

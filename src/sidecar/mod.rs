@@ -33,6 +33,7 @@ use crate::{
     delivery::{self, Delivery},
     lifecycle::{self, Deadline, Readiness, SignalAction, Signals},
     observe::{self, Observe, ObserveRules},
+    page,
     proxy::{self, Live, Proxy},
     telemetry,
 };
@@ -146,14 +147,17 @@ impl Sidecar {
         )?;
         delivery.recovered(RECOVERY_WAIT).await;
         let decisions = decisions::register(&registry).map_err(telemetry::Error::from)?;
+        let both = config.proxy.is_some() && config.observe.is_used();
+        let twins = both.then(|| Arc::new(page::Twins::new()));
         let observe = match outboxes.pop_if(|_| config.observe.is_used()) {
             None => None,
             Some(outbox) => {
-                let links = observe::Links {
+                let links = observe::ObserveLinks {
                     outbox,
                     feed: delivery.feed(),
                     registry: &registry,
                     decisions: &decisions,
+                    twins: twins.clone(),
                 };
                 Some(observe::start(&config.observe, observe_rules(&config), links)?)
             }
@@ -162,7 +166,13 @@ impl Sidecar {
             None => None,
             Some(settings) => {
                 let live = live(&config, tls.clone());
-                Some(proxy::start(settings, &live, outboxes, &registry, &decisions)?)
+                let links = proxy::ProxyLinks {
+                    outboxes,
+                    registry: &registry,
+                    decisions: &decisions,
+                    twins,
+                };
+                Some(proxy::start(settings, &live, links)?)
             }
         };
 

@@ -84,6 +84,9 @@ impl RequestRecord {
         if verdict.event.is_some() && self.is_repeated(reading, now.millis()) {
             return page::repeated();
         }
+        if verdict.event.is_some() && self.is_seen_twice(now.millis()) {
+            return page::seen_twice();
+        }
         let mut draft = Draft::over(context.buffer());
         for report in &reports {
             let Some(sighting) = report.sighting(&live.page, &occasion) else {

@@ -18,7 +18,7 @@ use crate::{
     delivery::{Draft, Source},
     event::Sighting,
     facts,
-    page::{self, EventKind, RequestVerdict, Verdict},
+    page::{self, EventKind, RequestVerdict, SeenBy, Verdict},
 };
 
 /// A path for which the statistics panic when the request is settled. A test asks for it.
@@ -194,6 +194,9 @@ impl RequestRecord {
         if self.is_repeated(reading, now.millis()) {
             return page::repeated();
         }
+        if self.is_seen_twice(now.millis()) {
+            return page::seen_twice();
+        }
         self.redraft(kind);
         self.context
             .outbox
@@ -234,6 +237,16 @@ impl RequestRecord {
                 .pairs
                 .first(s.client, s.user_agent, s.host, s.target, part, now)
         })
+    }
+
+    /// Whether the page is counted already, as it was seen from aside.
+    fn is_seen_twice(&self, now: u64) -> bool {
+        let Some(twins) = &self.context.twins else {
+            return false;
+        };
+        let first =
+            |s: Sighting<'_>| twins.first(s.client, s.user_agent, s.host, s.target, SeenBy::Proxy, now);
+        self.draft.sighting().is_some_and(|sighting| !first(sighting))
     }
 
     /// Counts a decision, and keeps it among the newest.

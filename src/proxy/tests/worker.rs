@@ -262,6 +262,7 @@ pub(in crate::proxy) fn shared(settings: Settings, outbox: Outbox, metrics: Metr
         app_places: Arc::new(Semaphore::new(8)),
         connector: Arc::default(),
         pairs: Arc::new(page::PreloadPairs::new()),
+        twins: None,
         throttles: Arc::new(Throttles::new()),
     }
 }

@@ -76,6 +76,36 @@ fn with_an_app_both_are_served() {
     assert_eq!((offered("page"), offered("observe")), (1, 1));
 }
 
+/// The server in front logs what it passed on to the same gatecount: one page, one event, whoever is first.
+#[test]
+fn what_the_data_path_has_seen_too_counts_once() {
+    let (app, plausible): (Origin, Receiver) = (site::start(), Receiver::start());
+    let mut log = super::Log::new();
+    let sidecar = Builder::before(&app)
+        .telling(&plausible)
+        .set("observe.log", format!("file:{}", log.path().display()))
+        .start();
+    let page = |n| {
+        Request::get(&format!("/page/{n}"))
+            .as_(NAVIGATION)
+            .from(&super::visitor(n))
+    };
+    for n in 0..5 {
+        assert_eq!(sidecar.client().ask(&page(n)).status(), 200);
+    }
+    log.pages(0..10);
+    super::await_lines(&sidecar, "decided", 10);
+    for n in 5..10 {
+        assert_eq!(sidecar.client().ask(&page(n)).status(), 200);
+    }
+    super::assert_each_once(&sidecar, &plausible, 0..10);
+    let metrics = sidecar.settled(20);
+    assert_eq!(
+        (metrics.decisions("counted"), metrics.decisions("not_page")),
+        (10, 10)
+    );
+}
+
 #[test]
 fn rules_are_reloaded() {
     let mut stage = stage();
