@@ -15,6 +15,7 @@ mod crash; // killed at every call, the power cut
 mod double; // the disk that fails
 mod faults; // calls that fail, a full disk, the bound
 mod model; // random histories against what an owner expects
+mod note; // the owner's note
 mod real; // on the file system: modes, lock, inspection, the syncing thread
 
 /// Segments of 64 KiB.
