@@ -9,9 +9,10 @@
 //! - Command: [`cli`], one file a command.
 //! - Composition: [`sidecar`] builds the parts and starts them in order; [`lifecycle`] has signals and the
 //!   drain, [`telemetry`] logs and metrics; [`config`] alone knows the file format.
-//! - Services: [`proxy`] is the data path, [`observe`] sees requests from aside, [`delivery`] goes from the
-//!   offer of an event to Plausible's answer, [`queue`] stores events, [`admin`] is what operators read,
-//!   [`demo`] a site and a receiver, [`web`] the HTTP server pieces of those that are no data path.
+//! - Services: [`proxy`] is the data path, [`tracker`] puts the tracker script into pages, [`observe`] sees
+//!   requests from aside, [`delivery`] goes from the offer of an event to Plausible's answer, [`queue`] stores
+//!   events, [`admin`] is what operators read, [`demo`] a site and a receiver, [`web`] the HTTP server pieces
+//!   of those that are no data path.
 //! - Pure: [`http1`] is the codec, [`facts`] what one request head and one response head tell, [`headers`]
 //!   which fields are passed on, [`client`] who the client is, [`page`] whether a request counts, [`event`]
 //!   what Plausible is told (its `custom` beside page views), [`plausible`] what it accepts.
@@ -59,4 +60,5 @@ pub mod queue;
 pub mod sidecar;
 pub mod telemetry;
 pub mod timer;
+pub mod tracker;
 pub mod web;

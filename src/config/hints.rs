@@ -9,13 +9,14 @@ use super::keys::{
 const SIMILAR: f64 = 0.85;
 
 /// Tables of later versions.
-const LATER_TABLES: &[&str] = &["tracker", "stream"];
+const LATER_TABLES: &[&str] = &["stream"];
 
 /// Keys of later versions in tables that exist.
 const LATER_KEYS: &[&str] = &[
     "listen.body_timeout",
     "listen.min_rate",
     "pages.tracker_wait",
+    "tracker.pixel",
     "pages.soft_navigations",
     "pages.mask",
     "pages.ignore_clients",
@@ -43,7 +44,9 @@ pub(super) fn unknown_table(table: &str) -> String {
     if SITE_KEYS.contains(&table) {
         return format!("no such table; did you mean {table} in [[sites]]?");
     }
-    if let Some(key) = KEYS.iter().find(|k| name_of(k.path) == table) {
+    // A key's name without its table, unless it is the name of a table but for its last letter.
+    let is_singular = tables().any(|t| t.strip_suffix('s') == Some(table));
+    if !is_singular && let Some(key) = KEYS.iter().find(|k| name_of(k.path) == table) {
         return format!("no such table; did you mean {}?", key.path);
     }
     let inner = tables().find(|t| *t != table && name_of(t) == table);

@@ -21,6 +21,7 @@ mod file;
 mod forward_proxy;
 mod gather;
 mod hints;
+mod inject;
 mod keys;
 mod log;
 mod mistake;
@@ -111,6 +112,8 @@ pub struct DecisionRules {
     pub custom: Vec<event::custom::CustomRule>,
     /// The headers that tell Plausible the visitor's address.
     pub address_headers: Vec<delivery::AddressHeader>,
+    /// What is put into pages; `None`: nothing.
+    pub inject: Option<crate::tracker::inject::Settings>,
     /// Whether there is any site.
     pub any_site: bool,
     /// `[observe]`
@@ -134,6 +137,7 @@ pub fn load(sources: &Sources) -> Result<Config, Mistakes> {
         delivery,
         queue,
         observe,
+        inject,
         files,
         keys,
         sites,
@@ -141,7 +145,7 @@ pub fn load(sources: &Sources) -> Result<Config, Mistakes> {
         pairs,
     } = resolve(sources, Required::AppAndSite)?;
     Ok(Config {
-        proxy,
+        proxy: proxy.map(|proxy| proxy::Settings { inject, ..proxy }),
         drain,
         admin,
         log,
@@ -172,6 +176,7 @@ pub fn load_rules(sources: &Sources) -> Result<DecisionRules, Mistakes> {
         event: parts.event,
         custom: parts.custom,
         address_headers: parts.delivery.address_headers,
+        inject: parts.inject,
         any_site: !parts.sites.is_empty(),
         observe: parts.observe,
     })

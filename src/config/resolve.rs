@@ -13,7 +13,7 @@ use crate::{
 use super::{
     conflicts,
     events::{self, ResolvedEvent},
-    forward_proxy, log,
+    forward_proxy, inject, log,
     mistake::{Mistake, Mistakes, Origin},
     observe as observe_table, pages, parse, queue as queue_table,
     reader::{KeyReader, ResolvedKey, each},
@@ -38,6 +38,7 @@ pub(super) struct ResolvedParts {
     pub(super) delivery: delivery::Settings,
     pub(super) queue: queue::Settings,
     pub(super) observe: observe::Settings,
+    pub(super) inject: Option<crate::tracker::inject::Settings>,
     pub(super) files: Vec<PathBuf>,
     pub(super) keys: Vec<ResolvedKey>,
     pub(super) sites: Vec<ResolvedSite>,
@@ -74,6 +75,7 @@ pub(super) fn resolve(sources: &Sources, required: Required) -> Result<ResolvedP
     let (sites, resolved_sites) = sites::resolve(&mut r, required == Required::AppAndSite);
     let (page, query) = pages::resolve(&mut r);
     let (custom, resolved_events) = events::resolve(&mut r);
+    let inject = inject::resolve(&mut r, &delivery.base);
 
     conflicts::check_addresses(&mut r, proxy.as_ref(), &admin, &delivery);
     conflicts::check_observed(&mut r, proxy.as_ref(), &admin, &observe);
@@ -97,6 +99,7 @@ pub(super) fn resolve(sources: &Sources, required: Required) -> Result<ResolvedP
         delivery,
         queue,
         observe,
+        inject,
         files,
         keys: r.resolved,
         sites: resolved_sites,
@@ -177,6 +180,7 @@ fn listen_and_app(r: &mut KeyReader<'_>, required: Required) -> ListenAndApp {
             response_timeout,
             keep_alive,
         },
+        inject: None,
     });
     ListenAndApp {
         proxy: settings,

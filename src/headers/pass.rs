@@ -4,7 +4,11 @@ use httparse::Header;
 
 use crate::field;
 
-use super::{connection::ConnectionOptions, names};
+use super::{
+    connection::ConnectionOptions,
+    names,
+    rewritten::{FieldFate, HeadChange},
+};
 
 /// Appends the lines of a request that are passed to the app, with their names as sent. Left out are
 /// hop-by-hop fields, those that `Connection` removes, framing, `Expect`, `Gatecount-*`, and the names that
@@ -24,10 +28,24 @@ pub fn to_app(
 }
 
 /// Appends the lines of a response that are passed to the client, with their names as sent. Left out are
-/// hop-by-hop fields, those that `Connection` removes, framing and `Gatecount-*`.
-pub fn to_client(fields: &[Header<'_>], connection: &ConnectionOptions<'_>, out: &mut Vec<u8>) {
+/// hop-by-hop fields, those that `Connection` removes, framing and `Gatecount-*`. `change` says what becomes
+/// of the others.
+pub fn to_client(
+    fields: &[Header<'_>],
+    connection: &ConnectionOptions<'_>,
+    change: HeadChange,
+    out: &mut Vec<u8>,
+) {
     for line in for_client(fields, connection) {
-        write(line, out);
+        match change.fate(line) {
+            FieldFate::Kept => write(line, out),
+            FieldFate::Dropped => {}
+            FieldFate::Weakened => {
+                for part in [line.name.as_bytes(), b": W/", field::trim(line.value), b"\r\n"] {
+                    out.extend_from_slice(part);
+                }
+            }
+        }
     }
 }
 
@@ -86,8 +104,30 @@ mod tests {
     fn client(lines: &[(&str, &str)]) -> String {
         let fields = fields(lines);
         let mut out = Vec::new();
-        to_client(&fields, &ConnectionOptions::read(&fields), &mut out);
+        to_client(
+            &fields,
+            &ConnectionOptions::read(&fields),
+            HeadChange::None,
+            &mut out,
+        );
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn of_a_rewritten_page_the_tag_is_weak_and_checksums_are_gone() {
+        let fields = fields(&[
+            ("Content-Type", "text/html"),
+            ("ETag", " \"a\" "),
+            ("Repr-Digest", "x"),
+            ("Accept-Ranges", "bytes"),
+        ]);
+        let mut out = Vec::new();
+        let connection = ConnectionOptions::read(&fields);
+        to_client(&fields, &connection, HeadChange::Body, &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "Content-Type: text/html\r\nETag: W/\"a\"\r\n"
+        );
     }
 
     #[test]

@@ -65,12 +65,56 @@ pub fn judge_request(
     known_site: bool,
     has_client: bool,
 ) -> RequestVerdict {
-    judge_kind(rules, request, kind(request), known_site, has_client)
+    judge(rules, rules.count, request, kind(request), known_site, has_client)
 }
 
 /// As [`judge_request`], with the request's kind found already.
 pub(super) fn judge_kind(
     rules: &PageRules,
+    request: &RequestFacts<'_>,
+    kind: Result<RequestKind, &'static str>,
+    known_site: bool,
+    has_client: bool,
+) -> RequestVerdict {
+    judge(rules, rules.count, request, kind, known_site, has_client)
+}
+
+/// Whether a person's browser may show the response as a page on which the tracker script is to count,
+/// whatever `[pages] count` says of gatecount's own counting. A page that is fetched ahead is one too, because
+/// the script waits until it is shown. A HEAD and a request with `Range` are judged like the GET of the whole
+/// page, whose fields must be theirs.
+pub fn may_be_shown(
+    rules: &PageRules,
+    request: &RequestFacts<'_>,
+    known_site: bool,
+    has_client: bool,
+) -> Option<Candidate> {
+    let whole = RequestFacts {
+        method: if request.method == "HEAD" {
+            "GET"
+        } else {
+            request.method
+        },
+        prefetch: false,
+        range: false,
+        ..*request
+    };
+    match judge(
+        rules,
+        CountMode::Always,
+        &whole,
+        kind(&whole),
+        known_site,
+        has_client,
+    ) {
+        RequestVerdict::Open(candidate) if candidate.bot.is_none() && !candidate.saved => Some(candidate),
+        _ => None,
+    }
+}
+
+fn judge(
+    rules: &PageRules,
+    count: CountMode,
     request: &RequestFacts<'_>,
     kind: Result<RequestKind, &'static str>,
     known_site: bool,
@@ -84,7 +128,7 @@ pub(super) fn judge_kind(
     if !known_site {
         return RequestVerdict::Settled(unknown_site());
     }
-    if rules.count == CountMode::Never {
+    if count == CountMode::Never {
         return settled(Decision::Excluded, "Pages are not counted: count is \"never\".");
     }
     let path = request.path();

@@ -22,6 +22,11 @@ pub fn judge_response(rules: &PageRules, candidate: &Candidate, response: &Respo
     }
 }
 
+/// Whether the browser shows the response to such a request as a page.
+pub fn is_shown(rules: &PageRules, candidate: &Candidate, response: &ResponseFacts<'_>) -> bool {
+    by_response(rules, candidate, response).event == Some(EventKind::PageView)
+}
+
 /// The client left before it got the response's head.
 pub fn aborted() -> Verdict {
     Verdict::silent(Decision::Aborted, "The client left before the response's head.")

@@ -31,6 +31,7 @@ use crate::{
     delivery::Outbox,
     event::custom::Complaint,
     page::{PreloadPairs, Twins},
+    tracker::inject::{Injection, Injector},
 };
 
 /// Bytes read from a socket at once. The part of a response that a slow client does not take is kept, so this
@@ -89,6 +90,8 @@ pub(super) struct Context {
     /// Wakes whoever waits for the last connection's end.
     empty: Notify,
     pub(super) throttles: Arc<Throttles>,
+    /// Puts the tracker script into pages, where that is asked for.
+    pub(super) injector: Option<Injector>,
 }
 
 /// What is known of an open connection.
@@ -125,6 +128,7 @@ pub(super) struct Shared {
     pub(super) pairs: Arc<PreloadPairs>,
     pub(super) twins: Option<Arc<Twins>>,
     pub(super) throttles: Arc<Throttles>,
+    pub(super) injection: Option<Arc<Injection>>,
 }
 
 impl Context {
@@ -141,6 +145,7 @@ impl Context {
             pairs,
             twins,
             throttles,
+            injection,
         } = shared;
         Context {
             live: RefCell::new(live),
@@ -161,6 +166,7 @@ impl Context {
                 .with_label_values(&[&worker.to_string()]),
             empty: Notify::new(),
             throttles,
+            injector: injection.map(Injector::new),
             settings,
             metrics,
             permits,

@@ -3,7 +3,10 @@
 
 use std::io;
 
-use crate::http1::{BadResponse, ChunkedError, Refusal};
+use crate::{
+    http1::{BadResponse, ChunkedError, Refusal},
+    tracker::inject::DamagedBody,
+};
 
 /// Whose fault it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +52,8 @@ pub(super) enum Fault {
     Cut,
     #[error("the app's response has a malformed body: {0}")]
     ResponseBody(ChunkedError),
+    #[error("the app's page can't be passed on: {0}")]
+    DamagedPage(#[from] DamagedBody),
 }
 
 /// One row of the table.
@@ -98,9 +103,11 @@ impl Fault {
             Fault::ConnectTimeout => of_app(504, Reason::ConnectTimeout, GATEWAY_TIMEOUT),
             Fault::ResponseTimeout => of_app(504, Reason::ResponseTimeout, GATEWAY_TIMEOUT),
             Fault::Closed => of_app(502, Reason::Closed, BAD_GATEWAY),
-            Fault::Response(_) | Fault::Unasked | Fault::NotSwitched | Fault::ResponseBody(_) => {
-                of_app(502, Reason::Malformed, BAD_GATEWAY)
-            }
+            Fault::Response(_)
+            | Fault::Unasked
+            | Fault::NotSwitched
+            | Fault::ResponseBody(_)
+            | Fault::DamagedPage(_) => of_app(502, Reason::Malformed, BAD_GATEWAY),
             Fault::Cut => of_app(502, Reason::Cut, BAD_GATEWAY),
         }
     }

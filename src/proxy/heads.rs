@@ -9,8 +9,9 @@ use super::{
 };
 use crate::{
     client,
-    headers::{self, ConnectionOptions},
+    headers::{self, ConnectionOptions, HeadChange},
     http1::ResponseHead,
+    tracker::inject::PageRequest,
 };
 
 /// Who asks, as far as that is known.
@@ -24,13 +25,14 @@ pub(super) struct Requester<'a> {
 }
 
 /// Writes the head that the app gets. Returns whether it asks to switch protocols. `upstream` is the host if
-/// the client named none, as HTTP/1.0 allows.
+/// the client named none, as HTTP/1.0 allows. `page`: its response may get the tracker script.
 pub(super) fn write_request(
     settings: &client::Settings,
     upstream: &Upstream,
     requester: &Requester<'_>,
     asked: &Asked<'_>,
     connection: &ConnectionOptions<'_>,
+    page: Option<&PageRequest>,
     out: &mut Vec<u8>,
 ) -> bool {
     line(
@@ -49,9 +51,13 @@ pub(super) fn write_request(
     let skip = |name: &str| {
         name.eq_ignore_ascii_case("host")
             || (asked.websocket && name.eq_ignore_ascii_case("sec-websocket-key"))
+            || page.is_some_and(|page| page.replaces(name))
             || client::is_forwarding(settings, requester.resolved, name)
     };
     headers::to_app(asked.fields, connection, skip, out);
+    for field in page.into_iter().flat_map(PageRequest::replacements) {
+        line(out, &[field.name.as_bytes(), b": ", field.value]);
+    }
     client::forward(
         settings,
         requester.resolved,
@@ -143,18 +149,22 @@ pub(super) enum ResponseFraming {
     Close,
 }
 
-/// Writes the head that an HTTP/1.x client gets. `close`: the connection ends with this response; `http10`:
-/// the client speaks HTTP/1.0, and closes unless it is told otherwise.
+/// Writes the head that an HTTP/1.x client gets, `change`d. `close`: the connection ends with this response;
+/// `http10`: the client speaks HTTP/1.0, and closes unless it is told otherwise.
 pub(super) fn write_response(
     head: &ResponseHead<'_, '_>,
+    change: HeadChange,
     framing: ResponseFraming,
     close: bool,
     http10: bool,
     out: &mut Vec<u8>,
 ) {
     write_status(head, out);
-    headers::to_client(head.fields, &ConnectionOptions::read(head.fields), out);
-    match (framing, head.content_length) {
+    headers::to_client(head.fields, &ConnectionOptions::read(head.fields), change, out);
+    match (
+        framing,
+        head.content_length.filter(|_| change == HeadChange::None),
+    ) {
         (ResponseFraming::Chunked, _) => line(out, &[b"Transfer-Encoding: chunked"]),
         (_, Some(length)) => line(
             out,
@@ -173,7 +183,12 @@ pub(super) fn write_response(
 /// Writes a 1xx for an HTTP/1.1 client: interim ones have fields and no framing; 101 names the protocol.
 pub(super) fn write_interim(head: &ResponseHead<'_, '_>, out: &mut Vec<u8>) {
     write_status(head, out);
-    headers::to_client(head.fields, &ConnectionOptions::read(head.fields), out);
+    headers::to_client(
+        head.fields,
+        &ConnectionOptions::read(head.fields),
+        HeadChange::None,
+        out,
+    );
     if head.status == 101 {
         line(out, &[b"Connection: upgrade"]);
         for f in head

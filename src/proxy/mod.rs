@@ -10,6 +10,7 @@ mod context;
 mod errors;
 mod front;
 mod heads;
+mod inject;
 mod listener;
 mod live;
 mod metrics;
@@ -31,7 +32,7 @@ pub use live::Live;
 pub use recent::RecentRequest;
 pub use settings::{App, KeyPair, Listen, Settings, Tls, Upstream};
 
-use crate::{delivery::Outbox, page};
+use crate::{delivery::Outbox, page, tracker::inject::Injection};
 use app::connect::Connector;
 use context::Shared;
 use metrics::Metrics;
@@ -71,6 +72,7 @@ pub struct Proxy {
 #[derive(Clone)]
 pub struct Handle {
     controls: Vec<mpsc::UnboundedSender<Control>>,
+    throttles: Arc<Throttles>,
 }
 
 /// What the data path needs of the other parts.
@@ -105,6 +107,10 @@ pub fn start(settings: &Settings, live: &Arc<Live>, links: ProxyLinks<'_>) -> Re
     let connector = Arc::new(Connector::new(&settings.app.upstream));
     let pairs = Arc::new(page::PreloadPairs::new());
     let throttles = Arc::new(Throttles::new());
+    let injection = settings
+        .inject
+        .clone()
+        .map(|inject| Arc::new(Injection::new(inject)));
     let (mut controls, mut threads) = (Vec::new(), Vec::new());
     for (number, (listener, outbox)) in listeners.into_iter().zip(outboxes).enumerate() {
         let (tell, control) = mpsc::unbounded_channel();
@@ -121,6 +127,7 @@ pub fn start(settings: &Settings, live: &Arc<Live>, links: ProxyLinks<'_>) -> Re
                 pairs: Arc::clone(&pairs),
                 twins: twins.clone(),
                 throttles: Arc::clone(&throttles),
+                injection: injection.clone(),
             },
             listener,
             control,
@@ -137,7 +144,7 @@ pub fn start(settings: &Settings, live: &Arc<Live>, links: ProxyLinks<'_>) -> Re
     }
     Ok(Proxy {
         bound,
-        handle: Handle { controls },
+        handle: Handle { controls, throttles },
         threads,
         removed: false,
     })
@@ -165,6 +172,11 @@ impl Handle {
         }
         all.sort_by_key(|r| r.seq);
         all
+    }
+
+    /// What an operator may want to change, in words for people.
+    pub fn warnings(&self) -> Vec<String> {
+        self.throttles.last_scriptless().into_iter().collect()
     }
 
     fn tell(&self, order: impl Fn() -> Control) {

@@ -22,6 +22,7 @@ use crate::{
     headers::ConnectionOptions,
     http1,
     page::{self, EventKind, RequestVerdict},
+    tracker::inject::{Asking, Injector, PageRequest},
 };
 
 /// A path for which the statistics panic before the request is sent. A test asks for it.
@@ -58,6 +59,8 @@ pub(super) struct Plan {
     pub(super) upgrade: Upgrade,
     /// An HTTP/1.x client's connection may go on after this request (RFC 9112 §9.3).
     pub(super) keep_alive: bool,
+    /// The response gets the tracker script, if it is a page.
+    pub(super) page: Option<Box<PageRequest>>,
 }
 
 /// Decides a request.
@@ -75,6 +78,10 @@ pub(super) fn plan(context: &Rc<Context>, peer: Peer, asked: &Asked<'_>) -> Rout
     let (reading, draft) = context
         .unharmed(|| read(context, &live, asked, &target, &resolved, &visible))
         .unwrap_or((RequestVerdict::Settled(page::failed()), Draft::default()));
+    let page = context.injector.as_ref().and_then(|injector| {
+        let ask = || ask_about_page(injector, &live, asked, &target, &resolved, &visible);
+        context.unharmed(ask).flatten()
+    });
     let connection = ConnectionOptions::read(asked.fields);
     let mut head = context.buffer();
     let requester = Requester {
@@ -84,7 +91,15 @@ pub(super) fn plan(context: &Rc<Context>, peer: Peer, asked: &Asked<'_>) -> Rout
         visible: &visible,
     };
     let upstream = &context.settings.app.upstream;
-    let upgrade = heads::write_request(&live.client, upstream, &requester, asked, &connection, &mut head);
+    let upgrade = heads::write_request(
+        &live.client,
+        upstream,
+        &requester,
+        asked,
+        &connection,
+        page.as_deref(),
+        &mut head,
+    );
     let beginning = Beginning {
         visited: Visited::new(&visible, asked.host, *target != *asked.target, &head),
         head,
@@ -111,6 +126,25 @@ pub(super) fn plan(context: &Rc<Context>, peer: Peer, asked: &Asked<'_>) -> Rout
             http::Version::HTTP_10 => connection.keep_alive() && !connection.close(),
             _ => !connection.close(),
         },
+        page,
+    })
+}
+
+/// Whether the response may get the tracker script.
+fn ask_about_page(
+    injector: &Injector,
+    live: &Live,
+    asked: &Asked<'_>,
+    target: &str,
+    resolved: &client::ResolvedClient,
+    visible: &client::Visible<'_>,
+) -> Option<Box<PageRequest>> {
+    injector.request(&Asking {
+        rules: &live.page,
+        facts: &facts::RequestFacts::read(asked.method, target, asked.fields),
+        domain: live.sites.find(visible.host),
+        has_client: resolved.client.is_some(),
+        visible,
     })
 }
 

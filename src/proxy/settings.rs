@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use crate::tracker::inject;
+
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listen {
@@ -101,6 +103,8 @@ pub struct Settings {
     pub min_rate: u64,
     /// Towards the app.
     pub app: App,
+    /// What is put into pages; `None`: nothing.
+    pub inject: Option<inject::Settings>,
 }
 
 impl Settings {

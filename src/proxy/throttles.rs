@@ -15,6 +15,9 @@ const HANDSHAKES: Duration = Duration::from_secs(10);
 const FORGED: Duration = Duration::from_mins(1);
 const DECLARATIONS: Duration = Duration::from_secs(10);
 const ACCEPTS: Duration = Duration::from_mins(1);
+const SCRIPTLESS: Duration = Duration::from_mins(1);
+/// How long operators are told of what was logged last.
+const LATELY: Duration = Duration::from_mins(10);
 
 /// See the module. Whoever passes a throttle gets the number of occurrences that the line stands for.
 #[derive(Debug)]
@@ -25,6 +28,9 @@ pub(super) struct Throttles {
     declarations: [Mutex<LogThrottle>; DeclarationFault::ALL.len()],
     accepts: Mutex<LogThrottle>,
     fullness: Mutex<LogThrottle>,
+    scriptless: Mutex<LogThrottle>,
+    /// The last line about a page without the tracker script, and when it was written.
+    last_scriptless: Mutex<Option<(Instant, String)>>,
 }
 
 impl Throttles {
@@ -37,6 +43,8 @@ impl Throttles {
             declarations: DeclarationFault::ALL.map(|_| one_in(DECLARATIONS)),
             accepts: one_in(ACCEPTS),
             fullness: one_in(ACCEPTS),
+            scriptless: one_in(SCRIPTLESS),
+            last_scriptless: Mutex::new(None),
         }
     }
 
@@ -69,6 +77,21 @@ impl Throttles {
 
     pub(super) fn full(&self) -> Option<u64> {
         lock(&self.fullness).pass(Instant::now(), 1)
+    }
+
+    /// A page goes on without the tracker script, for this reason.
+    pub(super) fn scriptless(&self, why: &str) -> Option<u64> {
+        let now = Instant::now();
+        let occurrences = lock(&self.scriptless).pass(now, 1)?;
+        *lock(&self.last_scriptless) = Some((now, why.to_owned()));
+        Some(occurrences)
+    }
+
+    /// Why pages go on without the tracker script, if any did lately.
+    pub(super) fn last_scriptless(&self) -> Option<String> {
+        let last = lock(&self.last_scriptless);
+        let (_, why) = last.as_ref().filter(|(at, _)| at.elapsed() < LATELY)?;
+        Some(why.clone())
     }
 }
 

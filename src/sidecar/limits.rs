@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::{config::Config, observe, proxy, queue};
+use crate::{config::Config, observe, proxy, queue, tracker::inject};
 
 /// Descriptors for what runs beside the connections: standard streams, the log, signals, certificates and
 /// lists that a reload reads, `/proc` for the metrics.
@@ -143,7 +143,11 @@ fn memory_bound(config: &Config) -> u64 {
         }
         queue::At::Disk(_) => config.queue.max_bytes / EVENT_ON_DISK * EVENT_IN_MEMORY + DISK_FALLBACK,
     };
-    BASE_MEMORY + connections + copiers as u64 * COPIER + queue
+    let pages = config.proxy.as_ref().map_or(0, |proxy| match proxy.inject {
+        Some(_) => proxy.workers * inject::ROOM,
+        None => 0,
+    });
+    BASE_MEMORY + connections + copiers as u64 * COPIER + queue + pages as u64
 }
 
 /// The lowest limit that holds for this process, and whose it is.

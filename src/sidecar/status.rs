@@ -47,8 +47,10 @@ pub(super) fn take_status(parts: StatusParts<'_>) -> admin::TakeStatus {
         log: observe.log().map(ToString::to_string),
     });
     let (ready, delivery) = (parts.readiness.watch(), parts.delivery.watcher());
+    let proxy = parts.proxy.map(Proxy::handle);
     Arc::new(move || {
         let delivery::Status { queue, delivery } = delivery.status();
+        let of_pages = proxy.as_ref().map(proxy::Handle::warnings).unwrap_or_default();
         admin::StatusReport {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: started.elapsed().as_secs_f64(),
@@ -70,7 +72,7 @@ pub(super) fn take_status(parts: StatusParts<'_>) -> admin::TakeStatus {
                 last_error_seconds: delivery.last_error_seconds,
                 last_error_over: delivery.last_error_over,
                 hint: delivery.hint,
-                warnings: delivery.warnings,
+                warnings: [delivery.warnings, of_pages].concat(),
                 finished: delivery.finished,
                 in_flight: delivery.in_flight,
             },

@@ -15,6 +15,7 @@
 
 mod batch;
 mod request;
+mod script;
 mod story;
 mod words;
 

@@ -17,7 +17,7 @@ use crate::{
     page::{self, RequestVerdict},
 };
 
-use super::request::Case;
+use super::{request::Case, script::Script};
 
 /// The story, as `--json` tells it.
 #[derive(Debug, Serialize)]
@@ -39,6 +39,9 @@ pub(super) struct Story {
     /// The site's domains, for the text output.
     #[serde(skip)]
     pub(super) domain: Option<String>,
+    /// What becomes of the page, for the text output, where pages get the tracker script.
+    #[serde(skip)]
+    pub(super) script: Option<String>,
     /// How the client was found, for the text output.
     #[serde(skip)]
     pub(super) walk: Vec<String>,
@@ -89,6 +92,7 @@ impl Story {
             RequestVerdict::Settled(verdict) => verdict,
             RequestVerdict::Open(candidate) => page::judge_response(&rules.page, &candidate, &response),
         };
+        let script = Script::of(rules, &facts, &resolved, &visible);
         let by = Reporting {
             pages: &rules.page,
             sites: &rules.event.sites,
@@ -118,7 +122,7 @@ impl Story {
             client_from: resolved.from.name(&rules.client).to_owned(),
             decision: verdict.decision.label(),
             why: verdict.why,
-            to_app: to_app(rules, case, &resolved, &head, arrived),
+            to_app: to_app(rules, case, &resolved, &head, arrived, script.as_ref()),
             events,
             visited: format!(
                 "{}://{}{}",
@@ -127,6 +131,7 @@ impl Story {
                 target
             ),
             domain: domain.map(str::to_owned),
+            script: script.map(|script| script.tell(rules, case.response.status, &answer)),
             walk: client::explain(&rules.client, case.peer, fields),
             complaints: complaints.iter().map(ToString::to_string).collect(),
         })
@@ -151,6 +156,7 @@ fn to_app(
     resolved: &client::ResolvedClient,
     head: &http1::RequestHead<'_, '_>,
     arrived: Visible<'_>,
+    script: Option<&Script>,
 ) -> Vec<(String, String)> {
     let mut lines = Vec::new();
     client::forward(
@@ -166,7 +172,10 @@ fn to_app(
     );
     let connection = ConnectionOptions::read(head.fields);
     let mut rest = Vec::new();
-    let skip = |name: &str| client::is_forwarding(&rules.client, resolved, name);
+    let skip = |name: &str| {
+        client::is_forwarding(&rules.client, resolved, name)
+            || script.is_some_and(|script| script.replaces(name))
+    };
     headers::to_app(head.fields, &connection, skip, &mut rest);
     lines.extend(text(&rest).split_terminator("\r\n").filter_map(|line| {
         let (name, value) = line.split_once(": ")?;

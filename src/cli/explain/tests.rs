@@ -398,3 +398,39 @@ fn the_words_tell_client_decision_app_and_plausible() {
     );
     assert!(told.ends_with("\nPlausible gets: nothing\n"), "{told}");
 }
+
+#[test]
+fn whether_the_page_gets_the_script_is_told_where_pages_do() {
+    const INJECT: &str = "[[sites]]\nhosts = [\"example.com\"]\ndomain = \"example.com\"\n\
+                          [tracker]\nsource = \"/js/script.js\"\ninject = true\n";
+    let tell = |file: &'static str, policy: &str| {
+        let mut response = AppResponse::page();
+        if !policy.is_empty() {
+            response
+                .headers
+                .push(("content-security-policy".to_owned(), policy.to_owned()));
+        }
+        let request = page();
+        let headers = request["headers"].as_array().unwrap().iter().map(|pair| {
+            let text = |at: usize| pair[at].as_str().unwrap().to_owned();
+            (text(0), text(1))
+        });
+        let case = Case {
+            peer: peer(Some("10.0.0.9:4711")).unwrap(),
+            method: "GET".to_owned(),
+            url: "/a".to_owned(),
+            headers: headers.collect(),
+            response,
+        };
+        let rules = rules(file);
+        let story = Story::tell(&rules, &case).unwrap();
+        words::tell(&rules, &case, &story)
+    };
+    assert!(tell(INJECT, "").contains("\nThe page gets the tracker script"));
+    let blocked = tell(INJECT, "script-src https://cdn.test");
+    assert!(
+        blocked.contains("\nThe page goes on without the tracker script: its Content-Security-Policy would block it, as it lacks script-src 'self'\n"),
+        "{blocked}"
+    );
+    assert!(!tell(SITE, "").contains("tracker script"));
+}

@@ -43,6 +43,9 @@ fn write(out: &mut String, rules: &DecisionRules, case: &Case, story: &Story) ->
     for complaint in &story.complaints {
         writeln!(out, "  - {complaint}")?;
     }
+    if let Some(script) = &story.script {
+        writeln!(out, "\nThe page {script}")?;
+    }
 
     writeln!(out, "\nThe app gets:")?;
     for (name, value) in &story.to_app {

@@ -1,6 +1,7 @@
 //! The configuration from made-up sources: no file, no environment of this machine's.
 
 mod events;
+mod inject;
 mod mistakes;
 mod names;
 mod observed;

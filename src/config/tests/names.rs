@@ -80,12 +80,12 @@ fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
             "gatecount.toml:1: url: no such table; did you mean app.url?",
         ),
         (
-            "[tracker]\nsource = \"\"",
-            "gatecount.toml:1: tracker: comes in a later version of gatecount",
+            "[observe]\nlog = \"\"",
+            "gatecount.toml:1: observe: comes in a later version of gatecount",
         ),
         (
             "[colour]\nred = 1",
-            "gatecount.toml:1: colour: no such table; there are listen, listen.tls, app, admin, log, client, plausible, queue, pages, observe, sites and events",
+            "gatecount.toml:1: colour: no such table; there are listen, listen.tls, app, admin, log, client, plausible, queue, pages, tracker, observe, sites and events",
         ),
         (
             "[listen]\ncertificate = \"a\"",
@@ -116,7 +116,7 @@ fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
 #[test]
 fn keys_that_this_version_does_not_do_are_refused() {
     for file in [
-        "[tracker]\nscript = \"/js/script.js\"",
+        "[tracker]\npixel = \"/p.gif\"",
         "[pages]\nsoft_navigations = true",
         "[pages]\ntracker_wait = \"10s\"",
         "[pages]\nprefetch = \"count\"",
@@ -149,7 +149,7 @@ fn a_queue_that_looks_like_a_slip_of_a_word_is_no_directory() {
 
 #[test]
 fn variables_of_later_versions_are_known_to_come() {
-    for name in ["GATECOUNT_TRACKER_SOURCE", "GATECOUNT_PAGES_SOFT_NAVIGATIONS"] {
+    for name in ["GATECOUNT_TRACKER_PIXEL", "GATECOUNT_PAGES_SOFT_NAVIGATIONS"] {
         assert_eq!(
             told(load(&sources(&[], &[(name, "a")], enough()))),
             [format!("{name}: comes in a later version of gatecount")]

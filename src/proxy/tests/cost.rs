@@ -21,7 +21,10 @@ use super::{
     },
     worker::{counted_decisions, decided, deliver, settings, shared},
 };
-use crate::event::custom::{CustomRule, StatusPattern};
+use crate::{
+    event::custom::{CustomRule, StatusPattern},
+    tracker::inject,
+};
 
 /// Requests after which every buffer has its size and the newest decisions their room.
 const WARM: u64 = 300;
@@ -41,6 +44,18 @@ fn a_request_costs_no_allocation() {
         Gecko/20100101 Firefox/140.0\r\nAccept: image/avif,image/webp,*/*;q=0.8\r\nAccept-Language: en\r\n\
         Referer: http://example.com/\r\nCookie: a=1; b=2\r\nSec-Fetch-Dest: image\r\nSec-Fetch-Mode: no-cors\r\n\r\n";
     assert_cost(picture, 0, "not_page");
+    // Nor where pages get the tracker script.
+    let inject = inject::Settings {
+        script: "/js/script.js".to_owned(),
+        event: "/api/event".to_owned(),
+        needs_init: false,
+        plausible: "plausible.io".to_owned(),
+    };
+    let configured = Configured {
+        inject: Some(inject),
+        ..Configured::default()
+    };
+    assert_cost_with(&configured, picture, 0, "not_page");
 }
 
 /// No more than any other request: the event is encoded into a buffer of the worker's and copied into its
@@ -67,7 +82,11 @@ fn a_rule_that_takes_other_requests_costs_no_allocation() {
         revenue: None,
         interactive: true,
     });
-    assert_cost_with(&rules, script, 0, "not_page");
+    let configured = Configured {
+        events: rules.to_vec(),
+        ..Configured::default()
+    };
+    assert_cost_with(&configured, script, 0, "not_page");
 }
 
 /// P1: event code panics. Each request is answered all the same, over the one connection, and a counter
@@ -80,7 +99,7 @@ fn a_fault_of_the_statistics_leaves_the_request_alone() {
              Gecko/20100101 Firefox/140.0\r\nAccept: text/html\r\nSec-Fetch-Dest: document\r\n\
              Sec-Fetch-Mode: navigate\r\n\r\n"
         );
-        let (_, decisions, faults) = serve(&[], page.leak(), 50);
+        let (_, decisions, faults) = serve(&Configured::default(), page.leak(), 50);
         assert_eq!((decisions, faults), (vec![("excluded", 50)], 50), "{fault}");
     }
 }
@@ -89,15 +108,22 @@ fn a_fault_of_the_statistics_leaves_the_request_alone() {
 /// more of them allocates beyond one that is warm.
 #[track_caller]
 fn assert_cost(request: &'static str, each: u64, decision: &str) {
-    assert_cost_with(&[], request, each, decision);
+    assert_cost_with(&Configured::default(), request, each, decision);
 }
 
-/// As [`assert_cost`], with these events configured.
+/// What is configured beside the usual.
+#[derive(Default)]
+struct Configured {
+    events: Vec<CustomRule>,
+    inject: Option<inject::Settings>,
+}
+
+/// As [`assert_cost`], with more configured.
 #[track_caller]
-fn assert_cost_with(rules: &[CustomRule], request: &'static str, each: u64, decision: &str) {
+fn assert_cost_with(configured: &Configured, request: &'static str, each: u64, decision: &str) {
     // The first request of a process builds tables that all workers share.
     let [_, warm, all] = [1, WARM, WARM + COUNTED].map(|requests| {
-        let (allocations, decisions, _) = serve(rules, request, requests);
+        let (allocations, decisions, _) = serve(configured, request, requests);
         assert_eq!(decisions, [(decision, requests)]);
         allocations
     });
@@ -112,20 +138,25 @@ fn assert_cost_with(rules: &[CustomRule], request: &'static str, each: u64, deci
 
 /// A worker's life in this thread: it serves one client's requests over one connection. Its allocations, what
 /// it decided, and how often its statistics failed.
-fn serve(rules: &[CustomRule], request: &'static str, requests: u64) -> (u64, Vec<(&'static str, u64)>, u64) {
+fn serve(
+    configured: &Configured,
+    request: &'static str,
+    requests: u64,
+) -> (u64, Vec<(&'static str, u64)>, u64) {
     let registry = prometheus::Registry::new();
     let decisions = counted_decisions();
     let metrics = Metrics::register(&registry, &decisions).unwrap();
     let (delivery, mut outboxes) = deliver(&registry);
     let (app, app_address) = answer_each();
-    let settings = settings(Upstream::Tcp(app_address.ip().to_string(), app_address.port()));
+    let mut settings = settings(Upstream::Tcp(app_address.ip().to_string(), app_address.port()));
+    settings.inject = configured.inject.clone();
     let (mut listeners, bound) = listener::bind(&settings.listen, 1).unwrap();
     let Bound::Tcp(address) = bound else {
         panic!("it listens on {bound}")
     };
     let (tell, control) = mpsc::unbounded_channel();
     let mut shared = shared(settings, outboxes.remove(0), metrics.clone());
-    Arc::get_mut(&mut shared.live).unwrap().events = rules.to_vec();
+    Arc::get_mut(&mut shared.live).unwrap().events = configured.events.clone();
     let parts = Parts {
         shared,
         listener: listeners.remove(0),

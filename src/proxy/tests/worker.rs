@@ -30,6 +30,7 @@ use crate::{
     event::{self, Sites},
     page::{self, Decision},
     queue,
+    tracker::inject::Injection,
 };
 
 /// How long a test waits for bytes that are to come: generous, as the machine may be busy with other tests.
@@ -248,6 +249,10 @@ impl FarEnd {
 pub(in crate::proxy) fn shared(settings: Settings, outbox: Outbox, metrics: Metrics) -> Shared {
     Shared {
         worker: 0,
+        injection: settings
+            .inject
+            .clone()
+            .map(|inject| Arc::new(Injection::new(inject))),
         settings,
         live: Arc::new(Live {
             client: client::Settings::default(),
@@ -290,6 +295,7 @@ pub(in crate::proxy) fn settings(upstream: Upstream) -> Settings {
             response_timeout: PATIENCE,
             keep_alive: PATIENCE,
         },
+        inject: None,
     }
 }
 

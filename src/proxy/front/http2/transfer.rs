@@ -19,7 +19,8 @@ use super::{
     upload::{ClientGone, Upload},
 };
 use crate::{
-    facts, headers,
+    facts, field,
+    headers::{self, FieldFate, HeadChange},
     http1::{self, ResponseHead, field_slots},
     proxy::{
         app::{
@@ -28,6 +29,7 @@ use crate::{
         },
         context::Context,
         errors::Fault,
+        inject::Rewriting,
         plan::{Plan, Upgrade},
         stream::{Stream, Unsent},
     },
@@ -45,6 +47,8 @@ pub(super) struct Transfer {
     first: Option<Piece>,
     /// hyper has got all of the response, except for `first`.
     over: bool,
+    /// What becomes of a page on its way.
+    rewriting: Rewriting,
 }
 
 /// What the app answers.
@@ -92,6 +96,7 @@ impl Transfer {
             untaken: StreamBytes::default(),
             first: None,
             over: false,
+            rewriting: Rewriting::default(),
         }
     }
 
@@ -167,7 +172,7 @@ impl Transfer {
                         let status = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
                         let response = self.settle(&head, start, status);
                         state.stop_waiting();
-                        match read_data(&context, exchange, bytes) {
+                        match self.read_data(&context, exchange, bytes) {
                             Ok(data) => {
                                 self.first = self.piece(data);
                                 self.end_if_over(slot);
@@ -236,6 +241,8 @@ impl Transfer {
         self.plan
             .record
             .settle(&facts::ResponseFacts::read(head.status, head.fields));
+        self.rewriting = Rewriting::begin(&self.open.streams.context, &self.plan, head);
+        let change = self.rewriting.change;
         let mut response = http::Response::new(());
         *response.status_mut() = status;
         let fields = response.headers_mut();
@@ -246,9 +253,16 @@ impl Transfer {
         for line in headers::for_client(head.fields, &connection) {
             // Over HTTP/2 a WebSocket has no key, and so no answer to it (RFC 8441 §5).
             let is_key = head.status == 101 && line.name.eq_ignore_ascii_case("sec-websocket-accept");
-            if !is_key && let Ok(name) = HeaderName::from_bytes(line.name.as_bytes()) {
+            let fate = change.fate(line);
+            if !is_key
+                && fate != FieldFate::Dropped
+                && let Ok(name) = HeaderName::from_bytes(line.name.as_bytes())
+            {
                 let at = line.value.as_ptr().addr().wrapping_sub(bytes.as_ptr().addr());
                 let value = match at.checked_add(line.value.len()) {
+                    _ if fate == FieldFate::Weakened => {
+                        HeaderValue::from_bytes(&[b"W/", field::trim(line.value)].concat())
+                    }
                     Some(end) if end <= copy.len() => HeaderValue::from_maybe_shared(copy.slice(at..end)),
                     _ => HeaderValue::from_bytes(line.value),
                 };
@@ -257,7 +271,7 @@ impl Transfer {
                 }
             }
         }
-        if let Some(length) = head.content_length {
+        if let Some(length) = head.content_length.filter(|_| change == HeadChange::None) {
             fields.insert(http::header::CONTENT_LENGTH, HeaderValue::from(length));
         }
         response
@@ -287,7 +301,20 @@ impl Transfer {
         }
         loop {
             if exchange.is_over() {
-                let trailers = trailers(exchange.trailers());
+                if self.rewriting.is_on() {
+                    let mut data = Vec::new();
+                    if let Err(fault) = self.rewriting.finish(&context, &mut data) {
+                        context.report(&fault, None);
+                        state.over.set(true);
+                        slot.take();
+                        return Poll::Ready(Some(Err(cut())));
+                    }
+                    if let Some(piece) = self.piece(data) {
+                        self.wait_for_window(cx, true);
+                        return Poll::Ready(Some(Ok(Frame::data(piece))));
+                    }
+                }
+                let trailers = self.trailers(exchange);
                 self.finish(slot);
                 return Poll::Ready((!trailers.is_empty()).then(|| Ok(Frame::trailers(trailers))));
             }
@@ -300,7 +327,7 @@ impl Transfer {
                 return Poll::Pending;
             };
             let failure = match &read {
-                Ok(n) if *n > 0 => match read_data(&context, exchange, &scratch[..*n]) {
+                Ok(n) if *n > 0 => match self.read_data(&context, exchange, &scratch[..*n]) {
                     Ok(data) => {
                         let Some(piece) = self.piece(data) else { continue };
                         self.end_if_over(slot);
@@ -321,6 +348,32 @@ impl Transfer {
             slot.take();
             return Poll::Ready(Some(Err(cut())));
         }
+    }
+
+    /// The data among bytes of the app's, rewritten where it is to be.
+    fn read_data(
+        &mut self,
+        context: &Context,
+        exchange: &mut Exchange,
+        bytes: &[u8],
+    ) -> Result<Vec<u8>, Fault> {
+        if !self.rewriting.is_on() {
+            return read_data(context, exchange, bytes);
+        }
+        let mut page = Vec::new();
+        match self.rewriting.pass(context, exchange, bytes, &mut page) {
+            // What came before the damage goes on first; the rewriter says it again after that.
+            Err(Fault::DamagedPage(_)) if !page.is_empty() => Ok(page),
+            passed => passed.map(|()| page),
+        }
+    }
+
+    fn trailers(&self, exchange: &Exchange) -> HeaderMap {
+        let change = self.rewriting.change;
+        let may_pass = |name: &str| headers::may_be_trailer(name) && change.may_be_trailer(name);
+        let mut trailers = HeaderMap::new();
+        http1::for_each_trailer(exchange.trailers(), may_pass, |line| append(&mut trailers, line));
+        trailers
     }
 
     /// Whether hyper has all of the response.
@@ -345,9 +398,10 @@ impl Transfer {
 
     /// Ends the response with the data just read where that was all, which saves hyper an empty frame.
     fn end_if_over(&mut self, slot: RefMut<'_, Option<Exchange>>) {
-        if slot
-            .as_ref()
-            .is_some_and(|exchange| exchange.is_over() && trailers(exchange.trailers()).is_empty())
+        if !self.rewriting.is_on()
+            && slot
+                .as_ref()
+                .is_some_and(|exchange| exchange.is_over() && self.trailers(exchange).is_empty())
         {
             self.finish(slot);
         }
@@ -411,12 +465,6 @@ fn read_data(context: &Context, exchange: &mut Exchange, mut bytes: &[u8]) -> Re
         data.extend_from_slice(piece);
     }
     Ok(data)
-}
-
-fn trailers(lines: &[u8]) -> HeaderMap {
-    let mut trailers = HeaderMap::new();
-    http1::for_each_trailer(lines, headers::may_be_trailer, |line| append(&mut trailers, line));
-    trailers
 }
 
 /// Adds a field line of the app's. The codec accepts none that `http` would refuse.

@@ -25,6 +25,7 @@ use crate::{
         context::{Phase, SlowReader},
         errors::Fault,
         heads::ResponseFraming,
+        inject::Rewriting,
         plan::Plan,
     },
 };
@@ -52,6 +53,7 @@ pub(super) async fn carry(client: &mut Client, request: &mut Request) -> After {
         request,
         trailers: Vec::new(),
         response: None,
+        rewriting: Rewriting::default(),
         slow: None,
         pace: BodyPace::default(),
         client_ended: false,
@@ -94,6 +96,8 @@ struct Relay<'r> {
     trailers: Vec<u8>,
     /// How the response goes to the client. `None` until its head was sent.
     response: Option<Response>,
+    /// What becomes of a page on its way.
+    rewriting: Rewriting,
     /// The client has not taken all that was read for it at once.
     slow: Option<SlowReader>,
     pace: BodyPace,

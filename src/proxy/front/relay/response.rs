@@ -12,6 +12,7 @@ use crate::{
         context::Phase,
         front::client::Client,
         heads::{self, ResponseFraming},
+        inject::Rewriting,
         stream::is_small,
     },
 };
@@ -110,12 +111,14 @@ impl Relay<'_> {
         rest: &[u8],
     ) -> Result<(), Broken> {
         let context = Rc::clone(&client.context);
+        self.rewriting = Rewriting::begin(&context, &self.request.plan, head);
         let response = self.response_to(client, head);
         let passed = {
             let mut out = context.assembly.borrow_mut();
             out.clear();
             let http10 = self.request.version == Version::Http10;
-            heads::write_response(head, response.framing, response.close, http10, &mut out);
+            let change = self.rewriting.change;
+            heads::write_response(head, change, response.framing, response.close, http10, &mut out);
             self.response = Some(response);
             self.pass_data(client, exchange, rest, &mut out)
         };
@@ -135,9 +138,10 @@ impl Relay<'_> {
     /// its end, because the next request could not be found.
     fn response_to(&self, client: &Client, head: &ResponseHead<'_, '_>) -> Response {
         let framing = match (&head.body, self.request.version) {
-            (Body::Chunked(_) | Body::UntilClose, Version::Http11) => ResponseFraming::Chunked,
-            (Body::Chunked(_) | Body::UntilClose, Version::Http10) => ResponseFraming::Close,
-            (Body::Done | Body::Length(_), _) => ResponseFraming::Length,
+            (Body::Done, _) => ResponseFraming::Length,
+            (Body::Length(_), _) if !self.rewriting.is_on() => ResponseFraming::Length,
+            (_, Version::Http11) => ResponseFraming::Chunked,
+            (_, Version::Http10) => ResponseFraming::Close,
         };
         let close = !self.request.plan.keep_alive
             || !self.request.body.is_done()
@@ -154,9 +158,10 @@ impl Relay<'_> {
         mut bytes: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), Broken> {
-        let chunked = self
-            .response
-            .is_some_and(|r| r.framing == ResponseFraming::Chunked);
+        if self.rewriting.is_on() {
+            return self.pass_rewritten(client, exchange, bytes, out);
+        }
+        let chunked = self.is_chunked();
         let mut sent = Ok(());
         let fault = loop {
             match exchange.next_data(&mut bytes) {
@@ -180,7 +185,7 @@ impl Relay<'_> {
             }
         };
         if fault.is_none() && chunked && exchange.is_over() {
-            http1::write_last_chunk(exchange.trailers(), headers::may_be_trailer, out);
+            self.write_last_chunk(exchange, out);
         }
         if sent.is_ok() && !out.is_empty() {
             sent = client.send(&[out]);
@@ -189,13 +194,60 @@ impl Relay<'_> {
         fault.map_or(Ok(()), |fault| Err(fault.into()))
     }
 
+    /// As [`pass_data`](Self::pass_data), for a page that is rewritten.
+    fn pass_rewritten(
+        &mut self,
+        client: &mut Client,
+        exchange: &mut Exchange,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Broken> {
+        let mut page = client.context.buffer();
+        let passed = self.rewriting.pass(&client.context, exchange, bytes, &mut page);
+        self.write_page(&page, out);
+        client.context.give_back(page);
+        if passed.is_ok() && exchange.is_over() {
+            self.write_last_chunk(exchange, out);
+        }
+        if !out.is_empty() {
+            client.send(&[out]).map_err(|_| Broken::Gone)?;
+        }
+        Ok(passed?)
+    }
+
+    /// A piece of a rewritten page, in the response's framing.
+    fn write_page(&self, page: &[u8], out: &mut Vec<u8>) {
+        if self.is_chunked() {
+            http1::write_chunk(page, out);
+        } else {
+            out.extend_from_slice(page);
+        }
+    }
+
+    fn write_last_chunk(&self, exchange: &Exchange, out: &mut Vec<u8>) {
+        if self.is_chunked() {
+            let change = self.rewriting.change;
+            let may_pass = |name: &str| headers::may_be_trailer(name) && change.may_be_trailer(name);
+            http1::write_last_chunk(exchange.trailers(), may_pass, out);
+        }
+    }
+
+    fn is_chunked(&self) -> bool {
+        self.response
+            .is_some_and(|r| r.framing == ResponseFraming::Chunked)
+    }
+
     /// The body ended with the app's connection.
     pub(super) fn end_response(&mut self, client: &mut Client, exchange: &Exchange) -> Result<(), Broken> {
-        if self
-            .response
-            .is_some_and(|r| r.framing == ResponseFraming::Chunked)
-        {
-            client.send(&[b"0\r\n\r\n"]).map_err(|_| Broken::Gone)?;
+        let mut out = Vec::new();
+        if self.rewriting.is_on() {
+            let mut page = Vec::new();
+            self.rewriting.finish(&client.context, &mut page)?;
+            self.write_page(&page, &mut out);
+        }
+        self.write_last_chunk(exchange, &mut out);
+        if !out.is_empty() {
+            client.send(&[&out]).map_err(|_| Broken::Gone)?;
             self.arm(client, exchange);
         }
         Ok(())

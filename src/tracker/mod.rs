@@ -1,0 +1,3 @@
+//! The tracker script, first-party.
+
+pub mod inject;
