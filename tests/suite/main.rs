@@ -45,6 +45,9 @@ mod observe;
 /// A real browser's visit.
 mod browser;
 
+/// The tracker script put into pages.
+mod inject;
+
 /// Who the client is.
 mod clients;
 
