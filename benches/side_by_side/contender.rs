@@ -21,6 +21,8 @@ pub(crate) enum Contender {
     NeverCounting,
     /// It counts and queues, and Plausible answers 503.
     PlausibleDown,
+    /// Everything on, and pages get the tracker script.
+    Injecting,
     /// Everything on, and two CPUs.
     TwoWorkers,
 }
@@ -49,6 +51,7 @@ impl Contender {
             Self::Gatecount => "gatecount",
             Self::NeverCounting => "gatecount-never",
             Self::PlausibleDown => "gatecount-503",
+            Self::Injecting => "gatecount-inject",
             Self::TwoWorkers => "gatecount-two",
         }
     }
@@ -65,7 +68,10 @@ impl Contender {
 
     /// Whether its events reach the receiver that counts them.
     pub(crate) fn delivers(self) -> bool {
-        matches!(self, Self::Gatecount | Self::GatecountTls | Self::TwoWorkers)
+        matches!(
+            self,
+            Self::Gatecount | Self::GatecountTls | Self::Injecting | Self::TwoWorkers
+        )
     }
 
     /// The command that runs it on `cpus`; its files go to `directory`, which is its own.
@@ -144,6 +150,12 @@ impl Contender {
             .arg(directory.join("queue"));
         if self == Self::NeverCounting {
             command.env("GATECOUNT_PAGES_COUNT", "never");
+        }
+        if self == Self::Injecting {
+            command
+                .env("GATECOUNT_TRACKER_SOURCE", "/js/script.js")
+                .env("GATECOUNT_TRACKER_INJECT", "true")
+                .env("GATECOUNT_PAGES_COUNT", "always");
         }
         command
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Failure, process,
-    requests::{self, PATIENCE},
+    requests::{self, End, LAST_CHUNK, PATIENCE},
     statistics,
 };
 
@@ -143,7 +143,7 @@ impl Side {
         let mut connections = Vec::with_capacity(plan.connections);
         for index in 0..plan.connections {
             let mut stream = requests::connect(target.port, index % plan.visitors)?;
-            let lengths = [
+            let ends = [
                 requests::ask(&mut stream, &requests[0])?,
                 requests::ask(&mut stream, &requests[1])?,
             ];
@@ -155,9 +155,11 @@ impl Side {
             let next = index % plan.one_in;
             connections.push(Connection {
                 stream,
-                lengths,
+                ends,
                 next,
                 missing: 0,
+                tail: [0; LAST_CHUNK.len()],
+                in_chunks: false,
                 asked: Instant::now(),
             });
         }
@@ -276,12 +278,15 @@ pub(crate) fn rest(ids: &[u32]) {
 /// A connection with one request under way at most.
 struct Connection {
     stream: TcpStream,
-    /// How long the answers to the two requests are.
-    lengths: [usize; 2],
+    /// How the answers to the two requests end.
+    ends: [End; 2],
     /// Where in the mix it is.
     next: usize,
-    /// Bytes of the answer that have not come yet.
+    /// Bytes of the answer that have not come yet; of one in chunks, as many as there can be.
     missing: usize,
+    /// The last bytes of an answer in chunks.
+    tail: [u8; LAST_CHUNK.len()],
+    in_chunks: bool,
     asked: Instant,
 }
 
@@ -290,11 +295,26 @@ impl Connection {
     fn ask(&mut self, one_in: usize, requests: &[Vec<u8>; 2]) -> Result<bool, Failure> {
         let which = usize::from(self.next != 0);
         self.next = (self.next + 1) % one_in;
-        self.missing = self.lengths[which];
+        self.missing = match self.ends[which] {
+            End::Length(length) => length,
+            End::LastChunk => usize::MAX,
+        };
+        self.tail = [0; LAST_CHUNK.len()];
+        self.in_chunks = self.ends[which] == End::LastChunk;
         self.asked = Instant::now();
         // Under a kilobyte on a connection that has nothing under way: the socket takes it whole.
         self.stream.write_all(&requests[which])?;
         Ok(which == 0)
+    }
+
+    fn keep_tail(&mut self, read: &[u8]) {
+        let all = self.tail.len();
+        if let Some(start) = read.len().checked_sub(all) {
+            self.tail.copy_from_slice(&read[start..]);
+        } else {
+            self.tail.rotate_left(read.len());
+            self.tail[all - read.len()..].copy_from_slice(read);
+        }
     }
 
     /// Reads what is there; how long the answer took, once it is whole.
@@ -313,6 +333,12 @@ impl Connection {
                 .missing
                 .checked_sub(read)
                 .ok_or("sent more than it did the first time")?;
+            if self.in_chunks {
+                self.keep_tail(&buffer[..read]);
+                if self.tail == LAST_CHUNK {
+                    self.missing = 0;
+                }
+            }
             if self.missing == 0 {
                 return Ok(Some(self.asked.elapsed()));
             }

@@ -60,6 +60,8 @@ pub(crate) enum Group {
     Counting,
     /// Over TLS: a site by HTTP/1.1 and HTTP/2, handshakes, memory
     Tls,
+    /// Pages of 20 KiB that get the tracker script, plain and by gzip
+    Inject,
     /// Two workers against one
     Workers,
 }

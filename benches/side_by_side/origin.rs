@@ -6,6 +6,8 @@
 //! | `POST` anything | the receiver's status (202, or 503 as from a Plausible that is down), counted |
 //! | `GET /count` | how many there were |
 //! | `GET /b…` | 100 KiB of HTML |
+//! | `GET /h…` | 20 KiB of HTML with elements and text |
+//! | `GET /z…` | the same by gzip |
 //! | `GET /i…` | 1 KiB of image |
 //! | `GET /j…` | 100 KiB of image |
 //! | `GET` anything else | 1 KiB of HTML |
@@ -47,6 +49,8 @@ struct Answers {
     big_page: Vec<u8>,
     image: Vec<u8>,
     big_image: Vec<u8>,
+    article: Vec<u8>,
+    gzip_article: Vec<u8>,
     posted: Vec<u8>,
     posts: u64,
 }
@@ -58,6 +62,12 @@ impl Answers {
             big_page: document("text/html; charset=utf-8", 100 << 10),
             image: document("image/webp", 1 << 10),
             big_image: document("image/webp", 100 << 10),
+            article: response("text/html; charset=utf-8", "", &article()),
+            gzip_article: response(
+                "text/html; charset=utf-8",
+                "Content-Encoding: gzip\r\n",
+                &gzip(&article()),
+            ),
             posted: format!("HTTP/1.1 {posted}\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok")
                 .into(),
             posts: 0,
@@ -78,6 +88,8 @@ impl Answers {
                 output.send(answer.as_bytes(), stream)
             }
             Request::Get(b'b') => output.send(&self.big_page, stream),
+            Request::Get(b'h') => output.send(&self.article, stream),
+            Request::Get(b'z') => output.send(&self.gzip_article, stream),
             Request::Get(b'i') => output.send(&self.image, stream),
             Request::Get(b'j') => output.send(&self.big_image, stream),
             Request::Get(_) => output.send(&self.page, stream),
@@ -87,14 +99,51 @@ impl Answers {
 
 /// A response as a web framework would send it.
 fn document(kind: &str, length: usize) -> Vec<u8> {
+    response(kind, "", &vec![b'.'; length])
+}
+
+fn response(kind: &str, lines: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
     let head = format!(
         "HTTP/1.1 200 OK\r\nServer: app\r\nDate: Fri, 02 Jan 2026 10:00:00 GMT\r\nContent-Type: {kind}\r\n\
          Content-Length: {length}\r\nLast-Modified: Thu, 01 Jan 2026 10:00:00 GMT\r\nETag: \"5f3c-{length:x}\"\r\n\
-         Cache-Control: max-age=60\r\nVary: Accept-Encoding\r\n\r\n"
+         {lines}Cache-Control: max-age=60\r\nVary: Accept-Encoding\r\n\r\n"
     );
-    let mut answer = head.into_bytes();
-    answer.resize(answer.len() + length, b'.');
-    answer
+    [head.as_bytes(), body].concat()
+}
+
+/// A page of 20 KiB whose words do not repeat at once, so that it becomes a fourth of that by gzip.
+fn article() -> Vec<u8> {
+    let mut page = String::from(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>An article</title>\
+         <link rel=\"stylesheet\" href=\"/style.css\"><script src=\"/app.js\" defer></script></head><body><main>",
+    );
+    let syllables = [
+        "ba", "ke", "li", "mo", "nu", "ra", "se", "ti", "vo", "wu", "xa", "ze",
+    ];
+    let mut state = 1_u32;
+    while page.len() < (20 << 10) - 100 {
+        page.push_str("<p class=\"text\">");
+        for _ in 0..40 {
+            for _ in 0..3 {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                page.push_str(syllables[(state >> 16) as usize % syllables.len()]);
+            }
+            page.push(' ');
+        }
+        page.push_str("</p>\n");
+    }
+    page.push_str("</main></body></html>");
+    page.into_bytes()
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::Compress::new_gzip(flate2::Compression::default(), 15);
+    let mut out = Vec::with_capacity(text.len() + 1024);
+    encoder
+        .compress_vec(text, &mut out, flate2::FlushCompress::Finish)
+        .expect("there is room for it");
+    out
 }
 
 /// What is told apart of a request.

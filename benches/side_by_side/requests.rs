@@ -58,9 +58,20 @@ pub(crate) fn connect(port: u16, visitor: usize) -> Result<TcpStream, Failure> {
     Ok(socket.into())
 }
 
-/// Sends `request` and reads the answer to its end, which must be a 200 with a `Content-Length`. Gives the
-/// answer's whole length in bytes: a proxy that answers the same request again sends as many.
-pub(crate) fn ask(stream: &mut (impl Read + Write), request: &[u8]) -> Result<usize, Failure> {
+/// How the end of an answer is seen, when the same is asked for again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// By its whole length in bytes: a proxy that answers the same request again sends as many.
+    Length(usize),
+    /// By the last chunk: where the others begin depends on how the bytes come.
+    LastChunk,
+}
+
+/// What ends a body in chunks; nothing follows it, as one request is under way at most.
+pub(crate) const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
+
+/// Sends `request` and reads the answer to its end, which must be a 200 with a `Content-Length` or in chunks.
+pub(crate) fn ask(stream: &mut (impl Read + Write), request: &[u8]) -> Result<End, Failure> {
     stream.write_all(request)?;
     let mut answer = Vec::new();
     let mut chunk = vec![0; 64 << 10];
@@ -70,16 +81,16 @@ pub(crate) fn ask(stream: &mut (impl Read + Write), request: &[u8]) -> Result<us
             return Err("closed the connection before the answer's end".into());
         }
         answer.extend_from_slice(&chunk[..read]);
-        if let Some(length) = whole_length(&answer)?
-            && answer.len() >= length
-        {
-            return Ok(length);
+        match end(&answer)? {
+            Some(End::Length(length)) if answer.len() >= length => return Ok(End::Length(length)),
+            Some(End::LastChunk) if answer.ends_with(LAST_CHUNK) => return Ok(End::LastChunk),
+            _ => {}
         }
     }
 }
 
-/// The length of an answer, head and body, once its head is there.
-fn whole_length(answer: &[u8]) -> Result<Option<usize>, Failure> {
+/// How an answer ends, once its head is there.
+fn end(answer: &[u8]) -> Result<Option<End>, Failure> {
     let Some(end) = memmem::find(answer, b"\r\n\r\n") else {
         return Ok(None);
     };
@@ -87,13 +98,19 @@ fn whole_length(answer: &[u8]) -> Result<Option<usize>, Failure> {
     if !head.starts_with("HTTP/1.1 200") {
         return Err(format!("answered {:?}", head.lines().next().unwrap_or_default()).into());
     }
+    if head
+        .to_ascii_lowercase()
+        .contains("\r\ntransfer-encoding: chunked")
+    {
+        return Ok(Some(End::LastChunk));
+    }
     let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length")
             .then(|| value.trim().parse::<usize>().ok())?
     });
     let length = length.ok_or_else(|| format!("answered without a Content-Length: {head:?}"))?;
-    Ok(Some(end + 4 + length))
+    Ok(Some(End::Length(end + 4 + length)))
 }
 
 /// How many events the receiver on `port` has taken.

@@ -3,7 +3,7 @@
 use crate::{
     Failure,
     contender::Contender::{
-        self, Gatecount, GatecountTls, HaProxy, HaProxyTls, Hyper, NeverCounting, Nginx, NginxTls,
+        self, Gatecount, GatecountTls, HaProxy, HaProxyTls, Hyper, Injecting, NeverCounting, Nginx, NginxTls,
         PlausibleDown, TwoWorkers,
     },
     h2load::{self, Manner},
@@ -74,6 +74,7 @@ pub(crate) fn measure(session: &Session) -> Result<Table, Failure> {
         run.big()?;
         run.pages()?;
         run.counting()?;
+        run.inject()?;
         run.one_connection()?;
         run.memory()?;
         run.tls()?;
@@ -207,6 +208,30 @@ impl Run<'_, '_> {
             "What counting adds: CPU per request over that with `count = \"never\"`, of each run the mean of {PAIRS} \
              pairs of fresh processes, for two processes of the same program differ by some 3 %.",
         ));
+        Ok(())
+    }
+
+    /// What putting the tracker script into a page costs, beside the same page as it came.
+    fn inject(&mut self) -> Result<(), Failure> {
+        if !self.wants(Group::Inject) {
+            return Ok(());
+        }
+        for (coding, page) in [("plain", "/h"), ("gzip", "/z")] {
+            let shape = Shape { page, ..ONLY_PAGES };
+            let of = self.compare(&format!("script, {coding}"), &shape, &[Gatecount, Injecting])?;
+            let label = format!("CPU per page of 20 KiB that gets the tracker script, {coding}");
+            let ratio = of.cpu_ratio(Injecting, Gatecount);
+            self.table.add(
+                &format!("{label}, over the untouched one"),
+                Unit::Ratio,
+                Goal::Shown,
+                ratio,
+            );
+            let cpu = Slice::cpu_per_request;
+            let more = of.between(Injecting, Gatecount, |of, to| cpu(of) - cpu(to));
+            self.table
+                .add(&format!("{label}, more"), Unit::Microseconds, Goal::Shown, more);
+        }
         Ok(())
     }
 
