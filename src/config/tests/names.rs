@@ -80,8 +80,8 @@ fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
             "gatecount.toml:1: url: no such table; did you mean app.url?",
         ),
         (
-            "[observe]\nlog = \"\"",
-            "gatecount.toml:1: observe: comes in a later version of gatecount",
+            "[stream]\nurl = \"\"",
+            "gatecount.toml:1: stream: comes in a later version of gatecount",
         ),
         (
             "[colour]\nred = 1",
