@@ -3,16 +3,18 @@
 use std::net::IpAddr;
 
 use httparse::Header;
-use serde_json::{Map, Value};
 
 use crate::field;
 
 use super::accepted::Accepted;
 use super::errors::FieldErrors;
+use super::members::Members;
 use super::{address, body};
 
-/// The longest body that is read, in bytes.
+/// The longest body that is read, in bytes, of any type but [`MAX_JSON_BODY`]'s.
 pub const MAX_BODY: usize = 1_000_000;
+/// The longest body of the type `application/json`, in bytes. A longer one is answered 413.
+pub const MAX_JSON_BODY: usize = 8_000_000;
 
 /// Reads one event: the request's header lines, the peer that sent it, and its body.
 ///
@@ -29,10 +31,15 @@ pub fn accept(fields: &[Header<'_>], peer: IpAddr, body: &[u8]) -> Result<Accept
         errors.add("user_agent", "can't be blank");
     }
 
-    let empty = Map::new();
-    let parsed = object(body, &mut errors);
-    let parts = body::read(parsed.as_ref().unwrap_or(&empty), &mut errors);
-    match parts {
+    let members = match members(body) {
+        Ok(members) => members,
+        // The fields of a body that could not be parsed are unknown, not missing.
+        Err(text) => {
+            errors.add("request", text);
+            return Err(errors);
+        }
+    };
+    match body::read(&members, &mut errors) {
         Some(parts) if errors.is_empty() => {
             let (client, client_from) = address::client(fields, peer);
             Ok(Accepted {
@@ -55,32 +62,28 @@ pub fn accept(fields: &[Header<'_>], peer: IpAddr, body: &[u8]) -> Result<Accept
                 data_centre: field::first(fields, "x-plausible-ip-type").is_some_and(|v| v == b"dc_ip"),
             })
         }
-        _ if parsed.is_some() => Err(errors),
-        // The fields of a body that could not be parsed are unknown, not missing.
-        _ => {
-            errors.keep_only(&["content-type", "user_agent", "request"]);
-            Err(errors)
-        }
+        _ => Err(errors),
     }
 }
 
-/// The body as a JSON object.
-fn object(body: &[u8], errors: &mut FieldErrors) -> Option<Map<String, Value>> {
+/// The sites that a body's event is for, if it is valid as far as its body goes.
+///
+/// # Errors
+/// Every mistake, by field.
+pub fn accept_body(members: &Members<'_>) -> Result<Vec<String>, FieldErrors> {
+    let mut errors = FieldErrors::default();
+    match body::read(members, &mut errors) {
+        Some(parts) if errors.is_empty() => Ok(parts.domains),
+        _ => Err(errors),
+    }
+}
+
+/// The body's members, or the mistake.
+fn members(body: &[u8]) -> Result<Members<'_>, String> {
     if body.len() > MAX_BODY {
-        errors.add("request", format!("body is longer than {MAX_BODY} bytes"));
-        return None;
+        return Err(format!("body is longer than {MAX_BODY} bytes"));
     }
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(map)) => Some(map),
-        Ok(_) => {
-            errors.add("request", "body must be a JSON object");
-            None
-        }
-        Err(e) => {
-            errors.add("request", format!("Unable to parse request body as json: {e}"));
-            None
-        }
-    }
+    Members::read(body).map_err(|error| error.to_string())
 }
 
 /// Whether it is one of the two types that the reference lists; the body is JSON either way.

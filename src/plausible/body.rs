@@ -1,7 +1,7 @@
 //! The fields of an event's body. The tracker script sends short keys; they override the long ones. A null
 //! counts as absent. Unknown keys are ignored.
 
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 use super::accepted::Revenue;
 use super::errors::FieldErrors;
@@ -9,6 +9,7 @@ use super::limits::{
     MAX_NAME_CHARS, MAX_PROP_KEY_BYTES, MAX_PROP_VALUE_BYTES, MAX_PROPS, MAX_REFERRER_CHARS, is_amount,
     is_currency,
 };
+use super::members::{Members, for_each_member};
 use super::url::{Url, without_www};
 
 /// The fields of a body that is valid.
@@ -26,35 +27,33 @@ pub(super) struct BodyFields {
 }
 
 /// Reads every field and reports every mistake. None if name, url or domain is wrong.
-pub(super) fn read(body: &Map<String, Value>, errors: &mut FieldErrors) -> Option<BodyFields> {
+pub(super) fn read(body: &Members<'_>, errors: &mut FieldErrors) -> Option<BodyFields> {
     let name = name(body, errors);
-    let hash_mode =
-        pick(body, &["h", "hashMode"]).is_some_and(|v| v == &Value::from(1) || v == &Value::Bool(true));
+    let hash_mode = body
+        .pick(&["h", "hashMode"])
+        .is_some_and(|v| matches!(v.get(), "1" | "true"));
     let url = url(body, hash_mode, errors);
     let domains = domains(body, url.as_ref(), errors);
     let referrer = referrer(body, errors);
     let props = props(body, errors);
-    let interactive = match pick(body, &["i", "interactive"]) {
-        None => true,
-        Some(Value::Bool(b)) => *b,
+    let interactive = match body.pick(&["i", "interactive"]).map(RawValue::get) {
+        None | Some("true") => true,
+        Some("false") => false,
         Some(_) => {
             errors.add("interactive", "must be a boolean");
             true
         }
     };
-    let script_version = pick(body, &["v"]).and_then(|v| {
-        let version = v.as_u64();
+    let script_version = body.pick(&["v"]).and_then(|v| {
+        let version = v.get().parse().ok();
         if version.is_none() {
             errors.add("v", "must be an integer");
         }
         version
     });
 
-    let scroll_depth = pick(body, &["sd"])
-        .and_then(Value::as_u64)
-        .and_then(|n| u8::try_from(n).ok())
-        .filter(|n| *n <= 100);
-    let engagement_ms = pick(body, &["e"]).and_then(Value::as_u64);
+    let scroll_depth = body.pick(&["sd"]).and_then(|v| v.get().parse::<u64>().ok());
+    let engagement_ms = body.pick(&["e"]).and_then(|v| v.get().parse().ok());
     if name.as_deref() == Some("engagement") && scroll_depth.is_none() && engagement_ms.is_none() {
         errors.add(
             "event_name",
@@ -70,26 +69,32 @@ pub(super) fn read(body: &Map<String, Value>, errors: &mut FieldErrors) -> Optio
         props,
         revenue: revenue(body),
         interactive,
-        scroll_depth,
+        scroll_depth: scroll_depth.map(|depth| depth.min(100) as u8),
         engagement_ms,
         script_version,
     })
 }
 
-/// The first of the keys that is there and not null.
-fn pick<'a>(body: &'a Map<String, Value>, keys: &[&str]) -> Option<&'a Value> {
-    keys.iter().filter_map(|k| body.get(*k)).find(|v| !v.is_null())
+/// The text of a JSON string; `None` for other JSON.
+fn text(value: &RawValue) -> Option<String> {
+    // Every other JSON begins with another character.
+    value
+        .get()
+        .starts_with('"')
+        .then(|| serde_json::from_str(value.get()).ok())?
 }
 
-fn name(body: &Map<String, Value>, errors: &mut FieldErrors) -> Option<String> {
-    let name = match pick(body, &["n", "name"]) {
+fn name(body: &Members<'_>, errors: &mut FieldErrors) -> Option<String> {
+    let name = match body.pick(&["n", "name"]) {
         None => String::new(),
-        Some(Value::String(s)) => s.clone(),
-        Some(Value::Number(n)) if n.is_i64() || n.is_u64() => n.to_string(),
-        Some(_) => {
-            errors.add("event_name", "must be a string or an integer");
-            return None;
-        }
+        Some(value) => match text(value) {
+            Some(name) => name,
+            None if is_integer(value.get()) => value.get().to_owned(),
+            None => {
+                errors.add("event_name", "must be a string or an integer");
+                return None;
+            }
+        },
     };
     if name.trim().is_empty() {
         errors.add("event_name", "can't be blank");
@@ -105,29 +110,34 @@ fn name(body: &Map<String, Value>, errors: &mut FieldErrors) -> Option<String> {
     Some(name)
 }
 
-fn url(body: &Map<String, Value>, hash_mode: bool, errors: &mut FieldErrors) -> Option<Url> {
-    let reason = match pick(body, &["u", "url"]) {
+fn is_integer(json: &str) -> bool {
+    let digits = json.strip_prefix('-').unwrap_or(json);
+    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn url(body: &Members<'_>, hash_mode: bool, errors: &mut FieldErrors) -> Option<Url> {
+    let reason = match body.pick(&["u", "url"]).map(text) {
         None => "is required",
-        Some(Value::String(text)) => match Url::read(text, hash_mode) {
+        Some(Some(text)) => match Url::read(&text, hash_mode) {
             Ok(url) => return Some(url),
             Err(reason) => reason,
         },
-        Some(_) => "must be a string",
+        Some(None) => "must be a string",
     };
     errors.add("url", reason);
     None
 }
 
-fn domains(body: &Map<String, Value>, url: Option<&Url>, errors: &mut FieldErrors) -> Option<Vec<String>> {
-    let listed = match pick(body, &["d", "domain"]) {
-        Some(Value::String(text)) => text.as_str(),
-        Some(_) => {
+fn domains(body: &Members<'_>, url: Option<&Url>, errors: &mut FieldErrors) -> Option<Vec<String>> {
+    let listed = match body.pick(&["d", "domain"]).map(text) {
+        Some(Some(text)) => text,
+        Some(None) => {
             errors.add("domain", "must be a string");
             return None;
         }
         None => match &url?.host {
-            none if none == "(none)" => "",
-            host => host,
+            none if none == "(none)" => String::new(),
+            host => host.clone(),
         },
     };
     let domains: Vec<_> = listed.split(',').map(|d| without_www(d).to_owned()).collect();
@@ -138,34 +148,48 @@ fn domains(body: &Map<String, Value>, url: Option<&Url>, errors: &mut FieldError
     Some(domains)
 }
 
-fn referrer(body: &Map<String, Value>, errors: &mut FieldErrors) -> Option<String> {
-    match pick(body, &["r", "referrer"])? {
-        Value::String(text) if text.is_empty() => None,
-        Value::String(text) => Some(text.chars().take(MAX_REFERRER_CHARS).collect()),
-        _ => {
+fn referrer(body: &Members<'_>, errors: &mut FieldErrors) -> Option<String> {
+    match text(body.pick(&["r", "referrer"])?) {
+        Some(text) if text.is_empty() => None,
+        Some(text) => Some(text.chars().take(MAX_REFERRER_CHARS).collect()),
+        None => {
             errors.add("referrer", "must be a string");
             None
         }
     }
 }
 
-fn props(body: &Map<String, Value>, errors: &mut FieldErrors) -> Vec<(String, String)> {
-    let Some(sent) = pick(body, &["m", "meta", "p", "props"]) else {
+/// The props that Plausible keeps. Null, empty, a list and an object are discarded before they are counted.
+fn props(body: &Members<'_>, errors: &mut FieldErrors) -> Vec<(String, String)> {
+    let Some(sent) = body.pick(&["m", "meta", "p", "props"]) else {
         return Vec::new();
     };
-    let Some(map) = object_or_its_text(sent) else {
+    let mut kept: Vec<(String, String)> = Vec::new();
+    let (mut too_many, mut too_long) = (false, false);
+    let read = with_object(sent, |object| {
+        for_each_member(
+            object,
+            |key| Some(key.to_owned()),
+            |key, value| {
+                // The last of several values of a key counts.
+                kept.retain(|(other, _)| *other != key);
+                let Some(value) = prop_text(value) else { return };
+                too_long |= key.len() > MAX_PROP_KEY_BYTES || value.len() > MAX_PROP_VALUE_BYTES;
+                too_many |= kept.len() == MAX_PROPS;
+                if !too_many {
+                    kept.push((key, value));
+                }
+            },
+        )
+        .unwrap_or(false)
+    });
+    if !read {
         errors.add("props", "must be an object, or an object as a JSON string");
         return Vec::new();
-    };
-    if map.len() > MAX_PROPS {
+    }
+    if too_many {
         errors.add("props", format!("should have at most {MAX_PROPS} keys"));
     }
-    let kept: Vec<_> = map
-        .iter()
-        .filter_map(|(key, value)| Some((key.clone(), prop_text(value)?)))
-        .collect();
-    let too_long = map.keys().any(|k| k.len() > MAX_PROP_KEY_BYTES)
-        || kept.iter().any(|(_, v)| v.len() > MAX_PROP_VALUE_BYTES);
     if too_long {
         errors.add(
             "props",
@@ -177,36 +201,31 @@ fn props(body: &Map<String, Value>, errors: &mut FieldErrors) -> Vec<(String, St
     kept
 }
 
-/// A property's value as Plausible stores it. Null, empty, a list and an object are discarded.
-fn prop_text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(s) => (!s.is_empty()).then(|| s.clone()),
-        Value::Number(n) => Some(n.to_string()),
-        Value::Bool(b) => Some(b.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
+/// A property's value as Plausible stores it; `None` for one that it discards.
+fn prop_text(value: &RawValue) -> Option<String> {
+    match value.get().as_bytes() {
+        [b'"', ..] => text(value).filter(|text| !text.is_empty()),
+        [b'[' | b'{', ..] | b"null" => None,
+        // A number, true or false.
+        _ => Some(value.get().to_owned()),
     }
 }
 
-/// The tracker's older versions send objects as JSON text.
-fn object_or_its_text(value: &Value) -> Option<Map<String, Value>> {
-    match value {
-        Value::Object(map) => Some(map.clone()),
-        Value::String(text) => serde_json::from_str(text).ok(),
-        _ => None,
+/// Reads an object. The tracker's older versions send objects as JSON text.
+fn with_object<T>(value: &RawValue, read: impl FnOnce(&str) -> T) -> T {
+    match text(value) {
+        Some(json) => read(&json),
+        None => read(value.get()),
     }
 }
 
 /// The revenue if all of it is valid.
-fn revenue(body: &Map<String, Value>) -> Option<Revenue> {
-    let map = object_or_its_text(pick(body, &["$", "revenue"])?)?;
-    let currency = map.get("currency")?.as_str()?;
-    let amount = match map.get("amount")? {
-        Value::Number(n) => n.to_string(),
-        Value::String(s) => s.clone(),
-        _ => return None,
-    };
-    (is_currency(currency) && is_amount(&amount)).then(|| Revenue {
-        currency: currency.to_owned(),
-        amount,
+fn revenue(body: &Members<'_>) -> Option<Revenue> {
+    with_object(body.pick(&["$", "revenue"])?, |object| {
+        let members = Members::of(object, &["currency", "amount"]).ok()??;
+        let currency = text(members.get("currency")?)?;
+        let amount = members.get("amount")?;
+        let amount = text(amount).unwrap_or_else(|| amount.get().to_owned());
+        (is_currency(&currency) && is_amount(&amount)).then_some(Revenue { currency, amount })
     })
 }

@@ -30,9 +30,11 @@ impl FieldErrors {
         self.0.is_empty()
     }
 
-    /// Keeps the mistakes of these fields alone.
-    pub(super) fn keep_only(&mut self, fields: &[&str]) {
-        self.0.retain(|field, _| fields.contains(field));
+    /// One mistake.
+    pub fn one(field: &'static str, text: impl Into<String>) -> Self {
+        let mut errors = FieldErrors::default();
+        errors.add(field, text);
+        errors
     }
 
     pub(super) fn add(&mut self, field: &'static str, text: impl Into<String>) {

@@ -14,11 +14,13 @@ mod body;
 mod breaches;
 mod errors;
 pub mod limits;
+mod members;
 #[cfg(test)]
 mod tests;
 mod url;
 
-pub use accept::{MAX_BODY, accept};
+pub use accept::{MAX_BODY, MAX_JSON_BODY, accept, accept_body};
 pub use accepted::{Accepted, Revenue, TrafficSource};
 pub use breaches::breaches;
 pub use errors::FieldErrors;
+pub use members::{Members, NotAnObject};
