@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::account::Source;
+use super::{account::Source, desk::Submission};
 use crate::{
     event::{Event, EventRules, Sighting},
     queue::Batch,
@@ -35,6 +35,14 @@ pub(super) fn add_placed(
     add_with(batch, source.placed_tag(), sighting, |sighting, out| {
         Event::record_placed(rules, sighting, place, out)
     })
+}
+
+/// Adds an event that was handed in.
+pub(super) fn add_submitted(batch: &mut Batch, submission: &Submission) {
+    batch.add(submission.source.tag(), |out| {
+        out.extend_from_slice(&submission.record);
+        Some((submission.visitor, submission.at_ms))
+    });
 }
 
 fn add_with<'s>(

@@ -8,6 +8,9 @@
 //!
 //! Two events of one visitor on two workers must keep their order. So collected sightings are sorted by time,
 //! and those younger than [`MARGIN`] stay for the next round: another ring may still get an older one.
+//!
+//! What is handed in at the [`Desk`] waits for no round, because its sender waits for an answer. It is passed
+//! on at once, and before it what was collected of the same visitor's earlier doings.
 
 use std::{
     sync::Arc,
@@ -15,12 +18,14 @@ use std::{
 };
 
 use rtrb::{Consumer, RingBuffer};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
     account::{Account, Source},
+    desk::{Desk, Submission},
     outbox::{Outbox, PREFIX, Signal},
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, event::Sighting};
 
 /// The size of one worker's ring in bytes. It holds several rounds of more ordinary pages than a worker can
 /// serve.
@@ -46,8 +51,19 @@ pub(super) struct Intake {
     held: Vec<Held>,
     /// The buffer of the last round, reused.
     spare: Vec<u8>,
-    /// Offers ever taken out of the rings.
+    desk: UnboundedReceiver<Submission>,
+    /// Taken from the desk and not yet passed on.
+    submitted: Vec<Submission>,
+    /// Offers ever taken out of the rings, and events from the desk.
     collected: u64,
+}
+
+/// What is passed on.
+pub(super) enum Offer<'a> {
+    /// An encoded sighting.
+    Sighting(Source, &'a [u8]),
+    /// An event whose sender waits for it to be stored.
+    Submitted(Submission),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -58,8 +74,9 @@ struct Held {
     source: Source,
 }
 
-/// A ring for each of `workers`.
-pub(super) fn rings(workers: usize, account: &Arc<Account>, clock: Clock) -> (Vec<Outbox>, Intake) {
+/// A ring for each of `workers`, and the desk.
+pub(super) fn rings(workers: usize, account: &Arc<Account>, clock: Clock) -> (Vec<Outbox>, Desk, Intake) {
+    let (desk, submissions) = Desk::new(account, clock);
     let signal = Arc::new(Signal::default());
     let (outboxes, rings) = (0..workers)
         .map(|_| {
@@ -77,9 +94,11 @@ pub(super) fn rings(workers: usize, account: &Arc<Account>, clock: Clock) -> (Ve
         bytes: Vec::new(),
         held: Vec::new(),
         spare: Vec::new(),
+        desk: submissions,
+        submitted: Vec::new(),
         collected: 0,
     };
-    (outboxes, intake)
+    (outboxes, desk, intake)
 }
 
 impl Intake {
@@ -88,20 +107,22 @@ impl Intake {
         self.due
     }
 
-    /// Offers ever taken out of the rings, including those still held.
+    /// Events ever taken over, including those still held.
     pub(super) fn collected(&self) -> u64 {
         self.collected
     }
 
-    /// Offers taken out of the rings and not yet passed on.
+    /// Events taken over and not yet passed on.
     pub(super) fn held(&self) -> usize {
-        self.held.len()
+        self.held.len() + self.submitted.len()
     }
 
-    /// Waits until an offer brings the next round nearer. It is safe to drop this and call it again.
+    /// Waits until an offer brings the next round nearer, or something is handed in. It is safe to drop this
+    /// and call it again.
     pub(super) async fn signalled(&mut self) {
         tokio::select! {
             biased;
+            Some(submission) = self.desk.recv() => self.take_over(submission),
             () = self.signal.plenty() => self.due = Some(Instant::now()),
             () = self.signal.first() => {
                 self.due.get_or_insert_with(|| Instant::now() + ROUND / 2);
@@ -109,8 +130,10 @@ impl Intake {
         }
     }
 
-    /// If a round is due, takes everything out of the rings and passes on what is old enough, oldest first.
-    pub(super) fn round(&mut self, now: Instant, give: &mut dyn FnMut(Source, &[u8])) {
+    /// Passes on what was handed in. If a round is due, takes everything out of the rings and passes on what
+    /// is old enough, oldest first.
+    pub(super) fn round(&mut self, now: Instant, give: &mut dyn FnMut(Offer<'_>)) {
+        self.pass_on_submitted(give);
         let Some(due) = self.due.filter(|due| *due <= now) else {
             return;
         };
@@ -125,13 +148,15 @@ impl Intake {
     }
 
     /// Takes and passes on everything, at a stop.
-    pub(super) fn last_round(&mut self, give: &mut dyn FnMut(Source, &[u8])) {
+    pub(super) fn last_round(&mut self, give: &mut dyn FnMut(Offer<'_>)) {
+        self.pass_on_submitted(give);
         self.collect();
         self.pass_on_until(u64::MAX, give);
     }
 
-    /// Forgets what was collected and not passed on.
+    /// Forgets what was taken over and not passed on.
     pub(super) fn forget(&mut self) {
+        self.submitted.clear();
         self.held.clear();
         self.bytes.clear();
         self.due = Some(Instant::now());
@@ -178,13 +203,47 @@ impl Intake {
         taken
     }
 
+    fn take_over(&mut self, submission: Submission) {
+        self.submitted.push(submission);
+        self.collected += 1;
+    }
+
+    /// Passes on what was handed in, and before it the collected sightings of the same visitors that are
+    /// older.
+    fn pass_on_submitted(&mut self, give: &mut dyn FnMut(Offer<'_>)) {
+        while let Ok(submission) = self.desk.try_recv() {
+            self.take_over(submission);
+        }
+        if self.submitted.is_empty() {
+            return;
+        }
+        self.collect();
+        self.held.sort_by_key(|held| held.at_ns);
+        self.submitted.sort_by_key(|submission| submission.at_ns);
+        for submission in self.submitted.drain(..) {
+            let bytes = &self.bytes;
+            let of = |held: &Held| &bytes[held.start..held.start + held.len];
+            let is_before = |held: &mut Held| {
+                held.at_ns <= submission.at_ns && Sighting::is_by(of(held), submission.client)
+            };
+            for held in self.held.extract_if(.., is_before) {
+                give(Offer::Sighting(held.source, of(&held)));
+            }
+            give(Offer::Submitted(submission));
+        }
+        if self.held.is_empty() {
+            self.bytes.clear();
+        }
+    }
+
     /// Passes on what happened at `until` or before, oldest first; keeps the rest.
-    fn pass_on_until(&mut self, until: u64, give: &mut dyn FnMut(Source, &[u8])) {
+    fn pass_on_until(&mut self, until: u64, give: &mut dyn FnMut(Offer<'_>)) {
         // Stable: two events of one worker at the same nanosecond stay in their order.
         self.held.sort_by_key(|held| held.at_ns);
         let ripe = self.held.partition_point(|held| held.at_ns <= until);
         for held in &self.held[..ripe] {
-            give(held.source, &self.bytes[held.start..held.start + held.len]);
+            let bytes = &self.bytes[held.start..held.start + held.len];
+            give(Offer::Sighting(held.source, bytes));
         }
         self.held.drain(..ripe);
         self.spare.clear();
@@ -205,7 +264,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::{super::account::EventEnd, *};
-    use crate::{clock::Clock, event::Sighting, page::EventKind};
+    use crate::{clock::Clock, event::Event, page::EventKind};
 
     fn sighting(at_ns: u64, target: &str) -> Sighting<'_> {
         Sighting {
@@ -225,9 +284,23 @@ mod tests {
 
     fn two_rings() -> (Outbox, Outbox, Intake, Arc<Account>) {
         let account = Arc::new(Account::default());
-        let (mut outboxes, intake) = rings(2, &account, Clock::start());
+        let (mut outboxes, _, intake) = rings(2, &account, Clock::start());
         let second = outboxes.pop().unwrap();
         (outboxes.pop().unwrap(), second, intake, account)
+    }
+
+    /// What was passed on: a sighting by its target, an event by its body.
+    fn name(offer: &Offer<'_>) -> String {
+        match offer {
+            Offer::Sighting(_, bytes) => {
+                let seen = Sighting::decode(bytes).unwrap();
+                String::from_utf8(seen.target.to_vec()).unwrap()
+            }
+            Offer::Submitted(submission) => {
+                let event = Event::decode(&submission.record).unwrap();
+                String::from_utf8(event.body.to_vec()).unwrap()
+            }
+        }
     }
 
     /// What a round at a time since the clock's start gives out, by target.
@@ -235,10 +308,7 @@ mod tests {
         let mut given = Vec::new();
         let now = intake.clock.instant(0) + at;
         intake.due = Some(now);
-        intake.round(now, &mut |_, bytes| {
-            let seen = Sighting::decode(bytes).unwrap();
-            given.push(String::from_utf8(seen.target.to_vec()).unwrap());
-        });
+        intake.round(now, &mut |offer| given.push(name(&offer)));
         given
     }
 
@@ -279,7 +349,12 @@ mod tests {
         let (mut first, _second, mut intake, _) = two_rings();
         first.offer_sighting(Source::Rule, &sighting(u64::MAX, "/a"));
         let mut given = Vec::new();
-        intake.last_round(&mut |source, _| given.push(source));
+        intake.last_round(&mut |offer| {
+            let Offer::Sighting(source, _) = offer else {
+                panic!("nothing was handed in");
+            };
+            given.push(source);
+        });
         assert_eq!(given, [Source::Rule]);
     }
 
@@ -328,5 +403,41 @@ mod tests {
         }
         intake.signalled().await;
         assert!(intake.due().unwrap() <= Instant::now());
+    }
+
+    #[tokio::test]
+    async fn what_is_handed_in_waits_for_no_round_but_follows_its_visitors_earlier_pages() {
+        let account = Arc::new(Account::default());
+        let (mut outboxes, desk, mut intake) = rings(1, &account, Clock::start());
+        let other = Sighting {
+            client: Ipv4Addr::new(203, 0, 113, 8).into(),
+            ..sighting(2, "/other")
+        };
+        outboxes[0].offer_sighting(Source::Page, &sighting(3, "/second"));
+        outboxes[0].offer_sighting(Source::Page, &sighting(1, "/first"));
+        outboxes[0].offer_sighting(Source::Page, &other);
+        outboxes[0].offer_sighting(Source::Page, &sighting(u64::MAX, "/later"));
+        let event = Event {
+            user_agent: b"another browser".into(),
+            client: other.client,
+            body: b"{}".into(),
+        };
+        let receipts = [sighting(0, "").client, other.client].map(|client| {
+            desk.submit(
+                Source::Tracker,
+                &Event {
+                    client,
+                    ..event.clone()
+                },
+            )
+        });
+        assert!(receipts.iter().all(Result::is_ok));
+        intake.due = None;
+        intake.signalled().await;
+        assert_eq!(intake.held(), 1, "one was taken, which counts as held");
+        let mut given = Vec::new();
+        intake.round(Instant::now(), &mut |offer| given.push(name(&offer)));
+        assert_eq!(given, ["/first", "/second", "{}", "/other", "{}"]);
+        assert_eq!((intake.collected(), intake.held()), (6, 1));
     }
 }

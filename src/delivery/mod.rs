@@ -3,7 +3,8 @@
 //! # The way of an event
 //!
 //! 1. A worker [offers](Outbox::offer) a sighting. The sighting is copied into the worker's ring, and the
-//!    worker goes on (`outbox`).
+//!    worker goes on (`outbox`). An event whose sender waits for an answer is handed in at a [`Desk`]
+//!    (`desk`), which tells when the event is stored.
 //! 2. The delivery thread collects the rings in rounds of 15 ms and in the order of the sightings' times
 //!    (`intake`). It makes an event of each (`encode`) and appends the events to the [queue].
 //!    From then on they survive the process.
@@ -36,6 +37,7 @@
 mod account;
 mod backoff;
 mod breaker;
+mod desk;
 mod drops;
 mod encode;
 mod endpoint;
@@ -75,7 +77,8 @@ use status::Shared;
 use supervisor::Supervisor;
 
 pub use account::Source;
-pub use endpoint::{AddressError, TlsError};
+pub use desk::{Desk, NoRoom, Receipt};
+pub use endpoint::{AddressError, FetchError, Fetched, Fetcher, TlsError};
 pub use feed::Feed;
 pub use outbox::{Draft, Outbox};
 pub use portion::{FeedLost, KnownPlace, Portion, Taken};
@@ -105,6 +108,7 @@ pub enum DeliveryError {
 #[derive(Debug)]
 pub struct Delivery {
     shared: Arc<Shared>,
+    desk: Desk,
     commands: UnboundedSender<Command>,
     thread: JoinHandle<Stopped>,
     /// Fails when the thread ends.
@@ -144,7 +148,7 @@ pub fn start(
     let shared = Arc::new(Shared::new(clock));
     let metrics =
         DeliveryMetrics::register(registry, shared.account.clone(), shared.holdings.clone(), clock)?;
-    let (outboxes, intake) = intake::rings(workers, &shared.account, clock);
+    let (outboxes, desk, intake) = intake::rings(workers, &shared.account, clock);
     let (commands, receiver) = tokio::sync::mpsc::unbounded_channel();
     let supervisor = Supervisor {
         parts: EngineParts {
@@ -167,6 +171,7 @@ pub fn start(
         .map_err(DeliveryError::Thread)?;
     let delivery = Delivery {
         shared,
+        desk,
         commands,
         thread,
         ended,
@@ -178,6 +183,11 @@ impl Delivery {
     /// The clock from which a sighting's times have to be read.
     pub fn clock(&self) -> Clock {
         self.shared.clock
+    }
+
+    /// Where events are handed in whose senders wait until they are durable.
+    pub fn desk(&self) -> Desk {
+        self.desk.clone()
     }
 
     /// Waits until the queue is recovered, but at most `patience`. Offers made before that wait in the rings,

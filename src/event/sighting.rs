@@ -51,6 +51,19 @@ const IPV6: u8 = 4;
 const TEXTS: usize = 7;
 /// The bytes before the texts: both times, the kind, the flags, the address, and the length of each text.
 const HEAD: usize = 8 + 8 + 1 + 1 + 16 + 4 * TEXTS;
+/// Where the flags are; the address follows.
+const FLAGS: usize = 8 + 8 + 1;
+
+/// The flag of an address's family, and its bytes.
+fn wire_address(address: IpAddr) -> (u8, [u8; 16]) {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, d] = v4.octets();
+            (0, [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+        }
+        IpAddr::V6(v6) => (IPV6, v6.octets()),
+    }
+}
 
 impl<'a> Sighting<'a> {
     /// Appends the binary form.
@@ -62,13 +75,7 @@ impl<'a> Sighting<'a> {
             EventKind::Bot(name) => (BOT, name),
             EventKind::Custom(name) => (CUSTOM, name),
         };
-        let (family, address) = match self.client {
-            IpAddr::V4(v4) => {
-                let [a, b, c, d] = v4.octets();
-                (0, [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
-            }
-            IpAddr::V6(v6) => (IPV6, v6.octets()),
-        };
+        let (family, address) = wire_address(self.client);
         let flags =
             if self.https { HTTPS } else { 0 } | if self.referrer.is_some() { REFERRER } else { 0 } | family;
         let texts = [
@@ -87,8 +94,8 @@ impl<'a> Sighting<'a> {
         fixed[..8].copy_from_slice(&self.at_ns.to_le_bytes());
         fixed[8..16].copy_from_slice(&self.at_ms.to_le_bytes());
         fixed[16] = kind;
-        fixed[17] = flags;
-        fixed[18..].copy_from_slice(&address);
+        fixed[FLAGS] = flags;
+        fixed[FLAGS + 1..].copy_from_slice(&address);
         for (length, text) in lengths.chunks_exact_mut(4).zip(texts) {
             length.copy_from_slice(&(text.len() as u32).to_le_bytes());
         }
@@ -110,6 +117,13 @@ impl<'a> Sighting<'a> {
     /// The time in milliseconds, `at_ms`, of what [`encode`](Self::encode) wrote.
     pub fn time_of(encoded: &[u8]) -> Option<u64> {
         Some(u64::from_le_bytes(*encoded.get(8..)?.first_chunk()?))
+    }
+
+    /// Whether what [`encode`](Self::encode) wrote is of this client.
+    pub fn is_by(encoded: &[u8], client: IpAddr) -> bool {
+        let (family, address) = wire_address(client);
+        encoded.get(FLAGS).is_some_and(|flags| flags & IPV6 == family)
+            && encoded.get(FLAGS + 1..FLAGS + 17) == Some(&address[..])
     }
 
     /// Reads what [`encode`](Self::encode) wrote; `None` for any other bytes.

@@ -62,6 +62,11 @@ impl Batch {
         self.entries.is_empty()
     }
 
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(super) fn entries(&self) -> &[BatchEntry] {
         &self.entries
     }

@@ -30,6 +30,9 @@ use crate::{
 const LONGEST_HEAD: usize = 16 * 1_024;
 /// Room for an ordinary answer, in bytes.
 const READ: usize = 1_024;
+/// What the buffer for requests keeps between two of them, in bytes: an event of the tracker may have a
+/// megabyte.
+const KEPT: usize = 16 * 1_024;
 
 /// TCP, or TLS over it.
 pub(super) trait ByteStream: AsyncRead + AsyncWrite + Unpin {}
@@ -83,6 +86,7 @@ impl Http1Connection {
         deadline: Instant,
     ) -> Result<Outcome, SendError> {
         self.write.clear();
+        self.write.shrink_to(KEPT);
         if !destination.write_request(event, &mut self.write) {
             return Ok(Outcome::Unreadable);
         }

@@ -2,6 +2,7 @@
 
 mod connect;
 mod exchange;
+mod fetch;
 mod http1;
 mod http2;
 mod request;
@@ -31,6 +32,7 @@ use crate::{
 pub(super) use request::Destination;
 pub(super) use tls::client_config;
 
+pub use fetch::{FetchError, Fetched, Fetcher};
 pub use request::AddressError;
 pub use tls::TlsError;
 

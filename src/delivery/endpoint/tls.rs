@@ -10,7 +10,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 /// HTTP/2's name in ALPN (RFC 9113 §3.2).
 pub(in crate::delivery) const H2: &[u8] = b"h2";
-const HTTP_1_1: &[u8] = b"http/1.1";
+pub(super) const HTTP_1_1: &[u8] = b"http/1.1";
 
 /// The extra CA cannot be trusted.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::state::Engine;
+use super::{state::Engine, take_in::Brought};
 use crate::{
     delivery::{
         account::{EventEnd, Source},
@@ -55,7 +55,11 @@ impl Engine<'_> {
         if expired > 0 {
             self.count_ended(EventEnd::Expired, expired);
         }
-        let newest = self.store(unmade, instant, now);
+        let brought = Brought {
+            unmade,
+            ..Brought::default()
+        };
+        let newest = self.store(brought, instant, now);
         self.newest_placed = newest.or(self.newest_placed);
         let position = self.newest_placed.map_or(0, Position::to_number);
         let note = [&position.to_le_bytes()[..], portion.place()].concat();

@@ -46,6 +46,15 @@ impl<'a> Event<'a> {
         }
     }
 
+    /// An event that comes with its body, as the tracker script's does.
+    pub fn with_body(client: IpAddr, user_agent: &'a [u8], body: impl Into<Cow<'a, [u8]>>) -> Self {
+        Event {
+            user_agent: Cow::Borrowed(cut(user_agent)),
+            client: client.to_canonical(),
+            body: body.into(),
+        }
+    }
+
     /// Appends the binary form of a sighting's event without building the event first. Returns the visitor's
     /// key.
     pub fn record(rules: &EventRules, seen: &Sighting<'_>, out: &mut Vec<u8>) -> u64 {

@@ -1,0 +1,206 @@
+//! Fetches a file: the tracker script, from Plausible or from where else the configuration says. The way there
+//! is that of events: the same proxy, the same trusted roots. Nothing of any visitor goes with the request.
+//!
+//! hyper speaks HTTP/1.1 here, over a connection for each fetch: there is one in a minute.
+
+use std::{
+    io,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use hyper::{body::Incoming, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    task::spawn_local,
+    time::timeout_at,
+};
+use tokio_rustls::TlsConnector;
+
+use super::{
+    connect::TcpConnector,
+    request::AddressError,
+    tls::{HTTP_1_1, client_config},
+    tunnel::Tunnel,
+};
+use crate::delivery::{
+    DeliveryError,
+    settings::{Base, ForwardProxy},
+};
+
+/// The longest head of an answer, in bytes.
+const LONGEST_HEAD: usize = 16 * 1_024;
+
+/// Fetches one file. To be used on a runtime that runs local tasks.
+pub struct Fetcher {
+    tcp: TcpConnector,
+    tunnel: Option<Tunnel>,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    request: Request<Empty<Bytes>>,
+    /// How long a fetch may take.
+    timeout: Duration,
+    /// The longest body, in bytes.
+    longest: usize,
+}
+
+/// What was answered, whatever it is.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The status.
+    pub status: StatusCode,
+    /// The header fields.
+    pub fields: HeaderMap,
+    /// The body, whole.
+    pub body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// No connection was made.
+    #[error("no connection: {0}")]
+    Connect(#[source] io::Error),
+    /// The answer was not there in time.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+    /// The connection broke, or the answer is no HTTP.
+    #[error("the answer is cut off or no HTTP")]
+    Broken(#[source] hyper::Error),
+    /// The body is longer than it may be.
+    #[error("the answer is longer than {0} bytes")]
+    TooLong(usize),
+}
+
+impl Fetcher {
+    /// Fetches `path` of `base`, by way of `proxy`. `ca_file` is trusted beside the system's roots. A fetch may
+    /// take `timeout`, and bring `longest` bytes.
+    ///
+    /// # Errors
+    /// [`DeliveryError::Address`], [`DeliveryError::Tls`]
+    pub fn new(
+        (base, path): (&Base, &str),
+        proxy: Option<&ForwardProxy>,
+        ca_file: Option<&Path>,
+        timeout: Duration,
+        longest: usize,
+    ) -> Result<Self, DeliveryError> {
+        let authority = base.authority();
+        let asked = proxy.filter(|_| !base.https);
+        // As with events: plain HTTP in absolute form to the proxy (RFC 9112 §3.2.2), TLS through a tunnel.
+        let target = match asked {
+            Some(_) => format!("{}://{authority}{path}", base.scheme()),
+            None => path.to_owned(),
+        };
+        let mut request = Request::get(target)
+            .header(header::HOST, authority)
+            .header(
+                header::USER_AGENT,
+                concat!("gatecount/", env!("CARGO_PKG_VERSION")),
+            )
+            .header(header::ACCEPT, "*/*")
+            .header(header::ACCEPT_ENCODING, "identity")
+            .header(header::CONNECTION, "close")
+            .body(Empty::new())
+            .map_err(AddressError::Tunnel)?;
+        if let Some(authorization) = asked.and_then(|proxy| proxy.authorization.clone()) {
+            let fields = request.headers_mut();
+            fields.insert(header::PROXY_AUTHORIZATION, authorization);
+        }
+        let tls = if base.https {
+            let mut config = client_config(ca_file)?.as_ref().clone();
+            config.alpn_protocols = vec![HTTP_1_1.to_vec()];
+            let name = ServerName::try_from(base.host.clone()).map_err(AddressError::Name)?;
+            Some((TlsConnector::from(Arc::new(config)), name))
+        } else {
+            None
+        };
+        let tunnel = match proxy.filter(|_| base.https) {
+            Some(proxy) => Some(Tunnel::new(base, proxy).map_err(AddressError::Tunnel)?),
+            None => None,
+        };
+        let connect_to = proxy.map_or_else(
+            || (base.host.clone(), base.port),
+            |proxy| (proxy.host.clone(), proxy.port),
+        );
+        Ok(Fetcher {
+            tcp: TcpConnector::new(&connect_to),
+            tunnel,
+            tls,
+            request,
+            timeout,
+            longest,
+        })
+    }
+
+    /// Fetches the file, unless it is as `validators` say (RFC 9110 §13.1).
+    ///
+    /// # Errors
+    /// [`FetchError`]
+    pub async fn fetch(&self, validators: &HeaderMap<HeaderValue>) -> Result<Fetched, FetchError> {
+        let deadline = Instant::now() + self.timeout;
+        let mut request = self.request.clone();
+        request.headers_mut().extend(validators.clone());
+        let fetched = timeout_at(deadline.into(), self.fetch_by(deadline, request)).await;
+        fetched.unwrap_or(Err(FetchError::TimedOut(self.timeout)))
+    }
+
+    async fn fetch_by(
+        &self,
+        deadline: Instant,
+        request: Request<Empty<Bytes>>,
+    ) -> Result<Fetched, FetchError> {
+        let stream = self.tcp.connect(deadline).await;
+        let mut stream = stream.map_err(|error| FetchError::Connect(io::Error::other(error)))?;
+        if let Some(tunnel) = &self.tunnel {
+            let opened = tunnel.open(stream).await;
+            stream = opened.map_err(|error| FetchError::Connect(io::Error::other(error)))?;
+        }
+        match &self.tls {
+            Some((connector, name)) => {
+                let tls = connector.connect(name.clone(), stream).await;
+                self.ask(tls.map_err(FetchError::Connect)?, request).await
+            }
+            None => self.ask(stream, request).await,
+        }
+    }
+
+    async fn ask(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+        request: Request<Empty<Bytes>>,
+    ) -> Result<Fetched, FetchError> {
+        let (mut requests, connection) = http1::Builder::new()
+            .max_buf_size(LONGEST_HEAD)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(FetchError::Broken)?;
+        // Ends when `requests` is dropped, or with the answer.
+        let connection = spawn_local(connection);
+        let response = requests.send_request(request).await.map_err(FetchError::Broken)?;
+        let (head, body) = response.into_parts();
+        let body = self.read(body).await;
+        connection.abort();
+        Ok(Fetched {
+            status: head.status,
+            fields: head.headers,
+            body: body?,
+        })
+    }
+
+    async fn read(&self, body: Incoming) -> Result<Bytes, FetchError> {
+        match Limited::new(body, self.longest).collect().await {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(FetchError::TooLong(self.longest)),
+            Err(error) => match error.downcast::<hyper::Error>() {
+                Ok(error) => Err(FetchError::Broken(*error)),
+                Err(other) => Err(FetchError::Connect(io::Error::other(other))),
+            },
+        }
+    }
+}
