@@ -218,7 +218,8 @@ fn tone(decision: Decision) -> Tone {
         | Decision::Excluded
         | Decision::UnknownSite
         | Decision::OptedOut
-        | Decision::Suppressed => Tone::Neutral,
+        | Decision::Suppressed
+        | Decision::Dedicated => Tone::Neutral,
     }
 }
 

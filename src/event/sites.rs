@@ -50,6 +50,16 @@ impl Sites {
         })?;
         Some(&site.1)
     }
+
+    /// Whether some site has this domain. A leading `www.` does not matter, as to Plausible.
+    pub fn has_domain(&self, domain: &str) -> bool {
+        let mut domains = self.sites.iter().flat_map(|(_, domains)| domains.split(','));
+        domains.any(|known| without_www(known) == without_www(domain))
+    }
+}
+
+fn without_www(domain: &str) -> &str {
+    domain.strip_prefix("www.").unwrap_or(domain)
 }
 
 /// A host without port, brackets and trailing dot.
@@ -214,6 +224,21 @@ mod tests {
             assert_eq!(sites.find(Some(host)), domains, "{host}");
         }
         assert_eq!(sites.find(None), None);
+    }
+
+    #[test]
+    fn a_domain_is_known_by_its_whole_name() {
+        let sites = sites();
+        for (domain, known) in [
+            ("shop", true),
+            ("all.example", true),
+            ("www.example.com", true),
+            ("example", false),
+            ("example.com,all.example", false),
+            ("", false),
+        ] {
+            assert_eq!(sites.has_domain(domain), known, "{domain}");
+        }
     }
 
     #[test]

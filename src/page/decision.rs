@@ -76,11 +76,13 @@ pub enum Decision {
     NoClient,
     /// No response head reached the client.
     Aborted,
+    /// A path of the tracker, which gatecount answers itself. The pixel's page view is sent nevertheless.
+    Dedicated,
 }
 
 impl Decision {
     /// Every decision, in the order of their declaration.
-    pub const ALL: [Decision; 16] = [
+    pub const ALL: [Decision; 17] = [
         Decision::Counted,
         Decision::Declared,
         Decision::NotPage,
@@ -97,6 +99,7 @@ impl Decision {
         Decision::Suppressed,
         Decision::NoClient,
         Decision::Aborted,
+        Decision::Dedicated,
     ];
 
     /// Whether it was taken because of who asks, and so holds for all that the request is.
@@ -130,6 +133,7 @@ impl Decision {
             Decision::Suppressed => "suppressed",
             Decision::NoClient => "no_client",
             Decision::Aborted => "aborted",
+            Decision::Dedicated => "dedicated",
         }
     }
 }

@@ -31,8 +31,12 @@ pub use decision::{Decision, EventKind, Verdict};
 pub use from_aside::{SeenResponse, judge_from_aside};
 pub use glob::{Glob, GlobError};
 pub use preload_pairs::PreloadPairs;
-pub use request::{Candidate, RequestVerdict, ServiceWorker, judge_request, judge_visitor, may_be_shown};
-pub use response::{aborted, amended, failed, is_shown, judge_response, repeated, seen_twice, suppressed};
+pub use request::{
+    Candidate, RequestVerdict, ServiceWorker, judge_pixel, judge_request, judge_visitor, may_be_shown,
+};
+pub use response::{
+    aborted, amended, dedicated, failed, is_shown, judge_response, repeated, seen_twice, suppressed,
+};
 pub use rewritable::{ContentCoding, Rewritable, rewritable};
 pub use rules::{Bots, CountMode, DOWNLOADS, PageRules, Sign, SignError};
 pub use twins::{SeenBy, Twins};

@@ -5,7 +5,7 @@ use memchr::{memchr_iter, memrchr2};
 use crate::facts::{RequestFacts, names_document};
 
 use super::bots;
-use super::decision::{Decision, Verdict};
+use super::decision::{Decision, EventKind, Verdict};
 use super::rules::{Bots, CountMode, DOWNLOADS, PageRules};
 
 /// What is known before the response.
@@ -132,30 +132,10 @@ fn judge(
         return settled(Decision::Excluded, "Pages are not counted: count is \"never\".");
     }
     let path = request.path();
-    if !rules.takes(path) {
-        return settled(Decision::Excluded, "The path is not included, or is excluded.");
-    }
-    if let Some(verdict) = exempt(rules, request) {
-        return RequestVerdict::Settled(verdict);
-    }
-    let mut bot = None;
-    if rules.bots != Bots::Count
-        && let Some((name, why)) = recognise_bot(request)
-    {
-        if rules.bots == Bots::Skip {
-            return settled(Decision::Bot, why);
-        }
-        if !has_client {
-            return settled(
-                Decision::Bot,
-                "A bot, and no client address is known to count it by.",
-            );
-        }
-        bot = Some(name);
-    }
-    if !has_client {
-        return RequestVerdict::Settled(no_client());
-    }
+    let bot = match admit(rules, request, path, has_client) {
+        Ok(bot) => bot,
+        Err(verdict) => return RequestVerdict::Settled(verdict),
+    };
     RequestVerdict::Open(Candidate {
         bot,
         post: request.method == "POST",
@@ -196,17 +176,8 @@ pub fn judge_visitor(
 
 /// Whoever is not counted by their own wish or the configuration's, and what nobody has seen yet.
 fn exempt(rules: &PageRules, request: &RequestFacts<'_>) -> Option<Verdict> {
-    if rules.respect_gpc && request.opt_out {
-        return Some(Verdict::silent(
-            Decision::OptedOut,
-            "The browser asks not to be tracked (Sec-GPC or DNT), which is respected.",
-        ));
-    }
-    if rules.exclude_when.iter().any(|sign| sign.is_in(request.fields)) {
-        return Some(Verdict::silent(
-            Decision::Excluded,
-            "The request has a cookie or header of exclude_when.",
-        ));
+    if let Some(verdict) = rules.left_out(request) {
+        return Some(verdict);
     }
     request
         .prefetch
@@ -222,6 +193,77 @@ fn unknown_site() -> Verdict {
 
 fn no_client() -> Verdict {
     Verdict::silent(Decision::NoClient, "No client address is known.")
+}
+
+/// Decides about a request for the pixel: a view of the page with this path, if that is a site's. Whether
+/// pages are counted when they are served (`count`) does not matter here.
+pub fn judge_pixel(
+    rules: &PageRules,
+    request: &RequestFacts<'_>,
+    page: Option<&str>,
+    has_client: bool,
+) -> Verdict {
+    let verdict = |why, event| Verdict {
+        decision: Decision::Dedicated,
+        why,
+        event,
+    };
+    if request.method != "GET" {
+        return verdict("The pixel, which a GET request alone shows.", None);
+    }
+    let Some(path) = page else {
+        return verdict(
+            "The pixel, and it is not known which page of a site shows it.",
+            None,
+        );
+    };
+    match admit(rules, request, path, has_client) {
+        Ok(None) => verdict(
+            "The pixel: a view of the page that shows it.",
+            Some(EventKind::PageView),
+        ),
+        Ok(Some(name)) => verdict(
+            "The pixel, which a bot fetched; it is counted for the bots' domain.",
+            Some(EventKind::Bot(name)),
+        ),
+        Err(refused) => verdict(refused.why, None),
+    }
+}
+
+/// Whether a page's view may count, whatever shows that there is one. The bot's name, if bots are counted for
+/// a domain of their own; or why it does not count.
+fn admit(
+    rules: &PageRules,
+    request: &RequestFacts<'_>,
+    path: &str,
+    has_client: bool,
+) -> Result<Option<&'static str>, Verdict> {
+    let refuse = |decision, why| Err(Verdict::silent(decision, why));
+    if !rules.takes(path) {
+        return refuse(Decision::Excluded, "The path is not included, or is excluded.");
+    }
+    if let Some(verdict) = exempt(rules, request) {
+        return Err(verdict);
+    }
+    let mut bot = None;
+    if rules.bots != Bots::Count
+        && let Some((name, why)) = recognise_bot(request)
+    {
+        if rules.bots == Bots::Skip {
+            return refuse(Decision::Bot, why);
+        }
+        if !has_client {
+            return refuse(
+                Decision::Bot,
+                "A bot, and no client address is known to count it by.",
+            );
+        }
+        bot = Some(name);
+    }
+    if !has_client {
+        return Err(no_client());
+    }
+    Ok(bot)
 }
 
 /// The bot's name and the reason why it is one: by its user agent, or by what it says itself.

@@ -74,6 +74,14 @@ pub fn seen_twice() -> Verdict {
     )
 }
 
+/// The request is for a path of the tracker, and no page view.
+pub fn dedicated() -> Verdict {
+    Verdict::silent(
+        Decision::Dedicated,
+        "A path of the tracker, which gatecount answers itself.",
+    )
+}
+
 /// The rules panicked. The request itself is not affected.
 pub fn failed() -> Verdict {
     Verdict::silent(

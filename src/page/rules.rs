@@ -4,9 +4,10 @@ use std::str::FromStr;
 
 use httparse::Header;
 
+use crate::facts::RequestFacts;
 use crate::field;
 
-use super::decision::EventKind;
+use super::decision::{Decision, EventKind, Verdict};
 use super::glob::Glob;
 
 /// The extensions that the tracker script counts as downloads, in lower case and without the dot.
@@ -59,6 +60,30 @@ impl PageRules {
             (EventKind::Bot(_), Bots::Domain(domain)) => domain.as_bytes(),
             _ => site,
         }
+    }
+
+    /// Whether this client asks not to be counted, or the configuration says so by a sign of the request.
+    pub fn leaves_out(&self, request: &RequestFacts<'_>) -> bool {
+        self.left_out(request).is_some()
+    }
+
+    /// The verdict over a client that is left out.
+    pub(super) fn left_out(&self, request: &RequestFacts<'_>) -> Option<Verdict> {
+        if self.respect_gpc && request.opt_out {
+            return Some(Verdict::silent(
+                Decision::OptedOut,
+                "The browser asks not to be tracked (Sec-GPC or DNT), which is respected.",
+            ));
+        }
+        self.exclude_when
+            .iter()
+            .any(|sign| sign.is_in(request.fields))
+            .then(|| {
+                Verdict::silent(
+                    Decision::Excluded,
+                    "The request has a cookie or header of exclude_when.",
+                )
+            })
     }
 
     /// Whether the path is included and not excluded.
