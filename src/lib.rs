@@ -9,10 +9,10 @@
 //! - Command: [`cli`], one file a command.
 //! - Composition: [`sidecar`] builds the parts and starts them in order; [`lifecycle`] has signals and the
 //!   drain, [`telemetry`] logs and metrics; [`config`] alone knows the file format.
-//! - Services: [`proxy`] is the data path, [`tracker`] puts the tracker script into pages, [`observe`] sees
-//!   requests from aside, [`delivery`] goes from the offer of an event to Plausible's answer, [`queue`] stores
-//!   events, [`admin`] is what operators read, [`demo`] a site and a receiver, [`web`] the HTTP server pieces
-//!   of those that are no data path.
+//! - Services: [`proxy`] is the data path, [`tracker`] answers the tracker script's own paths and puts the
+//!   script into pages, [`observe`] sees requests from aside, [`delivery`] goes from the offer of an event to
+//!   Plausible's answer, [`queue`] stores events, [`admin`] is what operators read, [`demo`] a site and a
+//!   receiver, [`web`] the HTTP server pieces of those that are no data path.
 //! - Pure: [`http1`] is the codec, [`facts`] what one request head and one response head tell, [`headers`]
 //!   which fields are passed on, [`client`] who the client is, [`page`] whether a request counts, [`event`]
 //!   what Plausible is told (its `custom` beside page views), [`plausible`] what it accepts.
@@ -24,7 +24,7 @@
 //! 1. `proxy::listener` accepts a connection and `proxy::front` serves it: each request's head is parsed and
 //!    becomes an `Asked`.
 //! 2. `proxy::plan` makes a `Route` of it: who the client is, whether the request can be a page view, what
-//!    the app gets. A request that gatecount answers itself goes no further.
+//!    the app gets. What gatecount answers itself, a refusal or a path of [`tracker`], goes no further.
 //! 3. `proxy::app::exchange` carries it to the app. `front` passes interim heads, the head and the body on as
 //!    they come. What can go wrong on the way is a row in `proxy::errors`.
 //! 4. `proxy::record` settles the request once, when the response's head has reached the client; also if the
@@ -32,7 +32,8 @@
 //!
 //! # An event, straight down
 //!
-//! 1. The record offers the drafted event to its worker's `delivery::Outbox`: bounded, never waiting.
+//! 1. The record offers the drafted event to its worker's `delivery::Outbox`: bounded, never waiting. The
+//!    tracker hands its events in at the `delivery::Desk`, and answers when they are stored.
 //! 2. The intake, on delivery's own thread, builds the event and its URL, and appends them to the queue.
 //! 3. Delivery takes events oldest first, one at a time per visitor, and sends them. The outcome ends an
 //!    event, or keeps it for a later try.

@@ -3,9 +3,10 @@
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 
-use crate::delivery::{Base, ForwardProxy};
+use crate::delivery::{Base, ForwardProxy, Settings};
 
 use super::{
+    keys,
     mistake::{Mistake, Origin},
     parse::{self, ParseResult},
     password::mask_password,
@@ -40,6 +41,24 @@ pub(super) fn resolve(r: &mut KeyReader<'_>, base: &Base) -> Option<ForwardProxy
             None
         }
     }
+}
+
+/// The proxy through which another server is reached. What was configured for Plausible holds for it as well;
+/// the environment is asked anew, for another host or scheme may have another one. What is wrong with its
+/// variables is told for Plausible's.
+pub(super) fn resolve_for(r: &KeyReader<'_>, base: &Base, delivery: &Settings) -> Option<ForwardProxy> {
+    match r.origin(KEY) {
+        Origin::Default | Origin::Environment(_) if !is_own_variable(r.origin(KEY)) => {
+            let (_, text) = from_environment(&|name| r.sources.variable(name), base)?;
+            parse_variable(text).ok()
+        }
+        _ => delivery.proxy.clone(),
+    }
+}
+
+/// Whether the key's own variable set it.
+fn is_own_variable(origin: &Origin) -> bool {
+    matches!(origin, Origin::Environment(name) if *name == keys::variable(KEY))
 }
 
 /// `http://proxy.example:3128`, with or without user name and password.

@@ -20,6 +20,7 @@ const LATER_KEYS: &[&str] = &[
     "pages.soft_navigations",
     "pages.mask",
     "pages.ignore_clients",
+    "tracker.inject",
 ];
 
 /// What is said about names of later versions.

@@ -121,6 +121,7 @@ pub(super) const KEYS: &[Key] = &[
     key("tracker.script", ValueKind::Text, "\"/js/script.js\""),
     key("tracker.source", ValueKind::Text, "\"\""),
     key("tracker.event", ValueKind::Text, "\"/api/event\""),
+    key("tracker.pixel", ValueKind::Text, "\"\""),
     key("tracker.inject", ValueKind::Boolean, "false"),
     key("observe.mirror", ValueKind::Text, "\"\""),
     key("observe.log", ValueKind::Text, "\"\""),

@@ -36,6 +36,7 @@ mod show;
 mod sites;
 mod sources;
 mod tls;
+mod tracker;
 mod trust;
 mod value;
 mod watch;
@@ -90,6 +91,8 @@ pub struct Config {
     pub queue: crate::queue::Settings,
     /// `[observe]`
     pub observe: observing::Settings,
+    /// `[tracker]`
+    pub tracker: crate::tracker::Settings,
     /// The files that this configuration consists of, absolute if the working directory is known: the
     /// configuration file and the files that it names. A change of one of them is a reason to load again.
     pub files: Vec<PathBuf>,
@@ -114,6 +117,8 @@ pub struct DecisionRules {
     pub address_headers: Vec<delivery::AddressHeader>,
     /// What is put into pages; `None`: nothing.
     pub inject: Option<crate::tracker::inject::Settings>,
+    /// `[tracker]`
+    pub tracker: crate::tracker::Settings,
     /// Whether there is any site.
     pub any_site: bool,
     /// `[observe]`
@@ -138,6 +143,7 @@ pub fn load(sources: &Sources) -> Result<Config, Mistakes> {
         queue,
         observe,
         inject,
+        tracker,
         files,
         keys,
         sites,
@@ -156,6 +162,7 @@ pub fn load(sources: &Sources) -> Result<Config, Mistakes> {
         delivery,
         queue,
         observe,
+        tracker,
         files,
         keys,
         sites,
@@ -177,6 +184,7 @@ pub fn load_rules(sources: &Sources) -> Result<DecisionRules, Mistakes> {
         custom: parts.custom,
         address_headers: parts.delivery.address_headers,
         inject: parts.inject,
+        tracker: parts.tracker,
         any_site: !parts.sites.is_empty(),
         observe: parts.observe,
     })

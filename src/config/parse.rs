@@ -204,6 +204,29 @@ pub(super) fn base_url(text: &str) -> ParseResult<Base> {
     })
 }
 
+/// `/js/script.js` of `server`, or a file by its whole URL: the server that has it, and path and query there.
+pub(super) fn file_url(text: &str, server: &Base) -> ParseResult<(Base, String)> {
+    const WANTED: &str = "a path of Plausible's such as \"/js/pa-XXXXX.js\", or a whole URL, is wanted";
+    let fits = |file: &str| file.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
+    if text.starts_with('/') && !text.starts_with("//") && fits(text) {
+        let base = Base {
+            path: String::new(),
+            ..server.clone()
+        };
+        return Ok((base, format!("{}{text}", server.path)));
+    }
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Err(WANTED.to_owned());
+    };
+    let (authority, file) = split_authority(rest);
+    let base =
+        base_url(&format!("{scheme}://{authority}")).map_err(|problem| format!("{WANTED}: {problem}"))?;
+    if !file.starts_with('/') || file.len() < 2 || !fits(file) {
+        return Err(format!("{WANTED}: the script's path is missing or malformed"));
+    }
+    Ok((base, file.to_owned()))
+}
+
 /// Splits a URL without its scheme into the authority and the rest.
 pub(super) fn split_authority(rest: &str) -> (&str, &str) {
     rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()))

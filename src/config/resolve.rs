@@ -7,7 +7,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 use crate::{
     admin, client, delivery, event, observe, page,
     proxy::{self, Listen, Upstream},
-    queue, telemetry,
+    queue, telemetry, tracker,
 };
 
 use super::{
@@ -20,7 +20,7 @@ use super::{
     sites::{self, ResolvedSite},
     sources::Sources,
     tls::{self, ResolvedPair},
-    trust,
+    tracker as tracker_table, trust,
     value::{self, TypedValue},
 };
 
@@ -39,6 +39,7 @@ pub(super) struct ResolvedParts {
     pub(super) queue: queue::Settings,
     pub(super) observe: observe::Settings,
     pub(super) inject: Option<crate::tracker::inject::Settings>,
+    pub(super) tracker: tracker::Settings,
     pub(super) files: Vec<PathBuf>,
     pub(super) keys: Vec<ResolvedKey>,
     pub(super) sites: Vec<ResolvedSite>,
@@ -69,13 +70,16 @@ pub(super) fn resolve(sources: &Sources, required: Required) -> Result<ResolvedP
     let delivery = delivery(&mut r);
     let queue = queue_table::resolve(&mut r, delivery.max_age);
     let observe = observe_table::resolve(&mut r, delivery.max_age);
-    if required == Required::AppAndSite && !has_app && !observe.is_used() {
-        require_app(&mut r);
-    }
     let (sites, resolved_sites) = sites::resolve(&mut r, required == Required::AppAndSite);
     let (page, query) = pages::resolve(&mut r);
     let (custom, resolved_events) = events::resolve(&mut r);
-    let inject = inject::resolve(&mut r, &delivery.base);
+    let tracker = tracker_table::resolve(&mut r, &delivery);
+    let inject = inject::resolve(&mut r, &delivery.base, &tracker);
+    // The tracker's paths are served where the app's are.
+    let is_only_observed = observe.is_used() && tracker.is_off();
+    if required == Required::AppAndSite && !has_app && !is_only_observed {
+        require_app(&mut r);
+    }
 
     conflicts::check_addresses(&mut r, proxy.as_ref(), &admin, &delivery);
     conflicts::check_observed(&mut r, proxy.as_ref(), &admin, &observe);
@@ -100,6 +104,7 @@ pub(super) fn resolve(sources: &Sources, required: Required) -> Result<ResolvedP
         queue,
         observe,
         inject,
+        tracker,
         files,
         keys: r.resolved,
         sites: resolved_sites,

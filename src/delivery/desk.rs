@@ -2,7 +2,7 @@
 //! answered only then.
 //!
 //! Beside the rings, for these events are few, may be large, and their senders want to know. What waits here
-//! is bounded by [`ROOM`].
+//! is bounded by [`DESK_ROOM`].
 
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
@@ -12,7 +12,7 @@ use super::account::{Account, EventEnd, Source};
 use crate::{clock::Clock, event::Event};
 
 /// Bytes that may wait to be taken in.
-const ROOM: usize = 16 << 20;
+pub const DESK_ROOM: usize = 16 << 20;
 
 /// Takes events in. Clones are the same desk.
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ impl Desk {
         let (submissions, receiver) = mpsc::unbounded_channel();
         let desk = Desk {
             submissions,
-            room: Arc::new(Semaphore::new(ROOM)),
+            room: Arc::new(Semaphore::new(DESK_ROOM)),
             account: account.clone(),
             clock,
         };
@@ -134,7 +134,7 @@ mod tests {
     fn what_waits_is_bounded_and_what_finds_no_room_is_overflow() {
         let account = Arc::new(Account::default());
         let (desk, mut submissions) = Desk::new(&account, Clock::start());
-        let body = vec![b' '; ROOM / 4];
+        let body = vec![b' '; DESK_ROOM / 4];
         let taken = (0..5)
             .filter(|_| desk.submit(Source::Tracker, &event(&body)).is_ok())
             .count();

@@ -77,7 +77,7 @@ use status::Shared;
 use supervisor::Supervisor;
 
 pub use account::Source;
-pub use desk::{Desk, NoRoom, Receipt};
+pub use desk::{DESK_ROOM, Desk, NoRoom, Receipt};
 pub use endpoint::{AddressError, FetchError, Fetched, Fetcher, TlsError};
 pub use feed::Feed;
 pub use outbox::{Draft, Outbox};

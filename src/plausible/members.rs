@@ -1,5 +1,5 @@
-//! The members of a JSON object that are read, as text. The rest of the object is checked and skipped, however
-//! large and deep it is: reading takes no memory but for the list.
+//! The members of a JSON object that are read, as text. The rest of the object is checked and skipped,
+//! however large and deep it is: reading takes no memory but for the list.
 
 use std::fmt;
 

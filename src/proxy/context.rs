@@ -31,7 +31,10 @@ use crate::{
     delivery::Outbox,
     event::custom::Complaint,
     page::{PreloadPairs, Twins},
-    tracker::inject::{Injection, Injector},
+    tracker::{
+        Tracker,
+        inject::{Injection, Injector},
+    },
 };
 
 /// Bytes read from a socket at once. The part of a response that a slow client does not take is kept, so this
@@ -92,6 +95,8 @@ pub(super) struct Context {
     pub(super) throttles: Arc<Throttles>,
     /// Puts the tracker script into pages, where that is asked for.
     pub(super) injector: Option<Injector>,
+    /// The dedicated paths, if there are any.
+    pub(super) tracker: Option<Arc<Tracker>>,
 }
 
 /// What is known of an open connection.
@@ -129,6 +134,7 @@ pub(super) struct Shared {
     pub(super) twins: Option<Arc<Twins>>,
     pub(super) throttles: Arc<Throttles>,
     pub(super) injection: Option<Arc<Injection>>,
+    pub(super) tracker: Option<Arc<Tracker>>,
 }
 
 impl Context {
@@ -146,6 +152,7 @@ impl Context {
             twins,
             throttles,
             injection,
+            tracker,
         } = shared;
         Context {
             live: RefCell::new(live),
@@ -167,6 +174,7 @@ impl Context {
             empty: Notify::new(),
             throttles,
             injector: injection.map(Injector::new),
+            tracker,
             settings,
             metrics,
             permits,

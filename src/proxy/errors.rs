@@ -178,7 +178,7 @@ fn refusal_words(refusal: Refusal) -> &'static str {
 }
 
 /// The words of a status line (RFC 9110 §15).
-fn reason_phrase(status: u16) -> &'static str {
+pub(super) fn reason_phrase(status: u16) -> &'static str {
     http::StatusCode::from_u16(status)
         .ok()
         .and_then(|s| s.canonical_reason())

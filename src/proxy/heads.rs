@@ -5,13 +5,14 @@ use httparse::Header;
 
 use super::{
     asked::{Asked, Framing},
+    errors::reason_phrase,
     settings::Upstream,
 };
 use crate::{
     client,
     headers::{self, ConnectionOptions, HeadChange},
     http1::ResponseHead,
-    tracker::inject::PageRequest,
+    tracker::{DedicatedAnswer, inject::PageRequest},
 };
 
 /// Who asks, as far as that is known.
@@ -97,6 +98,14 @@ pub(super) fn write_request(
     upgrade
 }
 
+/// Writes what a request's record needs to know of its head where the app gets none: the request line and
+/// `Host`.
+pub(super) fn write_start(asked: &Asked<'_>, out: &mut Vec<u8>) {
+    let target = asked.target.as_bytes();
+    line(out, &[asked.method.as_bytes(), b" ", target, b" HTTP/1.1"]);
+    line(out, &[b"Host: ", asked.host.unwrap_or_default().as_bytes()]);
+}
+
 /// Passes on the protocols that the client offers to switch to, except other versions of HTTP: `h2c` would
 /// carry requests past every rule here (RFC 9113 §3.1 has dropped it). A server may ignore `Upgrade` (RFC
 /// 9110 §7.8), so the request is then served without it.
@@ -176,6 +185,34 @@ pub(super) fn write_response(
         line(out, &[b"Connection: close"]);
     } else if http10 {
         line(out, &[b"Connection: keep-alive"]);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the head of an answer of gatecount's own. `close`: the connection ends with it.
+pub(super) fn write_own(answer: &DedicatedAnswer, close: bool, out: &mut Vec<u8>) {
+    let mut digits = itoa::Buffer::new();
+    let status = digits.format(answer.status).as_bytes();
+    line(
+        out,
+        &[
+            b"HTTP/1.1 ",
+            status,
+            b" ",
+            reason_phrase(answer.status).as_bytes(),
+        ],
+    );
+    for (name, value) in &answer.fields {
+        line(out, &[name.as_bytes(), b": ", value.as_bytes()]);
+    }
+    if let Some(length) = answer.length() {
+        line(
+            out,
+            &[b"Content-Length: ", itoa::Buffer::new().format(length).as_bytes()],
+        );
+    }
+    if close {
+        line(out, &[b"Connection: close"]);
     }
     out.extend_from_slice(b"\r\n");
 }

@@ -32,7 +32,11 @@ pub use live::Live;
 pub use recent::RecentRequest;
 pub use settings::{App, KeyPair, Listen, Settings, Tls, Upstream};
 
-use crate::{delivery::Outbox, page, tracker::inject::Injection};
+use crate::{
+    delivery::Outbox,
+    page,
+    tracker::{Tracker, inject::Injection},
+};
 use app::connect::Connector;
 use context::Shared;
 use metrics::Metrics;
@@ -86,6 +90,8 @@ pub struct ProxyLinks<'a> {
     pub decisions: &'a prometheus::IntCounterVec,
     /// What was seen from aside; none where nothing is.
     pub twins: Option<Arc<page::Twins>>,
+    /// Answers the dedicated paths; none where there are none.
+    pub tracker: Option<Arc<Tracker>>,
 }
 
 /// Binds, and starts one worker for each outbox.
@@ -93,7 +99,12 @@ pub struct ProxyLinks<'a> {
 /// # Errors
 /// [`Error`]
 pub fn start(settings: &Settings, live: &Arc<Live>, links: ProxyLinks<'_>) -> Result<Proxy, Error> {
-    let ProxyLinks { outboxes, twins, .. } = links;
+    let ProxyLinks {
+        outboxes,
+        twins,
+        tracker,
+        ..
+    } = links;
     let metrics = Metrics::register(links.registry, links.decisions)?;
     let (listeners, bound) = listener::bind(&settings.listen, outboxes.len()).map_err(|source| {
         let at = match &settings.listen {
@@ -128,6 +139,7 @@ pub fn start(settings: &Settings, live: &Arc<Live>, links: ProxyLinks<'_>) -> Re
                 twins: twins.clone(),
                 throttles: Arc::clone(&throttles),
                 injection: injection.clone(),
+                tracker: tracker.clone(),
             },
             listener,
             control,

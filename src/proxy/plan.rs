@@ -20,9 +20,12 @@ use crate::{
     event::Sighting,
     facts,
     headers::ConnectionOptions,
-    http1,
-    page::{self, EventKind, RequestVerdict},
-    tracker::inject::{Asking, Injector, PageRequest},
+    http1::{self, Refusal},
+    page::{self, EventKind, RequestVerdict, Verdict},
+    tracker::{
+        self, DedicatedPath, DedicatedRequest, Tracker, ViewedPage,
+        inject::{Asking, Injector, PageRequest},
+    },
 };
 
 /// A path for which the statistics panic before the request is sent. A test asks for it.
@@ -30,11 +33,32 @@ use crate::{
 pub(super) const FAULT_AHEAD: &str = "/a-fault-ahead";
 
 /// Who answers a request.
+#[allow(clippy::large_enum_variant)] // the large one is the usual one
 pub(super) enum Route {
     /// The app.
     App(Plan),
-    /// gatecount itself, as this fault says.
-    Answer(RequestRecord, Fault),
+    /// gatecount itself.
+    Answer(Box<OwnPlan>),
+}
+
+/// What a request needs that gatecount answers itself.
+pub(super) struct OwnPlan {
+    pub(super) record: RequestRecord,
+    pub(super) answer: OwnAnswer,
+    /// The method is HEAD, so the response has no body.
+    pub(super) to_head: bool,
+    /// As in [`Plan`].
+    pub(super) keep_alive: bool,
+    /// The client waits for a word before it sends the request's body (RFC 9110 §10.1.1).
+    pub(super) expects_continue: bool,
+}
+
+/// What gatecount answers.
+pub(super) enum OwnAnswer {
+    /// A refusal.
+    Fault(Fault),
+    /// What a dedicated path answers; perhaps not before it has the request's body, or later.
+    Dedicated(tracker::Reply),
 }
 
 /// Whether the client asks to switch protocols, and may.
@@ -74,6 +98,16 @@ pub(super) fn plan(context: &Rc<Context>, peer: Peer, asked: &Asked<'_>) -> Rout
         host: asked.host,
     };
     let visible = client::visible(&live.client, &resolved, asked.fields, arrived);
+    if let Some(tracker) = &context.tracker
+        && let Some(path) = tracker.find(asked.target)
+    {
+        let by = Dedicated {
+            tracker,
+            path,
+            live: &live,
+        };
+        return Route::Answer(Box::new(by.plan(context, started, asked, &resolved, &visible)));
+    }
     let target = client::visited_target(&resolved, asked.fields, asked.target);
     let (reading, draft) = context
         .unharmed(|| read(context, &live, asked, &target, &resolved, &visible))
@@ -110,7 +144,8 @@ pub(super) fn plan(context: &Rc<Context>, peer: Peer, asked: &Asked<'_>) -> Rout
     };
     let record = RequestRecord::begin(context, started, beginning);
     if let Some(refusal) = http1::not_offered(asked.method, asked.fields) {
-        return Route::Answer(record, refusal.into());
+        let answer = OwnAnswer::Fault(refusal.into());
+        return Route::Answer(Box::new(OwnPlan::new(asked, record, answer)));
     }
     Route::App(Plan {
         record,
@@ -122,10 +157,7 @@ pub(super) fn plan(context: &Rc<Context>, peer: Peer, asked: &Asked<'_>) -> Rout
             (true, false) => Upgrade::Protocol,
             (true, true) => Upgrade::WebSocket,
         },
-        keep_alive: match asked.version {
-            http::Version::HTTP_10 => connection.keep_alive() && !connection.close(),
-            _ => !connection.close(),
-        },
+        keep_alive: may_go_on(asked, &connection),
         page,
     })
 }
@@ -146,6 +178,97 @@ fn ask_about_page(
         has_client: resolved.client.is_some(),
         visible,
     })
+}
+
+/// Whether a client's connection may go on after this request.
+fn may_go_on(asked: &Asked<'_>, connection: &ConnectionOptions<'_>) -> bool {
+    match asked.version {
+        http::Version::HTTP_10 => connection.keep_alive() && !connection.close(),
+        _ => !connection.close(),
+    }
+}
+
+impl OwnPlan {
+    fn new(asked: &Asked<'_>, record: RequestRecord, answer: OwnAnswer) -> Self {
+        OwnPlan {
+            record,
+            answer,
+            to_head: asked.method == "HEAD",
+            keep_alive: may_go_on(asked, &ConnectionOptions::read(asked.fields)),
+            expects_continue: asked.expects_continue,
+        }
+    }
+}
+
+/// A dedicated path that was asked for.
+struct Dedicated<'a> {
+    tracker: &'a Tracker,
+    path: DedicatedPath,
+    live: &'a Live,
+}
+
+impl Dedicated<'_> {
+    fn plan(
+        &self,
+        context: &Rc<Context>,
+        started: Instant,
+        asked: &Asked<'_>,
+        resolved: &client::ResolvedClient,
+        visible: &Visible<'_>,
+    ) -> OwnPlan {
+        let request = DedicatedRequest {
+            facts: facts::RequestFacts::read(asked.method, asked.target, asked.fields),
+            client: resolved.client,
+            length: match asked.framing {
+                Framing::Length(length) => Some(length),
+                Framing::None | Framing::Chunked => None,
+            },
+        };
+        let refusal = match http1::not_offered(asked.method, asked.fields) {
+            // A 2xx would say that the tunnel is open (RFC 8441 §5).
+            None if asked.websocket => Some(Refusal::Connect),
+            refusal => refusal,
+        };
+        let mut viewed = None;
+        let answer = if let Some(refusal) = refusal {
+            OwnAnswer::Fault(refusal.into())
+        } else {
+            let Live { sites, page, .. } = self.live;
+            let reply = self.tracker.reply(self.path, &request, sites, page);
+            if self.path == DedicatedPath::Pixel && reply.is_success() {
+                viewed = context.unharmed(|| self.view(context, &request));
+            }
+            OwnAnswer::Dedicated(reply)
+        };
+        let (verdict, draft) = viewed.unwrap_or_else(|| (page::dedicated(), Draft::default()));
+        let mut head = context.buffer();
+        heads::write_start(asked, &mut head);
+        let beginning = Beginning {
+            visited: Visited::new(visible, asked.host, false, &head),
+            head,
+            reading: RequestVerdict::Settled(verdict),
+            draft,
+            client: resolved.client,
+            client_from: resolved.from,
+        };
+        OwnPlan::new(asked, RequestRecord::begin(context, started, beginning), answer)
+    }
+
+    /// What a request for the pixel tells about its page being viewed, and the draft of the event.
+    fn view(&self, context: &Context, request: &DedicatedRequest<'_>) -> (Verdict, Draft) {
+        let Live { sites, page, .. } = self.live;
+        let DedicatedRequest { facts, client, .. } = request;
+        let viewed = ViewedPage::of(facts.target, facts.referer);
+        let viewed = viewed.and_then(|viewed| sites.find(Some(&viewed.host)).map(|domain| (viewed, domain)));
+        let path = viewed.as_ref().map(|(viewed, _)| viewed.path());
+        let verdict = page::judge_pixel(page, facts, path, client.is_some());
+        let mut draft = Draft::default();
+        if let (Some(kind), Some((viewed, domain)), Some(client)) = (verdict.event, &viewed, client) {
+            draft = Draft::over(context.buffer());
+            draft.write(&viewed.sighting(kind, *client, facts, page.domain(kind, domain.as_bytes())));
+        }
+        (verdict, draft)
+    }
 }
 
 /// What the request alone tells about being a page view, and the draft of its event.

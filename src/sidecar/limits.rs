@@ -147,7 +147,8 @@ fn memory_bound(config: &Config) -> u64 {
         Some(_) => proxy.workers * inject::ROOM,
         None => 0,
     });
-    BASE_MEMORY + connections + copiers as u64 * COPIER + queue + pages as u64
+    let tracker = config.tracker.most_memory() + pages as u64;
+    BASE_MEMORY + connections + copiers as u64 * COPIER + queue + tracker
 }
 
 /// The lowest limit that holds for this process, and whose it is.

@@ -1,8 +1,8 @@
 //! The composition root: builds the parts, starts them in order, stops them in reverse order.
 //!
-//! The order is: the admin address, delivery, what observes, the data path, readiness. A stop turns readiness
-//! off, lets the data path finish its requests, ends observing, then lets delivery store and send what it was offered. The admin address
-//! ends last, so that operators can watch the stop.
+//! The order is: the admin address, delivery, what observes, the tracker, the data path, readiness. A stop
+//! turns readiness off, lets the data path finish its requests, ends observing, then lets delivery store and
+//! send what it was offered. The admin address ends last, so that operators can watch the stop.
 
 mod decisions;
 mod limits;
@@ -35,7 +35,7 @@ use crate::{
     observe::{self, Observe, ObserveRules},
     page,
     proxy::{self, Live, Proxy},
-    telemetry,
+    telemetry, tracker,
 };
 
 /// How long the data path's start waits for the queue to be recovered. Events are stored at once after that.
@@ -64,6 +64,9 @@ pub enum StartError {
     /// What observes, for example because an address is in use.
     #[error("can't observe requests")]
     Observe(#[from] observe::Error),
+    /// The tracker's paths, for example because the script's source can't be asked.
+    #[error("can't start the tracker's paths")]
+    Tracker(#[from] tracker::Error),
     /// The certificates, for example because one was removed after the configuration was read.
     #[error("can't set up TLS")]
     Tls(#[from] proxy::LoadError),
@@ -171,6 +174,7 @@ impl Sidecar {
                     registry: &registry,
                     decisions: &decisions,
                     twins,
+                    tracker: tracker::start(config.tracker.clone(), delivery.desk(), &registry)?,
                 };
                 Some(proxy::start(settings, &live, links)?)
             }

@@ -1,5 +1,7 @@
 //! What happens to one request, by the functions that the proxy calls and in the same order.
 
+use std::net::IpAddr;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -14,7 +16,8 @@ use crate::{
     facts,
     headers::{self, ConnectionOptions},
     http1,
-    page::{self, RequestVerdict},
+    page::{self, RequestVerdict, Verdict},
+    tracker::{DedicatedPath, ViewedPage},
 };
 
 use super::{request::Case, script::Script};
@@ -85,6 +88,28 @@ impl Story {
         let target = client::visited_target(&resolved, fields, head.target);
         let facts = facts::RequestFacts::read(head.method, &target, fields);
         let domain = rules.event.sites.find(visible.host);
+        let told = |decision: &Verdict, to_app, events, complaints, script| Story {
+            client: resolved.address().map(|address| address.to_string()),
+            client_from: resolved.from.name(&rules.client).to_owned(),
+            decision: decision.decision.label(),
+            why: decision.why,
+            to_app,
+            events,
+            visited: format!(
+                "{}://{}{}",
+                if visible.https { "https" } else { "http" },
+                visible.host.unwrap_or("(no host)"),
+                target
+            ),
+            domain: domain.map(str::to_owned),
+            script,
+            walk: client::explain(&rules.client, case.peer, fields),
+            complaints,
+        };
+        if let Some(path) = rules.tracker.find(head.target) {
+            let (verdict, sent) = dedicated(rules, path, &facts, resolved.client)?;
+            return Ok(told(&verdict, Vec::new(), sent, Vec::new(), None));
+        }
         let verdict = page::judge_request(&rules.page, &facts, domain.is_some(), resolved.client.is_some());
         let answer: Vec<httparse::Header<'_>> = case.response.headers.iter().map(field).collect();
         let response = facts::ResponseFacts::read(case.response.status, &answer);
@@ -117,25 +142,45 @@ impl Story {
                 events.push(sent(rules, report.by, &Event::build(&rules.event, &sighting))?);
             }
         }
-        Ok(Story {
-            client: resolved.address().map(|address| address.to_string()),
-            client_from: resolved.from.name(&rules.client).to_owned(),
-            decision: verdict.decision.label(),
-            why: verdict.why,
-            to_app: to_app(rules, case, &resolved, &head, arrived, script.as_ref()),
-            events,
-            visited: format!(
-                "{}://{}{}",
-                if visible.https { "https" } else { "http" },
-                visible.host.unwrap_or("(no host)"),
-                target
-            ),
-            domain: domain.map(str::to_owned),
-            script: script.map(|script| script.tell(rules, case.response.status, &answer)),
-            walk: client::explain(&rules.client, case.peer, fields),
-            complaints: complaints.iter().map(ToString::to_string).collect(),
-        })
+        let to_app = to_app(rules, case, &resolved, &head, arrived, script.as_ref());
+        let complaints = complaints.iter().map(ToString::to_string).collect();
+        let script = script.map(|script| script.tell(rules, case.response.status, &answer));
+        Ok(told(&verdict, to_app, events, complaints, script))
     }
+}
+
+/// What a request for a dedicated path is. An event's body is not part of the question, so only the pixel has
+/// an event here.
+fn dedicated(
+    rules: &DecisionRules,
+    path: DedicatedPath,
+    facts: &facts::RequestFacts<'_>,
+    client: Option<IpAddr>,
+) -> Result<(Verdict, Vec<Sent>), String> {
+    if path != DedicatedPath::Pixel {
+        return Ok((page::dedicated(), Vec::new()));
+    }
+    let viewed = ViewedPage::of(facts.target, facts.referer);
+    let viewed = viewed.and_then(|viewed| {
+        rules
+            .event
+            .sites
+            .find(Some(&viewed.host))
+            .map(|domain| (viewed, domain))
+    });
+    let path = viewed.as_ref().map(|(viewed, _)| viewed.path());
+    let verdict = page::judge_pixel(&rules.page, facts, path, client.is_some());
+    let mut events = Vec::new();
+    if let (Some(kind), Some((viewed, domain)), Some(client)) = (verdict.event, &viewed, client) {
+        let domain = rules.page.domain(kind, domain.as_bytes());
+        let sighting = viewed.sighting(kind, client, facts, domain);
+        events.push(sent(
+            rules,
+            ReportedBy::Pages,
+            &Event::build(&rules.event, &sighting),
+        )?);
+    }
+    Ok((verdict, events))
 }
 
 fn refused(refusal: http1::Refusal) -> String {

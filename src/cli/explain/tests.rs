@@ -71,6 +71,46 @@ fn the_url_is_the_one_that_the_visitor_used() {
 }
 
 #[test]
+fn a_path_of_the_tracker_is_dedicated_and_the_pixel_a_view_of_its_page() {
+    const FILE: &str = "[tracker]\nevent = \"/api/event\"\npixel = \"/p.gif\"\n\
+                        [[sites]]\nhosts = [\"example.com\"]\ndomain = \"example.com\"\n";
+    for (method, url, referer, viewed) in [
+        ("POST", "/api/event", "https://example.com/x", None),
+        (
+            "GET",
+            "/p.gif",
+            "https://example.com/x",
+            Some("https://example.com/x"),
+        ),
+        (
+            "GET",
+            "/p.gif?url=http://example.com/y",
+            "https://example.com/x",
+            Some("http://example.com/y"),
+        ),
+        ("HEAD", "/p.gif", "https://example.com/x", None),
+        ("GET", "/p.gif", "https://elsewhere.example/x", None),
+    ] {
+        let mut request = page();
+        request["method"] = json!(method);
+        request["url"] = json!(url);
+        let headers = request["headers"].as_array_mut().unwrap();
+        headers.push(json!(["referer", referer]));
+        let story = &batch(FILE, request.to_string().as_bytes())[0];
+        assert_eq!(
+            (&story["decision"], &story["to_app"]),
+            (&json!("dedicated"), &json!([]))
+        );
+        let events = story["events"].as_array().unwrap();
+        assert_eq!(
+            events.first().map(|event| &event["body"]["url"]),
+            viewed.map(|url| json!(url)).as_ref(),
+            "{method} {url} {referer}"
+        );
+    }
+}
+
+#[test]
 fn the_documented_request_has_the_documented_story() {
     let story = &batch(SITE, page().to_string().as_bytes())[0];
     assert_eq!(story["client"], "203.0.113.7");

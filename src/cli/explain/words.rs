@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::{config::DecisionRules, event::custom::ReportedBy};
+use crate::{config::DecisionRules, event::custom::ReportedBy, page::Decision};
 
 use super::{request::Case, story::Story};
 
@@ -47,7 +47,11 @@ fn write(out: &mut String, rules: &DecisionRules, case: &Case, story: &Story) ->
         writeln!(out, "\nThe page {script}")?;
     }
 
-    writeln!(out, "\nThe app gets:")?;
+    if story.decision == Decision::Dedicated.label() {
+        writeln!(out, "\nThe app gets: nothing")?;
+    } else {
+        writeln!(out, "\nThe app gets:")?;
+    }
     for (name, value) in &story.to_app {
         writeln!(out, "  {name}: {value}")?;
     }

@@ -10,6 +10,7 @@ mod reload;
 mod round_trip;
 mod sites;
 mod tls;
+mod tracker;
 
 use std::{
     collections::BTreeMap,

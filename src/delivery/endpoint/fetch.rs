@@ -1,5 +1,6 @@
-//! Fetches a file: the tracker script, from Plausible or from where else the configuration says. The way there
-//! is that of events: the same proxy, the same trusted roots. Nothing of any visitor goes with the request.
+//! Fetches a file: the tracker script, from Plausible or from where else the configuration says. The way
+//! there is that of events: the same proxy, the same trusted roots. Nothing of any visitor goes with the
+//! request.
 //!
 //! hyper speaks HTTP/1.1 here, over a connection for each fetch: there is one in a minute.
 
@@ -78,8 +79,8 @@ pub enum FetchError {
 }
 
 impl Fetcher {
-    /// Fetches `path` of `base`, by way of `proxy`. `ca_file` is trusted beside the system's roots. A fetch may
-    /// take `timeout`, and bring `longest` bytes.
+    /// Fetches `path` of `base`, by way of `proxy`. `ca_file` is trusted beside the system's roots. A fetch
+    /// may take `timeout`, and bring `longest` bytes.
     ///
     /// # Errors
     /// [`DeliveryError::Address`], [`DeliveryError::Tls`]

@@ -6,16 +6,15 @@ use tokio::time::Instant;
 
 use super::{
     client::{After, Client},
+    own::{self, OwnRequest},
     relay::{self, Request},
 };
 use crate::{
-    facts,
     http1::{self, Body, Refusal, RequestHead, Version, field_slots},
     proxy::{
         asked::{Asked, Framing},
         errors::Fault,
         plan::{self, Route},
-        record::RequestRecord,
     },
 };
 
@@ -23,8 +22,10 @@ use crate::{
 enum Next {
     /// A request for the app.
     Request,
-    /// A request that gatecount answers itself, with its record; or, without one, what was no request.
-    Refuse(Option<Box<RequestRecord>>, Fault),
+    /// A request that gatecount answers itself.
+    Own(Box<OwnRequest>),
+    /// What was no request.
+    Refuse(Fault),
     Close,
 }
 
@@ -48,7 +49,8 @@ pub(super) async fn serve(client: &mut Client) {
         client.seat.work();
         let after = match (next, &mut request) {
             (Next::Request, Some(request)) => relay::carry(client, request).await,
-            (Next::Refuse(record, fault), _) => refuse(client, record, &fault),
+            (Next::Own(request), _) => Box::pin(own::answer(client, *request)).await,
+            (Next::Refuse(fault), _) => own::refuse(client, None, &fault),
             (Next::Request | Next::Close, _) => After::Close,
         };
         first = false;
@@ -104,7 +106,7 @@ async fn next(client: &mut Client, first: bool, request: &mut Option<Request>) -
                 }
             }
             Waited::TimedOut if client.inbuf.is_empty() => return Next::Close,
-            Waited::TimedOut => return Next::Refuse(None, Fault::SlowHead),
+            Waited::TimedOut => return Next::Refuse(Fault::SlowHead),
         }
     }
 }
@@ -134,7 +136,7 @@ fn read_fresh(
             *scanned = n;
             too_large(client)
         }
-        Err(fault) => Some(Next::Refuse(None, fault)),
+        Err(fault) => Some(Next::Refuse(fault)),
     }
 }
 
@@ -153,13 +155,13 @@ fn read_buffered(client: &mut Client, scanned: &mut usize, request: &mut Option<
             Some(next)
         }
         Ok(None) => too_large(client),
-        Err(fault) => Some(Next::Refuse(None, fault)),
+        Err(fault) => Some(Next::Refuse(fault)),
     }
 }
 
 fn too_large(client: &Client) -> Option<Next> {
     let limit = client.context.settings.max_head_bytes;
-    (client.inbuf.len() > limit).then_some(Next::Refuse(None, Refusal::TooLarge.into()))
+    (client.inbuf.len() > limit).then_some(Next::Refuse(Refusal::TooLarge.into()))
 }
 
 /// Reads a head off the start of `bytes` and plans its request. Returns the head's length too. `Ok(None)`:
@@ -185,7 +187,11 @@ fn read_head(
             });
             Next::Request
         }
-        Route::Answer(record, fault) => Next::Refuse(Some(Box::new(record)), fault),
+        Route::Answer(plan) => Next::Own(Box::new(OwnRequest {
+            plan: *plan,
+            body: head.body,
+            version: head.version,
+        })),
     };
     Ok(Some((next, head.len)))
 }
@@ -209,24 +215,4 @@ fn asked<'a>(head: &RequestHead<'a, 'a>, https: bool) -> Asked<'a> {
         expects_continue: head.expects_continue,
         websocket: false,
     }
-}
-
-/// Answers a client that speaks no protocol of this port.
-pub(super) async fn refuse_and_close(client: &mut Client, fault: &Fault) {
-    if refuse(client, None, fault) == After::Linger {
-        client.linger().await;
-    }
-}
-
-/// Answers in the app's place. The connection ends with it.
-fn refuse(client: &mut Client, record: Option<Box<RequestRecord>>, fault: &Fault) -> After {
-    let to_head = record.as_ref().is_some_and(|record| record.is_of_head());
-    let sent = client.send(&[&fault.response(to_head, true)]).is_ok();
-    match record {
-        Some(mut record) if sent => record.settle(&facts::ResponseFacts::of_status(fault.status())),
-        None if sent => client.context.metrics.response(fault.status()),
-        _ => {}
-    }
-    client.context.report(fault, sent.then(|| fault.status()));
-    if sent { After::Linger } else { After::Close }
 }

@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     client::Client,
-    http1, http2, preamble,
+    http1, http2, own, preamble,
     tls::{
         accept::{AcceptError, accept},
         stream::TlsStream,
@@ -71,7 +71,7 @@ pub(in crate::proxy) async fn serve(
     match read_preface(&mut client).await {
         Begins::Http2 => Box::pin(serve_http2(client)).await,
         Begins::Http1 => http1::serve(&mut client).await,
-        Begins::Slowly => Box::pin(http1::refuse_and_close(&mut client, &Fault::SlowHead)).await,
+        Begins::Slowly => Box::pin(own::refuse_and_close(&mut client, &Fault::SlowHead)).await,
         Begins::Never => {}
     }
 }
@@ -115,7 +115,7 @@ async fn serve_tls(
         AcceptError::PlainHttp(stream) => {
             context.metrics.handshake(Handshake::PlainHttp);
             let mut client = Client::new(context, Transport::Plain(stream), peer, seat);
-            return http1::refuse_and_close(&mut client, &Fault::PlainHttp).await;
+            return own::refuse_and_close(&mut client, &Fault::PlainHttp).await;
         }
         AcceptError::Io(_) => return context.metrics.handshake(Handshake::Failed),
         AcceptError::Refused(_) => {

@@ -18,7 +18,7 @@ use crate::{
     delivery::{Draft, Source},
     event::Sighting,
     facts,
-    page::{self, EventKind, RequestVerdict, SeenBy, Verdict},
+    page::{self, Decision, EventKind, RequestVerdict, SeenBy, Verdict},
 };
 
 /// A path for which the statistics panic when the request is settled. A test asks for it.
@@ -84,11 +84,6 @@ impl RequestRecord {
     /// The request's head as the app gets it, until the request is settled.
     pub(super) fn head(&self) -> &[u8] {
         &self.head
-    }
-
-    /// The method is HEAD.
-    pub(super) fn is_of_head(&self) -> bool {
-        self.head.starts_with(b"HEAD ")
     }
 
     /// When the request's head was there.
@@ -182,7 +177,8 @@ impl RequestRecord {
                 page::judge_response(&self.context.live.borrow().page, candidate, response)
             }
         };
-        if self.has_more_than_its_page(response) {
+        // A dedicated path is nobody's word and no rule's.
+        if verdict.decision != Decision::Dedicated && self.has_more_than_its_page(response) {
             return self.offer_all(reading, response, verdict, now);
         }
         self.offer_page(reading, verdict, now)
@@ -194,14 +190,17 @@ impl RequestRecord {
         if self.is_repeated(reading, now.millis()) {
             return page::repeated();
         }
-        if self.is_seen_twice(now.millis()) {
+        // A pixel's request is another one than its page's.
+        let is_pixel = verdict.decision == Decision::Dedicated;
+        if !is_pixel && self.is_seen_twice(now.millis()) {
             return page::seen_twice();
         }
         self.redraft(kind);
+        let source = if is_pixel { Source::Tracker } else { Source::Page };
         self.context
             .outbox
             .borrow_mut()
-            .offer(Source::Page, &mut self.draft, now.nanos, now.millis());
+            .offer(source, &mut self.draft, now.nanos, now.millis());
         verdict
     }
 

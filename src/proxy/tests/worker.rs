@@ -269,6 +269,7 @@ pub(in crate::proxy) fn shared(settings: Settings, outbox: Outbox, metrics: Metr
         pairs: Arc::new(page::PreloadPairs::new()),
         twins: None,
         throttles: Arc::new(Throttles::new()),
+        tracker: None,
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     task::{Context as TaskContext, Poll, Waker},
 };
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use prometheus::IntGauge;
 
 use crate::proxy::context::Context;
@@ -90,11 +90,22 @@ impl Budget {
         stream.0.bytes.set(stream.0.bytes.get() + size);
         self.gauge.add(i64::from(size as u32));
         Piece {
-            bytes,
+            bytes: PieceBytes::Buffer(bytes),
             at: 0,
             size,
             budget: Rc::clone(self),
             stream: stream.clone(),
+        }
+    }
+
+    /// A piece of what is in memory anyway, for everybody: it costs the connection nothing.
+    pub(super) fn share(self: &Rc<Self>, bytes: Bytes) -> Piece {
+        Piece {
+            bytes: PieceBytes::Shared(bytes),
+            at: 0,
+            size: 0,
+            budget: Rc::clone(self),
+            stream: StreamBytes::default(),
         }
     }
 
@@ -123,20 +134,35 @@ impl Budget {
 
 /// A piece of a response, counted until h2 has written it, or dropped it with its stream.
 pub(in crate::proxy) struct Piece {
-    bytes: Vec<u8>,
+    bytes: PieceBytes,
     at: usize,
     size: usize,
     budget: Rc<Budget>,
     stream: StreamBytes,
 }
 
+enum PieceBytes {
+    /// A buffer of the worker's.
+    Buffer(Vec<u8>),
+    Shared(Bytes),
+}
+
+impl PieceBytes {
+    fn all(&self) -> &[u8] {
+        match self {
+            PieceBytes::Buffer(bytes) => bytes,
+            PieceBytes::Shared(bytes) => bytes,
+        }
+    }
+}
+
 impl Buf for Piece {
     fn remaining(&self) -> usize {
-        self.bytes.len() - self.at
+        self.bytes.all().len() - self.at
     }
 
     fn chunk(&self) -> &[u8] {
-        &self.bytes[self.at..]
+        &self.bytes.all()[self.at..]
     }
 
     fn advance(&mut self, count: usize) {
@@ -147,7 +173,9 @@ impl Buf for Piece {
 impl Drop for Piece {
     fn drop(&mut self) {
         self.budget.release(&self.stream, self.size);
-        self.budget.context.give_back(std::mem::take(&mut self.bytes));
+        if let PieceBytes::Buffer(bytes) = &mut self.bytes {
+            self.budget.context.give_back(std::mem::take(bytes));
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 use hyper::{
     body::{Body, Incoming},
     server::conn::http2::Builder,
@@ -26,9 +26,8 @@ use tokio::{
 
 use super::{
     body::ResponseBody,
-    budget::StreamBytes,
     io::ClientIo,
-    request,
+    own, request,
     streams::{OpenStream, Streams},
     transfer::{Answer, NoAnswer, Transfer},
     tunnel,
@@ -36,15 +35,12 @@ use super::{
 };
 use crate::{
     client::Peer,
-    facts,
     http1::Refusal,
     proxy::{
         app::exchange::Failure,
         asked::Framing,
         context::{Context, Phase, Seat},
-        errors::Fault,
-        plan::{self, Route},
-        record::RequestRecord,
+        plan::{self, OwnPlan, Route},
     },
     timer::Timer,
 };
@@ -200,6 +196,8 @@ fn is_end_of_client(error: &hyper::Error) -> bool {
 #[allow(clippy::large_enum_variant)] // the large one is the usual one
 enum Begun {
     App(Transfer, OnUpgrade),
+    /// A request for a dedicated path, with its body.
+    Own(Rc<OpenStream>, Box<OwnPlan>, Incoming),
     Answered(Response<ResponseBody>),
 }
 
@@ -226,16 +224,20 @@ fn begin(open: OpenStream, mut request: Request<Incoming>) -> Begun {
             return Begun::App(Transfer::new(open, plan, upload), upgrade);
         }
         Ok(Route::App(plan)) => (Some(plan.record), Refusal::TooLarge.into()),
-        Ok(Route::Answer(record, fault)) => (Some(record), fault),
+        Ok(Route::Answer(plan)) if open.hold_head(plan.record.head().len()) => {
+            return Begun::Own(Rc::new(open), plan, body);
+        }
+        Ok(Route::Answer(plan)) => (Some(plan.record), Refusal::TooLarge.into()),
         Err(refusal) => (None, refusal.into()),
     };
-    Begun::Answered(answer_fault(Rc::new(open), record, &fault, to_head))
+    Begun::Answered(own::answer_fault(Rc::new(open), record, &fault, to_head))
 }
 
 /// Carries a request out.
 async fn answer(begun: Begun) -> Response<ResponseBody> {
     let (mut transfer, upgrade) = match begun {
         Begun::App(transfer, upgrade) => (transfer, upgrade),
+        Begun::Own(open, plan, body) => return own::answer(open, *plan, body).await,
         Begun::Answered(response) => return response,
     };
     match transfer.answer().await {
@@ -262,46 +264,11 @@ async fn answer(begun: Begun) -> Response<ResponseBody> {
         }
         Err(NoAnswer::App(Failure::Fault(fault))) => {
             let (open, plan) = transfer.into_parts();
-            answer_fault(open, Some(plan.record), &fault, plan.to_head)
+            own::answer_fault(open, Some(plan.record), &fault, plan.to_head)
         }
         // Nobody reads this; the record, dropped here, counts as aborted.
-        Err(NoAnswer::Gone | NoAnswer::App(Failure::Repeat)) => {
-            let mut response = Response::new(ResponseBody::Own {
-                piece: None,
-                _open: transfer.into_open(),
-            });
-            *response.status_mut() = StatusCode::BAD_GATEWAY;
-            response
-        }
+        Err(NoAnswer::Gone | NoAnswer::App(Failure::Repeat)) => own::nothing(transfer.into_open()),
     }
-}
-
-/// Answers in the app's place.
-fn answer_fault(
-    open: Rc<OpenStream>,
-    record: Option<RequestRecord>,
-    fault: &Fault,
-    to_head: bool,
-) -> Response<ResponseBody> {
-    let streams = &open.streams;
-    match record {
-        Some(mut record) => record.settle(&facts::ResponseFacts::of_status(fault.status())),
-        None => streams.context.metrics.response(fault.status()),
-    }
-    streams.context.report(fault, Some(fault.status()));
-    open.state.over.set(true);
-    let text = fault.body();
-    let mut response = Response::new(());
-    *response.status_mut() = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::BAD_GATEWAY);
-    let fields = response.headers_mut();
-    for (name, value) in fault.fields() {
-        if let Ok(name) = name.parse::<http::HeaderName>() {
-            fields.insert(name, HeaderValue::from_static(value));
-        }
-    }
-    fields.insert(http::header::CONTENT_LENGTH, HeaderValue::from(text.len()));
-    let piece = (!to_head).then(|| streams.budget.charge(&StreamBytes::default(), text.into_bytes()));
-    response.map(|()| ResponseBody::Own { piece, _open: open })
 }
 
 /// Runs a connection's streams on its worker's thread.

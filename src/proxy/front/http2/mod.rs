@@ -1,5 +1,5 @@
 //! An HTTP/2 client. hyper's server speaks the protocol, and each stream is a request that goes the way of
-//! any other: [`plan`](crate::proxy::plan), [`exchange`](crate::proxy::app::exchange),
+//! any other: [`plan`](crate::proxy::plan), [`exchange`](crate::proxy::app::exchange) or `own`,
 //! [`record`](crate::proxy::record).
 //!
 //! # What bounds a connection
@@ -23,6 +23,7 @@ mod body;
 mod budget;
 mod connection;
 mod io;
+mod own;
 mod request;
 mod streams;
 mod transfer;
