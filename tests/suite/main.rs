@@ -48,6 +48,9 @@ mod browser;
 /// The tracker script put into pages.
 mod inject;
 
+/// The tracker's own paths: script, events, pixel.
+mod tracker;
+
 /// Who the client is.
 mod clients;
 

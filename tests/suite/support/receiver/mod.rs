@@ -34,6 +34,8 @@ pub(crate) struct Arrival {
     pub(crate) fields: Vec<(String, String)>,
     /// Its body, if it is JSON.
     pub(crate) body: Value,
+    /// Its body as it came.
+    pub(crate) raw: String,
     /// What was answered; 0 where there was no answer.
     pub(crate) status: u16,
     /// Whether it was recorded: answered 202 and not dropped.

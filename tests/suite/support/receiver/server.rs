@@ -153,6 +153,7 @@ async fn take(
             .map(|(name, value)| (name.to_string(), latin(value.as_bytes())))
             .collect(),
         body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+        raw: String::from_utf8_lossy(&body).into_owned(),
         status: 0,
         recorded: false,
     };
