@@ -2,7 +2,7 @@
 
 use crate::{
     delivery::Base,
-    tracker::{self, inject::Settings},
+    tracker::{self, inject::InjectSettings},
 };
 
 use super::reader::KeyReader;
@@ -12,7 +12,7 @@ pub(super) fn resolve(
     r: &mut KeyReader<'_>,
     plausible: &Base,
     tracker: &tracker::Settings,
-) -> Option<Settings> {
+) -> Option<InjectSettings> {
     if !r.boolean("tracker.inject") {
         return None;
     }
@@ -28,8 +28,8 @@ pub(super) fn resolve(
         r.clash("tracker.inject", "tracker.event", problem);
         return None;
     };
-    Some(Settings {
-        needs_init: Settings::needs_init(&script.file),
+    Some(InjectSettings {
+        needs_init: InjectSettings::needs_init(&script.file),
         script: script.path.clone(),
         event: event.clone(),
         plausible: plausible.host.clone(),

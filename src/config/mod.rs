@@ -116,7 +116,7 @@ pub struct DecisionRules {
     /// The headers that tell Plausible the visitor's address.
     pub address_headers: Vec<delivery::AddressHeader>,
     /// What is put into pages; `None`: nothing.
-    pub inject: Option<crate::tracker::inject::Settings>,
+    pub inject: Option<crate::tracker::inject::InjectSettings>,
     /// `[tracker]`
     pub tracker: crate::tracker::Settings,
     /// Whether there is any site.

@@ -38,7 +38,7 @@ pub(super) struct ResolvedParts {
     pub(super) delivery: delivery::Settings,
     pub(super) queue: queue::Settings,
     pub(super) observe: observe::Settings,
-    pub(super) inject: Option<crate::tracker::inject::Settings>,
+    pub(super) inject: Option<crate::tracker::inject::InjectSettings>,
     pub(super) tracker: tracker::Settings,
     pub(super) files: Vec<PathBuf>,
     pub(super) keys: Vec<ResolvedKey>,
@@ -70,9 +70,6 @@ pub(super) fn resolve(sources: &Sources, required: Required) -> Result<ResolvedP
     let delivery = delivery(&mut r);
     let queue = queue_table::resolve(&mut r, delivery.max_age);
     let observe = observe_table::resolve(&mut r, delivery.max_age);
-    let (sites, resolved_sites) = sites::resolve(&mut r, required == Required::AppAndSite);
-    let (page, query) = pages::resolve(&mut r);
-    let (custom, resolved_events) = events::resolve(&mut r);
     let tracker = tracker_table::resolve(&mut r, &delivery);
     let inject = inject::resolve(&mut r, &delivery.base, &tracker);
     // The tracker's paths are served where the app's are.
@@ -80,6 +77,9 @@ pub(super) fn resolve(sources: &Sources, required: Required) -> Result<ResolvedP
     if required == Required::AppAndSite && !has_app && !is_only_observed {
         require_app(&mut r);
     }
+    let (sites, resolved_sites) = sites::resolve(&mut r, required == Required::AppAndSite);
+    let (page, query) = pages::resolve(&mut r);
+    let (custom, resolved_events) = events::resolve(&mut r);
 
     conflicts::check_addresses(&mut r, proxy.as_ref(), &admin, &delivery);
     conflicts::check_observed(&mut r, proxy.as_ref(), &admin, &observe);

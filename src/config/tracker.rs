@@ -48,7 +48,7 @@ pub(super) fn resolve(r: &mut KeyReader<'_>, delivery: &delivery::Settings) -> S
 /// A path here.
 fn own_path(text: &str) -> ParseResult<String> {
     let fits = |b: u8| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'"' | b'<' | b'>' | b'\\');
-    if text.len() > 1 && text.starts_with('/') && text.bytes().all(fits) {
+    if text.len() > 1 && text.starts_with('/') && !text.starts_with("//") && text.bytes().all(fits) {
         return Ok(text.to_owned());
     }
     Err("a path here is wanted, such as \"/js/script.js\", without a query".to_owned())

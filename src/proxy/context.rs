@@ -51,7 +51,7 @@ const NEW_BUFFER: usize = 2048;
 /// so many clients of the worker are slow, for every client: the next slow one is known only when it has not
 /// taken a piece.
 const SLOW_PIECE: usize = 16 * 1024;
-const MANY_SLOW_READERS: usize = 64;
+const MANY_SLOW_READERS: usize = 32;
 
 /// Connections that are asked to close at once, at most, when a place is wanted.
 const MAKE_ROOM: usize = 16;

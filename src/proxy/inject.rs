@@ -5,7 +5,7 @@ use super::{app::exchange::Exchange, context::Context, errors::Fault, plan::Plan
 use crate::{
     headers::HeadChange,
     http1::{Body, ResponseHead},
-    tracker::inject::{Answering, DamagedBody, NoScript, Rewriter},
+    tracker::inject::{AnsweredPage, DamagedBody, Rewriter, Scriptless},
 };
 
 /// A response on its way through the rewriter.
@@ -32,7 +32,7 @@ impl Rewriting {
             return Rewriting::default();
         };
         let injected = context.unharmed(|| {
-            let answering = Answering {
+            let answering = AnsweredPage {
                 rules: &context.live.borrow().page,
                 status: head.status,
                 fields: head.fields,
@@ -113,7 +113,7 @@ impl Rewriting {
         });
         if rewriter.is_through() {
             if let Some(missing) = rewriter.blocked() {
-                warn(context, &NoScript::Policy(missing.clone()));
+                warn(context, &Scriptless::Policy(missing.clone()));
             }
             self.rewriter = None;
         }
@@ -122,7 +122,7 @@ impl Rewriting {
 }
 
 #[cold]
-fn warn(context: &Context, why: &NoScript) {
+fn warn(context: &Context, why: &Scriptless) {
     let why = format!("a page goes on without the tracker script: {why}");
     if let Some(occurrences) = context.throttles.scriptless(&why) {
         tracing::warn!(occurrences, "{why}");

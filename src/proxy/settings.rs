@@ -104,7 +104,7 @@ pub struct Settings {
     /// Towards the app.
     pub app: App,
     /// What is put into pages; `None`: nothing.
-    pub inject: Option<inject::Settings>,
+    pub inject: Option<inject::InjectSettings>,
 }
 
 impl Settings {

@@ -8,7 +8,7 @@ use crate::{
     client::{ResolvedClient, Visible},
     config::DecisionRules,
     facts::RequestFacts,
-    tracker::inject::{Answering, Asking, Injection, Injector, PageRequest},
+    tracker::inject::{AnsweredPage, Asking, Injection, Injector, PageRequest},
 };
 
 /// A request whose page may get the script.
@@ -45,7 +45,7 @@ impl Script {
     pub(super) fn tell(&self, rules: &DecisionRules, status: u16, fields: &[Header<'_>]) -> String {
         let injected = self.injector.response(
             &self.request,
-            &Answering {
+            &AnsweredPage {
                 rules: &rules.page,
                 status,
                 fields,

@@ -1,7 +1,7 @@
 //! `[tracker] inject`, and the keys that it goes by.
 
 use super::*;
-use crate::tracker::inject::Settings;
+use crate::tracker::inject::InjectSettings;
 
 #[test]
 fn what_is_put_into_pages_is_read_from_the_table() {
@@ -9,7 +9,7 @@ fn what_is_put_into_pages_is_read_from_the_table() {
         "[tracker]\nscript = \"/js/s.js\"\nsource = \"/js/pa-AbC.js\"\nevent = \"/e\"\ninject = true\n\
          [plausible]\nurl = \"https://stats.example.net:8443\"",
     );
-    let expected = Settings {
+    let expected = InjectSettings {
         script: "/js/s.js".to_owned(),
         event: "/e".to_owned(),
         needs_init: true,

@@ -45,7 +45,7 @@ fn a_request_costs_no_allocation() {
         Referer: http://example.com/\r\nCookie: a=1; b=2\r\nSec-Fetch-Dest: image\r\nSec-Fetch-Mode: no-cors\r\n\r\n";
     assert_cost(picture, 0, "not_page");
     // Nor where pages get the tracker script.
-    let inject = inject::Settings {
+    let inject = inject::InjectSettings {
         script: "/js/script.js".to_owned(),
         event: "/api/event".to_owned(),
         needs_init: false,
@@ -115,7 +115,7 @@ fn assert_cost(request: &'static str, each: u64, decision: &str) {
 #[derive(Default)]
 struct Configured {
     events: Vec<CustomRule>,
-    inject: Option<inject::Settings>,
+    inject: Option<inject::InjectSettings>,
 }
 
 /// As [`assert_cost`], with more configured.

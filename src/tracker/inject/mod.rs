@@ -28,10 +28,10 @@ use crate::headers::{Policies, WantedScript};
 pub use self::{
     coding::DamagedBody,
     request::{Asking, PageRequest},
-    response::{Answering, Injected, NoScript},
+    response::{AnsweredPage, Injected, Scriptless},
     rewriter::Rewriter,
     room::ROOM,
-    settings::Settings,
+    settings::InjectSettings,
 };
 
 /// What all workers share.
@@ -43,7 +43,7 @@ pub struct Injection {
 
 impl Injection {
     /// Puts what these settings say into pages.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: InjectSettings) -> Self {
         Injection {
             tag: Tag::new(settings),
             weakened: WeakenedTags::new(),

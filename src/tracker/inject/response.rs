@@ -14,7 +14,7 @@ use crate::{
 
 /// A response's head, as far as it is of concern here.
 #[derive(Debug, Clone, Copy)]
-pub struct Answering<'a> {
+pub struct AnsweredPage<'a> {
     /// What counts.
     pub rules: &'a PageRules,
     /// Its status.
@@ -35,12 +35,12 @@ pub struct Injected {
     /// Through which its body goes; none where it has none, or goes on as it came.
     pub rewriter: Option<Box<Rewriter>>,
     /// It goes on as it came for a reason that an operator wants to know.
-    pub refused: Option<NoScript>,
+    pub refused: Option<Scriptless>,
 }
 
 /// Why a page gets no script.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoScript {
+pub enum Scriptless {
     /// A policy of the page would block it.
     #[error("its Content-Security-Policy would block it, as it lacks {0}")]
     Policy(MissingSource),
@@ -51,8 +51,8 @@ pub enum NoScript {
 
 impl Injector {
     /// Whether a page's response gets the script.
-    pub fn response(&self, request: &PageRequest, answering: &Answering<'_>) -> Injected {
-        let Answering { status, fields, .. } = *answering;
+    pub fn response(&self, request: &PageRequest, answering: &AnsweredPage<'_>) -> Injected {
+        let AnsweredPage { status, fields, .. } = *answering;
         let unchanged = Injected::default();
         let facts = ResponseFacts::read(status, fields);
         // The app may take a page out of the statistics.
@@ -84,7 +84,7 @@ impl Injector {
         };
         if let Err(missing) = page.policies.allow(&page.wanted()) {
             return Injected {
-                refused: Some(NoScript::Policy(missing)),
+                refused: Some(Scriptless::Policy(missing)),
                 ..unchanged
             };
         }
@@ -92,7 +92,7 @@ impl Injector {
         if !answering.to_head {
             let Some(room) = self.rooms.take(coding::memory(body.coding)) else {
                 return Injected {
-                    refused: Some(NoScript::NoRoom),
+                    refused: Some(Scriptless::NoRoom),
                     ..unchanged
                 };
             };

@@ -2,7 +2,7 @@
 
 /// `[tracker]`, as far as it concerns the script's tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct InjectSettings {
     /// The script's path on the site's own hosts.
     pub script: String,
     /// The path that the script sends events to.
@@ -14,7 +14,7 @@ pub struct Settings {
     pub plausible: String,
 }
 
-impl Settings {
+impl InjectSettings {
     /// Whether a script from this source does nothing until the page calls `plausible.init`.
     pub fn needs_init(source: &str) -> bool {
         let path = source.split(['?', '#']).next().unwrap_or_default();

@@ -3,12 +3,12 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ring::digest;
 
-use super::settings::Settings;
+use super::settings::InjectSettings;
 
 /// What is put into pages: the same for each, but for domain and nonce.
 #[derive(Debug)]
 pub(super) struct Tag {
-    settings: Settings,
+    settings: InjectSettings,
     /// The text of the inline script that a page needs too; empty if it needs none.
     inline: String,
     /// The hash sources by which a policy can allow the inline script, each algorithm's.
@@ -21,7 +21,7 @@ const PLAUSIBLE: &str = "plausible.io";
 const FILES: [&str; 4] = ["pa-", "script.", "plausible.", "analytics."];
 
 impl Tag {
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new(settings: InjectSettings) -> Self {
         // The script reads its endpoint from this call alone: it looks at no attribute of its tag. The first
         // two statements keep the call until the script is there (Plausible's own snippet).
         let inline = if settings.needs_init {
@@ -55,7 +55,7 @@ impl Tag {
         }
     }
 
-    pub(super) fn settings(&self) -> &Settings {
+    pub(super) fn settings(&self) -> &InjectSettings {
         &self.settings
     }
 
@@ -152,10 +152,10 @@ mod tests {
     use super::*;
 
     fn tag(source: &str) -> Tag {
-        Tag::new(Settings {
+        Tag::new(InjectSettings {
             script: "/js/script.js".to_owned(),
             event: "/api/event".to_owned(),
-            needs_init: Settings::needs_init(source),
+            needs_init: InjectSettings::needs_init(source),
             plausible: "stats.example.net".to_owned(),
         })
     }
@@ -206,7 +206,7 @@ mod tests {
             ("https://plausible.io/js/plausible.js", false),
             ("/pa-/script.js", false),
         ] {
-            assert_eq!(Settings::needs_init(source), needs, "{source}");
+            assert_eq!(InjectSettings::needs_init(source), needs, "{source}");
         }
     }
 

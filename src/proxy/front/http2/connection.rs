@@ -237,7 +237,10 @@ fn begin(open: OpenStream, mut request: Request<Incoming>) -> Begun {
 async fn answer(begun: Begun) -> Response<ResponseBody> {
     let (mut transfer, upgrade) = match begun {
         Begun::App(transfer, upgrade) => (transfer, upgrade),
-        Begun::Own(open, plan, body) => return own::answer(open, *plan, body).await,
+        Begun::Own(open, plan, body) => {
+            // Boxed, so that a stream to the app has no room for it.
+            return Box::pin(own::answer(open, *plan, body)).await;
+        }
         Begun::Answered(response) => return response,
     };
     match transfer.answer().await {

@@ -10,7 +10,7 @@ use httparse::Header;
 use super::*;
 use crate::{
     headers::Policies,
-    tracker::inject::{Injection, Settings, room::Rooms},
+    tracker::inject::{InjectSettings, Injection, room::Rooms},
 };
 
 const TAG: &str =
@@ -151,7 +151,7 @@ const CODINGS: [(ContentCoding, Wire); 5] = [
 
 fn page(policy: &str, charset: &'static Encoding) -> Rc<Page> {
     Rc::new(Page {
-        shared: Arc::new(Injection::new(Settings {
+        shared: Arc::new(Injection::new(InjectSettings {
             script: "/js/script.js".to_owned(),
             event: "/api/event".to_owned(),
             needs_init: false,
