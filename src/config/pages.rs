@@ -8,18 +8,25 @@ use crate::{
 };
 
 use super::{
-    mistake::Mistake,
+    mistake::{Mistake, Origin},
     parse,
     reader::{KeyReader, each},
-    value::TypedValue,
+    value::{self, TypedValue},
 };
 
-/// Resolves the table.
-pub(super) fn resolve(r: &mut KeyReader<'_>) -> (PageRules, QueryRule) {
+/// Resolves the table. `scripted`: gatecount serves the tracker script, or takes its events.
+pub(super) fn resolve(r: &mut KeyReader<'_>, scripted: bool) -> (PageRules, QueryRule) {
     let counts = [("always", CountMode::Always), ("never", CountMode::Never)];
     let count = r.text("pages.count", |t, _| {
         parse::word_or_later(t, &counts, &["untracked"])
     });
+    let count = if scripted && *r.origin("pages.count") == Origin::Default {
+        // The script counts each page by itself: twice is worse than without those who block it.
+        r.show("pages.count", value::quote("never"));
+        CountMode::Never
+    } else {
+        count
+    };
     let include = r.list("pages.include", |t| t.parse().map_err(display));
     if include.is_empty() {
         let problem = "nothing would be counted; [\"/**\"] is every page, and count = \"never\" counts none";

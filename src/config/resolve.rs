@@ -78,7 +78,7 @@ pub(super) fn resolve(sources: &Sources, required: Required) -> Result<ResolvedP
         require_app(&mut r);
     }
     let (sites, resolved_sites) = sites::resolve(&mut r, required == Required::AppAndSite);
-    let (page, query) = pages::resolve(&mut r);
+    let (page, query) = pages::resolve(&mut r, tracker.script.is_some() || tracker.event.is_some());
     let (custom, resolved_events) = events::resolve(&mut r);
 
     conflicts::check_addresses(&mut r, proxy.as_ref(), &admin, &delivery);

@@ -1,6 +1,7 @@
 //! `[tracker]`: which paths are on, and where the script comes from.
 
 use super::*;
+use crate::page::CountMode;
 use crate::tracker::Settings;
 
 fn tracker(table: &str) -> Settings {
@@ -150,4 +151,28 @@ fn its_paths_are_served_where_the_app_is() {
         told.len() == 1 && told[0].starts_with("app.url: missing"),
         "{told:?}"
     );
+}
+
+#[test]
+fn where_the_script_counts_its_pages_gatecount_does_not_unless_it_is_told_to() {
+    let count = |file: &str| {
+        let config = from_file(file).unwrap();
+        (config.page.count, config.to_toml().contains("count = \"never\""))
+    };
+    for (file, expected) in [
+        ("", CountMode::Always),
+        ("[tracker]\npixel = \"/p.gif\"", CountMode::Always),
+        ("[tracker]\nsource = \"/js/script.js\"", CountMode::Never),
+        ("[tracker]\nevent = \"/e\"", CountMode::Never),
+        (
+            "[tracker]\nsource = \"/js/script.js\"\ninject = true",
+            CountMode::Never,
+        ),
+        (
+            "[tracker]\nevent = \"/e\"\n[pages]\ncount = \"always\"",
+            CountMode::Always,
+        ),
+    ] {
+        assert_eq!(count(file), (expected, expected == CountMode::Never), "{file}");
+    }
 }

@@ -164,7 +164,7 @@ fn uploads_that_the_app_does_not_read_hold_the_connections_window() {
 fn bodies_that_never_come_are_given_up() {
     for over in BOTH {
         let app = App::start();
-        let target = target(&app, over);
+        let target = target_with(&app, over, |builder| builder.set("listen.body_timeout", "5s"));
         let mut connection = target.connect();
         for n in 0..100 {
             connection.send(&headers(2 * n + 1, &post("/")));

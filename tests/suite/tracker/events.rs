@@ -127,7 +127,7 @@ fn it_is_answered_before_plausible_has_it_and_the_connection_goes_on() {
 
 #[test]
 fn a_visitors_events_and_pages_keep_their_order() {
-    let stage = Stage::new();
+    let stage = Stage::with(|builder| builder.set("pages.count", "always"));
     let mut client = Client::to(stage.sidecar.address);
     for n in 0..20 {
         let page = Request::get(&format!("/page{n}"))
