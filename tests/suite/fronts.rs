@@ -1,9 +1,12 @@
 //! The proxies in front that `deploy` has a file for, each with its file and the real program.
 
+use std::{fs, path::Path};
+
 use crate::support::{
-    client::{Client, NAVIGATION, Request},
+    client::{CHROME, Client, NAVIGATION, Request},
     eventually,
     front::{Behind, Front, Program},
+    nginx::{self, Nginx},
     origin::{self, Origin},
     process::{Builder, Sidecar, free_port},
     receiver::Receiver,
@@ -37,6 +40,10 @@ fn stage(program: Program) -> Option<Stage> {
         sidecar,
         front,
     })
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 fn page(path: &str) -> Request {
@@ -121,4 +128,41 @@ fn a_gatecount_that_is_stopped_costs_no_page() {
             "{program:?}"
         );
     }
+}
+
+/// gatecount beside the app, for the tracker's own paths alone.
+#[test]
+fn nginx_brings_the_trackers_paths_alone_to_gatecount() {
+    if !nginx::installed() {
+        return skip("nginx is not installed");
+    }
+    let (app, plausible) = (Origin::start(origin::pages), Receiver::start());
+    let source = Origin::start(origin::says(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/javascript\r\ncontent-length: 8\r\n\r\nscript()",
+    ));
+    let sidecar = Builder::before(&app)
+        .telling(&plausible)
+        .set("tracker.source", format!("{}/js/script.js", source.url()))
+        .start();
+    let deployed = root().join("deploy/nginx/tracker.conf");
+    let deployed = fs::read_to_string(deployed).unwrap();
+    let nginx = Nginx::with_servers(|listen| {
+        deployed
+            .replace("127.0.0.1:8080", &sidecar.address.to_string())
+            .replace("127.0.0.1:3000", &app.address().to_string())
+            .replace("listen 8000", &format!("listen {listen}"))
+    });
+    let mut client = Client::to(nginx.address);
+    assert_eq!(client.ask(&page("/a")).status(), 200);
+    assert_eq!(client.ask(&Request::get("/js/script.js")).text(), "script()");
+    let event = br#"{"n":"pageview","u":"http://example.com/a","d":"example.com","r":null}"#;
+    let post = Request::post("/api/event", event)
+        .with("User-Agent", CHROME)
+        .with("Content-Type", "text/plain");
+    assert_eq!(client.ask(&post).status(), 202);
+    let sent = &plausible.await_recorded(1)[0];
+    assert_eq!(sent.text("u"), "http://example.com/a");
+    assert_eq!(app.seen().len(), 1, "the app saw its page alone");
+    // Nothing but the two went through gatecount.
+    assert_eq!(sidecar.metrics().decided(), 2);
 }
