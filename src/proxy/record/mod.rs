@@ -43,7 +43,7 @@ pub(super) struct RequestRecord {
     client_from: client::ClientFrom,
     visited: Visited,
     /// A response whose arrival is still in doubt.
-    deferred: Option<DeferredResponse>,
+    deferred: Option<Box<DeferredResponse>>,
 }
 
 /// The facts of a response, kept beyond its head.
@@ -122,7 +122,7 @@ impl RequestRecord {
 
     /// The response's head was sent, and it is not known yet whether the client is still there.
     pub(super) fn defer(&mut self, response: &facts::ResponseFacts<'_>) {
-        self.deferred = Some(DeferredResponse {
+        self.deferred = Some(Box::new(DeferredResponse {
             status: response.status,
             content_type: response.content_type.map(<[u8]>::to_vec),
             attachment: response.attachment,
@@ -131,7 +131,7 @@ impl RequestRecord {
                 .iter()
                 .map(|line| (line.name.to_owned(), line.value.to_vec()))
                 .collect(),
-        });
+        }));
     }
 
     /// The client was there: settles what was deferred.
