@@ -26,15 +26,18 @@ impl<'a> ConnectionOptions<'a> {
             upgrade: false,
             others: &[],
         };
-        for option in field::list(fields, "connection") {
-            if option.eq_ignore_ascii_case(b"close") {
-                connection.close = true;
-            } else if option.eq_ignore_ascii_case(b"keep-alive") {
-                connection.keep_alive = true;
-            } else if option.eq_ignore_ascii_case(b"upgrade") {
-                connection.upgrade = true;
-            } else {
-                connection.others = fields;
+        // Two loops and not one over the list: each message passes here twice, and most have no such line.
+        for line in field::lines(fields, "connection") {
+            for option in field::members(line) {
+                if option.eq_ignore_ascii_case(b"close") {
+                    connection.close = true;
+                } else if option.eq_ignore_ascii_case(b"keep-alive") {
+                    connection.keep_alive = true;
+                } else if option.eq_ignore_ascii_case(b"upgrade") {
+                    connection.upgrade = true;
+                } else {
+                    connection.others = fields;
+                }
             }
         }
         connection
