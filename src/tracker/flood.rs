@@ -50,17 +50,16 @@ impl FloodGate {
         let hash = self.hash(client);
         let places = [hash as usize % PLACES, (hash >> 32) as usize % PLACES];
         let buckets = [&self.tables[0][places[0]], &self.tables[1][places[1]]];
-        // Two threads may take the same token, which does no harm.
-        let full_at = buckets.map(|bucket| bucket.load(Ordering::Relaxed).max(now));
-        let soonest = full_at[0].min(full_at[1]);
-        if soonest > latest {
-            return Err(Duration::from_nanos(soonest - latest));
-        }
-        for (bucket, full_at) in buckets.into_iter().zip(full_at) {
-            // A bucket that others have emptied gets no emptier, or they would refuse this client for longer.
-            if full_at <= latest {
-                bucket.store(full_at + interval, Ordering::Relaxed);
-            }
+        // A bucket that others have emptied gets no emptier, or they would refuse this client for longer.
+        let taken = buckets.map(|bucket| {
+            let token = |full_at: u64| {
+                let full_at = full_at.max(now);
+                (full_at <= latest).then_some(full_at + interval)
+            };
+            bucket.fetch_update(Ordering::Relaxed, Ordering::Relaxed, token)
+        });
+        if let [Err(one), Err(other)] = taken {
+            return Err(Duration::from_nanos(one.min(other) - latest));
         }
         Ok(())
     }

@@ -71,8 +71,7 @@ fn a_flood_of_one_client_is_bounded_and_others_are_unharmed() {
         let (taken, refused) = flood(stage.sidecar.address, events);
         over.store(true, Ordering::SeqCst);
         let (asked, slowest) = others.join().unwrap();
-        // Two threads may take the same token.
-        let bound = (2_000.0 + 200.0 * begun.elapsed().as_secs_f64()) * 1.01;
+        let bound = 2_000.0 + 200.0 * begun.elapsed().as_secs_f64() + 4.0;
         println!("{taken} taken, {refused} refused; {asked} of others, the slowest after {slowest:?}");
         assert_eq!(taken + refused, events);
         assert!((taken as f64) <= bound, "{taken} taken, {bound} at the most");
