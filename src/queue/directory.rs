@@ -101,7 +101,7 @@ impl Directory {
         }
         let may = || {
             let ours = self.disk.user().is_none_or(|user| user == facts.owner);
-            ours && self.disk.holds_only(&self.path, &|name| {
+            ours && self.disk.holds_only(&self.path, |name| {
                 SegmentName::parse(name).is_some() || name == LOCK || name == NOTE
             })
         };

@@ -66,7 +66,7 @@ pub(super) trait Disk: Send + Sync {
     /// What is at this path.
     fn facts(&self, path: &Path) -> io::Result<Facts>;
     /// Whether all names in the directory are such ones.
-    fn holds_only(&self, dir: &Path, names: &dyn Fn(&OsStr) -> bool) -> bool;
+    fn holds_only(&self, dir: &Path, names: fn(&OsStr) -> bool) -> bool;
     /// Creates an empty file for this user alone.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>>;
     fn open(&self, path: &Path) -> io::Result<Arc<dyn FileHandle>>;
@@ -173,7 +173,7 @@ impl Disk for Real {
         Ok(entries)
     }
 
-    fn holds_only(&self, dir: &Path, names: &dyn Fn(&OsStr) -> bool) -> bool {
+    fn holds_only(&self, dir: &Path, names: fn(&OsStr) -> bool) -> bool {
         let only = |entries: std::fs::ReadDir| {
             let mut entries = entries;
             entries.all(|entry| entry.is_ok_and(|entry| names(&entry.file_name())))

@@ -3,9 +3,10 @@
 //! # What it is for
 //!
 //! One owner, on one thread, appends records, reads them back, says of each when it has ended, and learns at
-//! the next start which have not. The queue knows nothing of what the records mean. Calls block for as long
-//! as the system call takes; only `fdatasync` and the looks at the files run on a thread of the queue's own,
-//! and a close waits a second for it at the most. The queue logs nothing: what an operator has to know is in
+//! the next start which have not. The queue knows nothing of what the records mean. `fdatasync` and the looks
+//! at the files run on one thread of the queue's own, all other calls of the system on another: the owner
+//! waits for each a second at the most, then the disk counts as failed, and while it is stuck nobody waits
+//! for it (`bounded_disk`). The queue logs nothing: what an operator has to know is in
 //! [`Queue::alarm`] and [`Recovered::notes`].
 //!
 //! - Opening never fails, and nothing that a file or a disk does is a panic. Where the disk can't be used,
@@ -121,6 +122,7 @@
 
 mod append;
 mod batch;
+mod bounded_disk;
 mod cache;
 mod directory;
 mod disk;

@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    bounded_disk::BoundedDisk,
     cache::{ReadAhead, RecentWrites},
     directory::{self, Directory, Listed},
     disk::{Disk, Real},
@@ -91,9 +92,14 @@ impl Limit {
 }
 
 impl Queue {
-    /// Locks the directory and lists it. `now` starts the owner's clock. A failure is in the alarm.
+    /// Locks the directory and lists it. `now` starts the owner's clock. A failure is in the alarm. The
+    /// calling thread is the owner's.
     pub fn open(settings: &Settings, now: Millis) -> Self {
-        Self::open_on(Arc::new(Real), settings, now, true)
+        let disk = match settings.at {
+            At::Memory => Arc::new(Real),
+            At::Disk(_) => BoundedDisk::over(Arc::new(Real)),
+        };
+        Self::open_on(disk, settings, now, true)
     }
 
     /// `own_thread`: whether a thread syncs. Otherwise each tick syncs.

@@ -277,7 +277,7 @@ impl Disk for Double {
         state.facts(*index)
     }
 
-    fn holds_only(&self, _: &Path, names: &dyn Fn(&OsStr) -> bool) -> bool {
+    fn holds_only(&self, _: &Path, names: fn(&OsStr) -> bool) -> bool {
         self.state().entries.keys().all(|name| names(OsStr::new(name)))
     }
 

@@ -13,6 +13,7 @@ use std::{
 use super::{ACCEPTED, Stage, await_alarm, files_in, queue_of, recorded, stage, visit};
 use crate::support::{
     disk::Small,
+    eventually,
     faults::{CALLS, ERRORS, Faults},
     full,
     load::{Calm, Steady},
@@ -416,45 +417,125 @@ fn a_slow_disk_is_not_held_against_plausible() {
     assert_eq!(attempts, 20, "one for each event");
 }
 
-/// Whatever call of the queue's does not return, the alarm is up, the app does not notice, and nothing that
-/// was accepted is lost; the calls that another thread makes hold up nothing at all.
+/// Whatever call of the queue's does not return, events go on through memory, the alarm says so, the app does
+/// not notice, and nothing that was accepted is lost; the calls that another thread makes need no alarm.
 #[test]
-fn a_disk_that_does_not_answer_is_said_and_costs_nothing() {
+fn a_disk_that_does_not_answer_is_said_and_holds_nothing_up() {
     let Some(faults) = Faults::new() else {
         return skip("there is no C compiler");
     };
-    for call in ["sync", "sync_directory", "write"] {
+    for call in ["sync", "sync_directory", "write", "any"] {
         let stage = stage();
-        let sidecar = faults.before(stage.builder).start();
+        let mut sidecar = faults.before(stage.builder).start();
         visit(&sidecar, 0..10);
         sidecar.drained();
         let steady = Steady::through(sidecar.address);
         faults.hang(call);
         visit(&sidecar, 10..20);
-        if call == "write" {
-            within(Duration::from_secs(10), "the alarm", || {
-                let alarm = sidecar.status()["queue"]["alarm"].to_string();
-                if alarm.contains("has not answered") {
-                    Ok(())
-                } else {
-                    Err(alarm)
-                }
-            });
-            assert_eq!(sidecar.metrics().metric("gatecount_queue_alarm").value(), 1);
-        } else {
-            stage.plausible.await_recorded(20);
-            sidecar.drained();
-        }
-        faults.mend();
         stage.plausible.await_recorded(20);
-        let metrics = sidecar.drained();
-        assert_eq!(metrics.finished("delivered"), 20, "{call}");
-        await_alarm(&sidecar, false);
-        if call == "write" {
-            assert!(sidecar.await_log("the disk did not answer").contains("WARN"));
+        if call.starts_with("sync") {
+            sidecar.drained();
+        } else {
+            await_no_answer(&sidecar);
+            assert_eq!(sidecar.metrics().metric("gatecount_queue_alarm").value(), 1);
         }
+        // Not one write's time later either.
+        visit(&sidecar, 20..30);
+        stage.plausible.await_recorded(30);
+        faults.mend();
+        await_alarm(&sidecar, false);
+        let metrics = sidecar.drained();
+        assert_eq!(metrics.finished("delivered"), 30, "{call}");
+        assert_eq!(recorded(&stage.plausible).len(), 30, "{call}");
         steady.finish();
+        // The disk is in use again.
+        stage.plausible.die();
+        visit(&sidecar, 30..40);
+        thread::sleep(ACCEPTED);
+        sidecar.kill();
+        stage.plausible.come_back();
+        let sidecar = sidecar.again();
+        sidecar.drained();
+        let came = recorded(&stage.plausible);
+        assert!((0..40).all(|n| came.get(&n) == Some(&1)), "{call}: {came:?}");
     }
+}
+
+/// A start on a disk that does not answer serves and delivers from memory, and takes the disk when it does.
+#[test]
+fn a_start_on_a_disk_that_does_not_answer_serves_and_delivers() {
+    let Some(faults) = Faults::new() else {
+        return skip("there is no C compiler");
+    };
+    for call in ["mkdir", "lock", "list", "create", "any"] {
+        let stage = stage();
+        faults.hang(call);
+        let mut sidecar = faults.before(stage.builder).start();
+        visit(&sidecar, 0..10);
+        stage.plausible.await_recorded(10);
+        await_no_answer(&sidecar);
+        faults.mend();
+        await_alarm(&sidecar, false);
+        stage.plausible.die();
+        visit(&sidecar, 10..20);
+        thread::sleep(ACCEPTED);
+        sidecar.kill();
+        stage.plausible.come_back();
+        let sidecar = sidecar.again();
+        sidecar.drained();
+        let came = recorded(&stage.plausible);
+        assert!((0..20).all(|n| came.get(&n) == Some(&1)), "{call}: {came:?}");
+    }
+}
+
+/// What the disk does not give back waits, and nothing else waits for it.
+#[test]
+fn a_read_that_does_not_return_holds_up_its_own_events_alone() {
+    let Some(faults) = Faults::new() else {
+        return skip("there is no C compiler");
+    };
+    let stage = stage();
+    stage.plausible.die();
+    let mut sidecar = faults.before(stage.builder).start();
+    // More than is kept of what was read last.
+    let old = 3_000;
+    visit(&sidecar, 0..old);
+    sidecar.await_metrics("all pending", |m| m.pending() == 3_000);
+    sidecar.stop();
+    let sidecar = sidecar.again();
+    sidecar.await_metrics("all recovered", |m| m.pending() == 3_000);
+    faults.hang("read");
+    stage.plausible.come_back();
+    visit(&sidecar, old..old + 10);
+    eventually("the events in memory", || {
+        let came = recorded(&stage.plausible);
+        if (old..old + 10).all(|n| came.get(&n) == Some(&1)) {
+            Ok(())
+        } else {
+            Err(format!("{} came", came.len()))
+        }
+    });
+    assert!(sidecar.metrics().pending() > 0, "some can't be read");
+    faults.mend();
+    sidecar.drained();
+    let came = recorded(&stage.plausible);
+    assert!(
+        (0..old + 10).all(|n| came.get(&n) == Some(&1)),
+        "{} came",
+        came.len()
+    );
+}
+
+#[track_caller]
+fn await_no_answer(sidecar: &Sidecar) {
+    eventually("the alarm", || {
+        let alarm = sidecar.status()["queue"]["alarm"].to_string();
+        if alarm.contains("does not answer") {
+            Ok(())
+        } else {
+            Err(alarm)
+        }
+    });
 }
 
 /// What steady traffic sees for a while with nothing wrong.
