@@ -33,6 +33,7 @@ mod literal;
 mod names;
 mod peer;
 pub mod proxy_protocol;
+mod published;
 mod resolve;
 mod settings;
 mod to_app;

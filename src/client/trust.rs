@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use super::published::PUBLISHED;
+
 /// The names that stand for ranges, each with the ranges of both families.
 ///
 /// `private` is RFC 1918 and RFC 4193. The shared space of RFC 6598 (`100.64.0.0/10`) is not in it, because a
@@ -29,8 +31,8 @@ pub struct Trust {
 }
 
 impl Trust {
-    /// Reads ranges: CIDRs (also with a dotted netmask), single addresses and the names `loopback`, `private`
-    /// and `link-local`. Bits beyond the prefix are ignored. An IPv4-mapped IPv6 range is that IPv4 range;
+    /// Reads ranges: CIDRs (also with a dotted netmask), single addresses, the names `loopback`, `private`
+    /// and `link-local`, and those of [`PUBLISHED`]. Bits beyond the prefix are ignored. An IPv4-mapped IPv6 range is that IPv4 range;
     /// any other IPv6 range contains no IPv4 address, not even `::/0`.
     ///
     /// # Errors
@@ -216,9 +218,9 @@ fn range_of_prefix(ip: IpAddr, prefix: &str) -> Option<IpNet> {
     IpNet::new(ip, prefix.parse().ok().filter(|_| digits)?).ok()
 }
 
-/// The ranges that a name of [`NAMED`] stands for.
+/// The ranges that a name of [`NAMED`] or [`PUBLISHED`] stands for.
 fn named(text: &str) -> Option<Vec<IpNet>> {
-    let (_, ranges) = NAMED.iter().find(|(name, _)| *name == text)?;
+    let (_, ranges) = NAMED.iter().chain(&PUBLISHED).find(|(name, _)| *name == text)?;
     ranges.iter().map(|range| range.parse().ok()).collect()
 }
 
@@ -232,7 +234,7 @@ fn no_range(text: &str) -> String {
     };
     format!(
         "is no range{close}; accepted are CIDRs such as \"10.0.0.0/8\", single addresses, \"loopback\", \"private\", \
-         \"link-local\", and \"@FILE\" for a list with one of these a line"
+         \"link-local\", \"cloudflare\", \"fastly\", \"google\", and \"@FILE\" for a list with one of these a line"
     )
 }
 
@@ -293,6 +295,36 @@ mod tests {
         }
         for ip in ["203.0.113.7", "100.63.255.255", "100.128.0.0"] {
             assert_eq!(proxy_range_of(ip.parse().unwrap()), None, "{ip}");
+        }
+    }
+
+    #[test]
+    fn networks_in_front_of_many_sites_have_names() {
+        for (name, inside, outside) in [
+            (
+                "cloudflare",
+                ["172.68.1.1", "2606:4700::6810:1"],
+                ["172.72.0.1", "2606:4701::1"],
+            ),
+            (
+                "fastly",
+                ["151.101.1.1", "2a04:4e42::1"],
+                ["151.102.0.1", "2a04:4e41::1"],
+            ),
+            (
+                "google",
+                ["35.191.3.4", "2600:2d00:1:1::9"],
+                ["35.192.0.1", "2600:2d00:1:2::1"],
+            ),
+        ] {
+            for (ips, trusted) in [(inside, true), (outside, false)] {
+                for ip in ips {
+                    assert_eq!(trusts(&[name], ip), trusted, "{name} {ip}");
+                }
+            }
+        }
+        for (name, ranges) in PUBLISHED {
+            assert_eq!(named(name).map(|read| read.len()), Some(ranges.len()), "{name}");
         }
     }
 
