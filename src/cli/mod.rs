@@ -3,13 +3,16 @@
 //! Exit status: 0 fine, 1 failed while running, 2 bad usage or configuration.
 
 mod check;
+mod completions;
 mod demo;
 mod error;
 mod explain;
+mod man;
 mod observe;
 mod options;
 mod queue;
 mod run;
+mod schema;
 
 #[cfg(test)]
 mod tests;
@@ -76,6 +79,18 @@ enum CliCommand {
         #[command(subcommand)]
         action: queue::Action,
     },
+    /// Print what completes gatecount's commands and flags in a shell
+    Completions {
+        /// The shell
+        shell: completions::CompletionShell,
+    },
+    /// Print the manual page: `gatecount man | man -l -`
+    Man,
+    /// Print the configuration file's JSON schema, for editors
+    Schema {
+        #[command(flatten)]
+        schema: schema::SchemaArguments,
+    },
 }
 
 /// The whole program: reads this process's arguments, runs the command, and returns the exit status.
@@ -122,5 +137,8 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Command
             observe,
         }) => observe::run(&own.after(options), &observe),
         Some(CliCommand::Queue { action }) => queue::run(options, action),
+        Some(CliCommand::Completions { shell }) => completions::run(shell, Cli::command()),
+        Some(CliCommand::Man) => man::run(Cli::command()),
+        Some(CliCommand::Schema { schema }) => schema::run(&schema),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use crate::config::{Flags, Sources};
 
@@ -14,7 +14,7 @@ use crate::config::{Flags, Sources};
 )]
 pub(super) struct Options {
     /// The configuration file [environment: GATECOUNT_CONFIG]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
     /// Where the app listens: http://HOST:PORT or unix:/PATH
     #[arg(long, value_name = "URL")]
@@ -33,7 +33,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "ADDR")]
     admin: Option<String>,
     /// Where events wait: memory or a directory [default: the state directory]
-    #[arg(long, value_name = "WHERE")]
+    #[arg(long, value_name = "WHERE", value_hint = ValueHint::DirPath)]
     queue: Option<String>,
     /// What is logged: a level, or directives as RUST_LOG's [environment: GATECOUNT_LOG]
     #[arg(long, value_name = "DIRECTIVES")]

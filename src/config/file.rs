@@ -215,7 +215,7 @@ fn event(table: &Spanned<DeValue<'_>>, lines: &Lines<'_>, file: &mut RawFile, mi
             origin: lines.origin(name.span().start),
         };
         let name = name.get_ref().as_ref();
-        if keys::EVENT_KEYS.contains(&name) {
+        if keys::EVENT_TABLE.has(name) {
             keys.push((name.to_owned(), located));
         } else {
             let path = format!("{}.{name}", keys::EVENTS);

@@ -2,7 +2,8 @@
 //! version.
 
 use super::keys::{
-    EVENT_KEYS, EVENTS, KEYS, PAIR_KEYS, PAIRS, SITE_KEYS, listed, name_of, names_in, tables, variable,
+    EVENT_TABLE, EVENTS, KEYS, PAIR_TABLE, RepeatedTable, SITE_TABLE, listed, name_of, names_in, tables,
+    variable,
 };
 
 /// How alike two names must be, from 0 to 1, for one to be suggested for the other.
@@ -42,7 +43,7 @@ pub(super) fn unknown_table(table: &str) -> String {
     if LATER_TABLES.contains(&table) {
         return LATER.to_owned();
     }
-    if SITE_KEYS.contains(&table) {
+    if SITE_TABLE.has(table) {
         return format!("no such table; did you mean {table} in [[sites]]?");
     }
     // A key's name without its table, unless it is the name of a table but for its last letter.
@@ -80,24 +81,26 @@ pub(super) fn unknown_key(table: &str, name: &str) -> String {
 
 /// The problem of an unknown key in a `[[sites]]` table.
 pub(super) fn unknown_site_key(name: &str) -> String {
-    unknown_key_of_repeated("sites", SITE_KEYS, name)
+    unknown_key_of_repeated(&SITE_TABLE, name)
 }
 
 /// The problem of an unknown key in an `[[events]]` table.
 pub(super) fn unknown_event_key(name: &str) -> String {
-    unknown_key_of_repeated(EVENTS, EVENT_KEYS, name)
+    unknown_key_of_repeated(&EVENT_TABLE, name)
 }
 
 /// The problem of an unknown key in a `[[listen.tls.more]]` table.
 pub(super) fn unknown_pair_key(name: &str) -> String {
-    unknown_key_of_repeated(PAIRS, PAIR_KEYS, name)
+    unknown_key_of_repeated(&PAIR_TABLE, name)
 }
 
 /// The problem of an unknown key in a table that occurs any number of times.
-fn unknown_key_of_repeated(table: &str, known: &[&str], name: &str) -> String {
-    let meant = meant_by(name, known);
+fn unknown_key_of_repeated(table: &RepeatedTable, name: &str) -> String {
+    let known = table.names();
+    let meant = meant_by(name, &known);
+    let table = table.name;
     if meant.is_empty() {
-        return format!("no such key; [[{table}]] has {}", listed(known));
+        return format!("no such key; [[{table}]] has {}", listed(&known));
     }
     let paths: Vec<String> = meant.iter().map(|name| format!("{table}.{name}")).collect();
     format!("no such key; did you mean {}?", paths.join(" or "))

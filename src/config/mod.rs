@@ -14,14 +14,19 @@
 //!
 //! The way of a value: [`sources`] → [`gather`] (raw values by key, from [`file`] and others) → [`reader`]
 //! (typed by [`keys`], parsed by [`parse`]) → [`resolve`] (settings, table by table) → [`conflicts`].
+//!
+//! From the table of [`keys`] are made: the file with every key ([`example`]), the JSON schema for editors
+//! ([`schema`]) and the manual's part about the configuration ([`reference`]).
 
 mod conflicts;
 mod events;
+mod example;
 mod file;
 mod forward_proxy;
 mod gather;
 mod hints;
 mod inject;
+mod key;
 mod keys;
 mod log;
 mod mistake;
@@ -31,7 +36,9 @@ mod parse;
 mod password;
 mod queue;
 mod reader;
+mod reference;
 mod resolve;
+mod schema;
 mod show;
 mod sites;
 mod sources;
@@ -49,7 +56,10 @@ use std::{path::PathBuf, time::Duration};
 use crate::{admin, client, delivery, event, observe as observing, page, proxy, telemetry};
 
 pub use self::{
+    example::every_key,
     mistake::{Mistake, Mistakes, Origin},
+    reference::{DescribedKey, DescribedTable, described},
+    schema::schema,
     sources::{Flags, Sources},
     watch::FileWatcher,
 };

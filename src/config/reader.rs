@@ -75,8 +75,9 @@ impl<'s> KeyReader<'s> {
         defaulted(value)
     }
 
-    /// A whole number within a range.
-    pub(super) fn integer(&mut self, key: &'static str, range: RangeInclusive<u32>) -> u32 {
+    /// A whole number within the range of its key.
+    pub(super) fn integer(&mut self, path: &'static str) -> u32 {
+        let (key, range) = (path, key(path).integers());
         let value = self.take(key, |typed, located, _| match typed {
             TypedValue::Integer(number) => u32::try_from(*number)
                 .ok()

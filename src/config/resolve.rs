@@ -138,14 +138,14 @@ fn listen_and_app(r: &mut KeyReader<'_>, required: Required) -> ListenAndApp {
             value::quote(&format!("unix:{}", path.display())),
         );
     }
-    let mut workers = r.integer("listen.workers", 0..=1024) as usize;
+    let mut workers = r.integer("listen.workers") as usize;
     if workers == 0 {
         workers = r.sources.cpus;
         r.show("listen.workers", workers.to_string());
     }
     let proxy_protocol = r.boolean("listen.proxy_protocol");
     let drain = r.text("listen.drain", |t, _| parse::duration_or_none(t));
-    let max_connections = r.integer("listen.max_connections", 1..=10_000_000) as usize;
+    let max_connections = r.integer("listen.max_connections") as usize;
     let header_timeout = r.text("listen.header_timeout", |t, _| parse::duration(t));
     let idle_timeout = r.text("listen.idle_timeout", |t, _| parse::duration(t));
     let wanted = "a size from \"1KiB\" to \"16MiB\" is wanted";
@@ -153,7 +153,7 @@ fn listen_and_app(r: &mut KeyReader<'_>, required: Required) -> ListenAndApp {
     let http2 = r.boolean("listen.http2");
     let body_timeout = r.text("listen.body_timeout", |t, _| parse::duration(t));
     let min_rate = r.text("listen.min_rate", |t, _| parse::rate(t));
-    let max_streams = r.integer("listen.max_streams", 1..=10_000);
+    let max_streams = r.integer("listen.max_streams");
     let (tls, pairs) = tls::resolve(r, required == Required::AppAndSite);
 
     let upstream = r.optional_text("app.url", parse::upstream);
@@ -199,7 +199,7 @@ fn client(r: &mut KeyReader<'_>) -> client::Settings {
     client::Settings {
         trust: trust::resolve(r),
         header: r.text("client.header", |t, _| parse::address_source(t)),
-        trusted_hops: r.integer("client.trusted_hops", 0..=255) as usize,
+        trusted_hops: r.integer("client.trusted_hops") as usize,
         to_app: r.text("client.to_app", |t, _| t.parse().map_err(display)),
     }
 }
@@ -229,11 +229,11 @@ fn delivery(r: &mut KeyReader<'_>) -> delivery::Settings {
         Ok(headers)
     });
     let timeout = r.text("plausible.timeout", |t, _| parse::duration(t));
-    let concurrency = r.integer("plausible.concurrency", 1..=10_000) as usize;
+    let concurrency = r.integer("plausible.concurrency") as usize;
     let max_age = r.text("plausible.max_age", |t, _| parse::duration(t));
     let retry_initial = r.text("plausible.retry_initial", |t, _| parse::duration(t));
     let retry_max = r.text("plausible.retry_max", |t, _| parse::duration(t));
-    let max_tries = r.integer("plausible.max_tries", 1..=1_000_000);
+    let max_tries = r.integer("plausible.max_tries");
     let proxy = forward_proxy::resolve(r, &base);
     delivery::Settings {
         base,

@@ -12,6 +12,12 @@ mod examples;
 /// The command line.
 mod cli;
 
+/// Schema, completions and manual, by the programs that read them.
+mod generated;
+
+/// The configurations of `deploy/config` with the real parts around them.
+mod topologies;
+
 /// What passes through.
 mod traffic;
 

@@ -9,6 +9,7 @@ mod precedence;
 mod reload;
 mod round_trip;
 mod sites;
+mod table;
 mod tls;
 mod tracker;
 

@@ -5,8 +5,8 @@ use super::{
     *,
 };
 
-const FULL: &str = include_str!("../../../deploy/gatecount.full.toml");
-const MINIMAL: &str = include_str!("../../../deploy/gatecount.minimal.toml");
+const FULL: &str = include_str!("../../../deploy/config/full.toml");
+const MINIMAL: &str = include_str!("../../../deploy/config/minimal.toml");
 
 #[test]
 fn what_check_prints_resolves_to_the_same() {
@@ -71,7 +71,7 @@ fn check_says_where_each_value_came_from() {
     }
 }
 
-/// `deploy/gatecount.full.toml` has every key, and each but the app's address as it is by default.
+/// `deploy/config/full.toml` has every key, and each but the app's address as it is by default.
 #[test]
 fn the_full_example_is_the_defaults() {
     let full = load(&sources(&[("gatecount.toml", FULL)], &[], Flags::default())).unwrap();
