@@ -146,6 +146,8 @@ fn behind_nginx_no_page_is_delayed_though_gatecount_comes_and_goes() {
         &[
             ("server 127.0.0.1:8081 ", format!("server {mirror} ")),
             ("http://127.0.0.1:3000", app.url()),
+            // The visitors come by way of another proxy.
+            ("$remote_addr", "$proxy_add_x_forwarded_for".to_owned()),
         ],
     );
     let ask = |numbers: std::ops::Range<usize>| {
@@ -206,6 +208,8 @@ fn behind_nginx_no_page_is_delayed_though_gatecount_hangs() {
         &[
             ("server 127.0.0.1:8081 ", format!("server {mirror} ")),
             ("http://127.0.0.1:3000", app.url()),
+            // The visitors come by way of another proxy.
+            ("$remote_addr", "$proxy_add_x_forwarded_for".to_owned()),
         ],
     );
     sidecar.signal("STOP");

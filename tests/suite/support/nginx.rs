@@ -54,16 +54,20 @@ pub(crate) fn stream_module() -> Option<String> {
 }
 
 impl Nginx {
-    /// The configuration of `deploy/nginx`, its addresses changed: an HTTP proxy that appends the client to
-    /// `X-Forwarded-For`. There is no app behind gatecount's back.
+    /// The configuration of `deploy/nginx`, its addresses changed and as one behind another proxy has it: it
+    /// appends the client to `X-Forwarded-For`. There is no app behind gatecount's back.
     pub(crate) fn appending(to: SocketAddr) -> Nginx {
         let deployed = fs::read_to_string(deployed()).expect("read deploy/nginx");
         let (shown, backup) = ("server 127.0.0.1:8080 ", "server 127.0.0.1:3000 backup;");
-        assert!(deployed.contains(shown) && deployed.contains(backup) && deployed.contains("listen 8000;"));
+        let edge = "X-Forwarded-For $remote_addr;";
+        for part in [shown, backup, edge, "listen 8000;"] {
+            assert!(deployed.contains(part), "no {part}");
+        }
         Nginx::with_servers(|listen| {
             deployed
                 .replace(shown, &format!("server {to} "))
                 .replace(backup, "")
+                .replace(edge, "X-Forwarded-For $proxy_add_x_forwarded_for;")
                 .replace("listen 8000;", &format!("listen {listen};"))
         })
     }

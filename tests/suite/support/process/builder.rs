@@ -65,6 +65,30 @@ impl Builder {
         builder
     }
 
+    /// With a configuration of `deploy/config`, on free ports, its queue in a directory of its own.
+    pub(crate) fn deployed(file: &str) -> Builder {
+        let text = fs::read_to_string(Builder::example(file)).expect("read deploy/config");
+        let directory = Arc::new(TempDir::new().expect("a directory"));
+        let queue = directory.path().join("queue");
+        Builder {
+            config: text.parse().expect("TOML"),
+            domain: None,
+            environment: Vec::new(),
+            runner: Vec::new(),
+            directory,
+        }
+        .set("listen.address", "127.0.0.1:0")
+        .set("admin.address", "127.0.0.1:0")
+        .set("queue.path", queue.to_str().expect("a path in UTF-8"))
+    }
+
+    /// The path of a configuration of `deploy/config`.
+    pub(crate) fn example(file: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("deploy/config")
+            .join(file)
+    }
+
     /// Its events go there.
     pub(crate) fn telling(self, plausible: &Receiver) -> Builder {
         self.set("plausible.url", plausible.url())
