@@ -44,12 +44,16 @@ impl Display for Tone {
     }
 }
 
-/// Renders the page.
-pub(super) fn page(status: &StatusReport, decisions: &[DecisionRecord]) -> Response<ResponseBody> {
-    html::page("gatecount", "decisions", &main(status, decisions))
+/// Renders the page. `links` are texts with the addresses of pages that belong to it.
+pub(super) fn page(
+    status: &StatusReport,
+    decisions: &[DecisionRecord],
+    links: &[(String, String)],
+) -> Response<ResponseBody> {
+    html::page("gatecount", "decisions", &main(status, decisions, links))
 }
 
-fn main(status: &StatusReport, decisions: &[DecisionRecord]) -> String {
+fn main(status: &StatusReport, decisions: &[DecisionRecord], links: &[(String, String)]) -> String {
     let mut html = String::new();
     write_header(&mut html, status);
     html.push_str("<section class=cards>\n");
@@ -62,8 +66,12 @@ fn main(status: &StatusReport, decisions: &[DecisionRecord]) -> String {
     write_newest(&mut html, decisions);
     html.push_str(
         "</section>\n</div>\n<footer><a href=metrics>/metrics</a> <a href=status>/status</a> \
-         <a href=decisions>/decisions</a> <a href=readyz>/readyz</a> <a href=livez>/livez</a></footer>\n",
+         <a href=decisions>/decisions</a> <a href=readyz>/readyz</a> <a href=livez>/livez</a>",
     );
+    for (text, address) in links {
+        let _ = write!(html, " <a href=\"{}\">{}</a>", Escaped(address), Escaped(text));
+    }
+    html.push_str("</footer>\n");
     html
 }
 
@@ -280,9 +288,9 @@ mod tests {
             path: evil.clone(),
             ..record(1)
         };
-        let mut html = main(&status, std::slice::from_ref(&record));
+        let mut html = main(&status, std::slice::from_ref(&record), &[]);
         status.delivery.state = SendingState::Tripped;
-        html += &main(&status, &[record]);
+        html += &main(&status, &[record], &[]);
         assert!(!html.contains("<img"), "{html}");
         let escaped = "&lt;img src=x onerror=alert(1)&gt;&quot;&#39;";
         assert_eq!(html.matches(escaped).count(), 2 * 6, "{html}");
@@ -291,7 +299,7 @@ mod tests {
     #[test]
     fn the_newest_decision_comes_first_and_old_ones_are_left_out() {
         let decisions: Vec<_> = (1..=60).map(record).collect();
-        let html = main(&healthy(), &decisions);
+        let html = main(&healthy(), &decisions, &[]);
         let at = |seq: u64| html.find(&format!("data-key={seq}>"));
         assert!(at(60) < at(11), "newest first");
         assert_eq!(at(10), None);
@@ -306,7 +314,7 @@ mod tests {
         status.delivery.state = SendingState::Tripped;
         status.delivery.last_error = Some("connection refused".to_owned());
         status.delivery.last_error_seconds = Some(3);
-        let html = main(&status, &[]);
+        let html = main(&status, &[], &[]);
         assert_eq!(html.matches("class=card data-kind=bad").count(), 2, "{html}");
         assert!(html.contains("the disk is full") && html.contains("last error: connection refused"));
         assert!(html.contains(">not ready<"));
@@ -317,7 +325,7 @@ mod tests {
         let mut status = healthy();
         status.delivery.last_error = Some("connection refused".to_owned());
         status.delivery.last_error_seconds = Some(7_260);
-        let html = main(&status, &[]);
+        let html = main(&status, &[], &[]);
         assert!(html.contains(">last trouble 2 h 1 min ago<"), "{html}");
         assert!(!html.contains("last error:"), "{html}");
         assert!(html.contains("class=card data-kind=good><h2>Delivery"), "{html}");
@@ -326,7 +334,7 @@ mod tests {
     #[test]
     fn the_page_tells_where_the_queue_is_and_how_many_pages_were_counted() {
         let mut status = healthy();
-        let html = main(&status, &[]);
+        let html = main(&status, &[], &[]);
         assert!(
             html.contains("nothing waits, on disk") && html.contains("of 4 requests decided"),
             "{html}"
@@ -335,7 +343,7 @@ mod tests {
         status.queue.at = Storage::Memory;
         status.queue.events = 2;
         status.queue.bytes = 2_048;
-        assert!(main(&status, &[]).contains("2.0 KiB, oldest 0 s, in memory"));
+        assert!(main(&status, &[], &[]).contains("2.0 KiB, oldest 0 s, in memory"));
     }
 
     #[test]

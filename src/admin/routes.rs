@@ -36,6 +36,8 @@ const MAX_STREAMS: usize = 32;
 /// Responds to requests.
 pub(super) struct Routes {
     hosts: AllowedHosts,
+    /// Pages that belong to the live page.
+    links: Vec<(String, String)>,
     inputs: Inputs,
     streams: Arc<Semaphore>,
     /// Part of each event id. It tells this process's ids from those of an earlier one, whose numbers mean
@@ -47,6 +49,7 @@ impl Routes {
     pub(super) fn new(settings: &Settings, inputs: Inputs) -> Self {
         Routes {
             hosts: AllowedHosts::new(&settings.hosts),
+            links: settings.links.clone(),
             inputs,
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             run: RandomState::new().build_hasher().finish(),
@@ -96,7 +99,7 @@ impl Routes {
     async fn live(&self) -> Response<ResponseBody> {
         let status = (self.inputs.status)();
         let decisions = self.decisions().await.unwrap_or_default();
-        live::page(&status, &decisions)
+        live::page(&status, &decisions, &self.links)
     }
 
     fn metrics(&self) -> Response<ResponseBody> {

@@ -9,4 +9,6 @@ pub struct Settings {
     pub address: SocketAddr,
     /// Names that a request may ask for, in lower case, besides IP addresses and `localhost`.
     pub hosts: Vec<String>,
+    /// Pages that belong to this one, with their addresses: the live page links to them.
+    pub links: Vec<(String, String)>,
 }

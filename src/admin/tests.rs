@@ -58,6 +58,7 @@ async fn admin() -> Admin {
     let settings = Settings {
         address,
         hosts: vec!["gatecount.internal".to_owned()],
+        links: vec![("the demo site".to_owned(), "http://127.0.0.1:1/".to_owned())],
     };
     let (stop, stopped) = oneshot::channel();
     let served = tokio::spawn(async move {

@@ -54,7 +54,10 @@ enum CliCommand {
         options: Options,
     },
     /// A site, a Plausible-compatible receiver and the sidecar between them, all on loopback
-    Demo,
+    Demo {
+        #[command(flatten)]
+        demo: demo::DemoArguments,
+    },
     /// Say every mistake at once, or print the resolved configuration
     Check {
         #[command(flatten)]
@@ -125,8 +128,10 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Command
     match command {
         None => run::run(options.after(Options::default())),
         Some(CliCommand::Run { options: own }) => run::run(own.after(options)),
-        Some(CliCommand::Demo) if options.is_empty() => demo::run(),
-        Some(CliCommand::Demo) => Err(usage("demo takes no flags: it configures itself")),
+        Some(CliCommand::Demo { demo }) if options.is_empty() => demo::run(&demo),
+        Some(CliCommand::Demo { .. }) => Err(usage(
+            "demo takes no flags of the configuration: it configures itself",
+        )),
         Some(CliCommand::Check { options: own }) => check::run(&own.after(options)),
         Some(CliCommand::Explain {
             options: own,

@@ -64,6 +64,7 @@ pub(super) fn resolve(sources: &Sources, required: Required) -> Result<ResolvedP
     let admin = admin::Settings {
         address: r.text("admin.address", |t, _| parse::address(t)),
         hosts: r.list("admin.hosts", parse::host_name),
+        links: Vec::new(),
     };
     let log = log::resolve(&mut r);
     let client = client(&mut r);

@@ -3,3 +3,14 @@
 
 pub mod receiver;
 pub mod site;
+
+/// Where the demo's three pages are, so that each can link to the others.
+#[derive(Debug, Clone)]
+pub struct DemoLinks {
+    /// The site, behind gatecount.
+    pub site: String,
+    /// The receiver's page: what Plausible would show.
+    pub receiver: String,
+    /// gatecount's own page.
+    pub live: String,
+}

@@ -124,6 +124,7 @@ pub struct Sidecar {
     readiness: Readiness,
     probes: Arc<admin::Probes>,
     reloads: Reloads,
+    newest: admin::DecisionsSince,
 }
 
 impl Sidecar {
@@ -182,6 +183,7 @@ impl Sidecar {
 
         let readiness = Readiness::default();
         let probes = Arc::new(admin::Probes::default());
+        let newest = decisions_since(proxy.as_ref(), observe.as_ref());
         let inputs = admin::Inputs {
             registry,
             ready: readiness.watch(),
@@ -195,7 +197,7 @@ impl Sidecar {
                 delivery: &delivery,
                 decisions,
             }),
-            decisions: decisions_since(proxy.as_ref(), observe.as_ref()),
+            decisions: Arc::clone(&newest),
             probes: Arc::clone(&probes),
         };
         let (stop_admin, stopped) = oneshot::channel::<()>();
@@ -227,6 +229,7 @@ impl Sidecar {
             readiness,
             probes,
             reloads,
+            newest,
         })
     }
 
@@ -238,6 +241,11 @@ impl Sidecar {
     /// Where the admin address listens.
     pub fn admin_address(&self) -> SocketAddr {
         self.admin_address
+    }
+
+    /// The newest decisions, as the admin address shows them.
+    pub fn decisions(&self) -> admin::DecisionsSince {
+        Arc::clone(&self.newest)
     }
 
     /// Serves until a signal asks to stop, then stops. `load` reads the configuration again after SIGHUP or

@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     process::{Child, Command, Output, Stdio},
-    sync::mpsc,
+    sync::{Arc, Mutex},
     thread,
 };
 
@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
 use crate::support::{
-    DEADLINE,
     client::{self, CHROME, Client, NAVIGATION, Request},
     eventually,
     message::Head,
@@ -325,74 +324,127 @@ fn as_case(request: &Request) -> Value {
 
 #[test]
 fn the_demo_stands_by_itself() {
-    let demo = Demo::start();
-    let [site, receiver, admin] = demo.addresses.as_slice() else {
-        panic!("three addresses: {:?}", demo.addresses)
-    };
-    let page = client::get(*site, "/");
+    let demo = Demo::start(&["--ports", "0,0,0"]);
+    let [site, receiver, admin] = demo.addresses;
+    let page = client::get(site, "/");
     assert_eq!(page.status(), 200);
-    let visit = Request::get("/").host(&site.to_string()).as_(NAVIGATION);
-    assert_eq!(Client::to(*site).ask(&visit).status(), 200);
+    let visit = Request::get("/books").host(&site.to_string()).as_(NAVIGATION);
+    assert_eq!(Client::to(site).ask(&visit).status(), 200);
     eventually("the receiver shows the visit", || {
-        let metrics = Metrics::read(*admin);
+        let metrics = Metrics::read(admin);
         match metrics.finished("delivered") {
             1 => Ok(()),
             other => Err(format!("{other} delivered: {metrics:?}")),
         }
     });
-    let shown = client::get(*receiver, "/");
-    assert_eq!(shown.status(), 200);
-    assert!(
-        shown
-            .head
-            .get("content-type")
-            .is_some_and(|t| t.starts_with("text/html")),
-        "{shown:?}"
-    );
+    eventually("the terminal tells of it, without the address", || {
+        let lines = demo.lines();
+        let told = lines
+            .iter()
+            .find(|line| line.contains("counted") && line.contains("GET /books"));
+        match told {
+            Some(line) if line.contains("127.0.0.0/24") && !line.contains('\u{1b}') => Ok(()),
+            other => Err(format!("{other:?} of {lines:?}")),
+        }
+    });
+    // Its three pages lead to each other.
+    for (from, to) in [
+        (site, [receiver, admin]),
+        (receiver, [site, admin]),
+        (admin, [site, receiver]),
+    ] {
+        let page = client::get(from, "/");
+        assert_eq!(page.status(), 200);
+        let kind = page.head.get("content-type").unwrap_or_default().to_owned();
+        assert!(kind.starts_with("text/html"), "{kind}");
+        for other in to {
+            let link = format!("href=\"http://{other}/\"");
+            assert!(
+                page.text().contains(&link),
+                "{from} has no {link}: {}",
+                page.text()
+            );
+        }
+    }
 }
 
-/// A running demo, and the addresses that it printed: site, receiver, admin.
+#[test]
+fn a_demo_beside_another_takes_free_ports_unless_told_which() {
+    let first = Demo::start(&["--quiet"]);
+    let second = Demo::start(&["--quiet"]);
+    for address in second.addresses {
+        assert!(!first.addresses.contains(&address), "{address} twice");
+        assert_eq!(client::get(address, "/").status(), 200);
+    }
+    let said = second.lines().join("\n");
+    for port in ["8080", "8081", "9090"] {
+        assert!(said.contains(&format!("Port {port} is taken, so ")), "{said}");
+    }
+
+    let taken = first.addresses[1].port();
+    let output = run(&["demo", "--ports", &format!("0,{taken},0")], "");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let why = text(&output.stderr);
+    assert!(
+        why.contains(&format!("can't listen on 127.0.0.1:{taken}")),
+        "{why}"
+    );
+    assert_eq!(run(&["demo", "--ports", "1,2"], "").status.code(), Some(2));
+}
+
+/// A running demo.
 struct Demo {
-    addresses: Vec<std::net::SocketAddr>,
+    /// What it printed first: site, receiver, live page.
+    addresses: [std::net::SocketAddr; 3],
+    lines: Arc<Mutex<Vec<String>>>,
     child: Child,
 }
 
 impl Demo {
-    fn start() -> Demo {
+    #[track_caller]
+    fn start(flags: &[&str]) -> Demo {
         let mut child = Command::new(BINARY)
             .arg("demo")
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("start the demo");
         let output = child.stdout.take().expect("its standard output");
-        let (found, addresses) = mpsc::channel();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let read = Arc::clone(&lines);
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
-                for at in line.match_indices("http://").map(|(at, found)| at + found.len()) {
-                    let address: String = line[at..]
-                        .chars()
-                        .take_while(|c| c.is_ascii_digit() || ".:[]".contains(*c))
-                        .collect();
-                    if let Ok(address) = address.parse() {
-                        // The test has its three by then.
-                        let _ = found.send(address);
-                    }
-                }
+                read.lock().expect("the lines").push(line);
             }
         });
         let mut demo = Demo {
-            addresses: Vec::new(),
+            addresses: [([0, 0, 0, 0], 0).into(); 3],
+            lines,
             child,
         };
-        for n in 0..3 {
-            let address = addresses.recv_timeout(DEADLINE);
-            demo.addresses
-                .push(address.unwrap_or_else(|e| panic!("address {n} of the demo: {e}")));
-        }
+        demo.addresses = eventually("the demo says where its pages are, and how it ends", || {
+            let lines = demo.lines();
+            let found: Vec<_> = lines.iter().filter_map(|line| address_in(line)).collect();
+            let ready = lines.iter().any(|line| line.starts_with("Ctrl-C"));
+            found
+                .try_into()
+                .ok()
+                .filter(|_| ready)
+                .ok_or(format!("{lines:?}"))
+        });
         demo
     }
+
+    fn lines(&self) -> Vec<String> {
+        self.lines.lock().expect("the lines").clone()
+    }
+}
+
+/// The address of `http://ADDRESS/`.
+fn address_in(line: &str) -> Option<std::net::SocketAddr> {
+    line.split_once("http://")?.1.split('/').next()?.parse().ok()
 }
 
 impl Drop for Demo {

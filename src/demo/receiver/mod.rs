@@ -21,6 +21,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+use super::DemoLinks;
 use crate::plausible::{Accepted, FieldErrors, MAX_BODY, accept};
 use crate::web::response::{self, ResponseBody};
 use crate::web::server::{self, ConnectionInfo, Limits};
@@ -32,9 +33,17 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves the receiver until `shutdown` is ready: `/api/event`, `/api/health`, and the page at `/`. Events of
 /// sites other than `domain` are dropped, as Plausible drops events of unknown sites.
-pub async fn serve(listener: TcpListener, domain: &str, shutdown: impl Future<Output = ()>) {
+///
+/// The page links to the demo's other ones.
+pub async fn serve(
+    listener: TcpListener,
+    domain: &str,
+    links: DemoLinks,
+    shutdown: impl Future<Output = ()>,
+) {
     let receiver = Arc::new(Receiver {
         domain: domain.to_owned(),
+        links,
         started: Instant::now(),
         board: Mutex::new(Board::new(fastrand::u64(..))),
         arrivals: watch::Sender::new(0),
@@ -49,6 +58,7 @@ pub async fn serve(listener: TcpListener, domain: &str, shutdown: impl Future<Ou
 struct Receiver {
     /// The only known site.
     domain: String,
+    links: DemoLinks,
     started: Instant,
     board: Mutex<Board>,
     /// The number of events that have arrived.
@@ -66,7 +76,7 @@ impl Receiver {
             "/api/event" if request.method() == Method::POST => self.receive(request, connection).await,
             "/api/event" => response::method_not_allowed("POST"),
             "/" | "/live" | "/api/health" if !reads => response::method_not_allowed("GET, HEAD"),
-            "/" => page::page(&self.domain, &self.board(), self.now()),
+            "/" => page::page(&self.domain, &self.links, &self.board(), self.now()),
             "/live" => self.follow(&request, connection),
             "/api/health" => response::json(
                 StatusCode::OK,

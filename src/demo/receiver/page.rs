@@ -9,17 +9,26 @@ use crate::web::{
     response::ResponseBody,
 };
 
-use super::board::{Arrival, Board, COLUMN, COLUMNS, Fate, ReceivedAt};
+use super::{
+    DemoLinks,
+    board::{Arrival, Board, COLUMN, COLUMNS, Fate, ReceivedAt},
+};
 
 /// How many names a list shows.
 const MAX_ROWS: usize = 10;
 
 /// Renders the page of the site `domain`.
-pub(super) fn page(domain: &str, board: &Board, now: ReceivedAt) -> Response<ResponseBody> {
-    html::page(&format!("{domain} · receiver"), "live", &main(domain, board, now))
+pub(super) fn page(
+    domain: &str,
+    links: &DemoLinks,
+    board: &Board,
+    now: ReceivedAt,
+) -> Response<ResponseBody> {
+    let main = main(domain, links, board, now);
+    html::page(&format!("{domain} · receiver"), "live", &main)
 }
 
-fn main(domain: &str, board: &Board, now: ReceivedAt) -> String {
+fn main(domain: &str, links: &DemoLinks, board: &Board, now: ReceivedAt) -> String {
     let mut html = format!(
         "<header><h1>{}</h1><span class=muted>{} here now</span><span id=live class=live>snapshot</span></header>\n\
          <section class=cards>\n",
@@ -72,9 +81,13 @@ fn main(domain: &str, board: &Board, now: ReceivedAt) -> String {
         );
     }
     panel(&mut html, "full", "Latest", &latest(board));
-    html.push_str(
-        "</div>\n<footer><span>A Plausible-compatible receiver, in memory only. \
-         Events arrive at <code>/api/event</code>.</span></footer>\n",
+    let _ = writeln!(
+        html,
+        "</div>\n<footer><a href=\"{site}\">The site</a> <a href=\"{live}\">How gatecount decides</a> \
+         <span>A Plausible-compatible receiver, in memory only. \
+         Events arrive at <code>/api/event</code>.</span></footer>",
+        site = Escaped(&links.site),
+        live = Escaped(&links.live),
     );
     html
 }

@@ -11,10 +11,26 @@ use crate::web::test_client::{body, get, open, read_until, send};
 const HEAD: &str = "POST /api/event HTTP/1.1\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0\r\n\
                     Content-Type: application/json\r\nX-Forwarded-For: 203.0.113.7";
 
+fn links() -> DemoLinks {
+    DemoLinks {
+        site: "http://127.0.0.1:1/".to_owned(),
+        receiver: "http://127.0.0.1:2/".to_owned(),
+        live: "http://127.0.0.1:3/".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn the_page_links_to_the_site_and_the_live_page() {
+    let page = get(receiver().await, "/").await;
+    for link in [links().site, links().live] {
+        assert!(page.contains(&format!("href=\"{link}\"")), "{page}");
+    }
+}
+
 async fn receiver() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve(listener, "example.com", std::future::pending()));
+    tokio::spawn(serve(listener, "example.com", links(), std::future::pending()));
     address
 }
 
@@ -156,7 +172,7 @@ async fn a_stop_ends_the_streams_too() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let to = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let served = tokio::spawn(serve(listener, "example.com", async {
+    let served = tokio::spawn(serve(listener, "example.com", links(), async {
         let _ = stopped.await;
     }));
     let mut stream = open(to, "GET /live HTTP/1.1", b"").await;

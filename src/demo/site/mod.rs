@@ -9,6 +9,7 @@ mod tests;
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,6 +19,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use tokio::{net::TcpListener, time::timeout};
 
+use super::DemoLinks;
 use crate::web::{
     response::ResponseBody,
     server::{self, Limits},
@@ -68,22 +70,27 @@ const FILES: [(&str, &str, &[u8]); 8] = [
     ),
 ];
 
-/// Serves the site until `shutdown` is ready.
-pub async fn serve(listener: TcpListener, shutdown: impl Future<Output = ()>) {
-    server::serve(listener, Limits::FEW, |request, _| respond(request), shutdown).await;
+/// Serves the site until `shutdown` is ready. Its pages link to the demo's other ones.
+pub async fn serve(listener: TcpListener, links: DemoLinks, shutdown: impl Future<Output = ()>) {
+    let links = Arc::new(links);
+    let handler = move |request, _| {
+        let links = Arc::clone(&links);
+        async move { respond(&links, request).await }
+    };
+    server::serve(listener, Limits::FEW, handler, shutdown).await;
 }
 
-async fn respond(request: Request<Incoming>) -> Response<ResponseBody> {
+async fn respond(links: &DemoLinks, request: Request<Incoming>) -> Response<ResponseBody> {
     let path = request.uri().path();
     match (request.method(), path) {
-        (&Method::POST, "/newsletter") => subscribe(request).await,
-        (&Method::GET | &Method::HEAD, _) => read(&request),
+        (&Method::POST, "/newsletter") => subscribe(links, request).await,
+        (&Method::GET | &Method::HEAD, _) => read(links, &request),
         (_, "/newsletter") => method_not_allowed("GET, HEAD, POST"),
         _ => method_not_allowed("GET, HEAD"),
     }
 }
 
-fn read(request: &Request<Incoming>) -> Response<ResponseBody> {
+fn read(links: &DemoLinks, request: &Request<Incoming>) -> Response<ResponseBody> {
     let path = request.uri().path();
     if let Some((_, kind, content)) = FILES.iter().find(|(p, _, _)| *p == path) {
         return file(path, kind, content);
@@ -92,13 +99,19 @@ fn read(request: &Request<Incoming>) -> Response<ResponseBody> {
         "/old-shop" => redirect(StatusCode::MOVED_PERMANENTLY, "/books"),
         "/api/stock.json" => whole(StatusCode::OK, "application/json", pages::stock()),
         _ => match pages::find(path, request.uri().query().unwrap_or("")) {
-            Some(html) => page(request, html),
-            None => whole(StatusCode::NOT_FOUND, HTML, pages::not_found()),
+            Some(html) => page(request, linked(links, &html)),
+            None => whole(StatusCode::NOT_FOUND, HTML, linked(links, &pages::not_found())),
         },
     }
 }
 
 const HTML: &str = "text/html; charset=utf-8";
+
+/// A page with the addresses of the demo's other pages.
+fn linked(links: &DemoLinks, html: &str) -> String {
+    html.replace("{{receiver}}", &links.receiver)
+        .replace("{{live}}", &links.live)
+}
 
 /// A page with its validator (RFC 9110 §8.8.3): a browser that has it asks again and is told 304.
 fn page(request: &Request<Incoming>, html: String) -> Response<ResponseBody> {
@@ -138,19 +151,24 @@ fn file(path: &str, kind: &'static str, content: &'static [u8]) -> Response<Resp
 }
 
 /// Takes the newsletter's form, stores nothing, and redirects to the thanks.
-async fn subscribe(request: Request<Incoming>) -> Response<ResponseBody> {
+async fn subscribe(links: &DemoLinks, request: Request<Incoming>) -> Response<ResponseBody> {
     let form = timeout(
         FORM_TIMEOUT,
         Limited::new(request.into_body(), MAX_FORM).collect(),
     )
     .await;
     let Ok(Ok(form)) = form else {
-        return whole(StatusCode::PAYLOAD_TOO_LARGE, HTML, pages::too_much());
+        return whole(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            HTML,
+            linked(links, &pages::too_much()),
+        );
     };
     if has_address(&form.to_bytes()) {
         redirect(StatusCode::SEE_OTHER, "/thanks")
     } else {
-        whole(StatusCode::UNPROCESSABLE_ENTITY, HTML, pages::newsletter_again())
+        let html = linked(links, &pages::newsletter_again());
+        whole(StatusCode::UNPROCESSABLE_ENTITY, HTML, html)
     }
 }
 

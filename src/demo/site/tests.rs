@@ -5,10 +5,33 @@ use std::net::SocketAddr;
 use super::*;
 use crate::web::test_client::{body, get, send};
 
+fn links() -> DemoLinks {
+    DemoLinks {
+        site: "http://127.0.0.1:1/".to_owned(),
+        receiver: "http://127.0.0.1:2/".to_owned(),
+        live: "http://127.0.0.1:3/".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn every_page_links_to_the_receiver_and_the_live_page() {
+    let site = site().await;
+    for path in ["/", "/books", "/search?q=sea", "/books/gone", "/newsletter"] {
+        let page = get(site, path).await;
+        for link in [links().receiver, links().live] {
+            assert!(
+                page.contains(&format!("href=\"{link}\"")),
+                "{path} has no link to {link}"
+            );
+        }
+        assert!(!page.contains("{{"), "{page}");
+    }
+}
+
 async fn site() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve(listener, std::future::pending()));
+    tokio::spawn(serve(listener, links(), std::future::pending()));
     address
 }
 
