@@ -318,6 +318,30 @@ fn the_manual_has_every_command_key_and_exit_status_and_no_mistake() {
     }
 }
 
+/// What goes to the registry is what the binary is built from and what users read: no corpora, no benches.
+#[test]
+fn the_package_is_small_and_has_what_users_read() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let listed = Command::new(env!("CARGO"))
+        .args(["package", "--list", "--allow-dirty", "--offline"])
+        .current_dir(root)
+        .output()
+        .unwrap();
+    assert!(listed.status.success(), "{listed:?}");
+    let files = String::from_utf8(listed.stdout).unwrap();
+    let files: Vec<&str> = files.lines().collect();
+    for wanted in ["README.md", "LICENSE", "deploy/config/full.toml", "src/main.rs"] {
+        assert!(files.contains(&wanted), "no {wanted}");
+    }
+    let foreign = files
+        .iter()
+        .find(|file| file.starts_with("tests/") || file.starts_with("benches/"));
+    assert_eq!(foreign, None);
+    let sizes = files.iter().filter_map(|file| fs::metadata(root.join(file)).ok());
+    let bytes: u64 = sizes.map(|size| size.len()).sum();
+    assert!(bytes < 4 << 20, "{bytes} bytes");
+}
+
 /// A reader that leaves early is no failure.
 #[test]
 fn a_closed_pipe_ends_them_quietly() {
