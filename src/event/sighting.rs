@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::page::EventKind;
+use crate::page::{EventKind, bots::BotKind};
 
 use super::wire::WireReader;
 
@@ -39,8 +39,9 @@ pub struct Sighting<'a> {
 const PAGE_VIEW: u8 = 0;
 const NOT_FOUND: u8 = 1;
 const DOWNLOAD: u8 = 2;
-const BOT: u8 = 3;
-const CUSTOM: u8 = 4;
+const CUSTOM: u8 = 3;
+/// A bot of the first kind; those of the others follow.
+const BOT: u8 = 4;
 
 const HTTPS: u8 = 1;
 const REFERRER: u8 = 2;
@@ -72,7 +73,7 @@ impl<'a> Sighting<'a> {
             EventKind::PageView => (PAGE_VIEW, ""),
             EventKind::NotFound => (NOT_FOUND, ""),
             EventKind::Download => (DOWNLOAD, ""),
-            EventKind::Bot(name) => (BOT, name),
+            EventKind::Bot { name, kind } => (BOT + kind as u8, name),
             EventKind::Custom(name) => (CUSTOM, name),
         };
         let (family, address) = wire_address(self.client);
@@ -140,9 +141,11 @@ impl<'a> Sighting<'a> {
             (PAGE_VIEW, b"") => EventKind::PageView,
             (NOT_FOUND, b"") => EventKind::NotFound,
             (DOWNLOAD, b"") => EventKind::Download,
-            (BOT, name) => EventKind::Bot(std::str::from_utf8(name).ok()?),
             (CUSTOM, name) => EventKind::Custom(std::str::from_utf8(name).ok()?),
-            _ => return None,
+            (bot, name) => EventKind::Bot {
+                name: std::str::from_utf8(name).ok()?,
+                kind: *BotKind::ALL.get(usize::from(bot.checked_sub(BOT)?))?,
+            },
         };
         let client: IpAddr = match (flags & IPV6, address) {
             (0, [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]) => Ipv4Addr::new(a, b, c, d).into(),

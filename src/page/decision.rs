@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::bots::{Bot, BotKind};
+
 /// A decision with its reason, and the event that is sent for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -33,10 +35,25 @@ pub enum EventKind<'a> {
     NotFound,
     /// A file was downloaded.
     Download,
-    /// A bot of this name fetched a page.
-    Bot(&'a str),
+    /// A bot fetched a page.
+    Bot {
+        /// The bot's name.
+        name: &'a str,
+        /// What it fetches pages for.
+        kind: BotKind,
+    },
     /// What this name stands for at the site: an event of a rule or of the app.
     Custom(&'a str),
+}
+
+impl EventKind<'static> {
+    /// A bot fetched a page.
+    pub(super) fn of_bot(bot: &'static Bot) -> Self {
+        EventKind::Bot {
+            name: bot.name,
+            kind: bot.kind,
+        }
+    }
 }
 
 /// What was decided: one decision per request, from a closed list. Its name is the label of

@@ -1,10 +1,10 @@
 //! What the request alone decides.
 
-use memchr::{memchr_iter, memrchr2};
+use memchr::memrchr2;
 
 use crate::facts::{RequestFacts, names_document};
 
-use super::bots;
+use super::bots::{self, Bot};
 use super::decision::{Decision, EventKind, Verdict};
 use super::rules::{Bots, CountMode, DOWNLOADS, PageRules};
 
@@ -20,8 +20,8 @@ pub enum RequestVerdict {
 /// A request that is a page view if its response is a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// The bot's name, if bots are counted for a domain of their own.
-    pub(super) bot: Option<&'static str>,
+    /// The bot, if bots are counted for a domain of their own.
+    pub(super) bot: Option<&'static Bot>,
     /// The method is POST.
     pub(super) post: bool,
     /// A link with `download`: the response is saved, not shown.
@@ -167,9 +167,9 @@ pub fn judge_visitor(
         return Some(verdict);
     }
     if rules.bots != Bots::Count
-        && let Some((_, why)) = recognise_bot(request)
+        && let Some(bot) = bots::of_request(request)
     {
-        return Some(Verdict::silent(Decision::Bot, why));
+        return Some(Verdict::silent(Decision::Bot, bot.why));
     }
     (!has_client).then(no_client)
 }
@@ -222,22 +222,22 @@ pub fn judge_pixel(
             "The pixel: a view of the page that shows it.",
             Some(EventKind::PageView),
         ),
-        Ok(Some(name)) => verdict(
+        Ok(Some(bot)) => verdict(
             "The pixel, which a bot fetched; it is counted for the bots' domain.",
-            Some(EventKind::Bot(name)),
+            Some(EventKind::of_bot(bot)),
         ),
         Err(refused) => verdict(refused.why, None),
     }
 }
 
-/// Whether a page's view may count, whatever shows that there is one. The bot's name, if bots are counted for
-/// a domain of their own; or why it does not count.
+/// Whether a page's view may count, whatever shows that there is one. The bot, if bots are counted for a domain
+/// of their own; or why it does not count.
 fn admit(
     rules: &PageRules,
     request: &RequestFacts<'_>,
     path: &str,
     has_client: bool,
-) -> Result<Option<&'static str>, Verdict> {
+) -> Result<Option<&'static Bot>, Verdict> {
     let refuse = |decision, why| Err(Verdict::silent(decision, why));
     if !rules.takes(path) {
         return refuse(Decision::Excluded, "The path is not included, or is excluded.");
@@ -245,12 +245,12 @@ fn admit(
     if let Some(verdict) = exempt(rules, request) {
         return Err(verdict);
     }
-    let mut bot = None;
+    let mut apart = None;
     if rules.bots != Bots::Count
-        && let Some((name, why)) = recognise_bot(request)
+        && let Some(bot) = bots::of_request(request)
     {
         if rules.bots == Bots::Skip {
-            return refuse(Decision::Bot, why);
+            return refuse(Decision::Bot, bot.why);
         }
         if !has_client {
             return refuse(
@@ -258,37 +258,12 @@ fn admit(
                 "A bot, and no client address is known to count it by.",
             );
         }
-        bot = Some(name);
+        apart = Some(bot);
     }
     if !has_client {
         return Err(no_client());
     }
-    Ok(bot)
-}
-
-/// The bot's name and the reason why it is one: by its user agent, or by what it says itself.
-fn recognise_bot(request: &RequestFacts<'_>) -> Option<(&'static str, &'static str)> {
-    if let Some(name) = bots::recognise(request.user_agent) {
-        let why = match name {
-            bots::NONE => "There is no user agent; every browser sends one.",
-            bots::OTHER => "The user agent is a crawler's or a tool's.",
-            _ => "The user agent is a known crawler's or tool's.",
-        };
-        return Some((name, why));
-    }
-    if request.declared_bot {
-        return Some((
-            bots::OTHER,
-            "The client says that it is a bot, by Signature-Agent or From.",
-        ));
-    }
-    let is_headless =
-        |brands: &[u8]| memchr_iter(b'H', brands).any(|at| brands[at..].starts_with(b"HeadlessChrome"));
-    let why = "The browser says that it is headless, by Sec-CH-UA.";
-    request
-        .brands
-        .is_some_and(is_headless)
-        .then_some((bots::HEADLESS, why))
+    Ok(apart)
 }
 
 /// What the browser will do with the response.

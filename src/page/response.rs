@@ -9,14 +9,14 @@ use super::rules::PageRules;
 /// Decides by the final response what [`judge_request`](super::judge_request) left open.
 pub fn judge_response(rules: &PageRules, candidate: &Candidate, response: &ResponseFacts<'_>) -> Verdict {
     let verdict = by_response(rules, candidate, response);
-    let Some(name) = candidate.bot else {
+    let Some(bot) = candidate.bot else {
         return verdict;
     };
     match verdict.event {
         Some(EventKind::PageView) => Verdict {
             decision: Decision::Bot,
             why: "A bot fetched a page; it is counted for the bots' domain.",
-            event: Some(EventKind::Bot(name)),
+            event: Some(EventKind::of_bot(bot)),
         },
         _ => Verdict::silent(Decision::Bot, "A bot, and what it fetched is no page."),
     }
@@ -57,7 +57,7 @@ pub fn amended(verdict: &Verdict) -> Verdict {
             ..*verdict
         },
         // The bots' domain gets the page as the app names it.
-        Some(EventKind::Bot(_)) => *verdict,
+        Some(EventKind::Bot { .. }) => *verdict,
         _ => Verdict {
             decision: Decision::Declared,
             why: "The app says that it is a page (Gatecount-Page).",

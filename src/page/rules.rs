@@ -57,7 +57,7 @@ impl PageRules {
     /// The Plausible domain of an event: the site's, or the bots' own.
     pub fn domain<'a>(&'a self, what: EventKind<'_>, site: &'a [u8]) -> &'a [u8] {
         match (what, &self.bots) {
-            (EventKind::Bot(_), Bots::Domain(domain)) => domain.as_bytes(),
+            (EventKind::Bot { .. }, Bots::Domain(domain)) => domain.as_bytes(),
             _ => site,
         }
     }
@@ -109,7 +109,7 @@ pub enum Bots {
     Skip,
     /// Counted like people.
     Count,
-    /// Counted for this Plausible domain, with the bot's name as a prop.
+    /// Counted for this Plausible domain, with the bot's name and kind as props.
     Domain(String),
 }
 

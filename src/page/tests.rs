@@ -3,6 +3,7 @@
 use httparse::Header;
 
 use crate::facts::{RequestFacts, ResponseFacts};
+use crate::page::bots::BotKind;
 use crate::page::{
     Bots, CountMode, DOWNLOADS, Decision, EventKind, PageRules, RequestVerdict, ServiceWorker, Verdict,
     judge_request, judge_response,
@@ -363,6 +364,10 @@ fn a_download_becomes_an_event_where_its_extension_is_asked_for() {
     .is(Decision::NotPage, None);
 }
 
+fn fetched_by(name: &'static str, kind: BotKind) -> EventKind<'static> {
+    EventKind::Bot { name, kind }
+}
+
 #[test]
 fn bots_are_skipped_counted_or_sent_to_a_domain_of_their_own() {
     let bot = || Case {
@@ -377,12 +382,12 @@ fn bots_are_skipped_counted_or_sent_to_a_domain_of_their_own() {
     }
     .is(Decision::Bot, None);
     bot().ruled(|r| r.bots = Bots::Count).counts();
-    apart(bot()).is(Decision::Bot, Some(EventKind::Bot("Googlebot")));
+    apart(bot()).is(Decision::Bot, Some(fetched_by("Googlebot", BotKind::Search)));
     apart(Case {
         agent: None,
         ..page()
     })
-    .is(Decision::Bot, Some(EventKind::Bot("No user agent")));
+    .is(Decision::Bot, Some(fetched_by("No user agent", BotKind::Other)));
     apart(bot().answered(302, &[])).is(Decision::Bot, None);
     apart(bot().answered(404, &[("Content-Type", "text/html")]))
         .ruled(|r| r.not_found = true)
@@ -414,7 +419,7 @@ fn who_says_to_be_a_bot_is_one_whatever_the_user_agent() {
     page()
         .with("Sec-CH-UA", "\"HeadlessChrome\";v=\"129\"")
         .ruled(apart)
-        .is(Decision::Bot, Some(EventKind::Bot("Headless Chrome")));
+        .is(Decision::Bot, Some(fetched_by("Headless Chrome", BotKind::Tool)));
 }
 
 #[test]

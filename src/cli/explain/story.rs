@@ -16,7 +16,7 @@ use crate::{
     facts,
     headers::{self, ConnectionOptions},
     http1,
-    page::{self, RequestVerdict, Verdict},
+    page::{self, Decision, RequestVerdict, Verdict, bots},
     tracker::{DedicatedPath, ViewedPage},
 };
 
@@ -36,6 +36,9 @@ pub(super) struct Story {
     pub(super) to_app: Vec<(String, String)>,
     /// What Plausible gets.
     pub(super) events: Vec<Sent>,
+    /// Who asks, where that decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) bot: Option<ToldBot>,
     /// The url as the visitor used it, for the text output.
     #[serde(skip)]
     pub(super) visited: String,
@@ -51,6 +54,27 @@ pub(super) struct Story {
     /// What of the app's words and of the rules could not be sent, for the text output.
     #[serde(skip)]
     pub(super) complaints: Vec<String>,
+}
+
+/// A bot, and what shows that it is one.
+#[derive(Debug, Serialize)]
+pub(super) struct ToldBot {
+    pub(super) name: &'static str,
+    pub(super) kind: &'static str,
+    /// The table and its line that matched; none where something else than a line shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) line: Option<String>,
+}
+
+impl ToldBot {
+    fn of(verdict: &Verdict, facts: &facts::RequestFacts<'_>) -> Option<Self> {
+        let bot = bots::of_request(facts).filter(|_| verdict.decision == Decision::Bot)?;
+        Some(ToldBot {
+            name: bot.name,
+            kind: bot.kind.label(),
+            line: bot.line.map(|line| format!("{}: {}", line.table, line.text)),
+        })
+    }
 }
 
 /// One event on its way to Plausible.
@@ -95,6 +119,7 @@ impl Story {
             why: decision.why,
             to_app,
             events,
+            bot: ToldBot::of(decision, &facts),
             visited: format!(
                 "{}://{}{}",
                 if visible.https { "https" } else { "http" },

@@ -146,6 +146,43 @@ fn the_documented_request_has_the_documented_story() {
 }
 
 #[test]
+fn a_bot_is_told_with_its_name_its_kind_and_the_line_that_matched() {
+    let asked_by = |agent: &str, file| {
+        let mut request = page();
+        request["headers"][2] = json!(["user-agent", agent]);
+        batch(file, request.to_string().as_bytes())[0].clone()
+    };
+    let agent = "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; GPTBot/1.2; +https://openai.com/gptbot)";
+    let story = asked_by(agent, SITE);
+    assert_eq!(
+        (&story["decision"], &story["events"]),
+        (&json!("bot"), &json!([]))
+    );
+    assert_eq!(
+        (&story["bot"]["name"], &story["bot"]["kind"]),
+        (&json!("GPTBot"), &json!("ai_training"))
+    );
+    let line = story["bot"]["line"].as_str().unwrap();
+    assert!(line.starts_with("known.txt: GPTBot | ai_training | "), "{line}");
+
+    let story = asked_by("unheard-of/1", SITE);
+    assert_eq!(story["bot"], json!({"name": "Other", "kind": "tool"}));
+
+    let apart = "[[sites]]\nhosts = [\"example.com\"]\ndomain = \"example.com\"\n[pages]\nbots = \"bots.example\"\n";
+    let story = asked_by(agent, apart);
+    assert_eq!(
+        story["events"],
+        json!([{
+            "headers": [["user-agent", "Mozilla/5.0 (gatecount)"], ["x-forwarded-for", "203.0.113.7"]],
+            "body": {
+                "name": "Bot", "url": "http://example.com/a", "domain": "bots.example",
+                "props": {"bot": "GPTBot", "kind": "ai_training", "path": "/a"},
+            },
+        }])
+    );
+}
+
+#[test]
 fn a_request_that_is_not_counted_has_no_event() {
     let mut image = page();
     image["headers"][3] = json!(["accept", "image/*"]);

@@ -31,6 +31,12 @@ fn write(out: &mut String, rules: &DecisionRules, case: &Case, story: &Story) ->
 
     writeln!(out, "\nDecision: {}", story.decision)?;
     writeln!(out, "  - {}", story.why)?;
+    if let Some(bot) = &story.bot {
+        writeln!(out, "  - it is {}, of the kind {}", bot.name, bot.kind)?;
+        if let Some(line) = &bot.line {
+            writeln!(out, "  - the line that matched, {line}")?;
+        }
+    }
     match &story.domain {
         Some(domain) => writeln!(out, "  - the host belongs to {domain}")?,
         None if rules.any_site => writeln!(out, "  - no [[sites]] has this host")?,

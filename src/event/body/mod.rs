@@ -33,6 +33,9 @@ const PLACED_FORM: u8 = 2;
 /// 500. Servers refuse requests with heads of more than 4 to 8 KiB, so an event with a longer one may never
 /// arrive.
 const MAX_USER_AGENT: usize = 1_024;
+/// The user agent of a bot's event. Plausible drops events whose user agent it takes for a bot's; of this one it
+/// knows nothing, by the lists of the program that it asks (device detector).
+const NEUTRAL_USER_AGENT: &[u8] = b"Mozilla/5.0 (gatecount)";
 
 impl<'a> Event<'a> {
     /// Builds the event of a sighting.
@@ -40,7 +43,7 @@ impl<'a> Event<'a> {
         let mut body = Vec::new();
         write(rules, seen, &mut body);
         Event {
-            user_agent: Cow::Borrowed(cut(seen.user_agent)),
+            user_agent: Cow::Borrowed(shown_user_agent(seen)),
             client: seen.client.to_canonical(),
             body: Cow::Owned(body),
         }
@@ -61,7 +64,7 @@ impl<'a> Event<'a> {
         let client = seen.client.to_canonical();
         out.push(FORM);
         let start = out.len();
-        put_visitor(out, client, cut(seen.user_agent));
+        put_visitor(out, client, shown_user_agent(seen));
         let end = out.len();
         put_with(out, |out| write(rules, seen, out));
         // Hash last: reading these bytes right after several small writes would stall on store forwarding.
@@ -130,6 +133,14 @@ impl<'a> Event<'a> {
     }
 }
 
+/// The user agent that Plausible gets.
+fn shown_user_agent<'a>(seen: &Sighting<'a>) -> &'a [u8] {
+    match seen.kind {
+        EventKind::Bot { .. } => NEUTRAL_USER_AGENT,
+        _ => cut(seen.user_agent),
+    }
+}
+
 /// At most [`MAX_USER_AGENT`] bytes of a user agent, and no part of a character.
 fn cut(user_agent: &[u8]) -> &[u8] {
     let Some(kept) = user_agent.get(..=MAX_USER_AGENT) else {
@@ -157,9 +168,8 @@ fn key(visitor: &[u8]) -> u64 {
 /// Appends the body.
 fn write(rules: &EventRules, seen: &Sighting<'_>, out: &mut Vec<u8>) {
     match seen.kind {
-        EventKind::PageView | EventKind::Bot(_) => {
-            out.extend_from_slice(b"{\"name\":\"pageview\",\"url\":\"");
-        }
+        EventKind::PageView => out.extend_from_slice(b"{\"name\":\"pageview\",\"url\":\""),
+        EventKind::Bot { .. } => out.extend_from_slice(b"{\"name\":\"Bot\",\"url\":\""),
         EventKind::NotFound => out.extend_from_slice(b"{\"name\":\"404\",\"url\":\""),
         EventKind::Download => out.extend_from_slice(b"{\"name\":\"File Download\",\"url\":\""),
         EventKind::Custom(name) => {
@@ -172,10 +182,9 @@ fn write(rules: &EventRules, seen: &Sighting<'_>, out: &mut Vec<u8>) {
     // The value of the prop, taken before the url is escaped for JSON.
     let prop: (&[u8], Cow<'_, [u8]>) = match seen.kind {
         EventKind::PageView | EventKind::Custom(_) => (b"", Cow::default()),
-        EventKind::NotFound => (b"path", Cow::Owned(out[path].to_vec())),
+        EventKind::NotFound | EventKind::Bot { .. } => (b"path", Cow::Owned(out[path].to_vec())),
         // As the tracker sends it: the link without its query.
         EventKind::Download => (b"url", Cow::Owned(out[start..path.end].to_vec())),
-        EventKind::Bot(name) => (b"bot", Cow::Borrowed(name.as_bytes())),
     };
     close(out, start);
 
@@ -185,6 +194,11 @@ fn write(rules: &EventRules, seen: &Sighting<'_>, out: &mut Vec<u8>) {
     }
     if let (name @ [_, ..], value) = prop {
         out.extend_from_slice(b",\"props\":{\"");
+        if let EventKind::Bot { name, kind } = seen.kind {
+            member(out, b"bot\":\"", name.as_bytes());
+            member(out, b",\"kind\":\"", kind.label().as_bytes());
+            out.extend_from_slice(b",\"");
+        }
         out.extend_from_slice(name);
         member(out, b"\":\"", &value);
         out.push(b'}');

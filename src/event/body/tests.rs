@@ -3,6 +3,12 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::event::QueryRule;
+use crate::page::bots::BotKind;
+
+const GOOGLEBOT: EventKind<'static> = EventKind::Bot {
+    name: "Googlebot",
+    kind: BotKind::Search,
+};
 
 fn seen() -> Sighting<'static> {
     Sighting {
@@ -65,11 +71,27 @@ fn each_kind_has_plausibles_name_and_props() {
     );
     assert_eq!(
         body(&Sighting {
-            kind: EventKind::Bot("Googlebot"),
+            kind: GOOGLEBOT,
             ..plain
         }),
-        with("pageview", json!({"bot": "Googlebot"}))
+        with("Bot", json!({"bot": "Googlebot", "kind": "search", "path": "/a"}))
     );
+}
+
+/// Plausible would drop the event by the bot's own user agent.
+#[test]
+fn a_bots_event_has_the_bots_address_and_a_user_agent_that_is_no_bots() {
+    let bot = Sighting {
+        kind: GOOGLEBOT,
+        user_agent: b"Mozilla/5.0 (compatible; Googlebot/2.1)",
+        ..seen()
+    };
+    let built = Event::build(&EventRules::default(), &bot);
+    assert_eq!(&*built.user_agent, b"Mozilla/5.0 (gatecount)");
+    assert_eq!(built.client, bot.client);
+    let mut stored = Vec::new();
+    let key = Event::record(&EventRules::default(), &bot, &mut stored);
+    assert_eq!((Event::decode(&stored), key), (Some(built.clone()), built.visitor()));
 }
 
 #[test]
@@ -136,12 +158,15 @@ fn what_is_escaped_is_found_wherever_it_stands() {
                 name[at] = odd;
                 let name: String = name.into_iter().collect();
                 let bot = Sighting {
-                    kind: EventKind::Bot(&name),
+                    kind: EventKind::Bot {
+                        name: &name,
+                        kind: BotKind::Tool,
+                    },
                     ..seen()
                 };
                 assert_eq!(
                     body(&bot)["props"],
-                    json!({ "bot": name }),
+                    json!({ "bot": name, "kind": "tool", "path": "/a" }),
                     "{odd:?} at {at} of {length}"
                 );
             }
@@ -208,8 +233,11 @@ fn kinds() -> impl Strategy<Value = EventKind<'static>> {
         Just(EventKind::PageView),
         Just(EventKind::NotFound),
         Just(EventKind::Download),
-        Just(EventKind::Bot("Googlebot")),
-        Just(EventKind::Bot("")),
+        Just(GOOGLEBOT),
+        Just(EventKind::Bot {
+            name: "",
+            kind: BotKind::Other
+        }),
         Just(EventKind::Custom("Sign \"up\"")),
     ]
 }
@@ -284,7 +312,10 @@ proptest! {
         match kind {
             EventKind::NotFound => prop_assert_eq!(&body["props"], &json!({ "path": path })),
             EventKind::Download => prop_assert_eq!(&body["props"], &json!({"url": url.split('?').next()})),
-            EventKind::Bot(name) => prop_assert_eq!(&body["props"], &json!({ "bot": name })),
+            EventKind::Bot { name, kind } => prop_assert_eq!(
+                &body["props"],
+                &json!({ "bot": name, "kind": kind.label(), "path": path })
+            ),
             EventKind::PageView => prop_assert!(body.get("props").is_none()),
             EventKind::Custom(name) => prop_assert_eq!(&body["name"], name),
         }

@@ -1,5 +1,7 @@
 //! The results for recent user agents, so that a browser is looked up once and not for each of its pages.
 
+use super::bot::Bot;
+
 /// The number of results kept: far more than the versions of browsers that a site sees in an hour.
 const SLOTS: usize = 256;
 /// The longest user agent that is kept, in bytes. So a memo takes at most 140 KiB, and 40 KiB with ordinary
@@ -17,7 +19,7 @@ pub(super) struct Memo {
 #[derive(Debug, Clone, Default)]
 struct MemoSlot {
     agent: Vec<u8>,
-    name: Option<&'static str>,
+    bot: Option<&'static Bot>,
 }
 
 impl Default for Memo {
@@ -34,29 +36,37 @@ impl Memo {
     pub(super) fn recall(
         &mut self,
         agent: &[u8],
-        read: impl FnOnce(&[u8]) -> Option<&'static str>,
-    ) -> Option<&'static str> {
+        read: impl FnOnce(&[u8]) -> Option<&'static Bot>,
+    ) -> Option<&'static Bot> {
         if agent.len() > MAX_AGENT {
             return read(agent);
         }
         if self.slots[self.last].agent == agent {
-            return self.slots[self.last].name;
+            return self.slots[self.last].bot;
         }
         self.last = crc32c::crc32c(agent) as usize % SLOTS;
         let slot = &mut self.slots[self.last];
         if slot.agent != agent {
-            slot.name = read(agent);
+            slot.bot = read(agent);
             slot.agent.clear();
             slot.agent.reserve_exact(agent.len());
             slot.agent.extend_from_slice(agent);
         }
-        slot.name
+        slot.bot
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::bot::BotKind;
     use super::*;
+
+    static SOME: Bot = Bot {
+        name: "Other",
+        kind: BotKind::Other,
+        why: "A test.",
+        line: None,
+    };
 
     #[test]
     fn an_answer_is_found_once_and_never_taken_for_anothers() {
@@ -64,21 +74,21 @@ mod tests {
         let mut found = 0;
         for round in 0..3 {
             for agent in ["a/1", "b/1", "c/1"] {
-                let name = memo.recall(agent.as_bytes(), |_| {
+                let bot = memo.recall(agent.as_bytes(), |_| {
                     found += 1;
-                    (agent != "b/1").then_some("Other")
+                    (agent != "b/1").then_some(&SOME)
                 });
-                assert_eq!(name.is_some(), agent != "b/1", "{agent} in round {round}");
+                assert_eq!(bot.is_some(), agent != "b/1", "{agent} in round {round}");
             }
         }
         assert_eq!(found, 3);
         for number in 0..10 * SLOTS {
             let agent = format!("agent/{number}/{}", "x".repeat(number % (MAX_AGENT - 20)));
-            let name = memo.recall(agent.as_bytes(), |read| {
+            let bot = memo.recall(agent.as_bytes(), |read| {
                 assert_eq!(read, agent.as_bytes());
-                (number % 2 == 0).then_some("Other")
+                (number % 2 == 0).then_some(&SOME)
             });
-            assert_eq!(name.is_some(), number % 2 == 0);
+            assert_eq!(bot.is_some(), number % 2 == 0);
         }
         let kept: usize = memo.slots.iter().map(|slot| slot.agent.capacity()).sum();
         assert!(kept <= SLOTS * MAX_AGENT);

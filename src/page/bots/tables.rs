@@ -2,8 +2,9 @@
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, MatchKind};
 
-/// The name of a bot that no line of the tables names.
-pub const OTHER: &str = "Other";
+use super::OTHER;
+use super::bot::{Bot, BotKind, TableLine};
+use super::shape;
 
 pub(super) struct Tables {
     /// The texts of `known.txt` and `words.txt`.
@@ -13,19 +14,20 @@ pub(super) struct Tables {
     marks: AhoCorasick,
 }
 
-#[derive(Clone, Copy)]
 struct Meaning {
     clue: Clue,
     /// Counts only at the user agent's start.
     at_start: bool,
     /// Counts only at its end.
     at_end: bool,
+    /// Who it is if this line decides.
+    bot: Bot,
 }
 
 #[derive(Clone, Copy)]
 enum Clue {
-    /// A line of `known.txt`, with the bot's name.
-    Known(&'static str),
+    /// A line of `known.txt`.
+    Known,
     /// A general word that counts where it ends a word.
     Word,
     /// A general word that counts with any ending.
@@ -36,41 +38,32 @@ enum Clue {
     Never,
 }
 
+static MAILBOX: Bot = Bot {
+    name: OTHER,
+    kind: BotKind::Other,
+    why: "The user agent has a mailbox to complain to; no browser has one.",
+    line: None,
+};
+
+static UNMARKED: Bot = Bot {
+    name: OTHER,
+    kind: BotKind::Tool,
+    why: "The user agent has no mark of a browser.",
+    line: None,
+};
+
+static IMPOSSIBLE: Bot = Bot {
+    name: OTHER,
+    kind: BotKind::Other,
+    why: "The user agent claims a version of a browser that does not exist.",
+    line: None,
+};
+
 impl Tables {
     pub(super) fn build() -> Self {
-        let mut texts = Vec::new();
-        let mut meanings = Vec::new();
-        for line in lines(include_str!("known.txt")) {
-            let (text, name) = line.split_once(" = ").unwrap_or((line, ""));
-            let (at_start, text) = text.strip_prefix('^').map_or((false, text), |t| (true, t));
-            let (at_end, text) = text.strip_suffix('$').map_or((false, text), |t| (true, t));
-            let name = if name.is_empty() {
-                text.trim_end_matches(['/', ' '])
-            } else {
-                name
-            };
-            texts.push(text);
-            meanings.push(Meaning {
-                clue: Clue::Known(name),
-                at_start,
-                at_end,
-            });
-        }
-        for line in lines(include_str!("words.txt")) {
-            let (kind, text) = line.split_at(1);
-            let (clue, text) = match (kind, text.strip_suffix('*')) {
-                ("+", Some(stem)) => (Clue::Stem, stem),
-                ("+", None) => (Clue::Word, text),
-                ("!", _) => (Clue::Sure, text),
-                _ => (Clue::Never, text),
-            };
-            texts.push(text);
-            meanings.push(Meaning {
-                clue,
-                at_start: false,
-                at_end: false,
-            });
-        }
+        let known = lines(include_str!("known.txt")).map(Meaning::of_known);
+        let words = lines(include_str!("words.txt")).map(Meaning::of_word);
+        let (texts, meanings): (Vec<_>, Vec<_>) = known.chain(words).unzip();
         Tables {
             texts: automaton(&texts, MatchKind::LeftmostLongest),
             meanings,
@@ -81,15 +74,15 @@ impl Tables {
         }
     }
 
-    /// The bot's name, or `None` for a person's browser.
-    pub(super) fn recognise(&self, agent: &[u8]) -> Option<&'static str> {
-        let (mut sure, mut word) = (false, false);
+    /// The bot, or `None` for a person's browser.
+    pub(super) fn recognise(&'static self, agent: &[u8]) -> Option<&'static Bot> {
+        let (mut sure, mut word) = (None, None);
         let mut from = 0;
         while let Some(hit) = self
             .texts
             .find(Input::new(agent).span(from..agent.len()).anchored(Anchored::No))
         {
-            let meaning = self.meanings[hit.pattern().as_usize()];
+            let meaning = &self.meanings[hit.pattern().as_usize()];
             let is_out_of_place = (meaning.at_start && hit.start() != 0)
                 || (meaning.at_end && hit.end() != agent.len())
                 || (matches!(meaning.clue, Clue::Word) && !ends_a_word(agent, hit.end()));
@@ -98,19 +91,93 @@ impl Tables {
                 continue;
             }
             match meaning.clue {
-                Clue::Known(name) => return Some(name),
-                Clue::Sure => sure = true,
-                Clue::Word | Clue::Stem => word |= !is_in_model(agent, hit.start()),
-                Clue::Never => {}
+                Clue::Known => return Some(&meaning.bot),
+                Clue::Sure => sure = sure.or(Some(&meaning.bot)),
+                Clue::Word | Clue::Stem if !is_in_model(agent, hit.start()) => {
+                    word = word.or(Some(&meaning.bot));
+                }
+                Clue::Word | Clue::Stem | Clue::Never => {}
             }
             from = hit.end();
         }
-        let is_bot = sure
-            || names_a_mailbox(agent)
-            || (word && !is_phone_browser(agent))
-            || !self.marks.is_match(agent);
-        is_bot.then_some(OTHER)
+        if sure.is_some() {
+            return sure;
+        }
+        if names_a_mailbox(agent) {
+            return Some(&MAILBOX);
+        }
+        if word.is_some() && !is_phone_browser(agent) {
+            return word;
+        }
+        if !self.marks.is_match(agent) {
+            return Some(&UNMARKED);
+        }
+        shape::has_impossible_version(agent).then_some(&IMPOSSIBLE)
     }
+}
+
+impl Meaning {
+    /// A line of `known.txt`: the text to look for, and what it means.
+    fn of_known(line: &'static str) -> (&'static str, Self) {
+        let (entry, rest) = line.split_once(" | ").unwrap_or((line, ""));
+        let (text, name) = entry.split_once(" = ").unwrap_or((entry, ""));
+        let (at_start, text) = text.strip_prefix('^').map_or((false, text), |t| (true, t));
+        let (at_end, text) = text.strip_suffix('$').map_or((false, text), |t| (true, t));
+        let bot = Bot {
+            name: if name.is_empty() {
+                text.trim_end_matches(['/', ' '])
+            } else {
+                name
+            },
+            kind: kind_of(rest),
+            why: "The user agent is a known crawler's or tool's.",
+            line: Some(TableLine {
+                table: "known.txt",
+                text: line,
+            }),
+        };
+        let meaning = Meaning {
+            clue: Clue::Known,
+            at_start,
+            at_end,
+            bot,
+        };
+        (text, meaning)
+    }
+
+    /// A line of `words.txt`: the text to look for, and what it means.
+    fn of_word(line: &'static str) -> (&'static str, Self) {
+        let (entry, rest) = line.split_once(" | ").unwrap_or((line, ""));
+        let (sign, text) = entry.split_at(1);
+        let (clue, text) = match (sign, text.strip_suffix('*')) {
+            ("+", Some(stem)) => (Clue::Stem, stem),
+            ("+", None) => (Clue::Word, text),
+            ("!", _) => (Clue::Sure, text),
+            _ => (Clue::Never, text),
+        };
+        let bot = Bot {
+            name: OTHER,
+            kind: kind_of(rest),
+            why: "The user agent is a crawler's or a tool's.",
+            line: Some(TableLine {
+                table: "words.txt",
+                text: line,
+            }),
+        };
+        let meaning = Meaning {
+            clue,
+            at_start: false,
+            at_end: false,
+            bot,
+        };
+        (text, meaning)
+    }
+}
+
+/// The kind at the start of what follows a line's text.
+fn kind_of(rest: &str) -> BotKind {
+    let label = rest.split_once(" | ").map_or(rest, |(label, _)| label);
+    BotKind::of(label).unwrap_or(BotKind::Other)
 }
 
 fn automaton(texts: &[&str], kind: MatchKind) -> AhoCorasick {

@@ -7,7 +7,7 @@ const CRAWLERS: &str = include_str!("../../../tests/corpus/agents/crawlers.txt")
 const BROWSERS: &str = include_str!("../../../tests/corpus/agents/browsers.txt");
 
 fn name(agent: &str) -> Option<&'static str> {
-    recognise(Some(agent.as_bytes()))
+    recognise(Some(agent.as_bytes())).map(|bot| bot.name)
 }
 
 #[test]
@@ -105,8 +105,8 @@ fn what_no_line_names_is_told_by_words_addresses_and_missing_marks() {
     ] {
         assert_eq!(name(agent), Some(OTHER), "{agent}");
     }
-    assert_eq!(recognise(None), Some(NONE));
-    assert_eq!(recognise(Some(b"  ")), Some(NONE));
+    assert_eq!(recognise(None), Some(&NO_AGENT));
+    assert_eq!(recognise(Some(b"  ")), Some(&NO_AGENT));
 }
 
 #[test]
@@ -173,12 +173,13 @@ fn a_crawler_that_poses_as_a_phone_is_told_by_its_address_or_its_compatible() {
 fn no_line_of_the_tables_is_there_twice_or_hides_behind_another() {
     let mut seen = HashSet::new();
     let texts: Vec<String> = lines(include_str!("known.txt"))
-        .map(|l| l.split_once(" = ").map_or(l, |(t, _)| t).to_ascii_lowercase())
+        .map(|l| l.split_once(" | ").map_or(l, |(t, _)| t))
+        .map(|t| t.split_once(" = ").map_or(t, |(t, _)| t).to_ascii_lowercase())
         .collect();
     for text in &texts {
         assert!(seen.insert(text.clone()), "{text} is there twice");
     }
-    let words = lines(include_str!("words.txt")).map(|l| l[1..].trim_end_matches('*'));
+    let words = lines(include_str!("words.txt")).map(|l| l.split(" | ").next().unwrap()[1..].trim_end_matches('*'));
     let anywhere: Vec<&str> = texts
         .iter()
         .map(String::as_str)

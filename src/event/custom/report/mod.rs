@@ -110,7 +110,7 @@ impl<'a> Reports<'a> {
     ) -> Option<PageUrl> {
         let before = self.verdict.event;
         // The domain of the bots gets their pages as the app names them, and nothing else of its words.
-        let is_bots = matches!(before, Some(EventKind::Bot(_)));
+        let is_bots = matches!(before, Some(EventKind::Bot { .. }));
         let (mut url, mut members) = (None, Vec::new());
         match word {
             Some(PageWord::Off) if before.is_some() => self.verdict = page::suppressed(),
