@@ -244,23 +244,46 @@ fn rules_of_the_configuration_are_kept() {
         list,
         [
             expected("404", "/missing/3", "example.com"),
+            expected("Bot", "/page/6", "bots.example"),
             expected("pageview", "/page/2?any=thing", "example.com"),
-            expected("pageview", "/page/6", "bots.example"),
         ]
     );
     let not_found = events.iter().find(|e| e.text("name") == "404").unwrap();
     assert_eq!(not_found.body["props"], json!({"path": "/missing/3"}));
-    let bot = events
-        .iter()
-        .find(|e| e.text("domain") == "bots.example")
-        .unwrap();
-    assert!(
-        bot.body["props"].as_object().is_some_and(|p| p.len() == 1),
-        "{}",
-        bot.body
-    );
     assert_eq!(metrics.decisions("opted_out"), 1);
     assert_eq!(metrics.decisions("excluded"), 2);
+}
+
+#[test]
+fn bots_go_to_their_own_site_with_their_kind_and_plausible_takes_them_for_none() {
+    let stage = Stage::new(site::start(), |b| b.set("pages.bots", "bots.example"));
+    let agent = "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; GPTBot/1.2; +https://openai.com/gptbot)";
+    let asked = |path: &str, from: &str| Request::get(path).with("Accept", "text/html").from(from);
+    let (events, metrics) = stage.visit(&[
+        asked("/page/1?utm_source=x", "203.0.113.9").with("User-Agent", agent),
+        asked("/page/2", "203.0.113.8").with("User-Agent", "curl/8.5.0"),
+        asked("/missing/3", "203.0.113.9").with("User-Agent", agent),
+        Request::get("/page/4").as_(NAVIGATION).from("203.0.113.7"),
+    ]);
+    let bots: Vec<_> = events
+        .iter()
+        .filter(|e| e.text("domain") == "bots.example")
+        .collect();
+    assert_eq!((bots.len(), events.len()), (2, 3), "{events:#?}");
+    for (path, address, name, kind) in [
+        ("/page/1", "203.0.113.9", "GPTBot", "ai_training"),
+        ("/page/2", "203.0.113.8", "curl", "tool"),
+    ] {
+        let bot = bots.iter().find(|e| e.body["props"]["path"] == path).unwrap();
+        assert_eq!(bot.text("name"), "Bot");
+        assert_eq!(
+            bot.body["props"],
+            json!({"bot": name, "kind": kind, "path": path})
+        );
+        assert_eq!(bot.field("x-forwarded-for"), Some(address));
+        assert_eq!(bot.field("user-agent"), Some("Mozilla/5.0 (gatecount)"));
+    }
+    assert_eq!(metrics.decisions("bot"), 3);
 }
 
 #[test]

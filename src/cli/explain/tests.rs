@@ -168,7 +168,8 @@ fn a_bot_is_told_with_its_name_its_kind_and_the_line_that_matched() {
     let story = asked_by("unheard-of/1", SITE);
     assert_eq!(story["bot"], json!({"name": "Other", "kind": "tool"}));
 
-    let apart = "[[sites]]\nhosts = [\"example.com\"]\ndomain = \"example.com\"\n[pages]\nbots = \"bots.example\"\n";
+    let apart =
+        "[[sites]]\nhosts = [\"example.com\"]\ndomain = \"example.com\"\n[pages]\nbots = \"bots.example\"\n";
     let story = asked_by(agent, apart);
     assert_eq!(
         story["events"],

@@ -91,7 +91,10 @@ fn a_bots_event_has_the_bots_address_and_a_user_agent_that_is_no_bots() {
     assert_eq!(built.client, bot.client);
     let mut stored = Vec::new();
     let key = Event::record(&EventRules::default(), &bot, &mut stored);
-    assert_eq!((Event::decode(&stored), key), (Some(built.clone()), built.visitor()));
+    assert_eq!(
+        (Event::decode(&stored), key),
+        (Some(built.clone()), built.visitor())
+    );
 }
 
 #[test]

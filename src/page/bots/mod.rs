@@ -60,7 +60,10 @@ pub fn of_request(request: &RequestFacts<'_>) -> Option<&'static Bot> {
     if request.declared_bot {
         return Some(&DECLARED);
     }
-    request.brands.is_some_and(shape::says_headless).then_some(&HEADLESS)
+    request
+        .brands
+        .is_some_and(shape::says_headless)
+        .then_some(&HEADLESS)
 }
 
 /// The bot of a user agent, or `None` for what looks like a person's browser.

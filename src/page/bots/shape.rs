@@ -4,14 +4,14 @@
 
 use memchr::memmem;
 
-/// Chrome and Firefox get at most 26 versions a year and are at about 150 in 2026.
-const IMPOSSIBLE_MAJOR: u32 = 500;
+/// Chrome and Firefox get at most 26 versions a year and are at about 150 in 2026. Some programs built on Qt give
+/// Firefox the version of their engine, which is about 600.
+const IMPOSSIBLE: [(&[u8], u32); 2] = [(b"Chrome/", 500), (b"Firefox/", 1_000)];
 
 /// Whether the user agent claims a version of Chrome or Firefox that is years away.
 pub(super) fn has_impossible_version(agent: &[u8]) -> bool {
-    [&b"Chrome/"[..], b"Firefox/"].iter().any(|name| {
-        memmem::find(agent, name)
-            .is_some_and(|at| leading_number(&agent[at + name.len()..]) >= IMPOSSIBLE_MAJOR)
+    IMPOSSIBLE.iter().any(|(name, first)| {
+        memmem::find(agent, name).is_some_and(|at| leading_number(&agent[at + name.len()..]) >= *first)
     })
 }
 

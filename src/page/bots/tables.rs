@@ -45,6 +45,13 @@ static MAILBOX: Bot = Bot {
     line: None,
 };
 
+static COMPATIBLE: Bot = Bot {
+    name: OTHER,
+    kind: BotKind::Other,
+    why: "Behind a browser's user agent there is the name of something that is compatible with it.",
+    line: None,
+};
+
 static UNMARKED: Bot = Bot {
     name: OTHER,
     kind: BotKind::Tool,
@@ -105,6 +112,9 @@ impl Tables {
         }
         if names_a_mailbox(agent) {
             return Some(&MAILBOX);
+        }
+        if is_compatible_with_itself(agent) {
+            return Some(&COMPATIBLE);
         }
         if word.is_some() && !is_phone_browser(agent) {
             return word;
@@ -235,6 +245,20 @@ fn first_brackets(agent: &[u8]) -> Option<(&[u8], usize)> {
 /// Whether a text contains another, which is in lower case.
 fn has(text: &[u8], lower: &[u8]) -> bool {
     text.windows(lower.len()).any(|w| w.eq_ignore_ascii_case(lower))
+}
+
+/// Whether `compatible;` follows `like Gecko`. Browsers that are compatible say so first, and then they are like
+/// nothing else. An exception are two whole user agents in one, which old versions of Internet Explorer sent.
+fn is_compatible_with_itself(agent: &[u8]) -> bool {
+    let after = |text: &'_ [u8], lower: &[u8]| {
+        let at = text
+            .windows(lower.len())
+            .position(|w| w.eq_ignore_ascii_case(lower))?;
+        Some(at + lower.len())
+    };
+    after(agent, b"like gecko")
+        .and_then(|at| Some((at, after(&agent[at..], b"compatible;")?)))
+        .is_some_and(|(at, name)| !agent[at + name..].trim_ascii_start().starts_with(b"MSIE"))
 }
 
 /// Whether there is a mailbox: `name@host.tld`. Browsers and their apps write an `@` only before a version.

@@ -4,6 +4,9 @@ use super::tables::lines;
 use super::*;
 
 const CRAWLERS: &str = include_str!("../../../tests/corpus/agents/crawlers.txt");
+const AI_READERS: &str = include_str!("../../../tests/corpus/agents/ai_readers.txt");
+const UNSEEN_CRAWLERS: &str = include_str!("../../../tests/corpus/agents/unseen_crawlers.txt");
+const UNSEEN_BROWSERS: &str = include_str!("../../../tests/corpus/agents/unseen_browsers.txt");
 const BROWSERS: &str = include_str!("../../../tests/corpus/agents/browsers.txt");
 
 fn name(agent: &str) -> Option<&'static str> {
@@ -29,6 +32,124 @@ fn of_the_browsers_in_the_corpus_none_is_taken_for_a_bot() {
     let taken: Vec<_> = all.iter().filter_map(|a| name(a).map(|n| (n, a))).collect();
     assert!(all.len() > 2_000);
     assert!(taken.is_empty(), "{taken:#?}");
+}
+
+#[test]
+fn of_crawlers_that_no_rule_was_written_by_98_percent_are_recognised() {
+    let all: Vec<_> = UNSEEN_CRAWLERS.lines().collect();
+    let missed: Vec<_> = all.iter().filter(|a| name(a).is_none()).collect();
+    assert!(all.len() > 500);
+    assert!(
+        missed.len() * 50 <= all.len(),
+        "{} of {}: {missed:#?}",
+        missed.len(),
+        all.len()
+    );
+}
+
+#[test]
+fn of_browsers_that_no_rule_was_written_by_one_in_a_thousand_is_taken_for_a_bot() {
+    let all: Vec<_> = UNSEEN_BROWSERS.lines().collect();
+    let taken: Vec<_> = all.iter().filter_map(|a| name(a).map(|n| (n, a))).collect();
+    assert!(all.len() > 2_000);
+    assert!(
+        taken.len() * 1_000 <= all.len(),
+        "{} of {}: {taken:#?}",
+        taken.len(),
+        all.len()
+    );
+}
+
+#[test]
+fn every_published_ai_reader_is_recognised_and_has_a_kind_of_ai_readers() {
+    let is_ai = |kind| matches!(kind, BotKind::AiIndex | BotKind::AiUser | BotKind::AiTraining);
+    let odd: Vec<_> = AI_READERS
+        .lines()
+        .filter(|agent| !recognise(Some(agent.as_bytes())).is_some_and(|bot| is_ai(bot.kind)))
+        .collect();
+    assert!(AI_READERS.lines().count() > 70);
+    assert!(odd.is_empty(), "{odd:#?}");
+}
+
+#[test]
+fn a_bot_has_the_kind_of_its_line() {
+    for (agent, kind, line) in [
+        ("Googlebot/2.1", BotKind::Search, Some("known.txt")),
+        (
+            "Mozilla/5.0 (compatible; OAI-SearchBot/1.0)",
+            BotKind::AiIndex,
+            Some("known.txt"),
+        ),
+        (
+            "Mozilla/5.0 (compatible; ChatGPT-User/1.0)",
+            BotKind::AiUser,
+            Some("known.txt"),
+        ),
+        (
+            "Mozilla/5.0 (compatible; GPTBot/1.2)",
+            BotKind::AiTraining,
+            Some("known.txt"),
+        ),
+        ("facebookexternalhit/1.1", BotKind::Preview, Some("known.txt")),
+        ("kube-probe/1.29", BotKind::Monitor, Some("known.txt")),
+        ("Feedly/1.0", BotKind::Feed, Some("known.txt")),
+        ("curl/8.5.0", BotKind::Tool, Some("known.txt")),
+        ("FooMonitor/1.0", BotKind::Monitor, Some("words.txt")),
+        ("Foobot/1.0", BotKind::Other, Some("words.txt")),
+        ("unheard-of/1.0", BotKind::Tool, None),
+    ] {
+        let bot = recognise(Some(agent.as_bytes())).unwrap();
+        assert_eq!((bot.kind, bot.line.map(|l| l.table)), (kind, line), "{agent}");
+        assert!(bot.why.ends_with('.'));
+    }
+}
+
+#[test]
+fn every_known_bot_has_a_kind_a_source_and_a_date() {
+    for line in lines(include_str!("known.txt")) {
+        let parts: Vec<_> = line.split(" | ").collect();
+        let [_, kind, source] = parts[..] else {
+            panic!("{line}")
+        };
+        assert!(BotKind::of(kind).is_some(), "{line}");
+        let (list, date) = source.rsplit_once(", ").unwrap();
+        let is_date = |t: &str| t.len() == 10 && t.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+        assert!(
+            !list.is_empty() && (is_date(date) || date == "before 2010"),
+            "{line}"
+        );
+    }
+    for line in lines(include_str!("words.txt")) {
+        if let Some((_, kind)) = line.split_once(" | ") {
+            assert!(BotKind::of(kind).is_some(), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_version_that_is_decades_away_is_nobodys() {
+    let chrome = |version: &str| {
+        name(&format!(
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{version} Safari/537.36"
+        ))
+    };
+    assert_eq!(chrome("9999.0.0.0"), Some(OTHER));
+    assert_eq!(chrome("99999999999999999999.0"), Some(OTHER));
+    assert_eq!(chrome("300.0.0.0"), None);
+    assert_eq!(
+        name("Mozilla/5.0 (Windows NT 10.0; rv:9999.0) Gecko/20100101 Firefox/9999.0"),
+        Some(OTHER)
+    );
+    // Qt's browser engine, by the version of WebKit.
+    let qt = "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/604.1.38 (KHTML, like Gecko) QtWebEngine/5.10.1 Firefox/604.1.38";
+    assert_eq!(name(qt), None);
+}
+
+#[test]
+fn two_browsers_in_one_user_agent_are_still_a_persons() {
+    let agent = "Mozilla/5.0 (Windows NT 6.1; WOW64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/42.0.2311.135 \
+                 Safari/537.36 (compatible; MSIE 8.0; Windows NT 5.1; Trident/4.0)";
+    assert_eq!(name(agent), None);
 }
 
 #[test]
@@ -162,6 +283,7 @@ fn a_crawler_that_poses_as_a_phone_is_told_by_its_address_or_its_compatible() {
     assert_eq!(name(phone), None);
     for rest in [
         "(compatible; Foobot/1.0)",
+        "(compatible; NewestReader/1.0)",
         "(compatible; Foo/1.0; +https://foo.example)",
         "foo@foo.example",
     ] {
@@ -179,7 +301,8 @@ fn no_line_of_the_tables_is_there_twice_or_hides_behind_another() {
     for text in &texts {
         assert!(seen.insert(text.clone()), "{text} is there twice");
     }
-    let words = lines(include_str!("words.txt")).map(|l| l.split(" | ").next().unwrap()[1..].trim_end_matches('*'));
+    let words =
+        lines(include_str!("words.txt")).map(|l| l.split(" | ").next().unwrap()[1..].trim_end_matches('*'));
     let anywhere: Vec<&str> = texts
         .iter()
         .map(String::as_str)

@@ -315,7 +315,10 @@ fn the_bots_domain_gets_pages_as_the_app_names_them_and_no_event() {
         (&body["url"], &body["domain"]),
         (&json!("https://example.com/a"), &json!("bots"))
     );
-    assert_eq!(body["props"], json!({"bot": "Other", "kind": "other", "path": "/a"}));
+    assert_eq!(
+        body["props"],
+        json!({"bot": "Other", "kind": "other", "path": "/a"})
+    );
     let told = bot().answered("Gatecount-Page", "off").told_by(&pages, &[]);
     assert_eq!((told.decision, told.events), (Decision::Suppressed, Vec::new()));
 }
