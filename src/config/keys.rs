@@ -199,7 +199,7 @@ pub(super) const KEYS: &[Key] = &[
         .form(Form::Something)
         .about(
             "What is done about bots: skip, count, or a site's name at Plausible that gets them as \
-             events of their own.",
+             the event \"Bot\" with the props bot, kind and path.",
         ),
     key("pages.not_found", ValueKind::Boolean, "false")
         .about("true: a 404 page becomes the event \"404\" with the prop path."),
