@@ -131,6 +131,8 @@ pub struct DecisionRules {
     pub tracker: crate::tracker::Settings,
     /// Whether there is any site.
     pub any_site: bool,
+    /// Whether nobody set `[pages] exclude`, which has a default that some app may not expect.
+    pub excludes_by_default: bool,
     /// `[observe]`
     pub observe: observing::Settings,
 }
@@ -187,7 +189,10 @@ pub fn load(sources: &Sources) -> Result<Config, Mistakes> {
 /// As [`load`].
 pub fn load_rules(sources: &Sources) -> Result<DecisionRules, Mistakes> {
     let parts = resolve(sources, Required::Nothing)?;
+    let mut keys = parts.keys.iter();
+    let exclude = keys.find(|k| k.key == "pages.exclude");
     Ok(DecisionRules {
+        excludes_by_default: exclude.is_some_and(|k| k.origin == Origin::Default),
         client: parts.client,
         page: parts.page,
         event: parts.event,

@@ -267,7 +267,7 @@ fn admit(
 }
 
 /// The bot's name and the reason why it is one: by its user agent, or by what it says itself.
-fn recognise_bot(request: &RequestFacts<'_>) -> Option<(&'static str, &'static str)> {
+pub(super) fn recognise_bot(request: &RequestFacts<'_>) -> Option<(&'static str, &'static str)> {
     if let Some(name) = bots::recognise(request.user_agent) {
         let why = match name {
             bots::NONE => "There is no user agent; every browser sends one.",

@@ -12,6 +12,9 @@ mod examples;
 /// The command line.
 mod cli;
 
+/// What `explain` names.
+mod explain;
+
 /// Schema, completions and manual, by the programs that read them.
 mod generated;
 
