@@ -13,6 +13,7 @@ mod options;
 mod queue;
 mod run;
 mod schema;
+mod surroundings;
 
 #[cfg(test)]
 mod tests;
@@ -73,6 +74,8 @@ enum CliCommand {
     Check {
         #[command(flatten)]
         options: Options,
+        #[command(flatten)]
+        check: check::CheckArguments,
     },
     /// What would be sent for a request, and why
     Explain {
@@ -163,7 +166,8 @@ pub fn main() -> ExitCode {
             let _ = writeln!(io::stderr(), "gatecount: {mistakes}");
             ExitCode::from(2)
         }
-        Err(CommandError::Logged) => ExitCode::from(1),
+        Err(CommandError::Told) => ExitCode::from(1),
+        Err(CommandError::Denied) => ExitCode::from(2),
         Err(CommandError::Running(error)) if is_closed_pipe(error.as_ref()) => ExitCode::SUCCESS,
         Err(CommandError::Running(error)) => {
             let _ = writeln!(io::stderr(), "gatecount: {}", chain(error.as_ref()));
@@ -191,7 +195,7 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Command
         Some(CliCommand::Demo { .. }) => Err(usage(
             "demo takes no flags of the configuration: it configures itself",
         )),
-        Some(CliCommand::Check { options: own }) => check::run(&own.after(options)),
+        Some(CliCommand::Check { options: own, check }) => check::run(&own.after(options), &check),
         Some(CliCommand::Explain {
             options: own,
             explain,

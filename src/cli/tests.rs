@@ -15,7 +15,7 @@ fn flags(line: &str) -> Flags {
         None => options.flags_after(Options::default()),
         Some(
             CliCommand::Run { options: own }
-            | CliCommand::Check { options: own }
+            | CliCommand::Check { options: own, .. }
             | CliCommand::Explain { options: own, .. },
         ) => own.flags_after(options),
         other => panic!("{other:?} has no flags"),
@@ -59,6 +59,7 @@ fn bad_usage_ends_with_2_and_help_with_0() {
     for (line, status) in [
         ("gatecount --port 80", 2),
         ("gatecount walk", 2),
+        ("gatecount check --deny", 2),
         ("gatecount explain", 2),
         ("gatecount explain --batch /", 2),
         ("gatecount explain --batch -H a:b", 2),

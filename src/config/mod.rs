@@ -66,7 +66,7 @@ pub use self::{
 
 use self::{
     events::ResolvedEvent,
-    reader::ResolvedKey,
+    reader::{KeyReader, ResolvedKey},
     resolve::{Required, ResolvedParts, resolve},
     sites::ResolvedSite,
     tls::ResolvedPair,
@@ -106,6 +106,8 @@ pub struct Config {
     /// The files that this configuration consists of, absolute if the working directory is known: the
     /// configuration file and the files that it names. A change of one of them is a reason to load again.
     pub files: Vec<PathBuf>,
+    /// What is no mistake, and probably not meant.
+    pub warnings: Vec<Mistake>,
     keys: Vec<ResolvedKey>,
     sites: Vec<ResolvedSite>,
     events: Vec<ResolvedEvent>,
@@ -161,6 +163,7 @@ pub fn load(sources: &Sources) -> Result<Config, Mistakes> {
         sites,
         events,
         pairs,
+        warnings,
     } = resolve(sources, Required::AppAndSite)?;
     Ok(Config {
         proxy: proxy.map(|proxy| proxy::Settings { inject, ..proxy }),
@@ -176,6 +179,7 @@ pub fn load(sources: &Sources) -> Result<Config, Mistakes> {
         observe,
         tracker,
         files,
+        warnings,
         keys,
         sites,
         events,
@@ -211,6 +215,12 @@ pub fn load_rules(sources: &Sources) -> Result<DecisionRules, Mistakes> {
 /// As [`load`].
 pub fn load_queue(sources: &Sources) -> Result<crate::queue::Settings, Mistakes> {
     Ok(resolve(sources, Required::Nothing)?.queue)
+}
+
+/// Resolves `[log]` whatever else is wrong, so that mistakes can be told in the log's format. What is wrong in
+/// `[log]` itself counts as not set.
+pub fn load_log(sources: &Sources) -> telemetry::Settings {
+    log::resolve(&mut KeyReader::new(sources))
 }
 
 impl Config {
@@ -269,6 +279,19 @@ impl Config {
         resolved.is_some_and(|k| k.origin == Origin::Default)
     }
 
+    /// A sentence about a key, with where it was set and its value, as mistakes have it.
+    pub fn setting(&self, key: &str, said: &str) -> String {
+        match self.keys.iter().find(|k| k.key == key) {
+            Some(resolved) => Mistake::value(&resolved.origin, key, &*resolved.toml, said).to_string(),
+            None => format!("{key}: {said}"),
+        }
+    }
+
+    /// The hosts and the domains of each site, as configured.
+    pub fn sites(&self) -> impl Iterator<Item = (&[String], &[String])> {
+        self.sites.iter().map(ResolvedSite::named)
+    }
+
     /// Which hosts are counted for which sites.
     pub fn sites_in_words(&self) -> String {
         let sites: Vec<String> = self.sites.iter().map(ToString::to_string).collect();
@@ -286,6 +309,7 @@ impl Config {
         self.event = new.event;
         self.custom = new.custom;
         self.files = new.files;
+        self.warnings = new.warnings;
         for new in new
             .keys
             .into_iter()

@@ -12,6 +12,9 @@ mod examples;
 /// The command line.
 mod cli;
 
+/// What `check` warns of.
+mod warnings;
+
 /// What `explain` names.
 mod explain;
 
