@@ -5,6 +5,7 @@
 mod check;
 mod completions;
 mod demo;
+mod doctor;
 mod error;
 mod explain;
 mod man;
@@ -83,6 +84,13 @@ enum CliCommand {
         options: Options,
         #[command(flatten)]
         explain: explain::Arguments,
+    },
+    /// Is Plausible up, does it drop us, which address does it see; is the app up; can the queue be written
+    Doctor {
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        doctor: doctor::DoctorArguments,
     },
     /// Read an access log and print what would be counted, and why; nothing is sent
     Observe {
@@ -196,6 +204,7 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Command
             "demo takes no flags of the configuration: it configures itself",
         )),
         Some(CliCommand::Check { options: own, check }) => check::run(&own.after(options), &check),
+        Some(CliCommand::Doctor { options: own, doctor }) => doctor::run(&own.after(options), &doctor),
         Some(CliCommand::Explain {
             options: own,
             explain,

@@ -16,6 +16,7 @@ fn flags(line: &str) -> Flags {
         Some(
             CliCommand::Run { options: own }
             | CliCommand::Check { options: own, .. }
+            | CliCommand::Doctor { options: own, .. }
             | CliCommand::Explain { options: own, .. },
         ) => own.flags_after(options),
         other => panic!("{other:?} has no flags"),
@@ -33,6 +34,7 @@ fn flags_are_taken_with_and_without_run_before_and_after() {
         "gatecount --app http://a --domain b,c --domain d",
         "gatecount run --app http://a --domain b,c --domain d",
         "gatecount --app http://a run --domain b,c --domain d",
+        "gatecount --app http://z doctor --app http://a --domain b,c --domain d --json",
         "gatecount --app http://z check --app http://a --domain b,c --domain d",
         "gatecount --domain b,c --domain d explain --app http://a /",
     ] {
@@ -59,6 +61,7 @@ fn bad_usage_ends_with_2_and_help_with_0() {
     for (line, status) in [
         ("gatecount --port 80", 2),
         ("gatecount walk", 2),
+        ("gatecount doctor --wait long", 2),
         ("gatecount check --deny", 2),
         ("gatecount explain", 2),
         ("gatecount explain --batch /", 2),
@@ -98,7 +101,7 @@ fn help_lists_the_flags_that_a_command_obeys_and_takes_them_all() {
             assert!(!help.contains(flag), "{path:?} lists {flag}: {help}");
         }
     }
-    for path in [&["run"][..], &["check"]] {
+    for path in [&["run"][..], &["check"], &["doctor"]] {
         for option in OPTIONS {
             let flag = format!("--{}", option.replace('_', "-"));
             assert!(help(path).contains(&flag), "{path:?} lists no {flag}");

@@ -24,6 +24,9 @@ mod generated;
 /// The configurations of `deploy/config` with the real parts around them.
 mod topologies;
 
+/// What the doctor finds.
+mod doctor;
+
 /// What passes through.
 mod traffic;
 
