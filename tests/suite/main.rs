@@ -12,20 +12,22 @@ mod examples;
 /// The command line.
 mod cli;
 
+/// Schema, completions and manual, by the programs that read them.
+mod generated;
+
+/// The configurations of `deploy/config` with the real parts around them.
+mod topologies;
 /// What `check` warns of.
 mod warnings;
 
 /// What `explain` names.
 mod explain;
 
-/// Schema, completions and manual, by the programs that read them.
-mod generated;
-
-/// The configurations of `deploy/config` with the real parts around them.
-mod topologies;
-
 /// What the doctor finds.
 mod doctor;
+
+/// Prometheus, its alerts, and the dashboard.
+mod watching;
 
 /// What passes through.
 mod traffic;
