@@ -12,6 +12,7 @@ mod hosts;
 mod inputs;
 mod live;
 mod mask;
+mod open_metrics;
 mod probes;
 mod routes;
 mod settings;

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use hyper::{Method, Request, Response, StatusCode, body::Incoming};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, body::Incoming};
 use prometheus::{Encoder, TextEncoder};
 use tokio::{
     sync::Semaphore,
@@ -22,7 +22,7 @@ use super::{
     decision::DecisionRecord,
     hosts::AllowedHosts,
     inputs::{DecisionsSince, Inputs},
-    live,
+    live, open_metrics,
     settings::Settings,
 };
 
@@ -78,7 +78,7 @@ impl Routes {
         }
         match path {
             "/" => self.live().await,
-            "/metrics" => self.metrics(),
+            "/metrics" => self.metrics(request.headers()),
             "/livez" => response::text(StatusCode::OK, "alive"),
             "/readyz" => self.ready(),
             "/status" => response::json(StatusCode::OK, &(self.inputs.status)()),
@@ -102,9 +102,14 @@ impl Routes {
         live::page(&status, &decisions, &self.links)
     }
 
-    fn metrics(&self) -> Response<ResponseBody> {
+    fn metrics(&self, headers: &HeaderMap) -> Response<ResponseBody> {
+        let families = self.inputs.registry.gather();
+        if open_metrics::is_preferred(headers) {
+            let text = open_metrics::encode(&families);
+            return response::whole(StatusCode::OK, open_metrics::OPEN_METRICS, text);
+        }
         let mut text = Vec::new();
-        match TextEncoder::new().encode(&self.inputs.registry.gather(), &mut text) {
+        match TextEncoder::new().encode(&families, &mut text) {
             Ok(()) => response::whole(StatusCode::OK, prometheus::TEXT_FORMAT, text),
             Err(error) => {
                 tracing::error!(%error, "the metrics could not be written");

@@ -14,8 +14,10 @@ pub(super) enum CommandError {
     Mistakes(Mistakes),
     /// A failure while running.
     Running(Box<dyn Error>),
-    /// A failure while running that the log has told of.
-    Logged,
+    /// A failure while running that was told already.
+    Told,
+    /// What is wrong with the configuration, which was told already.
+    Denied,
 }
 
 /// A [`CommandError::Usage`].

@@ -5,6 +5,7 @@
 mod check;
 mod completions;
 mod demo;
+mod doctor;
 mod error;
 mod explain;
 mod man;
@@ -13,6 +14,7 @@ mod options;
 mod queue;
 mod run;
 mod schema;
+mod surroundings;
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +25,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 use self::{
     error::{CommandError, is_closed_pipe, usage},
@@ -31,13 +33,24 @@ use self::{
 };
 use crate::telemetry::chain;
 
+/// What help ends with.
+const AFTER_HELP: &str = "\
+Example:
+  gatecount --app http://127.0.0.1:3000 --domain example.com
+  gatecount check --config /etc/gatecount.toml
+  gatecount explain --domain example.com curl -H 'accept: text/html' 'https://example.com/a'
+
+Every key of the configuration file can be set in the environment, as GATECOUNT_ and its path: \
+GATECOUNT_LISTEN_ADDRESS. Flags beat the environment, the environment beats the file.
+
+Exit status: 0 fine, 1 failed while running, 2 bad usage or configuration.";
+
 /// Counts page views in front of a web app and tells Plausible.
 #[derive(Debug, Parser)]
 #[command(
     name = "gatecount",
     version,
-    after_help = "Every key of the configuration file can be set in the environment, as GATECOUNT_ and its path: \
-                  GATECOUNT_LISTEN_ADDRESS. Flags beat the environment, the environment beats the file."
+    after_help = AFTER_HELP
 )]
 struct Cli {
     #[command(flatten)]
@@ -62,6 +75,8 @@ enum CliCommand {
     Check {
         #[command(flatten)]
         options: Options,
+        #[command(flatten)]
+        check: check::CheckArguments,
     },
     /// What would be sent for a request, and why
     Explain {
@@ -69,6 +84,13 @@ enum CliCommand {
         options: Options,
         #[command(flatten)]
         explain: explain::Arguments,
+    },
+    /// Is Plausible up, does it drop us, which address does it see; is the app up; can the queue be written
+    Doctor {
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        doctor: doctor::DoctorArguments,
     },
     /// Read an access log and print what would be counted, and why; nothing is sent
     Observe {
@@ -96,19 +118,64 @@ enum CliCommand {
     },
 }
 
+/// The flags of the configuration that a command obeys, for those that do not obey all. The others are
+/// accepted, for one command line may serve several commands, and not listed.
+const LISTED: &[(&[&str], &[&str])] = &[
+    (&["explain"], &["config", "domain"]),
+    (&["observe"], &["config", "domain"]),
+    (&["queue", "status"], &["config", "queue"]),
+    (&["queue", "list"], &["config", "queue"]),
+    (&["queue", "export"], &["config", "queue"]),
+    (&["queue", "purge"], &["config", "queue"]),
+];
+
+/// The flags of the configuration.
+const OPTIONS: [&str; 9] = [
+    "config",
+    "app",
+    "domain",
+    "plausible",
+    "listen",
+    "admin",
+    "queue",
+    "log",
+    "log_format",
+];
+
+/// The command line.
+pub fn command() -> Command {
+    LISTED.iter().fold(Cli::command(), |command, (path, listed)| {
+        narrowed(command, path, listed)
+    })
+}
+
+/// Hides the flags that the command at `path` does not obey.
+fn narrowed(command: Command, path: &[&str], listed: &[&str]) -> Command {
+    if let Some((first, rest)) = path.split_first() {
+        return command.mut_subcommand(first, |inner| narrowed(inner, rest, listed));
+    }
+    OPTIONS
+        .iter()
+        .filter(|option| !listed.contains(option))
+        .fold(command, |command, option| {
+            command.mut_arg(option, |arg| arg.hide(true))
+        })
+}
+
 /// The whole program: reads this process's arguments, runs the command, and returns the exit status.
 pub fn main() -> ExitCode {
     match dispatch(std::env::args_os()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(CommandError::Arguments(error)) => print_usage(&error),
         Err(CommandError::Usage(problem)) => {
-            print_usage(&Cli::command().error(ErrorKind::ArgumentConflict, problem))
+            print_usage(&command().error(ErrorKind::ArgumentConflict, problem))
         }
         Err(CommandError::Mistakes(mistakes)) => {
             let _ = writeln!(io::stderr(), "gatecount: {mistakes}");
             ExitCode::from(2)
         }
-        Err(CommandError::Logged) => ExitCode::from(1),
+        Err(CommandError::Told) => ExitCode::from(1),
+        Err(CommandError::Denied) => ExitCode::from(2),
         Err(CommandError::Running(error)) if is_closed_pipe(error.as_ref()) => ExitCode::SUCCESS,
         Err(CommandError::Running(error)) => {
             let _ = writeln!(io::stderr(), "gatecount: {}", chain(error.as_ref()));
@@ -123,8 +190,12 @@ fn print_usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    Cli::from_arg_matches(&command().try_get_matches_from(arguments)?)
+}
+
 fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Result<(), CommandError> {
-    let Cli { options, command } = Cli::try_parse_from(arguments).map_err(CommandError::Arguments)?;
+    let Cli { options, command } = parse(arguments).map_err(CommandError::Arguments)?;
     match command {
         None => run::run(options.after(Options::default())),
         Some(CliCommand::Run { options: own }) => run::run(own.after(options)),
@@ -132,7 +203,8 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Command
         Some(CliCommand::Demo { .. }) => Err(usage(
             "demo takes no flags of the configuration: it configures itself",
         )),
-        Some(CliCommand::Check { options: own }) => check::run(&own.after(options)),
+        Some(CliCommand::Check { options: own, check }) => check::run(&own.after(options), &check),
+        Some(CliCommand::Doctor { options: own, doctor }) => doctor::run(&own.after(options), &doctor),
         Some(CliCommand::Explain {
             options: own,
             explain,
@@ -142,8 +214,8 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Command
             observe,
         }) => observe::run(&own.after(options), &observe),
         Some(CliCommand::Queue { action }) => queue::run(options, action),
-        Some(CliCommand::Completions { shell }) => completions::run(shell, Cli::command()),
-        Some(CliCommand::Man) => man::run(Cli::command()),
+        Some(CliCommand::Completions { shell }) => completions::run(shell, self::command()),
+        Some(CliCommand::Man) => man::run(self::command()),
         Some(CliCommand::Schema { schema }) => schema::run(&schema),
     }
 }

@@ -13,32 +13,34 @@ use crate::config::{Flags, Sources};
     reason = "these comments are the help text, which is no Markdown"
 )]
 pub(super) struct Options {
-    /// The configuration file [environment: GATECOUNT_CONFIG]
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// The configuration file [env: GATECOUNT_CONFIG]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
-    /// Where the app listens: http://HOST:PORT or unix:/PATH
+    /// Where the app listens: http://HOST:PORT or unix:/PATH [env: GATECOUNT_APP_URL]
     #[arg(long, value_name = "URL")]
     app: Option<String>,
-    /// The site's name at Plausible, for every host; several by commas or by repeating [environment:
-    /// GATECOUNT_DOMAIN]
+    /// The site's name at Plausible, for every host; several by commas or by repeating [env: GATECOUNT_DOMAIN]
     #[arg(long, value_name = "DOMAIN")]
     domain: Vec<String>,
-    /// Where Plausible is [default: https://plausible.io]
+    /// Where Plausible is [env: GATECOUNT_PLAUSIBLE_URL] [default: https://plausible.io]
     #[arg(long, value_name = "URL")]
     plausible: Option<String>,
-    /// Where to listen: ADDRESS:PORT or unix:/PATH, port 0 for any free one [default: 0.0.0.0:8080]
+    /// Where to listen: ADDRESS:PORT or unix:/PATH, port 0 for any free one [env: GATECOUNT_LISTEN_ADDRESS]
+    /// [default: 0.0.0.0:8080]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Where metrics and health are served [default: 127.0.0.1:9090]
+    /// Where metrics and health are served [env: GATECOUNT_ADMIN_ADDRESS] [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDR")]
     admin: Option<String>,
-    /// Where events wait: memory or a directory [default: the state directory]
+    /// Where events wait: memory or a directory [env: GATECOUNT_QUEUE_AT, GATECOUNT_QUEUE_PATH] [default: the
+    /// state directory]
     #[arg(long, value_name = "WHERE", value_hint = ValueHint::DirPath)]
     queue: Option<String>,
-    /// What is logged: a level, or directives as RUST_LOG's [environment: GATECOUNT_LOG]
-    #[arg(long, value_name = "DIRECTIVES")]
+    /// What is logged: a level, or directives as RUST_LOG's [env: GATECOUNT_LOG] [default: info]
+    #[arg(long, visible_alias = "log-level", value_name = "DIRECTIVES")]
     log: Option<String>,
-    /// How log lines are written: auto (text on a terminal, else json), text or json
+    /// How log lines are written: auto (text on a terminal, else json), text or json [env:
+    /// GATECOUNT_LOG_FORMAT] [default: auto]
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
 }

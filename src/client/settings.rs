@@ -20,6 +20,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether every visitor is believed about its address.
+    pub fn believes_everybody(&self) -> bool {
+        self.header != AddressSource::None && self.trusted_hops == 0 && self.trust.is_everybody()
+    }
+
     /// Who could choose the address that is counted for it, as a sentence for operators.
     pub fn who_could_choose(&self) -> String {
         let header = self.header.name();

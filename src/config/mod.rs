@@ -66,7 +66,7 @@ pub use self::{
 
 use self::{
     events::ResolvedEvent,
-    reader::ResolvedKey,
+    reader::{KeyReader, ResolvedKey},
     resolve::{Required, ResolvedParts, resolve},
     sites::ResolvedSite,
     tls::ResolvedPair,
@@ -106,6 +106,8 @@ pub struct Config {
     /// The files that this configuration consists of, absolute if the working directory is known: the
     /// configuration file and the files that it names. A change of one of them is a reason to load again.
     pub files: Vec<PathBuf>,
+    /// What is no mistake, and probably not meant.
+    pub warnings: Vec<Mistake>,
     keys: Vec<ResolvedKey>,
     sites: Vec<ResolvedSite>,
     events: Vec<ResolvedEvent>,
@@ -131,6 +133,8 @@ pub struct DecisionRules {
     pub tracker: crate::tracker::Settings,
     /// Whether there is any site.
     pub any_site: bool,
+    /// Whether nobody set `[pages] exclude`, which has a default that some app may not expect.
+    pub excludes_by_default: bool,
     /// `[observe]`
     pub observe: observing::Settings,
 }
@@ -159,6 +163,7 @@ pub fn load(sources: &Sources) -> Result<Config, Mistakes> {
         sites,
         events,
         pairs,
+        warnings,
     } = resolve(sources, Required::AppAndSite)?;
     Ok(Config {
         proxy: proxy.map(|proxy| proxy::Settings { inject, ..proxy }),
@@ -174,6 +179,7 @@ pub fn load(sources: &Sources) -> Result<Config, Mistakes> {
         observe,
         tracker,
         files,
+        warnings,
         keys,
         sites,
         events,
@@ -187,7 +193,10 @@ pub fn load(sources: &Sources) -> Result<Config, Mistakes> {
 /// As [`load`].
 pub fn load_rules(sources: &Sources) -> Result<DecisionRules, Mistakes> {
     let parts = resolve(sources, Required::Nothing)?;
+    let mut keys = parts.keys.iter();
+    let exclude = keys.find(|k| k.key == "pages.exclude");
     Ok(DecisionRules {
+        excludes_by_default: exclude.is_some_and(|k| k.origin == Origin::Default),
         client: parts.client,
         page: parts.page,
         event: parts.event,
@@ -206,6 +215,12 @@ pub fn load_rules(sources: &Sources) -> Result<DecisionRules, Mistakes> {
 /// As [`load`].
 pub fn load_queue(sources: &Sources) -> Result<crate::queue::Settings, Mistakes> {
     Ok(resolve(sources, Required::Nothing)?.queue)
+}
+
+/// Resolves `[log]` whatever else is wrong, so that mistakes can be told in the log's format. What is wrong in
+/// `[log]` itself counts as not set.
+pub fn load_log(sources: &Sources) -> telemetry::Settings {
+    log::resolve(&mut KeyReader::new(sources))
 }
 
 impl Config {
@@ -264,6 +279,19 @@ impl Config {
         resolved.is_some_and(|k| k.origin == Origin::Default)
     }
 
+    /// A sentence about a key, with where it was set and its value, as mistakes have it.
+    pub fn setting(&self, key: &str, said: &str) -> String {
+        match self.keys.iter().find(|k| k.key == key) {
+            Some(resolved) => Mistake::value(&resolved.origin, key, &*resolved.toml, said).to_string(),
+            None => format!("{key}: {said}"),
+        }
+    }
+
+    /// The hosts and the domains of each site, as configured.
+    pub fn sites(&self) -> impl Iterator<Item = (&[String], &[String])> {
+        self.sites.iter().map(ResolvedSite::named)
+    }
+
     /// Which hosts are counted for which sites.
     pub fn sites_in_words(&self) -> String {
         let sites: Vec<String> = self.sites.iter().map(ToString::to_string).collect();
@@ -281,6 +309,7 @@ impl Config {
         self.event = new.event;
         self.custom = new.custom;
         self.files = new.files;
+        self.warnings = new.warnings;
         for new in new
             .keys
             .into_iter()

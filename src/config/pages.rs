@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use crate::{
     event::QueryRule,
-    page::{Bots, CountMode, DOWNLOADS, PageRules},
+    page::{Bots, CountMode, DOWNLOADS, Glob, PageRules},
 };
 
 use super::{
@@ -34,7 +34,17 @@ pub(super) fn resolve(r: &mut KeyReader<'_>, scripted: bool) -> (PageRules, Quer
         r.mistakes
             .push(Mistake::value(&origin, "pages.include", "[]", problem));
     }
-    let exclude = r.list("pages.exclude", |t| t.parse().map_err(display));
+    let exclude: Vec<Glob> = r.list("pages.exclude", |t| t.parse().map_err(display));
+    if exclude.contains(&Glob::all()) {
+        let problem = "no page is counted; count = \"never\" says so, too";
+        let origin = r.origin("pages.exclude").clone();
+        r.warnings.push(Mistake::value(
+            &origin,
+            "pages.exclude",
+            value::quote("/**"),
+            problem,
+        ));
+    }
     let query = r.list("pages.query", |t| match t {
         "" => Err("a query parameter's name or \"*\" is wanted".to_owned()),
         name => Ok(name.to_owned()),

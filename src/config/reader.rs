@@ -31,6 +31,8 @@ pub(super) struct KeyReader<'s> {
     pub(super) sources: &'s Sources,
     pub(super) raw: RawConfig,
     pub(super) mistakes: Mistakes,
+    /// What is no mistake, and probably not meant.
+    pub(super) warnings: Vec<Mistake>,
     pub(super) resolved: Vec<ResolvedKey>,
     /// Further files that the configuration consists of, such as lists and certificates. A change of one is a
     /// reason to reload.
@@ -45,6 +47,7 @@ impl<'s> KeyReader<'s> {
             sources,
             raw,
             mistakes,
+            warnings: Vec::new(),
             resolved: Vec::new(),
             watched: Vec::new(),
         }

@@ -45,6 +45,7 @@ pub(super) struct ResolvedParts {
     pub(super) sites: Vec<ResolvedSite>,
     pub(super) events: Vec<ResolvedEvent>,
     pub(super) pairs: Vec<ResolvedPair>,
+    pub(super) warnings: Vec<Mistake>,
 }
 
 /// What must be configured.
@@ -111,6 +112,7 @@ pub(super) fn resolve(sources: &Sources, required: Required) -> Result<ResolvedP
         sites: resolved_sites,
         events: resolved_events,
         pairs,
+        warnings: r.warnings,
     })
 }
 

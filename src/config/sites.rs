@@ -74,6 +74,18 @@ pub(super) fn resolve(r: &mut KeyReader<'_>, required: bool) -> (Sites, Vec<Reso
             let quoted = value::list(hosts.iter().map(String::as_str));
             r.mistakes
                 .push(Mistake::value(&table.origin, "sites.hosts", quoted, problem));
+        } else {
+            for (pattern, host) in patterns.iter().zip(&hosts) {
+                if let Some(taker) = taker(pattern, &sites) {
+                    let problem = format!(
+                        "this site gets no request for it: the first match counts, and the one before it ({}) has it",
+                        shown[taker].origin
+                    );
+                    let quoted = value::quote(host);
+                    r.warnings
+                        .push(Mistake::value(&table.origin, "sites.hosts", quoted, problem));
+                }
+            }
         }
         shown.push(ResolvedSite {
             hosts,
@@ -86,6 +98,15 @@ pub(super) fn resolve(r: &mut KeyReader<'_>, required: bool) -> (Sites, Vec<Reso
         });
     }
     if let Some(located) = r.raw.domain.take() {
+        if let Some(unused) = shown.first() {
+            let problem = format!(
+                "stands for every host, so [[sites]] ({}) is not used",
+                unused.origin
+            );
+            let quoted = located.value.quoted();
+            r.warnings
+                .push(Mistake::value(&located.origin, "sites.domain", quoted, problem));
+        }
         let domains = domains(r, &located);
         let shown = ResolvedSite {
             hosts: vec![EVERY_HOST.to_owned()],
@@ -106,17 +127,20 @@ pub(super) fn resolve(r: &mut KeyReader<'_>, required: bool) -> (Sites, Vec<Reso
 fn hidden(hosts: &[HostPattern], before: &[Site], shown: &[ResolvedSite]) -> Option<String> {
     let takers: Vec<usize> = hosts
         .iter()
-        .map(|host| {
-            before
-                .iter()
-                .position(|site| site.hosts.iter().any(|earlier| earlier.covers(host)))
-        })
+        .map(|host| taker(host, before))
         .collect::<Option<_>>()?;
     let taker = &shown[*takers.first()?];
     Some(format!(
         "this site is never reached: the first match counts, and the one before it ({}) has its hosts; put this one first",
         taker.origin
     ))
+}
+
+/// The first of the sites that has every host of this pattern.
+fn taker(host: &HostPattern, sites: &[Site]) -> Option<usize> {
+    sites
+        .iter()
+        .position(|site| site.hosts.iter().any(|earlier| earlier.covers(host)))
 }
 
 /// A list of one site, with at least one item.

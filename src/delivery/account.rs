@@ -279,7 +279,7 @@ impl Collector for AccountMetrics {
     }
 }
 
-fn family((name, help): (&str, &str), kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+pub(super) fn family((name, help): (&str, &str), kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
     let mut family = MetricFamily::default();
     family.set_name(name.to_owned());
     family.set_help(help.to_owned());
@@ -299,7 +299,7 @@ fn counter(label: &str, value: &str, count: u64) -> Metric {
     metric
 }
 
-fn gauge(value: f64) -> Metric {
+pub(super) fn gauge(value: f64) -> Metric {
     let mut gauge = Gauge::default();
     gauge.set_value(value);
     Metric::from_gauge(gauge)

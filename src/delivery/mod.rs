@@ -52,6 +52,7 @@ mod outcome;
 mod portion;
 mod senders;
 mod settings;
+mod state_metrics;
 mod status;
 mod supervisor;
 #[cfg(test)]
@@ -73,6 +74,7 @@ use tokio::{
 use endpoint::{Destination, client_config};
 use engine::{CarryOver, Command, EngineParts};
 use metrics::DeliveryMetrics;
+use state_metrics::StateMetrics;
 use status::Shared;
 use supervisor::Supervisor;
 
@@ -148,6 +150,7 @@ pub fn start(
     let shared = Arc::new(Shared::new(clock));
     let metrics =
         DeliveryMetrics::register(registry, shared.account.clone(), shared.holdings.clone(), clock)?;
+    registry.register(Box::new(StateMetrics::new(shared.clone(), queue.max_bytes)?))?;
     let (outboxes, desk, intake) = intake::rings(workers, &shared.account, clock);
     let (commands, receiver) = tokio::sync::mpsc::unbounded_channel();
     let supervisor = Supervisor {

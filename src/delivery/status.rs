@@ -82,6 +82,32 @@ pub enum DeliveryState {
     Stopped,
 }
 
+impl DeliveryState {
+    /// Every state.
+    pub const ALL: [DeliveryState; 7] = [
+        DeliveryState::Starting,
+        DeliveryState::Passing,
+        DeliveryState::Failing,
+        DeliveryState::Tripped,
+        DeliveryState::Probing,
+        DeliveryState::Restarting,
+        DeliveryState::Stopped,
+    ];
+
+    /// The label of its metric, and its word in `/status`.
+    pub fn label(self) -> &'static str {
+        match self {
+            DeliveryState::Starting => "starting",
+            DeliveryState::Passing => "passing",
+            DeliveryState::Failing => "failing",
+            DeliveryState::Tripped => "tripped",
+            DeliveryState::Probing => "probing",
+            DeliveryState::Restarting => "restarting",
+            DeliveryState::Stopped => "stopped",
+        }
+    }
+}
+
 impl From<BreakerPhase> for DeliveryState {
     fn from(phase: BreakerPhase) -> Self {
         match phase {
@@ -151,6 +177,10 @@ impl Shared {
             self.holdings.beat.store(0, Ordering::Relaxed);
         }
         self.with_report(|report| (report.state, report.since) = (state, since));
+    }
+
+    pub(super) fn state(&self) -> DeliveryState {
+        self.with_report(|report| report.state)
     }
 
     pub(super) fn set_error(&self, text: String, hint: &'static str) {

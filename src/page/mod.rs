@@ -14,6 +14,7 @@ pub mod bots;
 
 mod captures;
 mod decision;
+mod details;
 mod from_aside;
 mod glob;
 mod preload_pairs;
@@ -28,6 +29,7 @@ mod tests;
 
 pub use captures::{PathPattern, PathPatternError};
 pub use decision::{Decision, EventKind, Verdict};
+pub use details::details;
 pub use from_aside::{SeenResponse, judge_from_aside};
 pub use glob::{Glob, GlobError};
 pub use preload_pairs::PreloadPairs;

@@ -1,5 +1,6 @@
 //! The rules of `[pages]`.
 
+use std::fmt;
 use std::str::FromStr;
 
 use httparse::Header;
@@ -141,6 +142,16 @@ impl Sign {
                 .flat_map(|value| value.split(|b| *b == b';'))
                 .filter_map(|pair| pair.split(|b| *b == b'=').next())
                 .any(|n| field::trim(n) == name.as_bytes()),
+        }
+    }
+}
+
+/// As in the configuration.
+impl fmt::Display for Sign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Sign::Cookie(name) => write!(f, "cookie:{name}"),
+            Sign::Header(name) => write!(f, "header:{name}"),
         }
     }
 }

@@ -13,6 +13,7 @@ mod address;
 mod body;
 mod breaches;
 mod errors;
+mod likely_drop;
 pub mod limits;
 mod members;
 #[cfg(test)]
@@ -23,4 +24,5 @@ pub use accept::{MAX_BODY, MAX_JSON_BODY, accept, accept_body};
 pub use accepted::{Accepted, Revenue, TrafficSource};
 pub use breaches::breaches;
 pub use errors::FieldErrors;
+pub use likely_drop::{DropRisk, likely_drop};
 pub use members::{Members, NotAnObject};

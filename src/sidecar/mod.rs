@@ -321,6 +321,7 @@ impl Sidecar {
         let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
         let files = files.join(", ");
         tracing::info!(changed, files, trusted, "configuration reloaded");
+        start::log_warnings(&new);
         self.config.adopt_reloadable(new);
     }
 

@@ -52,10 +52,18 @@ pub(super) fn log(config: &Config, listen: Option<&Bound>, observe: Option<&Obse
         "listening"
     );
     let trust = config.client.who_could_choose();
-    if config.client.trusted_hops == 0 && config.client.trust.is_everybody() {
+    if config.client.believes_everybody() {
         tracing::warn!("{trust}");
     } else {
         tracing::info!("{trust}");
+    }
+    log_warnings(config);
+}
+
+/// Logs what is no mistake in the configuration and probably not meant.
+pub(super) fn log_warnings(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
     }
 }
 

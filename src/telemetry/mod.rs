@@ -43,6 +43,17 @@ pub struct Settings {
     pub format: LogFormat,
 }
 
+impl Settings {
+    /// Whether lines are for people, and not JSON.
+    pub fn is_text(&self) -> bool {
+        match self.format {
+            LogFormat::Auto => io::stderr().is_terminal(),
+            LogFormat::Text => true,
+            LogFormat::Json => false,
+        }
+    }
+}
+
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -97,12 +108,7 @@ pub fn init_logging(settings: &Settings) -> Result<LastLines, Error> {
     let buffer = LogBuffer::start(DROPPED.clone()).map_err(Error::Thread)?;
     std::panic::set_hook(Box::new(log_panic));
     let subscriber = tracing_subscriber::registry().with(filter);
-    let as_text = match settings.format {
-        LogFormat::Auto => io::stderr().is_terminal(),
-        LogFormat::Text => true,
-        LogFormat::Json => false,
-    };
-    if as_text {
+    if settings.is_text() {
         subscriber
             .with(
                 fmt::layer()

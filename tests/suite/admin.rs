@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 /// Every metric that operators rely on.
-const METRICS: [&str; 20] = [
+const METRICS: [&str; 22] = [
     "gatecount_log_lines_dropped_total",
     "gatecount_config_last_reload_successful",
     "gatecount_config_last_reload_success_timestamp_seconds",
@@ -29,6 +29,8 @@ const METRICS: [&str; 20] = [
     "gatecount_queue_bytes",
     "gatecount_queue_oldest_seconds",
     "gatecount_queue_alarm",
+    "gatecount_queue_max_bytes",
+    "gatecount_delivery_state",
     "gatecount_client_address_total",
     "gatecount_forged_headers_total",
     "gatecount_build_info",

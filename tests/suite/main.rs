@@ -17,6 +17,17 @@ mod generated;
 
 /// The configurations of `deploy/config` with the real parts around them.
 mod topologies;
+/// What `check` warns of.
+mod warnings;
+
+/// What `explain` names.
+mod explain;
+
+/// What the doctor finds.
+mod doctor;
+
+/// Prometheus, its alerts, and the dashboard.
+mod watching;
 
 /// What passes through.
 mod traffic;

@@ -190,3 +190,17 @@ fn an_alarm_that_flickers_is_throttled() {
     assert!((2..=4).contains(&told), "{told} lines: {:#?}", sidecar.log());
     sidecar.metrics().assert_account();
 }
+
+#[test]
+fn https_to_a_port_that_speaks_plain_http_is_said_in_words() {
+    let (app, plausible) = (Origin::start(origin::pages), Receiver::start());
+    let url = plausible.url().replace("http://", "https://");
+    let sidecar = Builder::before(&app).set("plausible.url", url).start();
+    visit(&sidecar, "203.0.113.7", "/");
+    let failing = delivery(&sidecar, "the failure", |d| d["state"] == "failing");
+    let error = failing["last_error"].as_str().unwrap();
+    assert!(
+        error.contains("it answers, but not in TLS: is it http://?"),
+        "{error}"
+    );
+}

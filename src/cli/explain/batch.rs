@@ -6,14 +6,26 @@ use serde::Serialize;
 
 use crate::config::DecisionRules;
 
-use super::{request::Case, story::Story};
+use super::{
+    request::Case,
+    story::{NoStory, Story},
+};
 
 /// The longest line that is read, in bytes.
 const MAX_LINE: u64 = 16 << 20;
 
+/// In the place of a story.
 #[derive(Debug, Serialize)]
-struct Wrong {
+pub(super) struct Wrong {
     error: String,
+}
+
+impl Wrong {
+    pub(super) fn of(why: &NoStory) -> Self {
+        Wrong {
+            error: why.to_string(),
+        }
+    }
 }
 
 /// Answers every line of the input. The answers are flushed before waiting for more input, so that a program
@@ -33,7 +45,7 @@ pub(super) fn run(rules: &DecisionRules, input: impl Read, out: &mut impl Write)
             input.skip_until(b'\n')?;
             Err(format!("a line of more than {MAX_LINE} bytes"))
         } else {
-            Case::from_json(&line).and_then(|case| Story::tell(rules, &case))
+            Case::from_json(&line).and_then(|case| Story::tell(rules, &case).map_err(|why| why.to_string()))
         };
         match answer {
             Ok(story) => serde_json::to_writer(&mut *out, &story)?,

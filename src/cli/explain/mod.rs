@@ -11,9 +11,12 @@
 //! that forwarding headers are read), the default `method` is GET, the default `response` is 200 with
 //! `text/html`. A member with another name is an error, as in the configuration: a misspelled `header` would
 //! silently change the answer. A line that is no such object, or a request that the proxy would refuse, is
-//! answered with `{"error": "…"}`.
+//! answered with `{"error": "…"}`. A refused request is a story like another: the exit status is 0.
+//!
+//! `explain curl …` reads a curl command line, as browsers copy it.
 
 mod batch;
+mod curl;
 mod request;
 mod script;
 mod story;
@@ -22,20 +25,29 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, BufWriter, Write};
+use std::{
+    ffi::OsString,
+    io::{self, BufWriter, Write},
+};
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::config::{self, Sources};
 
 use self::{
-    request::{AppResponse, Case, peer},
+    request::{field, peer},
+    story::NoStory,
+};
+
+pub(super) use self::{
+    request::{AppResponse, Case},
     story::Story,
 };
 use super::error::{CommandError, usage};
 
 /// The request, by flags like curl's.
 #[derive(Debug, Args)]
+#[command(subcommand_negates_reqs = true, disable_help_subcommand = true)]
 #[expect(
     clippy::doc_markdown,
     reason = "these comments are the help text, which is no Markdown"
@@ -83,23 +95,53 @@ pub(super) struct Arguments {
         conflicts_with = "batch"
     )]
     url: Option<String>,
+    #[command(subcommand)]
+    pasted: Option<Pasted>,
+}
+
+/// A request in another program's words.
+#[derive(Debug, Subcommand)]
+enum Pasted {
+    /// A curl command line, as browsers copy it; flags of explain stand before it
+    #[command(disable_help_flag = true)]
+    Curl {
+        /// curl's own flags and the URL
+        #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
 }
 
 pub(super) fn run(sources: &Sources, arguments: Arguments) -> Result<(), CommandError> {
     let rules = config::load_rules(sources)?;
     let mut out = BufWriter::new(io::stdout().lock());
     if arguments.batch {
+        if arguments.pasted.is_some() {
+            return Err(usage(
+                "--batch reads requests from standard input, and takes no curl command line",
+            ));
+        }
         batch::run(&rules, io::stdin().lock(), &mut out)?;
         return Ok(());
     }
     let json = arguments.json;
     let case = case(arguments).map_err(|problem| usage(&problem))?;
-    let story = Story::tell(&rules, &case).map_err(|problem| usage(&problem))?;
+    let story = match Story::tell(&rules, &case) {
+        Err(NoStory::Input(problem)) => return Err(usage(&problem)),
+        story => story,
+    };
     if json {
-        serde_json::to_writer(&mut out, &story).map_err(io::Error::from)?;
+        let written = match &story {
+            Ok(story) => serde_json::to_writer(&mut out, story),
+            Err(refused) => serde_json::to_writer(&mut out, &batch::Wrong::of(refused)),
+        };
+        written.map_err(io::Error::from)?;
         out.write_all(b"\n")?;
     } else {
-        out.write_all(words::tell(&rules, &case, &story).as_bytes())?;
+        let told = match &story {
+            Ok(story) => words::tell(&rules, &case, story),
+            Err(refused) => words::tell_refusal(&case, refused),
+        };
+        out.write_all(told.as_bytes())?;
     }
     out.flush()?;
     Ok(())
@@ -118,25 +160,33 @@ fn case(arguments: Arguments) -> Result<Case, String> {
         response.headers.clear();
     }
     response.headers.extend(given);
+    let peer = peer(arguments.peer.as_deref())?;
+    let given = fields(&arguments.headers)?;
+    if let Some(Pasted::Curl { words }) = arguments.pasted {
+        if arguments.method.is_some() || arguments.url.is_some() || !given.is_empty() {
+            return Err(
+                "with a curl command line, method, headers and URL are curl's: put them behind curl"
+                    .to_owned(),
+            );
+        }
+        let curl::CurlRequest { method, url, headers } = curl::read(&words)?;
+        return Ok(Case {
+            peer,
+            method,
+            url,
+            headers,
+            response,
+        });
+    }
     Ok(Case {
-        peer: peer(arguments.peer.as_deref())?,
+        peer,
         method: arguments.method.unwrap_or_else(|| "GET".to_owned()),
         url: arguments.url.unwrap_or_default(),
-        headers: fields(&arguments.headers)?,
+        headers: given,
         response,
     })
 }
 
-/// `Name: value` or, as in curl, `Name;` for an empty value.
 fn fields(lines: &[String]) -> Result<Vec<(String, String)>, String> {
-    lines
-        .iter()
-        .map(|line| {
-            let (name, value) = line
-                .split_once(':')
-                .or_else(|| Some((line.strip_suffix(';')?, "")))
-                .ok_or_else(|| format!("header {line:?}: NAME: VALUE is wanted"))?;
-            Ok((name.trim().to_owned(), value.trim().to_owned()))
-        })
-        .collect()
+    lines.iter().map(|line| field(line)).collect()
 }

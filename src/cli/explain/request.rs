@@ -9,22 +9,22 @@ const DEFAULT_PEER: &str = "127.0.0.1";
 
 /// One request with its response.
 #[derive(Debug, Clone)]
-pub(super) struct Case {
-    pub(super) peer: Peer,
-    pub(super) method: String,
+pub(in crate::cli) struct Case {
+    pub(in crate::cli) peer: Peer,
+    pub(in crate::cli) method: String,
     /// A path, or an absolute `http` or `https` URL.
-    pub(super) url: String,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) response: AppResponse,
+    pub(in crate::cli) url: String,
+    pub(in crate::cli) headers: Vec<(String, String)>,
+    pub(in crate::cli) response: AppResponse,
 }
 
 /// What the app answered.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct AppResponse {
-    pub(super) status: u16,
+pub(in crate::cli) struct AppResponse {
+    pub(in crate::cli) status: u16,
     #[serde(default)]
-    pub(super) headers: Vec<(String, String)>,
+    pub(in crate::cli) headers: Vec<(String, String)>,
 }
 
 /// A line of a batch.
@@ -41,7 +41,7 @@ struct BatchLine {
 
 impl AppResponse {
     /// A page: 200 with `text/html`.
-    pub(super) fn page() -> Self {
+    pub(in crate::cli) fn page() -> Self {
         AppResponse {
             status: 200,
             headers: vec![("content-type".to_owned(), "text/html; charset=utf-8".to_owned())],
@@ -126,6 +126,15 @@ impl AppResponse {
 pub(super) fn peer(text: Option<&str>) -> Result<Peer, String> {
     let text = text.unwrap_or(DEFAULT_PEER);
     text.parse().map_err(|error| format!("peer {text:?}: {error}"))
+}
+
+/// `Name: value` or, as in curl, `Name;` for an empty value.
+pub(super) fn field(line: &str) -> Result<(String, String), String> {
+    let (name, value) = line
+        .split_once(':')
+        .or_else(|| Some((line.strip_suffix(';')?, "")))
+        .ok_or_else(|| format!("header {line:?}: NAME: VALUE is wanted"))?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
 /// What a URL says of its request.

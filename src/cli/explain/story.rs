@@ -17,6 +17,7 @@ use crate::{
     headers::{self, ConnectionOptions},
     http1,
     page::{self, Decision, RequestVerdict, Verdict, bots},
+    plausible::{DropRisk, likely_drop},
     tracker::{DedicatedPath, ViewedPage},
 };
 
@@ -24,46 +25,50 @@ use super::{request::Case, script::Script};
 
 /// The story, as `--json` tells it.
 #[derive(Debug, Serialize)]
-pub(super) struct Story {
+pub(in crate::cli) struct Story {
     /// The visitor's address, if it is known.
-    pub(super) client: Option<String>,
+    pub(in crate::cli) client: Option<String>,
     /// `peer`, the header that gave the address, or `none`.
-    pub(super) client_from: String,
+    pub(in crate::cli) client_from: String,
     /// The decision's label.
-    pub(super) decision: &'static str,
-    pub(super) why: &'static str,
+    pub(in crate::cli) decision: &'static str,
+    /// The reason, and what of the configuration or the request it came from.
+    pub(in crate::cli) why: String,
     /// The header lines that the app gets, with names in lower case; the forwarding headers first.
-    pub(super) to_app: Vec<(String, String)>,
+    pub(in crate::cli) to_app: Vec<(String, String)>,
     /// What Plausible gets.
-    pub(super) events: Vec<Sent>,
+    pub(in crate::cli) events: Vec<Sent>,
     /// Who asks, where that decided.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) bot: Option<ToldBot>,
+    pub(in crate::cli) bot: Option<ToldBot>,
     /// The url as the visitor used it, for the text output.
     #[serde(skip)]
-    pub(super) visited: String,
+    pub(in crate::cli) visited: String,
     /// The site's domains, for the text output.
     #[serde(skip)]
-    pub(super) domain: Option<String>,
+    pub(in crate::cli) domain: Option<String>,
     /// What becomes of the page, for the text output, where pages get the tracker script.
     #[serde(skip)]
-    pub(super) script: Option<String>,
+    pub(in crate::cli) script: Option<String>,
     /// How the client was found, for the text output.
     #[serde(skip)]
-    pub(super) walk: Vec<String>,
+    pub(in crate::cli) walk: Vec<String>,
     /// What of the app's words and of the rules could not be sent, for the text output.
     #[serde(skip)]
-    pub(super) complaints: Vec<String>,
+    pub(in crate::cli) complaints: Vec<String>,
+    /// The names of query parameters that are not sent, for the text output.
+    #[serde(skip)]
+    pub(in crate::cli) cut: Vec<String>,
 }
 
 /// A bot, and what shows that it is one.
 #[derive(Debug, Serialize)]
-pub(super) struct ToldBot {
-    pub(super) name: &'static str,
-    pub(super) kind: &'static str,
+pub(in crate::cli) struct ToldBot {
+    pub(in crate::cli) name: &'static str,
+    pub(in crate::cli) kind: &'static str,
     /// The table and its line that matched; none where something else than a line shows it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) line: Option<String>,
+    pub(in crate::cli) line: Option<String>,
 }
 
 impl ToldBot {
@@ -79,28 +84,51 @@ impl ToldBot {
 
 /// One event on its way to Plausible.
 #[derive(Debug, Serialize)]
-pub(super) struct Sent {
+pub(in crate::cli) struct Sent {
     /// The headers, without those of the body and the connection.
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: Box<RawValue>,
+    pub(in crate::cli) headers: Vec<(&'static str, String)>,
+    pub(in crate::cli) body: Box<RawValue>,
     /// Who asked for it, for the text output.
     #[serde(skip)]
-    pub(super) by: ReportedBy,
+    pub(in crate::cli) by: ReportedBy,
+    /// The rule of `[[events]]` that asked for it, for the text output.
+    #[serde(skip)]
+    pub(in crate::cli) rule: Option<String>,
+    /// Why Plausible may drop it, for the text output.
+    #[serde(skip)]
+    pub(in crate::cli) risk: Option<DropRisk>,
+}
+
+/// Why there is no story.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::cli) enum NoStory {
+    /// The input is no request, or no response.
+    #[error("{0}")]
+    Input(String),
+    /// The proxy refuses the request. It is answered by gatecount itself.
+    #[error("refused with {status}: {0}", status = .0.status())]
+    Refused(http1::Refusal),
+}
+
+impl From<String> for NoStory {
+    fn from(problem: String) -> Self {
+        NoStory::Input(problem)
+    }
 }
 
 impl Story {
     /// # Errors
-    /// What is wrong with the request, or why the proxy would refuse it.
-    pub(super) fn tell(rules: &DecisionRules, case: &Case) -> Result<Story, String> {
+    /// What is wrong with the input, or why the proxy would refuse the request.
+    pub(in crate::cli) fn tell(rules: &DecisionRules, case: &Case) -> Result<Story, NoStory> {
         case.response.check()?;
         let bytes = case.head()?;
         let mut slots = http1::field_slots();
         let head = http1::parse_request(&bytes, &mut slots)
-            .map_err(refused)?
-            .ok_or("the request is not complete")?;
+            .map_err(NoStory::Refused)?
+            .ok_or_else(|| NoStory::Input("the request is not complete".to_owned()))?;
         let fields = head.fields;
         if let Some(refusal) = http1::not_offered(head.method, fields) {
-            return Err(refused(refusal));
+            return Err(NoStory::Refused(refusal));
         }
 
         let resolved = client::resolve(&rules.client, case.peer, fields);
@@ -112,12 +140,24 @@ impl Story {
         let target = client::visited_target(&resolved, fields, head.target);
         let facts = facts::RequestFacts::read(head.method, &target, fields);
         let domain = rules.event.sites.find(visible.host);
-        let told = |decision: &Verdict, to_app, events, complaints, script| Story {
+        let details = |verdict: &Verdict| match page::details(&rules.page, &facts, facts.path(), verdict) {
+            Some(details) => {
+                let default = by_default(rules, verdict, facts.path());
+                format!("{} {details}{default}", verdict.why)
+            }
+            None => verdict.why.to_owned(),
+        };
+        let told = |decision: &Verdict, to_app, events: Vec<Sent>, complaints, script| Story {
             client: resolved.address().map(|address| address.to_string()),
             client_from: resolved.from.name(&rules.client).to_owned(),
             decision: decision.decision.label(),
-            why: decision.why,
+            why: details(decision),
             to_app,
+            cut: if events.is_empty() {
+                Vec::new()
+            } else {
+                rules.event.query.cuts(&target).map(str::to_owned).collect()
+            },
             events,
             bot: ToldBot::of(decision, &facts),
             visited: format!(
@@ -161,10 +201,21 @@ impl Story {
             reports,
             complaints,
         } = custom::report(&by, &occasion, verdict);
+        // Reports by rules come in the order of the rules.
+        let (method, path, status) = (facts.method, facts.path(), response.status);
+        let mut asking = rules
+            .custom
+            .iter()
+            .filter(|rule| rule.takes(method, path, status));
         let mut events = Vec::new();
         for report in &reports {
+            let rule = match report.by {
+                ReportedBy::Rule => asking.next().map(ToString::to_string),
+                ReportedBy::Pages | ReportedBy::App => None,
+            };
             if let Some(sighting) = report.sighting(&rules.page, &occasion) {
-                events.push(sent(rules, report.by, &Event::build(&rules.event, &sighting))?);
+                let event = sent(rules, report.by, &Event::build(&rules.event, &sighting))?;
+                events.push(Sent { rule, ..event });
             }
         }
         let to_app = to_app(rules, case, &resolved, &head, arrived, script.as_ref());
@@ -208,8 +259,16 @@ fn dedicated(
     Ok((verdict, events))
 }
 
-fn refused(refusal: http1::Refusal) -> String {
-    format!("refused with {}: {refusal}", refusal.status())
+/// A path that is excluded though nobody said so.
+fn by_default(rules: &DecisionRules, verdict: &Verdict, path: &str) -> &'static str {
+    let is_default = verdict.decision == Decision::Excluded
+        && rules.excludes_by_default
+        && rules.page.exclude.iter().any(|glob| glob.matches(path));
+    if is_default {
+        " That is the default; exclude = [] in [pages] excludes nothing."
+    } else {
+        ""
+    }
 }
 
 fn field((name, value): &(String, String)) -> httparse::Header<'_> {
@@ -265,7 +324,14 @@ fn sent(rules: &DecisionRules, by: ReportedBy, event: &Event<'_>) -> Result<Sent
         (name, event.client.to_string())
     }));
     let body = RawValue::from_string(text(&event.body)).map_err(|error| error.to_string())?;
-    Ok(Sent { headers, body, by })
+    let risk = likely_drop(&event.user_agent, &event.body);
+    Ok(Sent {
+        headers,
+        body,
+        by,
+        rule: None,
+        risk,
+    })
 }
 
 fn text(bytes: &[u8]) -> String {

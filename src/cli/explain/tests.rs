@@ -399,7 +399,7 @@ fn the_words_tell_who_asked_for_an_event_and_what_was_not_used() {
     for part in [
         "\nDecision: not_page\n",
         "\n  - the app's Gatecount-Event is not used: it is no JSON object\n",
-        "\nPlausible gets, by a rule of [[events]]:\n",
+        "\nPlausible gets, by a rule of [[events]], \"Signup\" (POST /signup/{plan}, 2xx, 3xx):\n",
         "\nPlausible gets, besides, by the app's word:\n",
     ] {
         assert!(told.contains(part), "{part:?} in\n{told}");

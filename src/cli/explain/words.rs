@@ -4,7 +4,10 @@ use std::fmt::Write;
 
 use crate::{config::DecisionRules, event::custom::ReportedBy, page::Decision};
 
-use super::{request::Case, story::Story};
+use super::{
+    request::Case,
+    story::{NoStory, Story},
+};
 
 /// Four parts: who the client is, the decision, what the app gets, what Plausible gets.
 pub(super) fn tell(rules: &DecisionRules, case: &Case, story: &Story) -> String {
@@ -12,6 +15,15 @@ pub(super) fn tell(rules: &DecisionRules, case: &Case, story: &Story) -> String 
     // Writing to a String does not fail.
     let _ = write(&mut out, rules, case, story);
     out
+}
+
+/// What becomes of a request that the proxy refuses.
+pub(super) fn tell_refusal(case: &Case, refused: &NoStory) -> String {
+    format!(
+        "Request: {} {}\n\nDecision: {refused}\n  - gatecount answers it, closes the connection and counts nothing\n\n\
+         The app gets: nothing\n\nPlausible gets: nothing\n",
+        case.method, case.url
+    )
 }
 
 fn write(out: &mut String, rules: &DecisionRules, case: &Case, story: &Story) -> std::fmt::Result {
@@ -67,15 +79,28 @@ fn write(out: &mut String, rules: &DecisionRules, case: &Case, story: &Story) ->
     }
     for (nth, event) in story.events.iter().enumerate() {
         let also = if nth == 0 { "" } else { ", besides" };
-        match event.by {
-            ReportedBy::Pages => writeln!(out, "\nPlausible gets{also}:")?,
-            ReportedBy::Rule => writeln!(out, "\nPlausible gets{also}, by a rule of [[events]]:")?,
-            ReportedBy::App => writeln!(out, "\nPlausible gets{also}, by the app's word:")?,
+        match (event.by, &event.rule) {
+            (ReportedBy::Pages, _) => writeln!(out, "\nPlausible gets{also}:")?,
+            (ReportedBy::Rule, Some(rule)) => {
+                writeln!(out, "\nPlausible gets{also}, by a rule of [[events]], {rule}:")?;
+            }
+            (ReportedBy::Rule, None) => writeln!(out, "\nPlausible gets{also}, by a rule of [[events]]:")?,
+            (ReportedBy::App, _) => writeln!(out, "\nPlausible gets{also}, by the app's word:")?,
         }
         for (name, value) in &event.headers {
             writeln!(out, "  {name}: {value}")?;
         }
         writeln!(out, "  {}", event.body.get())?;
+        if let Some(risk) = event.risk.as_ref().filter(|risk| risk.is_general()) {
+            writeln!(out, "  - Plausible will probably drop it: {risk}")?;
+        }
+    }
+    if !story.cut.is_empty() {
+        writeln!(
+            out,
+            "\nNot sent, as query of [pages] has them not: {}",
+            story.cut.join(", ")
+        )?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Fetches a file: the tracker script, from Plausible or from where else the configuration says. The way
 //! there is that of events: the same proxy, the same trusted roots. Nothing of any visitor goes with the
-//! request.
+//! request. A fetcher can also post a single event, for who wants to read Plausible's answer to it.
 //!
 //! hyper speaks HTTP/1.1 here, over a connection for each fetch: there is one in a minute.
 
@@ -12,8 +12,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
@@ -26,13 +26,16 @@ use tokio_rustls::TlsConnector;
 
 use super::{
     connect::TcpConnector,
-    request::AddressError,
-    tls::{HTTP_1_1, client_config},
+    request::{AddressError, spelled},
+    tls::{HTTP_1_1, client_config, handshake_in_words, is_of_handshake},
     tunnel::Tunnel,
 };
-use crate::delivery::{
-    DeliveryError,
-    settings::{Base, ForwardProxy},
+use crate::{
+    delivery::{
+        DeliveryError,
+        settings::{AddressHeader, Base, ForwardProxy},
+    },
+    event::Event,
 };
 
 /// The longest head of an answer, in bytes.
@@ -43,7 +46,7 @@ pub struct Fetcher {
     tcp: TcpConnector,
     tunnel: Option<Tunnel>,
     tls: Option<(TlsConnector, ServerName<'static>)>,
-    request: Request<Empty<Bytes>>,
+    request: Request<Full<Bytes>>,
     /// How long a fetch may take.
     timeout: Duration,
     /// The longest body, in bytes.
@@ -66,7 +69,10 @@ pub struct Fetched {
 pub enum FetchError {
     /// No connection was made.
     #[error("no connection: {0}")]
-    Connect(#[source] io::Error),
+    Connect(io::Error),
+    /// The server, or the proxy, was reached, and TLS with it failed.
+    #[error("no TLS: {0}")]
+    Tls(io::Error),
     /// The answer was not there in time.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
@@ -107,7 +113,7 @@ impl Fetcher {
             .header(header::ACCEPT, "*/*")
             .header(header::ACCEPT_ENCODING, "identity")
             .header(header::CONNECTION, "close")
-            .body(Empty::new())
+            .body(Full::default())
             .map_err(AddressError::Tunnel)?;
         if let Some(authorization) = asked.and_then(|proxy| proxy.authorization.clone()) {
             let fields = request.headers_mut();
@@ -139,6 +145,34 @@ impl Fetcher {
         })
     }
 
+    /// The same way, to post this event in place of fetching: with the fields that delivery sends, and with
+    /// `X-Debug-Request` where `debug` asks for the address that Plausible sees. `None` if no field value can
+    /// hold the event's user agent.
+    pub fn posting(mut self, event: &Event<'_>, headers: &[AddressHeader], debug: bool) -> Option<Self> {
+        let request = &mut self.request;
+        *request.method_mut() = Method::POST;
+        *request.body_mut() = Full::new(Bytes::copy_from_slice(&event.body));
+        let fields = request.headers_mut();
+        // What no event carries.
+        for name in [header::ACCEPT_ENCODING, header::CONNECTION] {
+            fields.remove(name);
+        }
+        fields.insert(
+            header::USER_AGENT,
+            HeaderValue::from_bytes(&event.user_agent).ok()?,
+        );
+        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let address = HeaderValue::from_str(&event.client.to_string()).ok()?;
+        for name in headers {
+            let name = HeaderName::from_bytes(spelled(*name).as_bytes()).ok()?;
+            fields.insert(name, address.clone());
+        }
+        if debug {
+            fields.insert("x-debug-request", HeaderValue::from_static("true"));
+        }
+        Some(self)
+    }
+
     /// Fetches the file, unless it is as `validators` say (RFC 9110 §13.1).
     ///
     /// # Errors
@@ -154,7 +188,7 @@ impl Fetcher {
     async fn fetch_by(
         &self,
         deadline: Instant,
-        request: Request<Empty<Bytes>>,
+        request: Request<Full<Bytes>>,
     ) -> Result<Fetched, FetchError> {
         let stream = self.tcp.connect(deadline).await;
         let mut stream = stream.map_err(|error| FetchError::Connect(io::Error::other(error)))?;
@@ -165,7 +199,11 @@ impl Fetcher {
         match &self.tls {
             Some((connector, name)) => {
                 let tls = connector.connect(name.clone(), stream).await;
-                self.ask(tls.map_err(FetchError::Connect)?, request).await
+                let tls = tls.map_err(|error| match handshake_in_words(error) {
+                    error if is_of_handshake(&error) => FetchError::Tls(error),
+                    error => FetchError::Connect(error),
+                });
+                self.ask(tls?, request).await
             }
             None => self.ask(stream, request).await,
         }
@@ -174,7 +212,7 @@ impl Fetcher {
     async fn ask(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
-        request: Request<Empty<Bytes>>,
+        request: Request<Full<Bytes>>,
     ) -> Result<Fetched, FetchError> {
         let (mut requests, connection) = http1::Builder::new()
             .max_buf_size(LONGEST_HEAD)

@@ -203,7 +203,8 @@ impl Endpoint {
         let connector = TlsConnector::from(config.clone());
         let stream = connector
             .connect(name.clone(), self.reach_host(deadline).await?)
-            .await?;
+            .await
+            .map_err(tls::handshake_in_words)?;
         if stream.get_ref().1.alpn_protocol() != Some(tls::H2) {
             self.protocol.set(Some(Protocol::Http1));
             return Ok(Link::Http1(Http1Connection::new(stream)));

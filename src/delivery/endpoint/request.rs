@@ -161,7 +161,7 @@ fn write_address(address: IpAddr, out: &mut Vec<u8>) {
     }
 }
 
-fn spelled(header: AddressHeader) -> &'static str {
+pub(super) fn spelled(header: AddressHeader) -> &'static str {
     match header {
         AddressHeader::XForwardedFor => "X-Forwarded-For",
         AddressHeader::XPlausibleIp => "X-Plausible-IP",

@@ -1,11 +1,13 @@
 //! Which certificates are trusted to be Plausible's.
 
 use std::{
+    error::Error,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls::{CertificateError, ClientConfig, InvalidMessage, RootCertStore, crypto::ring};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 /// HTTP/2's name in ALPN (RFC 9113 §3.2).
@@ -80,4 +82,87 @@ fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), TlsError> {
     Err(TlsError::Empty {
         path: path.to_owned(),
     })
+}
+
+/// Why a handshake failed, in words that say what to look at. What has no such words stays as it is.
+pub(super) fn handshake_in_words(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return said(error.kind(), "the connection was closed in the TLS handshake");
+    }
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let words = match inner {
+        Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            "it answers, but not in TLS: is it http://?"
+        }
+        Some(rustls::Error::InvalidCertificate(why)) => match why {
+            CertificateError::UnknownIssuer => {
+                "its certificate is of an authority that is not trusted; ca_file in [plausible] can name it"
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "its certificate has expired, or this machine's clock is wrong"
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "its certificate is not valid yet, or this machine's clock is wrong"
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "its certificate is for other names"
+            }
+            _ => return error,
+        },
+        _ => return error,
+    };
+    said(error.kind(), words)
+}
+
+/// A handshake's failure, in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+struct HandshakeFailure(&'static str);
+
+fn said(kind: io::ErrorKind, words: &'static str) -> io::Error {
+    io::Error::new(kind, HandshakeFailure(words))
+}
+
+/// Whether this is such a failure, or another one of TLS.
+pub(super) fn is_of_handshake(error: &io::Error) -> bool {
+    let is = |inner: &(dyn Error + Send + Sync + 'static)| {
+        inner.is::<HandshakeFailure>() || inner.is::<rustls::Error>()
+    };
+    error.get_ref().is_some_and(is)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_handshake_says_what_to_look_at() {
+        for (cause, words) in [
+            (
+                rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType),
+                "not in TLS: is it http://?",
+            ),
+            (
+                rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer),
+                "ca_file in [plausible]",
+            ),
+            (
+                rustls::Error::InvalidCertificate(CertificateError::Expired),
+                "has expired",
+            ),
+            (
+                rustls::Error::InvalidCertificate(CertificateError::NotValidForName),
+                "for other names",
+            ),
+        ] {
+            let error = handshake_in_words(io::Error::new(io::ErrorKind::InvalidData, cause));
+            assert!(error.to_string().contains(words), "{error}");
+            assert!(is_of_handshake(&error));
+        }
+        let other = handshake_in_words(io::Error::from(io::ErrorKind::ConnectionReset));
+        assert_eq!(other.kind(), io::ErrorKind::ConnectionReset);
+        assert!(!is_of_handshake(&other));
+    }
 }

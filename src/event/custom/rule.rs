@@ -64,6 +64,21 @@ impl CustomRule {
     }
 }
 
+/// As in `"Signup" (POST /signup/{plan}, 303)`.
+impl fmt::Display for CustomRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} (", self.name)?;
+        if !self.methods.is_empty() {
+            write!(f, "{} ", self.methods.join("/"))?;
+        }
+        write!(f, "{}", self.path)?;
+        for status in &self.statuses {
+            write!(f, ", {status}")?;
+        }
+        f.write_str(")")
+    }
+}
+
 /// A status, or a class of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatusPattern {

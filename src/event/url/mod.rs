@@ -33,6 +33,15 @@ impl Default for QueryRule {
 }
 
 impl QueryRule {
+    /// The names, as sent, of a target's query parameters that are not kept.
+    pub fn cuts<'t>(&self, target: &'t str) -> impl Iterator<Item = &'t str> {
+        let query = target.split('#').next().and_then(|t| Some(t.split_once('?')?.1));
+        let parameters = query.into_iter().flat_map(|query| query.split('&'));
+        parameters
+            .filter(|parameter| !parameter.is_empty() && !self.keeps(parameter.as_bytes()))
+            .map(|parameter| parameter.split('=').next().unwrap_or(parameter))
+    }
+
     fn keeps(&self, parameter: &[u8]) -> bool {
         match self {
             QueryRule::All => true,

@@ -159,3 +159,13 @@ fn the_referrer_has_no_query_no_fragment_and_no_credentials() {
     let long = format!("https://news.example/{}%C3%A4", "a".repeat(1_976));
     assert_eq!(referrer(long.as_bytes()).unwrap().len(), 21 + 1_976);
 }
+
+#[test]
+fn the_names_of_parameters_that_are_cut_are_told_as_sent() {
+    let cuts = |rule: &QueryRule, target: &'static str| rule.cuts(target).collect::<Vec<_>>();
+    let rule = QueryRule::default();
+    let target = "/a?ref=x&session=secret&utm%5Fsource=y&flag&&b=1#c?d=2";
+    assert_eq!(cuts(&rule, target), ["session", "flag", "b"]);
+    assert!(cuts(&rule, "/a?").is_empty() && cuts(&rule, "/a").is_empty());
+    assert!(cuts(&QueryRule::All, target).is_empty());
+}

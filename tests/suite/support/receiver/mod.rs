@@ -85,6 +85,29 @@ pub(crate) enum Reply {
     Hang,
 }
 
+/// What an edition of Plausible answers beside events.
+#[derive(Debug, Clone)]
+pub(crate) struct Edition {
+    /// The status of `/api/system/health/ready`.
+    pub(crate) ready: u16,
+    /// The status of `/api/health`.
+    pub(crate) health: u16,
+    /// The answer to `X-Debug-Request`; none where that is not known, and the event is taken.
+    pub(crate) debug: Option<String>,
+    /// Its `Date`, where that is not the time.
+    pub(crate) date: Option<String>,
+}
+
+impl Edition {
+    /// A recent one, as its source is published.
+    pub(crate) const RECENT: Edition = Edition {
+        ready: 200,
+        health: 200,
+        debug: None,
+        date: None,
+    };
+}
+
 type Script = dyn FnMut(&Arrival, usize) -> Reply + Send;
 
 /// A running receiver.
@@ -105,6 +128,7 @@ struct State {
     breaches: Vec<String>,
     queue: VecDeque<Reply>,
     script: Box<Script>,
+    edition: Edition,
     delay: Duration,
     /// How often each event came, by a hash of it and its visitor: a million of them are looked up at once.
     times: HashMap<u64, usize>,
@@ -194,6 +218,11 @@ impl Receiver {
     /// Asks a script for each answer: it gets the event and how often this very event was tried before.
     pub(crate) fn script(&self, script: impl FnMut(&Arrival, usize) -> Reply + Send + 'static) {
         self.state().script = Box::new(script);
+    }
+
+    /// Is of this edition from now on.
+    pub(crate) fn be(&self, edition: Edition) {
+        self.state().edition = edition;
     }
 
     /// Takes so long over each answer.
@@ -312,6 +341,7 @@ impl State {
             breaches: Vec::new(),
             queue: VecDeque::new(),
             script: Box::new(|_, _| Reply::Accept),
+            edition: Edition::RECENT,
             delay: Duration::ZERO,
             times: HashMap::new(),
             hasher: RandomState::new(),
