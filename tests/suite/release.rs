@@ -4,6 +4,37 @@ use std::{fs, path::Path, process::Command};
 
 use crate::support::process::{BINARY, has};
 
+/// What sets a machine up is content with this one, which has all that the tests were built with.
+#[test]
+fn the_scripts_are_read_by_bash_and_the_set_up_finds_what_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for script in [
+        "deploy/try",
+        "deploy/picture",
+        "deploy/release/build",
+        "tests/run",
+    ] {
+        let read = Command::new("bash")
+            .arg("-n")
+            .arg(root.join(script))
+            .output()
+            .unwrap();
+        assert!(
+            read.status.success() && read.stderr.is_empty(),
+            "{script}: {read:?}"
+        );
+    }
+    let done = Command::new(root.join("deploy/try"))
+        .arg("--set-up")
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{done:?}");
+    assert!(
+        !String::from_utf8_lossy(&done.stderr).contains("installing"),
+        "{done:?}"
+    );
+}
+
 /// The script of a release, with this binary: its archive has what a user needs, and the checksums are right.
 #[test]
 fn a_release_has_a_binary_that_runs_its_manual_completions_and_checksums() {
