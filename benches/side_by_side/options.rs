@@ -32,7 +32,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub(crate) visitors: Option<u64>,
 
-    /// Prints the table as a section of the README, with the date and the machine
+    /// Prints the table as benches/README.md has it, with the date and the machine
     #[arg(long)]
     pub(crate) markdown: bool,
 

@@ -1,4 +1,4 @@
-//! The table, for a terminal or for the README.
+//! The table, for a terminal or for `benches/README.md`.
 
 use crate::{
     machine,
@@ -11,7 +11,7 @@ use crate::{
 pub(crate) fn print(session: &Session, table: &Table) {
     let markdown = session.options.markdown;
     if markdown {
-        println!("## What it costs\n");
+        println!("# What it costs\n");
     } else {
         for line in &table.details {
             println!("{line}");

@@ -10,18 +10,14 @@ use super::keys::{
 const SIMILAR: f64 = 0.85;
 
 /// Tables of later versions.
-const LATER_TABLES: &[&str] = &["stream"];
+pub(super) const LATER_TABLES: &[&str] = &["stream"];
 
 /// Keys of later versions in tables that exist.
-const LATER_KEYS: &[&str] = &[
-    "listen.body_timeout",
-    "listen.min_rate",
+pub(super) const LATER_KEYS: &[&str] = &[
     "pages.tracker_wait",
-    "tracker.pixel",
     "pages.soft_navigations",
     "pages.mask",
     "pages.ignore_clients",
-    "tracker.inject",
 ];
 
 /// What is said about names of later versions.

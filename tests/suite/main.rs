@@ -15,6 +15,9 @@ mod cli;
 /// Schema, completions and manual, by the programs that read them.
 mod generated;
 
+/// What a release is made of.
+mod release;
+
 /// The configurations of `deploy/config` with the real parts around them.
 mod topologies;
 /// What `check` warns of.

@@ -53,11 +53,11 @@ pub(super) fn run(arguments: &DemoArguments) -> Result<(), CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let outcome = runtime.block_on(run_demo(&ports, arguments.quiet));
+    let outcome = runtime.block_on(run_demo(ports, arguments.quiet));
     outcome.map_err(CommandError::Running)
 }
 
-async fn run_demo(ports: &DemoPorts, quiet: bool) -> Result<(), Box<dyn Error>> {
+async fn run_demo(ports: DemoPorts, quiet: bool) -> Result<(), Box<dyn Error>> {
     let _last_lines = telemetry::init_logging(&telemetry::Settings {
         level: "warn".to_owned(),
         format: telemetry::LogFormat::Auto,
