@@ -14,6 +14,8 @@
 //! answered with `{"error": "…"}`.
 
 mod batch;
+mod curl;
+mod pasted;
 mod request;
 mod script;
 mod story;
@@ -33,6 +35,8 @@ use self::{
     story::Story,
 };
 use super::error::{CommandError, usage};
+
+pub(super) use pasted::explain as explain_pasted;
 
 /// The request, by flags like curl's.
 #[derive(Debug, Args)]
