@@ -2,22 +2,20 @@
 
 use std::time::SystemTime;
 
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use crate::page::Decision;
+use crate::{client::Masked, page::Decision};
 
-use super::mask::Masked;
+use super::words;
 
 /// What was decided about one request, and why.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct DecisionRecord {
     /// Grows from one decision to the next.
     pub seq: u64,
     /// When it was taken.
-    #[serde(serialize_with = "rfc3339")]
     pub at: SystemTime,
     /// What was decided.
-    #[serde(serialize_with = "label")]
     pub decision: Decision,
     /// The reason in words.
     pub why: &'static str,
@@ -29,7 +27,7 @@ pub struct DecisionRecord {
     pub path: String,
     /// The status that the client got; 0 if it left before.
     pub status: u16,
-    /// The client, if the request was counted.
+    /// The client's network; none where the visitor or the app asked not to count.
     pub client: Option<Masked>,
     /// Where the client's address was read: `peer`, or a header's name.
     pub client_from: &'static str,
@@ -42,11 +40,20 @@ impl DecisionRecord {
     }
 }
 
-fn rfc3339<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&humantime::format_rfc3339_millis(*at))
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn label<S: Serializer>(decision: &Decision, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(decision.label())
+impl Serialize for DecisionRecord {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut record = serializer.serialize_struct("DecisionRecord", 11)?;
+        record.serialize_field("seq", &self.seq)?;
+        record.serialize_field("at", &self.time())?;
+        record.serialize_field("decision", self.decision.label())?;
+        record.serialize_field("in_words", words::of_decision(self.decision.label()).plain)?;
+        record.serialize_field("why", self.why)?;
+        record.serialize_field("method", &self.method)?;
+        record.serialize_field("host", &self.host)?;
+        record.serialize_field("path", &self.path)?;
+        record.serialize_field("status", &self.status)?;
+        record.serialize_field("client", &self.client)?;
+        record.serialize_field("client_from", self.client_from)?;
+        record.end()
+    }
 }

@@ -14,6 +14,21 @@ pub type TakeStatus = Arc<dyn Fn() -> StatusReport + Send + Sync>;
 pub type DecisionsSince =
     Arc<dyn Fn(u64) -> Pin<Box<dyn Future<Output = Vec<DecisionRecord>> + Send>> + Send + Sync>;
 
+/// Tells what becomes of a pasted request that comes from a peer (text; empty for a proxy on this machine).
+/// What can't be read is an error in words.
+pub type ExplainRequest = Arc<dyn Fn(&str, &str) -> Result<Explanation, String> + Send + Sync>;
+
+/// What becomes of a request.
+#[derive(Debug, Clone)]
+pub struct Explanation {
+    /// The decision's label.
+    pub decision: String,
+    /// The reason in words.
+    pub why: String,
+    /// The whole story, as `gatecount explain` prints it.
+    pub story: String,
+}
+
 /// Everything that the admin address reads.
 #[derive(Clone)]
 pub struct Inputs {
@@ -25,6 +40,8 @@ pub struct Inputs {
     pub status: TakeStatus,
     /// For `/decisions` and the live page.
     pub decisions: DecisionsSince,
+    /// For `/explain`.
+    pub explain: ExplainRequest,
     /// Counts the answers of `/readyz`.
     pub probes: Arc<Probes>,
 }

@@ -5,13 +5,15 @@
 //! is shown.
 //!
 //! `/status` and the live page are rendered from the same [`StatusReport`], `/decisions` and the page's list
-//! from the same [`DecisionRecord`]s.
+//! from the same [`DecisionRecord`]s; `words` has the plain words for both. `/explain` tells what becomes of
+//! a pasted request, by the code of `gatecount explain`. The chart's hour is sampled here (`history`):
+//! nothing is kept for it on a request's way.
 
 mod decision;
+mod history;
 mod hosts;
 mod inputs;
 mod live;
-mod mask;
 mod open_metrics;
 mod probes;
 mod routes;
@@ -19,23 +21,27 @@ mod settings;
 mod status;
 #[cfg(test)]
 mod tests;
+mod words;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
 
 use crate::web::server::{self, Limits};
 
 pub use decision::DecisionRecord;
-pub use inputs::{DecisionsSince, Inputs, TakeStatus};
-pub use mask::{Masked, masked};
+pub use inputs::{DecisionsSince, ExplainRequest, Explanation, Inputs, TakeStatus};
 pub use probes::Probes;
 pub use settings::Settings;
 pub use status::{
-    DecisionCounts, DeliveryReport, ObserveReport, QueueReport, SendingState, StatusReport, Storage,
+    AppCondition, AppReport, DecisionCounts, DeliveryReport, ObserveReport, QueueReport, SendingState,
+    SitesReport, StatusReport, Storage, TroubleReport,
 };
 
 use routes::Routes;
+
+/// How often the counts are sampled for the chart of the last hour.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Serves the admin address until `shutdown` is ready. Streams end then, and responses in progress get a
 /// moment.
@@ -46,9 +52,20 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let routes = Arc::new(Routes::new(settings, inputs));
+    let sampling = Arc::clone(&routes);
     let handler = move |request, connection| {
         let routes = Arc::clone(&routes);
         async move { routes.respond(&request, connection).await }
     };
-    server::serve(listener, Limits::FEW, handler, shutdown).await;
+    let serving = server::serve(listener, Limits::FEW, handler, shutdown);
+    let sample = async move {
+        loop {
+            sampling.sample();
+            tokio::time::sleep(SAMPLE_INTERVAL).await;
+        }
+    };
+    tokio::select! {
+        () = serving => {}
+        () = sample => {}
+    }
 }

@@ -2,8 +2,8 @@
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
-    sync::Arc,
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
 };
 
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, body::Incoming};
@@ -20,10 +20,12 @@ use crate::web::{
 
 use super::{
     decision::DecisionRecord,
+    history::History,
     hosts::AllowedHosts,
     inputs::{DecisionsSince, Inputs},
     live, open_metrics,
     settings::Settings,
+    status::StatusReport,
 };
 
 /// How often a stream looks for new decisions.
@@ -39,6 +41,7 @@ pub(super) struct Routes {
     /// Pages that belong to the live page.
     links: Vec<(String, String)>,
     inputs: Inputs,
+    history: Mutex<History>,
     streams: Arc<Semaphore>,
     /// Part of each event id. It tells this process's ids from those of an earlier one, whose numbers mean
     /// nothing here.
@@ -51,6 +54,7 @@ impl Routes {
             hosts: AllowedHosts::new(&settings.hosts),
             links: settings.links.clone(),
             inputs,
+            history: Mutex::new(History::new()),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             run: RandomState::new().build_hasher().finish(),
         }
@@ -71,13 +75,14 @@ impl Routes {
         let path = request.uri().path();
         let exists = matches!(
             path,
-            "/" | "/metrics" | "/livez" | "/readyz" | "/status" | "/decisions"
+            "/" | "/explain" | "/metrics" | "/livez" | "/readyz" | "/status" | "/decisions"
         );
         if exists && !matches!(*request.method(), Method::GET | Method::HEAD) {
             return response::method_not_allowed("GET, HEAD");
         }
         match path {
-            "/" => self.live().await,
+            "/" => self.live(request.uri().query().unwrap_or_default()).await,
+            "/explain" => self.explain(request.uri().query().unwrap_or_default()),
             "/metrics" => self.metrics(request.headers()),
             "/livez" => response::text(StatusCode::OK, "alive"),
             "/readyz" => self.ready(),
@@ -96,10 +101,33 @@ impl Routes {
         }
     }
 
-    async fn live(&self) -> Response<ResponseBody> {
-        let status = (self.inputs.status)();
+    async fn live(&self, query: &str) -> Response<ResponseBody> {
         let decisions = self.decisions().await.unwrap_or_default();
-        live::page(&status, &decisions, &self.links)
+        let status = self.sample();
+        live::page(&live::Shown {
+            status: &status,
+            history: &self.history.lock().unwrap_or_else(PoisonError::into_inner),
+            decisions: &decisions,
+            query,
+            links: &self.links,
+        })
+    }
+
+    /// Takes a sample for the chart; the status that it was taken of.
+    pub(super) fn sample(&self) -> StatusReport {
+        let status = (self.inputs.status)();
+        // No update is left half done by a panic.
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        history.sample(SystemTime::now(), &status.decisions);
+        status
+    }
+
+    /// Tells what becomes of a pasted request. It is a `GET`, changes nothing, and no other origin can read
+    /// it.
+    fn explain(&self, query: &str) -> Response<ResponseBody> {
+        let (request, peer) = live::pasted_of(query);
+        let answer = (!request.trim().is_empty()).then(|| (self.inputs.explain)(&request, &peer));
+        live::explained(&request, &peer, answer.as_ref())
     }
 
     fn metrics(&self, headers: &HeaderMap) -> Response<ResponseBody> {

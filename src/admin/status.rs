@@ -19,6 +19,14 @@ pub struct StatusReport {
     pub listen: String,
     /// Where the admin address listens.
     pub admin: String,
+    /// Where the app is, and how it does; `null` without one.
+    pub app: Option<AppReport>,
+    /// Where events go.
+    pub plausible: String,
+    /// What is counted.
+    pub sites: SitesReport,
+    /// What is wrong, those that last first, and what was wrong.
+    pub troubles: Vec<TroubleReport>,
     /// What is seen from aside; left out where nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observe: Option<ObserveReport>,
@@ -28,6 +36,63 @@ pub struct StatusReport {
     pub delivery: DeliveryReport,
     /// Requests by decision since the start.
     pub decisions: DecisionCounts,
+}
+
+/// The app behind gatecount.
+#[derive(Debug, Clone, Serialize)]
+pub struct AppReport {
+    /// Its address.
+    pub url: String,
+    /// Whether it can be reached.
+    pub state: AppCondition,
+    /// Requests that it failed since the start.
+    pub errors: u64,
+}
+
+/// Whether the app can be reached, as far as requests have shown it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AppCondition {
+    /// No request needed it yet.
+    Unknown,
+    /// It accepts connections.
+    Up,
+    /// It accepts none.
+    Down,
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Serialize)]
+pub struct SitesReport {
+    /// How many sites there are.
+    pub count: usize,
+    /// Which hosts are counted for which of Plausible's domains, in words.
+    pub counted: String,
+}
+
+/// Something that is wrong, or was.
+#[derive(Debug, Clone, Serialize)]
+pub struct TroubleReport {
+    /// What kind it is: the label of `gatecount_trouble`.
+    pub kind: &'static str,
+    /// Whether events are lost, or an operator is needed before anything gets better.
+    pub severe: bool,
+    /// What is wrong, in a sentence.
+    pub what: String,
+    /// The error behind it.
+    pub error: Option<String>,
+    /// What may help.
+    pub cure: String,
+    /// When it began: a time by RFC 3339.
+    pub since: String,
+    /// Seconds since then.
+    pub seconds: u64,
+    /// When it ended, if it is over.
+    pub over_since: Option<String>,
+    /// Seconds since then.
+    pub over_seconds: Option<u64>,
+    /// How often it has begun.
+    pub times: u64,
 }
 
 /// What is seen from aside.
@@ -48,6 +113,8 @@ pub struct QueueReport {
     pub events: u64,
     /// How many bytes the queue takes.
     pub bytes: u64,
+    /// How many bytes it may take.
+    pub max_bytes: u64,
     /// The age of the oldest, 0 if there is none.
     pub oldest_seconds: f64,
     /// What is wrong with the storage, if anything is.
@@ -111,15 +178,23 @@ pub enum SendingState {
 pub struct DecisionCounts(pub Vec<(Decision, u64)>);
 
 impl StatusReport {
-    /// Whether the last failed attempt still matters: delivery has not recovered, or an event that waited at
-    /// that time still waits. Once all of those have ended, the trouble is over.
-    pub(super) fn has_trouble(&self) -> bool {
-        let Some(error_age) = self.delivery.last_error_seconds else {
-            return false;
-        };
-        let recovered = self.delivery.state == SendingState::Passing;
-        let still_waits = self.queue.events > 0 && self.queue.oldest_seconds >= error_age as f64;
-        !recovered || still_waits
+    /// What is wrong now.
+    pub(super) fn lasting(&self) -> impl Iterator<Item = &TroubleReport> {
+        self.troubles
+            .iter()
+            .filter(|trouble| trouble.over_since.is_none())
+    }
+
+    /// What was wrong, the last first.
+    pub(super) fn over(&self) -> impl Iterator<Item = &TroubleReport> {
+        self.troubles
+            .iter()
+            .filter(|trouble| trouble.over_since.is_some())
+    }
+
+    /// Whether something of one of these kinds is wrong now.
+    pub(super) fn has(&self, kinds: &[&str]) -> bool {
+        self.lasting().any(|trouble| kinds.contains(&trouble.kind))
     }
 }
 
@@ -164,11 +239,23 @@ pub(super) mod tests {
             ready: true,
             listen: "127.0.0.1:8080".to_owned(),
             admin: "127.0.0.1:9090".to_owned(),
+            app: Some(AppReport {
+                url: "http://127.0.0.1:3000".to_owned(),
+                state: AppCondition::Up,
+                errors: 2,
+            }),
+            plausible: "https://plausible.io".to_owned(),
+            sites: SitesReport {
+                count: 1,
+                counted: "every host for example.com".to_owned(),
+            },
+            troubles: Vec::new(),
             observe: None,
             queue: QueueReport {
                 at: Storage::Disk,
                 events: 0,
                 bytes: 0,
+                max_bytes: 1 << 28,
                 oldest_seconds: 0.0,
                 alarm: None,
             },
@@ -187,6 +274,22 @@ pub(super) mod tests {
         }
     }
 
+    /// A trouble that began three minutes ago and has been over for so many seconds, if it is.
+    pub(in crate::admin) fn trouble(kind: &'static str, over_seconds: Option<u64>) -> TroubleReport {
+        TroubleReport {
+            kind,
+            severe: kind == "app_down",
+            what: format!("{kind} is wrong"),
+            error: Some("connection refused".to_owned()),
+            cure: "mend it".to_owned(),
+            since: "2026-11-26T10:00:00Z".to_owned(),
+            seconds: 180,
+            over_since: over_seconds.map(|_| "2026-11-26T10:02:00Z".to_owned()),
+            over_seconds,
+            times: 1,
+        }
+    }
+
     #[test]
     fn the_json_has_the_names_that_operators_rely_on() {
         assert_eq!(
@@ -194,7 +297,13 @@ pub(super) mod tests {
             json!({
                 "version": "0.1.0", "uptime_seconds": 61.0, "ready": true,
                 "listen": "127.0.0.1:8080", "admin": "127.0.0.1:9090",
-                "queue": {"at": "disk", "events": 0, "bytes": 0, "oldest_seconds": 0.0, "alarm": null},
+                "app": {"url": "http://127.0.0.1:3000", "state": "up", "errors": 2},
+                "plausible": "https://plausible.io",
+                "sites": {"count": 1, "counted": "every host for example.com"},
+                "troubles": [],
+                "queue": {
+                    "at": "disk", "events": 0, "bytes": 0, "max_bytes": 1 << 28, "oldest_seconds": 0.0, "alarm": null,
+                },
                 "delivery": {
                     "state": "passing", "since": "2026-11-26T10:00:00Z", "last_error": null,
                     "last_error_seconds": null, "last_error_over": null, "hint": null, "warnings": [],
@@ -206,26 +315,10 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn trouble_lasts_until_the_events_that_met_it_have_ended() {
-        let status = |state, events, oldest_seconds| {
-            let mut status = healthy();
-            status.delivery.state = state;
-            status.delivery.last_error = Some("connection refused".to_owned());
-            status.delivery.last_error_seconds = Some(60);
-            status.queue.events = events;
-            status.queue.oldest_seconds = oldest_seconds;
-            status
-        };
-        assert!(status(SendingState::Tripped, 0, 0.0).has_trouble());
-        assert!(
-            status(SendingState::Passing, 1, 61.5).has_trouble(),
-            "the event that failed still waits"
-        );
-        assert!(!status(SendingState::Passing, 0, 0.0).has_trouble());
-        assert!(
-            !status(SendingState::Passing, 7, 3.0).has_trouble(),
-            "all that wait are newer"
-        );
-        assert!(!healthy().has_trouble());
+    fn what_lasts_is_told_from_what_is_over() {
+        let mut status = healthy();
+        status.troubles = vec![trouble("app_down", None), trouble("queue_filling", Some(60))];
+        assert!(status.has(&["app_down"]) && !status.has(&["queue_filling"]));
+        assert_eq!((status.lasting().count(), status.over().count()), (1, 1));
     }
 }

@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use crate::{
+    client::masked,
     page::Decision,
     web::test_client::{body, get, open, read_until, send},
 };
@@ -52,6 +53,14 @@ async fn admin() -> Admin {
             let kept = kept.lock().unwrap();
             let newer = kept.iter().filter(|d| d.seq > since).cloned().collect();
             Box::pin(async move { newer })
+        }),
+        explain: Arc::new(|request, peer| match request {
+            "rubbish" => Err("that is no request".to_owned()),
+            _ => Ok(Explanation {
+                decision: "bot".to_owned(),
+                why: format!("{request} by {peer}"),
+                story: "It is a bot.".to_owned(),
+            }),
         }),
         probes: Arc::clone(&probes),
     };
@@ -137,7 +146,7 @@ async fn status_and_decisions_are_json() {
     let decisions: Value = serde_json::from_str(body(&response)).unwrap();
     assert_eq!(
         decisions,
-        json!([{"seq": 1, "at": "2023-11-14T22:13:20.123Z", "decision": "counted", "why": "a navigation",
+        json!([{"seq": 1, "at": "2023-11-14T22:13:20.123Z", "decision": "counted", "in_words": "Page view", "why": "a navigation",
             "method": "GET", "host": "example.com", "path": "/<script>", "status": 200,
             "client": "203.0.113.0/24", "client_from": "x-forwarded-for"}])
     );
@@ -200,13 +209,39 @@ async fn the_page_shows_the_status_and_loads_nothing_from_outside() {
         response.contains("/&lt;script&gt;") && !response.contains("/<script>"),
         "{response}"
     );
-    assert!(response.contains("of 4 requests decided"), "{response}");
+    assert!(
+        response.contains(">Page views</h2><p class=figure>3<"),
+        "{response}"
+    );
+}
+
+#[tokio::test]
+async fn a_pasted_request_is_explained_and_one_that_cant_be_read_is_told_so() {
+    let admin = admin().await;
+    let response = get(admin.address, "/explain?request=curl+%3Ci%3E&peer=10.0.0.9").await;
+    assert!(response.contains("form-action 'self'"), "{response}");
+    assert!(response.contains("curl &lt;i&gt; by 10.0.0.9"), "{response}");
+    assert!(response.contains(">It is a bot.</pre>"), "{response}");
+    let response = get(admin.address, "/explain?request=rubbish").await;
+    assert!(
+        response.contains("<p class=error>that is no request</p>"),
+        "{response}"
+    );
+    assert!(!get(admin.address, "/explain").await.contains("class=error"));
 }
 
 #[tokio::test]
 async fn only_get_and_head_are_answered() {
     let admin = admin().await;
-    for path in ["/", "/metrics", "/livez", "/readyz", "/status", "/decisions"] {
+    for path in [
+        "/",
+        "/explain",
+        "/metrics",
+        "/livez",
+        "/readyz",
+        "/status",
+        "/decisions",
+    ] {
         let response = send(admin.address, &format!("POST {path} HTTP/1.1"), b"x").await;
         assert!(response.starts_with("HTTP/1.1 405 "), "{path}: {response}");
         assert!(response.contains("allow: GET, HEAD\r\n"), "{path}: {response}");
@@ -254,7 +289,15 @@ async fn no_response_is_for_other_origins_or_caches() {
 #[tokio::test]
 async fn a_foreign_host_name_is_refused_with_a_sentence() {
     let admin = admin().await;
-    for path in ["/", "/metrics", "/livez", "/status", "/decisions", "/other"] {
+    for path in [
+        "/",
+        "/explain",
+        "/metrics",
+        "/livez",
+        "/status",
+        "/decisions",
+        "/other",
+    ] {
         let head = format!("GET {path} HTTP/1.1\r\nHost: evil.test:9090");
         let response = send(admin.address, &head, b"").await;
         assert!(response.starts_with("HTTP/1.1 421 "), "{path}: {response}");

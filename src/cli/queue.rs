@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
 
 use crate::{
-    admin::masked,
+    client::masked,
     config,
     event::Event,
     queue::{

@@ -5,13 +5,13 @@ use crate::{
     sidecar, telemetry,
 };
 
-use super::error::CommandError;
+use super::{error::CommandError, explain::explain_pasted};
 
 pub(super) fn run(sources: Sources) -> Result<(), CommandError> {
     let config = config::load(&sources).map_err(|mistakes| refuse(&sources, mistakes))?;
     let _last_lines =
         telemetry::init_logging(&config.log).map_err(|error| CommandError::Running(error.into()))?;
-    sidecar::run(config, sources).map_err(|error| {
+    sidecar::run(config, sources, explain_pasted).map_err(|error| {
         if tracing::enabled!(tracing::Level::ERROR) {
             tracing::error!("{}", telemetry::chain(&error));
             CommandError::Told

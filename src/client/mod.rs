@@ -23,13 +23,15 @@
 //!
 //! [`Address`] and how it is written · [`Trust`], the ranges · [`Peer`], who is connected · [`forwarded`],
 //! RFC 7239 · [`proxy_protocol`], its bytes · [`resolve`], the rule above · [`explain`], the same in words ·
-//! [`visible`], scheme and host · [`forward`] and [`is_forwarding`], the forwarding headers for the app.
+//! [`visible`], scheme and host · [`forward`] and [`is_forwarding`], the forwarding headers for the app ·
+//! [`masked`], an address as operators may see it.
 
 mod address;
 mod explain;
 pub mod forwarded;
 mod hops;
 mod literal;
+mod masked;
 mod names;
 mod peer;
 pub mod proxy_protocol;
@@ -46,6 +48,7 @@ mod tests;
 
 pub use address::{Address, Zone};
 pub use explain::explain;
+pub use masked::{Masked, masked};
 pub use peer::{NotAPeer, Peer};
 pub use resolve::{ClientFrom, ResolvedClient, resolve};
 pub use settings::{AddressSource, NotASetting, Settings, ToApp};

@@ -298,6 +298,26 @@ impl Config {
         sites.join("; ")
     }
 
+    /// How many sites there are.
+    pub fn site_count(&self) -> usize {
+        self.sites.len()
+    }
+
+    /// What is needed to decide about one request.
+    pub fn rules(&self) -> DecisionRules {
+        DecisionRules {
+            client: self.client.clone(),
+            page: self.page.clone(),
+            event: self.event.clone(),
+            custom: self.custom.clone(),
+            address_headers: self.delivery.address_headers.clone(),
+            inject: self.proxy.as_ref().and_then(|proxy| proxy.inject.clone()),
+            tracker: self.tracker.clone(),
+            any_site: !self.sites.is_empty(),
+            observe: self.observe.clone(),
+        }
+    }
+
     /// Takes from `new` what a reload can apply: `[listen.tls]`, `[client]`, `[pages]`, `[[sites]]`,
     /// `[[events]]` and the list of files. The other keys keep the values that the process runs with.
     pub fn adopt_reloadable(&mut self, new: Config) {

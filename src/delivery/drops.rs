@@ -30,8 +30,8 @@ impl DropWatch {
         self.domains.is_empty()
     }
 
-    /// An event was dropped. `any_recorded`: whether Plausible has recorded one since the start. True if it
-    /// is time to say that all of this domain's are.
+    /// An event was dropped. `any_recorded`: whether Plausible has recorded one since the start. True once it
+    /// is time to say that all of this domain's are, and until one is recorded.
     pub(super) fn dropped(&mut self, domain: &str, visitor: u64, any_recorded: bool) -> bool {
         let found = self.domains.iter_mut().find(|watched| watched.domain == domain);
         let Some(watched) = found else {
@@ -53,14 +53,8 @@ impl DropWatch {
         } else {
             watched.drops >= DROPS.0
         };
-        enough && !watched.said
-    }
-
-    /// It was said of this domain.
-    pub(super) fn say(&mut self, domain: &str) {
-        if let Some(watched) = self.domains.iter_mut().find(|watched| watched.domain == domain) {
-            watched.said = true;
-        }
+        watched.said |= enough;
+        watched.said
     }
 
     /// An event was recorded. True if it was said that all were dropped.
@@ -68,19 +62,6 @@ impl DropWatch {
         let found = self.domains.iter().position(|watched| watched.domain == domain);
         found.is_some_and(|index| self.domains.swap_remove(index).said)
     }
-
-    /// The domains of which it was said.
-    pub(super) fn said(&self) -> impl Iterator<Item = &str> {
-        self.domains
-            .iter()
-            .filter(|watched| watched.said)
-            .map(|watched| watched.domain.as_str())
-    }
-}
-
-/// What to say of a domain, with the cure.
-pub(super) fn warning(domain: &str) -> String {
-    format!("Plausible drops every event for {domain}: is the site added there? is the name right?")
 }
 
 #[cfg(test)]
@@ -88,18 +69,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_domain_of_which_nothing_was_ever_recorded_is_said_soon_and_once() {
+    fn a_domain_of_which_nothing_was_ever_recorded_is_said_soon() {
         let mut watch = DropWatch::default();
-        let said = |watch: &mut DropWatch| {
-            let say = watch.dropped("a.example", 1, false);
-            if say {
-                watch.say("a.example");
-            }
-            say
-        };
-        let first: Vec<bool> = (0..5).map(|_| said(&mut watch)).collect();
-        assert_eq!(first, [false, false, true, false, false]);
-        assert_eq!(watch.said().collect::<Vec<_>>(), ["a.example"]);
+        let said = [(); 5].map(|()| watch.dropped("a.example", 1, false));
+        assert_eq!(said, [false, false, true, true, true]);
         assert!(watch.recorded("a.example"), "it is over");
         assert!(watch.is_empty() && !watch.recorded("a.example"));
     }

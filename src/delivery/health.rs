@@ -1,6 +1,7 @@
 //! Whether events get through, and since when.
 
 use super::outcome::RetryReason;
+use crate::telemetry::TroubleKind;
 
 /// How delivery does.
 #[derive(Debug, Default)]
@@ -9,8 +10,10 @@ pub(super) struct Health {
     pub(super) failing: Option<FailingSince>,
     /// When the last trouble was over, or the start, in milliseconds since 1970.
     pub(super) well_since: u64,
-    /// Whether the last log line about it said that events wait.
-    pub(super) said: bool,
+    /// When an event last got through, in milliseconds since 1970.
+    pub(super) passed_at: Option<u64>,
+    /// What kind of trouble it is said to be, if it is said.
+    pub(super) said: Option<TroubleKind>,
 }
 
 #[derive(Debug)]

@@ -87,7 +87,7 @@ pub use portion::{FeedLost, KnownPlace, Portion, Taken};
 pub use settings::{AddressHeader, Base, ForwardProxy, Settings};
 pub use status::{DeliveryState, DeliveryStatus, QueueStatus, Status, Stopped};
 
-use crate::{clock::Clock, event::EventRules, queue};
+use crate::{clock::Clock, event::EventRules, queue, telemetry::Troubles};
 
 /// Delivery cannot start as it is configured.
 #[derive(Debug, thiserror::Error)]
@@ -126,16 +126,24 @@ impl Watcher {
     pub fn status(&self) -> Status {
         self.0.status()
     }
+
+    /// For how many seconds the queue's disk has not answered; `None` if it does. Delivery's own thread,
+    /// which waits for the disk, can't say so.
+    pub fn held_up_seconds(&self) -> Option<u64> {
+        self.0.held_up_seconds()
+    }
 }
 
 /// Starts delivery on a thread of its own, with an [`Outbox`] for each of `workers`. That thread opens and
-/// recovers the queue, so this function returns at once, also if the queue is large.
+/// recovers the queue, so this function returns at once, also if the queue is large. What goes wrong is in
+/// `troubles`.
 pub fn start(
     settings: Settings,
     queue: queue::Settings,
     rules: EventRules,
     workers: usize,
     registry: &Registry,
+    troubles: Troubles,
 ) -> Result<(Delivery, Vec<Outbox>), DeliveryError> {
     let tls = if settings.base.https {
         Some(client_config(settings.ca_file.as_deref())?)
@@ -147,7 +155,7 @@ pub fn start(
         tracing::info!(%proxy, "events leave through a proxy");
     }
     let clock = Clock::start();
-    let shared = Arc::new(Shared::new(clock));
+    let shared = Arc::new(Shared::new(clock, troubles));
     let metrics =
         DeliveryMetrics::register(registry, shared.account.clone(), shared.holdings.clone(), clock)?;
     registry.register(Box::new(StateMetrics::new(shared.clone(), queue.max_bytes)?))?;

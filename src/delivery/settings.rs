@@ -37,6 +37,12 @@ impl Base {
     }
 }
 
+impl fmt::Display for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme(), self.authority(), self.path)
+    }
+}
+
 /// An HTTP proxy through which events leave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForwardProxy {

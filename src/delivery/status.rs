@@ -15,7 +15,7 @@ use super::{
     account::{Account, EventEnd, Holdings},
     breaker::BreakerPhase,
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, telemetry::Troubles};
 
 /// The state of queue and delivery at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -54,8 +54,6 @@ pub struct DeliveryStatus {
     pub last_error_over: Option<bool>,
     /// What may help against that failure, while it is not over.
     pub hint: Option<String>,
-    /// What else is wrong, with what may help.
-    pub warnings: Vec<String>,
     /// Events that ended since the start, by how.
     pub finished: BTreeMap<&'static str, u64>,
     /// Requests in flight.
@@ -132,6 +130,7 @@ pub(super) struct Shared {
     pub(super) holdings: Arc<Holdings>,
     pub(super) clock: Clock,
     pub(super) in_flight: AtomicUsize,
+    pub(super) troubles: Troubles,
     report: Mutex<StatusReport>,
 }
 
@@ -142,7 +141,6 @@ struct StatusReport {
     since: u64,
     last_error: Option<LastError>,
     alarm: Option<String>,
-    warnings: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -155,18 +153,18 @@ struct LastError {
 }
 
 impl Shared {
-    pub(super) fn new(clock: Clock) -> Self {
+    pub(super) fn new(clock: Clock, troubles: Troubles) -> Self {
         Shared {
             account: Arc::default(),
             holdings: Arc::default(),
             clock,
             in_flight: AtomicUsize::new(0),
+            troubles,
             report: Mutex::new(StatusReport {
                 state: DeliveryState::Starting,
                 since: 0,
                 last_error: None,
                 alarm: None,
-                warnings: Vec::new(),
             }),
         }
     }
@@ -202,24 +200,24 @@ impl Shared {
         });
     }
 
-    pub(super) fn set_warnings(&self, warnings: Vec<String>) {
-        self.with_report(|report| report.warnings = warnings);
-    }
-
     pub(super) fn set_alarm(&self, alarm: Option<&str>) {
         self.holdings.alarm.store(alarm.is_some(), Ordering::Relaxed);
         self.with_report(|report| report.alarm = alarm.map(str::to_owned));
     }
 
+    /// For how many seconds the disk has not answered; `None` if it does.
+    pub(super) fn held_up_seconds(&self) -> Option<u64> {
+        self.holdings.held_up_seconds(&self.clock)
+    }
+
     pub(super) fn status(&self) -> Status {
         let (state, since, error) =
             self.with_report(|report| (report.state, report.since, report.last_error.clone()));
-        let (alarm, warnings) = self.with_report(|report| (report.alarm.clone(), report.warnings.clone()));
-        let alarm = match self.holdings.held_up_seconds(&self.clock) {
+        let alarm = match self.held_up_seconds() {
             Some(seconds) => Some(format!(
                 "the disk has not answered for {seconds} s; events wait in memory until it does"
             )),
-            None => alarm,
+            None => self.with_report(|report| report.alarm.clone()),
         };
         let now = self.clock.millis();
         let balance = self.account.balance();
@@ -243,7 +241,6 @@ impl Shared {
                     .filter(|error| !error.over)
                     .map(|error| error.hint.to_owned()),
                 last_error: error.map(|error| error.text),
-                warnings,
                 finished: EventEnd::ALL
                     .map(|end| (end.label(), balance.finished[end as usize]))
                     .into(),

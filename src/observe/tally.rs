@@ -2,7 +2,6 @@
 
 use std::{
     collections::VecDeque,
-    net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
@@ -11,11 +10,12 @@ use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
 use super::observed::{Decided, Observed};
 use crate::{
+    client::{Masked, masked},
     clock::Clock,
     page::{Decision, SeenResponse, Verdict},
 };
 
-/// Decisions kept.
+/// Decisions kept: so many about pages, and so many about what pages load.
 const KEPT: usize = 128;
 /// Stands in sequence numbers where the data path has the number of a worker.
 const WORKER: u64 = 63;
@@ -72,8 +72,8 @@ pub struct ObservedRequest {
     pub path: String,
     /// The status; 0 where it is not known.
     pub status: u16,
-    /// The client, of a request that was counted.
-    pub client: Option<IpAddr>,
+    /// The client's network; none where the visitor or the app asked not to count.
+    pub client: Option<Masked>,
     /// Where the client's address came from.
     pub from: &'static str,
 }
@@ -89,7 +89,8 @@ pub(super) struct Tally {
 
 #[derive(Debug, Default)]
 struct Recent {
-    requests: VecDeque<ObservedRequest>,
+    pages: VecDeque<ObservedRequest>,
+    parts: VecDeque<ObservedRequest>,
     last: u64,
 }
 
@@ -131,14 +132,20 @@ impl Tally {
             return;
         }
         recent.last = seq;
-        if recent.requests.len() == KEPT {
-            recent.requests.pop_front();
+        let verdict = decided.verdict;
+        let requests = if verdict.decision.is_about_a_page() {
+            &mut recent.pages
+        } else {
+            &mut recent.parts
+        };
+        if requests.len() == KEPT {
+            requests.pop_front();
         }
         let path = seen.target.split('?').next().unwrap_or_default();
-        recent.requests.push_back(ObservedRequest {
+        requests.push_back(ObservedRequest {
             seq,
             at: SystemTime::UNIX_EPOCH + Duration::from_micros(now),
-            verdict: decided.verdict,
+            verdict,
             method: shortened(seen.method),
             host: shortened(decided.host),
             path: shortened(path),
@@ -147,7 +154,10 @@ impl Tally {
                 SeenResponse::Status(status) => status,
                 SeenResponse::Head(facts) => facts.status,
             },
-            client: decided.client.filter(|_| decided.verdict.event.is_some()),
+            client: decided
+                .client
+                .filter(|_| verdict.decision.lets_the_client_be_seen())
+                .map(masked),
             from: decided.from.label(),
         });
     }
@@ -155,7 +165,10 @@ impl Tally {
     /// The decisions after a sequence number, oldest first.
     pub(super) fn since(&self, seq: u64) -> Vec<ObservedRequest> {
         let recent = self.recent();
-        recent.requests.iter().filter(|r| r.seq > seq).cloned().collect()
+        let both = recent.pages.iter().chain(&recent.parts);
+        let mut found: Vec<_> = both.filter(|r| r.seq > seq).cloned().collect();
+        found.sort_by_key(|request| request.seq);
+        found
     }
 
     fn recent(&self) -> MutexGuard<'_, Recent> {

@@ -131,6 +131,16 @@ impl Decision {
         )
     }
 
+    /// Whether it was taken about a page, counted or not, and not about something that pages load.
+    pub fn is_about_a_page(self) -> bool {
+        !matches!(self, Decision::NotPage | Decision::Dedicated)
+    }
+
+    /// Whether operators may see the client's network: not where the visitor or the app asked not to count.
+    pub fn lets_the_client_be_seen(self) -> bool {
+        !matches!(self, Decision::OptedOut | Decision::Suppressed)
+    }
+
     /// The word for metrics, logs and `explain`.
     pub fn label(self) -> &'static str {
         match self {

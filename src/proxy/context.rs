@@ -234,6 +234,10 @@ impl Context {
         if let Some(reason) = fault.reason() {
             self.metrics.app_error(reason);
         }
+        if fault.is_app_down() {
+            // That is one trouble however many requests it fails.
+            return;
+        }
         let Some(occurrences) = self.throttles.fault(fault) else {
             return;
         };
@@ -250,8 +254,7 @@ impl Context {
         }
     }
 
-    /// Counts where the client's address came from, and says once a minute that a proxy in such a range is
-    /// not trusted: the usual mistake behind statistics with one visitor.
+    /// Counts where the client's address came from, and says that a proxy in such a range is not trusted.
     pub(super) fn note_client(&self, resolved: &client::ResolvedClient, peer: client::Peer) {
         self.metrics.client_from(resolved.from);
         if resolved.malformed {
@@ -276,13 +279,7 @@ impl Context {
         let Some(range) = peer.ip().and_then(client::proxy_range_of) else {
             return;
         };
-        if let Some(occurrences) = self.throttles.forged() {
-            tracing::warn!(
-                occurrences,
-                "an untrusted peer in the range {range} sends forwarding headers, which are not read; if it is a \
-                 proxy of yours, trust it with [client] trusted_proxies = [\"{range}\"]"
-            );
-        }
+        self.throttles.forged(range);
     }
 
     /// Takes a place among the open connections, given up when the seat goes. `waker` wakes the connection's

@@ -117,6 +117,47 @@ impl Fault {
         self.row().status
     }
 
+    /// Whether there is no connection to the app.
+    pub(super) fn is_app_down(&self) -> bool {
+        matches!(
+            self,
+            Fault::Connect(_) | Fault::Unresolved { .. } | Fault::ConnectTimeout
+        )
+    }
+
+    /// Why the client got this answer, for the operator who reads the decisions. It has nothing of the
+    /// request in it.
+    pub(super) fn why(&self) -> &'static str {
+        match self {
+            Fault::Refused(Refusal::TooLarge) => "gatecount answered 431: the request's head is too large.",
+            Fault::Refused(Refusal::Version) => "gatecount answered 505: it speaks no such version of HTTP.",
+            Fault::Refused(Refusal::Coding) => "gatecount answered 501: it knows no such transfer coding.",
+            Fault::Refused(Refusal::Connect) => "gatecount answered 405: CONNECT is not offered.",
+            Fault::Refused(Refusal::Expectation) => {
+                "gatecount answered 417: only 100-continue is understood."
+            }
+            Fault::Refused(Refusal::Malformed | Refusal::Host | Refusal::Target | Refusal::Framing)
+            | Fault::RequestBody(_)
+            | Fault::Preamble => "gatecount answered 400: the request is malformed.",
+            Fault::PlainHttp => "gatecount answered 400: plain HTTP on a port that speaks TLS.",
+            Fault::SlowHead | Fault::SlowBody => {
+                "gatecount answered 408: the request took too long to arrive."
+            }
+            Fault::Connect(_) => "gatecount answered 502: no connection to the app.",
+            Fault::Unresolved { .. } => "gatecount answered 502: the app's name can't be resolved.",
+            Fault::NoPlace => "gatecount answered 503: as many connections to the app are open as may be.",
+            Fault::ConnectTimeout => "gatecount answered 504: the app accepted no connection in time.",
+            Fault::ResponseTimeout => "gatecount answered 504: the app took too long to respond.",
+            Fault::Closed => "gatecount answered 502: the app closed the connection before it responded.",
+            Fault::Response(_)
+            | Fault::Unasked
+            | Fault::NotSwitched
+            | Fault::ResponseBody(_)
+            | Fault::DamagedPage(_) => "gatecount answered 502: the app's response can't be passed on.",
+            Fault::Cut => "gatecount answered 502: the app's response was cut short.",
+        }
+    }
+
     pub(super) fn whose(&self) -> Whose {
         self.row().whose
     }
@@ -251,6 +292,8 @@ mod tests {
             );
             assert!(fault.response(true, false).ends_with(b"\r\n\r\n"));
             assert_eq!(head.contains("\r\nAllow: "), fault.status() == 405, "{head}");
+            let why = format!("gatecount answered {}: ", fault.status());
+            assert!(fault.why().starts_with(&why), "{}", fault.why());
         }
     }
 }

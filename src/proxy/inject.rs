@@ -57,8 +57,8 @@ impl Rewriting {
         self.rewriter.is_some()
     }
 
-    /// Passes on what the app sent of the body at once. What can go on is appended to `out`: all of it, if the
-    /// body has ended.
+    /// Passes on what the app sent of the body at once. What can go on is appended to `out`: all of it, if
+    /// the body has ended.
     ///
     /// # Errors
     /// [`Fault::ResponseBody`], and [`Fault::DamagedPage`]. What came before it is in `out`.
@@ -123,8 +123,5 @@ impl Rewriting {
 
 #[cold]
 fn warn(context: &Context, why: &Scriptless) {
-    let why = format!("a page goes on without the tracker script: {why}");
-    if let Some(occurrences) = context.throttles.scriptless(&why) {
-        tracing::warn!(occurrences, "{why}");
-    }
+    context.throttles.scriptless(why);
 }

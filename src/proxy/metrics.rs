@@ -193,6 +193,11 @@ impl Metrics {
         self.app_errors[reason as usize].inc();
     }
 
+    /// Requests that the app failed.
+    pub(super) fn app_errors(&self) -> u64 {
+        self.app_errors.iter().map(IntCounter::get).sum()
+    }
+
     pub(super) fn handshake(&self, handshake: Handshake) {
         self.handshakes[handshake as usize].inc();
     }

@@ -26,6 +26,7 @@ use std::{io, sync::Arc, thread, time::Duration};
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+pub use app::reach::AppState;
 pub use front::tls::{LoadError, Loaded, PairError, check_authorities, check_pair, load as load_tls};
 pub use listener::Bound;
 pub use live::Live;
@@ -35,9 +36,10 @@ pub use settings::{App, KeyPair, Listen, Settings, Tls, Upstream};
 use crate::{
     delivery::Outbox,
     page,
+    telemetry::Troubles,
     tracker::{Tracker, inject::Injection},
 };
-use app::connect::Connector;
+use app::{connect::Connector, reach::Reach};
 use context::Shared;
 use metrics::Metrics;
 use throttles::Throttles;
@@ -76,7 +78,8 @@ pub struct Proxy {
 #[derive(Clone)]
 pub struct Handle {
     controls: Vec<mpsc::UnboundedSender<Control>>,
-    throttles: Arc<Throttles>,
+    reach: Arc<Reach>,
+    metrics: Metrics,
 }
 
 /// What the data path needs of the other parts.
@@ -92,6 +95,8 @@ pub struct ProxyLinks<'a> {
     pub twins: Option<Arc<page::Twins>>,
     /// Answers the dedicated paths; none where there are none.
     pub tracker: Option<Arc<Tracker>>,
+    /// Where trouble is told.
+    pub troubles: Troubles,
 }
 
 /// Binds, and starts one worker for each outbox.
@@ -103,6 +108,7 @@ pub fn start(settings: &Settings, live: &Arc<Live>, links: ProxyLinks<'_>) -> Re
         outboxes,
         twins,
         tracker,
+        troubles,
         ..
     } = links;
     let metrics = Metrics::register(links.registry, links.decisions)?;
@@ -115,9 +121,10 @@ pub fn start(settings: &Settings, live: &Arc<Live>, links: ProxyLinks<'_>) -> Re
     })?;
     let permits = Arc::new(Semaphore::new(settings.max_connections));
     let app_places = Arc::new(Semaphore::new(settings.max_app_connections));
-    let connector = Arc::new(Connector::new(&settings.app.upstream));
+    let reach = Arc::new(Reach::new(troubles.clone()));
+    let connector = Arc::new(Connector::new(&settings.app.upstream, Arc::clone(&reach)));
     let pairs = Arc::new(page::PreloadPairs::new());
-    let throttles = Arc::new(Throttles::new());
+    let throttles = Arc::new(Throttles::new(troubles));
     let injection = settings
         .inject
         .clone()
@@ -156,7 +163,11 @@ pub fn start(settings: &Settings, live: &Arc<Live>, links: ProxyLinks<'_>) -> Re
     }
     Ok(Proxy {
         bound,
-        handle: Handle { controls, throttles },
+        handle: Handle {
+            controls,
+            reach,
+            metrics,
+        },
         threads,
         removed: false,
     })
@@ -186,9 +197,24 @@ impl Handle {
         all
     }
 
-    /// What an operator may want to change, in words for people.
-    pub fn warnings(&self) -> Vec<String> {
-        self.throttles.last_scriptless().into_iter().collect()
+    /// Whether the app can be reached, as far as requests have shown it.
+    pub fn app_state(&self) -> AppState {
+        self.reach.state()
+    }
+
+    /// Requests that the app failed since the start.
+    pub fn app_errors(&self) -> u64 {
+        self.metrics.app_errors()
+    }
+
+    /// Sees whether an app that is down is back, so that its trouble ends without a request.
+    pub fn try_app(&self) {
+        if let Some(control) = self.controls.first()
+            && self.app_state() == AppState::Down
+        {
+            // A worker that is gone tries nothing.
+            let _ = control.send(Control::TryApp);
+        }
     }
 
     fn tell(&self, order: impl Fn() -> Control) {

@@ -1,5 +1,5 @@
-//! The newest decisions, for operators who wonder why a request was or wasn't counted. The client's address
-//! is kept only if the request was counted; the query is never kept.
+//! The newest decisions, for operators who wonder why a request was or wasn't counted. Of the client only the
+//! network is kept, and nothing where the visitor or the app asked not to count; the query is never kept.
 
 use std::{
     collections::VecDeque,
@@ -7,9 +7,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::{clock::Moment, page::Verdict};
+use crate::{
+    client::{Masked, masked},
+    clock::Moment,
+    page::Verdict,
+};
 
-/// Decisions kept, per worker.
+/// Decisions kept, per worker: so many about pages, and so many about what pages load. A page brings many
+/// requests for its parts, which must not push the pages out.
 const KEPT: usize = 128;
 /// Bytes of a request's head kept: the method, the path and the host, cut where they are long.
 const HEAD: usize = 224;
@@ -26,8 +31,8 @@ pub struct RecentRequest {
     pub verdict: Verdict,
     /// The status that the client got; 0 where it left before.
     pub status: u16,
-    /// The client, of a request that was counted.
-    pub client: Option<IpAddr>,
+    /// The client's network; none where the visitor or the app asked not to count.
+    pub client: Option<Masked>,
     /// Where the client's address came from.
     pub from: &'static str,
     head: [u8; HEAD],
@@ -65,7 +70,8 @@ impl RecentRequest {
 /// The last decisions of one worker.
 #[derive(Debug)]
 pub(super) struct Recent {
-    records: VecDeque<RecentRequest>,
+    pages: VecDeque<RecentRequest>,
+    parts: VecDeque<RecentRequest>,
     worker: u64,
     last: u64,
 }
@@ -73,7 +79,8 @@ pub(super) struct Recent {
 impl Recent {
     pub(super) fn new(worker: usize) -> Self {
         Recent {
-            records: VecDeque::new(),
+            pages: VecDeque::new(),
+            parts: VecDeque::new(),
             worker: worker as u64 % 64,
             last: 0,
         }
@@ -89,8 +96,13 @@ impl Recent {
         from: &'static str,
         head: &[u8],
     ) {
-        if self.records.len() == KEPT {
-            self.records.pop_front();
+        let records = if verdict.decision.is_about_a_page() {
+            &mut self.pages
+        } else {
+            &mut self.parts
+        };
+        if records.len() == KEPT {
+            records.pop_front();
         }
         // Grows from one decision to the next, and stays a number that JavaScript holds exactly for two
         // centuries.
@@ -99,12 +111,12 @@ impl Recent {
         let len = head.len().min(HEAD);
         let mut kept = [0; HEAD];
         kept[..len].copy_from_slice(&head[..len]);
-        self.records.push_back(RecentRequest {
+        records.push_back(RecentRequest {
             seq,
             micros: now.micros,
             verdict: *verdict,
             status,
-            client,
+            client: client.map(masked),
             from,
             head: kept,
             len: len as u8,
@@ -121,7 +133,10 @@ impl Recent {
             micros: wall.saturating_sub(now.micros.saturating_sub(record.micros)),
             ..record.clone()
         };
-        self.records.iter().filter(|r| r.seq > seq).map(by_wall).collect()
+        let both = self.pages.iter().chain(&self.parts);
+        let mut found: Vec<_> = both.filter(|r| r.seq > seq).map(by_wall).collect();
+        found.sort_by_key(|record| record.seq);
+        found
     }
 }
 
@@ -129,6 +144,30 @@ impl Recent {
 mod tests {
     use super::*;
     use crate::page;
+
+    #[test]
+    fn what_pages_load_does_not_push_the_pages_out() {
+        let mut recent = Recent::new(0);
+        let moment = |micros| Moment { nanos: 0, micros };
+        let mut push = |micros, verdict: &Verdict| {
+            recent.push(moment(micros), verdict, 200, None, "peer", b"GET / HTTP/1.1");
+        };
+        push(1_000, &page::aborted());
+        for n in 0..2 * KEPT as u64 {
+            push(2_000 + n * 1_000, &page::dedicated());
+        }
+        push(900_000, &page::aborted());
+        let kept = recent.since(
+            0,
+            moment(1_000_000),
+            SystemTime::UNIX_EPOCH + Duration::from_secs(1),
+        );
+        assert_eq!(kept.len(), KEPT + 2);
+        assert!(kept.is_sorted_by_key(|record| record.seq));
+        for record in [&kept[0], &kept[KEPT + 1]] {
+            assert_eq!(record.verdict, page::aborted());
+        }
+    }
 
     #[test]
     fn times_are_the_systems_though_the_process_was_suspended_meanwhile() {

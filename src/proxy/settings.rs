@@ -1,6 +1,6 @@
 //! The data path's configuration, resolved.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::tracker::inject;
 
@@ -21,6 +21,16 @@ pub enum Upstream {
     Tcp(String, u16),
     /// A Unix socket at this path.
     Unix(PathBuf),
+}
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Upstream::Tcp(host, port) if host.contains(':') => write!(f, "http://[{host}]:{port}"),
+            Upstream::Tcp(host, port) => write!(f, "http://{host}:{port}"),
+            Upstream::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 impl Upstream {

@@ -1,4 +1,5 @@
 //! What keeps the data path's repeated log lines few: one throttle a kind of line, for all workers together.
+//! What lasts is a trouble: the log has its beginning and its end.
 
 use std::{
     mem::{Discriminant, discriminant},
@@ -7,7 +8,11 @@ use std::{
 };
 
 use super::errors::Fault;
-use crate::{event::custom::DeclarationFault, telemetry::LogThrottle};
+use crate::{
+    event::custom::DeclarationFault,
+    telemetry::{LogThrottle, TroubleKind, TroubleWords, Troubles},
+    tracker::inject::Scriptless,
+};
 
 /// At most one line about a kind of fault in this time: a dead app or a scanner must not fill the disk.
 const FAULTS: Duration = Duration::from_secs(10);
@@ -16,8 +21,6 @@ const FORGED: Duration = Duration::from_mins(1);
 const DECLARATIONS: Duration = Duration::from_secs(10);
 const ACCEPTS: Duration = Duration::from_mins(1);
 const SCRIPTLESS: Duration = Duration::from_mins(1);
-/// How long operators are told of what was logged last.
-const LATELY: Duration = Duration::from_mins(10);
 
 /// See the module. Whoever passes a throttle gets the number of occurrences that the line stands for.
 #[derive(Debug)]
@@ -29,12 +32,11 @@ pub(super) struct Throttles {
     accepts: Mutex<LogThrottle>,
     fullness: Mutex<LogThrottle>,
     scriptless: Mutex<LogThrottle>,
-    /// The last line about a page without the tracker script, and when it was written.
-    last_scriptless: Mutex<Option<(Instant, String)>>,
+    troubles: Troubles,
 }
 
 impl Throttles {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(troubles: Troubles) -> Self {
         let one_in = |span| Mutex::new(LogThrottle::new(1, span));
         Throttles {
             faults: Mutex::new(Vec::new()),
@@ -44,7 +46,7 @@ impl Throttles {
             accepts: one_in(ACCEPTS),
             fullness: one_in(ACCEPTS),
             scriptless: one_in(SCRIPTLESS),
-            last_scriptless: Mutex::new(None),
+            troubles,
         }
     }
 
@@ -63,8 +65,23 @@ impl Throttles {
         lock(&self.handshakes).pass(Instant::now(), 1)
     }
 
-    pub(super) fn forged(&self) -> Option<u64> {
-        lock(&self.forged).pass(Instant::now(), 1)
+    /// An untrusted peer in a range of proxies sends forwarding headers: the usual mistake behind statistics
+    /// with one visitor.
+    pub(super) fn forged(&self, range: &str) {
+        if lock(&self.forged).pass(Instant::now(), 1).is_none() {
+            return;
+        }
+        let words = TroubleWords {
+            what: format!(
+                "an untrusted peer in the range {range} sends forwarding headers, which are not read"
+            ),
+            error: None,
+            cure: format!(
+                "if it is a proxy of yours, trust it with [client] trusted_proxies = [\"{range}\"]; if not, nothing \
+                 needs to be done"
+            ),
+        };
+        self.troubles.begin(TroubleKind::UntrustedProxy, range, words);
     }
 
     pub(super) fn declaration(&self, fault: DeclarationFault) -> Option<u64> {
@@ -80,18 +97,16 @@ impl Throttles {
     }
 
     /// A page goes on without the tracker script, for this reason.
-    pub(super) fn scriptless(&self, why: &str) -> Option<u64> {
-        let now = Instant::now();
-        let occurrences = lock(&self.scriptless).pass(now, 1)?;
-        *lock(&self.last_scriptless) = Some((now, why.to_owned()));
-        Some(occurrences)
-    }
-
-    /// Why pages go on without the tracker script, if any did lately.
-    pub(super) fn last_scriptless(&self) -> Option<String> {
-        let last = lock(&self.last_scriptless);
-        let (_, why) = last.as_ref().filter(|(at, _)| at.elapsed() < LATELY)?;
-        Some(why.clone())
+    pub(super) fn scriptless(&self, why: &Scriptless) {
+        if lock(&self.scriptless).pass(Instant::now(), 1).is_none() {
+            return;
+        }
+        let words = TroubleWords {
+            what: format!("a page goes on without the tracker script: {why}"),
+            error: None,
+            cure: "allow it in the page's Content-Security-Policy, or let the page go without".to_owned(),
+        };
+        self.troubles.begin(TroubleKind::ScriptMissing, "", words);
     }
 }
 

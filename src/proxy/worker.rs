@@ -8,6 +8,7 @@ use tokio::{
 };
 
 use super::{
+    app::reach::AskedFor,
     context::{Context, Phase, Shared},
     listener::{self, Listener},
     live::Live,
@@ -21,6 +22,8 @@ pub(super) enum Control {
     Reload(Arc<Live>),
     /// The newest decisions after a sequence number.
     Decisions(u64, oneshot::Sender<Vec<RecentRequest>>),
+    /// See whether the app accepts connections.
+    TryApp,
     /// A stop has begun: each response is its connection's last.
     Drain,
     /// Accept no more, close what is idle, answer when nothing is left.
@@ -67,6 +70,13 @@ async fn obey(context: Rc<Context>, listener: Listener, mut control: mpsc::Unbou
                 // Whoever asked may have stopped waiting.
                 let recent = context.recent.borrow();
                 let _ = answer.send(recent.since(since, context.now(), SystemTime::now()));
+            }
+            Control::TryApp => {
+                let context = Rc::clone(&context);
+                // How it goes is noted where connections are made; this one is of no use.
+                tokio::task::spawn_local(async move {
+                    let _ = context.pool.connect(&context.settings.app, AskedFor::Trial).await;
+                });
             }
             Control::Drain => context.enter_phase(Phase::Draining),
             Control::Close(answer) => {

@@ -10,13 +10,14 @@ mod reader;
 mod reloads;
 mod start;
 mod status;
+mod upkeep;
 
 use std::{
     collections::BTreeSet,
     io,
     net::SocketAddr,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
@@ -25,8 +26,10 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use self::{
     reader::Reader,
     reloads::Reloads,
-    status::{StatusParts, decisions_since, take_status},
+    status::{Reloadable, StatusParts, decisions_since, explain_request, take_status},
 };
+pub use status::ExplainPasted;
+
 use crate::{
     admin,
     config::{self, Config, Mistakes, Sources},
@@ -35,7 +38,8 @@ use crate::{
     observe::{self, Observe, ObserveRules},
     page,
     proxy::{self, Live, Proxy},
-    telemetry, tracker,
+    telemetry::{self, Troubles},
+    tracker,
 };
 
 /// How long the data path's start waits for the queue to be recovered. Events are stored at once after that.
@@ -94,14 +98,14 @@ pub enum StartError {
 ///
 /// # Errors
 /// [`StartError`]
-pub fn run(config: Config, sources: Sources) -> Result<(), StartError> {
+pub fn run(config: Config, sources: Sources, explain: ExplainPasted) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(StartError::Runtime)?;
     let outcome = runtime.block_on(async {
         let mut signals = Signals::listen().map_err(StartError::Signals)?;
-        let sidecar = Sidecar::start(config).await?;
+        let sidecar = Sidecar::start(config, explain).await?;
         sidecar.serve(&mut signals, move || config::load(&sources)).await
     });
     // Delivery's thread may be stuck in a system call on the queue's disk; the process ends nevertheless.
@@ -124,6 +128,8 @@ pub struct Sidecar {
     readiness: Readiness,
     probes: Arc<admin::Probes>,
     reloads: Reloads,
+    reloadable: Arc<RwLock<Reloadable>>,
+    upkeep: JoinHandle<()>,
     newest: admin::DecisionsSince,
 }
 
@@ -132,11 +138,12 @@ impl Sidecar {
     ///
     /// # Errors
     /// [`StartError`]; the parts that were started before it are stopped.
-    pub async fn start(mut config: Config) -> Result<Self, StartError> {
+    pub async fn start(mut config: Config, explain: ExplainPasted) -> Result<Self, StartError> {
         let started = Instant::now();
         limits::fit(&mut config);
         let registry = telemetry::registry()?;
-        let reloads = Reloads::register(&registry).map_err(telemetry::Error::from)?;
+        let troubles = Troubles::register(&registry).map_err(telemetry::Error::from)?;
+        let reloads = Reloads::register(&registry, troubles.clone()).map_err(telemetry::Error::from)?;
         let tls = load_tls(tls_of(&config), None)?;
         let (admin_listener, admin_address) = bind_admin(config.admin.address).await?;
 
@@ -148,6 +155,7 @@ impl Sidecar {
             config.event.clone(),
             workers + observers,
             &registry,
+            troubles.clone(),
         )?;
         delivery.recovered(RECOVERY_WAIT).await;
         let decisions = decisions::register(&registry).map_err(telemetry::Error::from)?;
@@ -176,6 +184,7 @@ impl Sidecar {
                     decisions: &decisions,
                     twins,
                     tracker: tracker::start(config.tracker.clone(), delivery.desk(), &registry)?,
+                    troubles: troubles.clone(),
                 };
                 Some(proxy::start(settings, &live, links)?)
             }
@@ -183,6 +192,7 @@ impl Sidecar {
 
         let readiness = Readiness::default();
         let probes = Arc::new(admin::Probes::default());
+        let reloadable = Arc::new(RwLock::new(Reloadable::of(&config)));
         let newest = decisions_since(proxy.as_ref(), observe.as_ref());
         let inputs = admin::Inputs {
             registry,
@@ -196,8 +206,11 @@ impl Sidecar {
                 observe: observe.as_ref(),
                 delivery: &delivery,
                 decisions,
+                troubles: &troubles,
+                reloadable: &reloadable,
             }),
             decisions: Arc::clone(&newest),
+            explain: explain_request(&reloadable, explain),
             probes: Arc::clone(&probes),
         };
         let (stop_admin, stopped) = oneshot::channel::<()>();
@@ -209,6 +222,7 @@ impl Sidecar {
             };
             admin::serve(admin_listener, &admin_settings, inputs, shutdown).await;
         });
+        let upkeep = upkeep::start(troubles, delivery.watcher(), proxy.as_ref().map(Proxy::handle));
         readiness.turn_on();
         start::log(
             &config,
@@ -229,6 +243,8 @@ impl Sidecar {
             readiness,
             probes,
             reloads,
+            reloadable,
+            upkeep,
             newest,
         })
     }
@@ -289,8 +305,7 @@ impl Sidecar {
         let new = match loaded {
             Ok(new) => new,
             Err(mistakes) => {
-                self.reloads.failed();
-                tracing::error!("the configuration was not reloaded, the running one stays: {mistakes}");
+                self.reloads.failed("the configuration was", mistakes.to_string());
                 return;
             }
         };
@@ -301,10 +316,14 @@ impl Sidecar {
                 needs_restart.join(", ")
             );
         }
-        if self.reload_tls(tls_of(&new)) {
-            self.reloads.succeeded();
-        } else {
-            self.reloads.failed();
+        match load_tls(tls_of(&new), self.tls.as_ref()) {
+            Ok(loaded) => {
+                self.tls = loaded;
+                self.reloads.succeeded();
+            }
+            Err(error) => self
+                .reloads
+                .failed("the certificates were", telemetry::chain(&error)),
         }
         if let Some(proxy) = &self.proxy {
             proxy.handle().reload(&live(&new, self.tls.clone()));
@@ -323,21 +342,8 @@ impl Sidecar {
         tracing::info!(changed, files, trusted, "configuration reloaded");
         start::log_warnings(&new);
         self.config.adopt_reloadable(new);
-    }
-
-    /// Reads the certificates again; whether they can be used. If not, the running ones stay.
-    fn reload_tls(&mut self, tls: Option<&proxy::Tls>) -> bool {
-        match load_tls(tls, self.tls.as_ref()) {
-            Ok(loaded) => {
-                self.tls = loaded;
-                true
-            }
-            Err(error) => {
-                let error = telemetry::chain(&error);
-                tracing::error!(error, "the certificates were not reloaded, the running ones stay");
-                false
-            }
-        }
+        // No update is left half done by a panic.
+        *self.reloadable.write().unwrap_or_else(PoisonError::into_inner) = Reloadable::of(&self.config);
     }
 
     /// Stops in reverse order. A second signal ends the drain at once; accepted events are kept nevertheless.
@@ -379,6 +385,7 @@ impl Sidecar {
         };
         let now = Instant::now();
         self.delivery.stop(now + sends, now + writes).await;
+        self.upkeep.abort();
         drop(self.stop_admin);
         // A reader that is slower than this does not get the rest of its response.
         let _ = tokio::time::timeout(LAST_RESPONSES, self.admin).await;

@@ -2,13 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::{
-    client,
-    config::Config,
-    observe::Observe,
-    proxy::{Bound, Upstream},
-    queue,
-};
+use crate::{client, config::Config, observe::Observe, proxy::Bound, queue};
 
 use super::status::NONE;
 
@@ -16,16 +10,11 @@ use super::status::NONE;
 /// that is known.
 pub(super) fn log(config: &Config, listen: Option<&Bound>, observe: Option<&Observe>, admin: SocketAddr) {
     let listen = listen.map_or_else(|| NONE.to_owned(), ToString::to_string);
-    let app = match config.proxy.as_ref().map(|proxy| &proxy.app.upstream) {
-        Some(Upstream::Tcp(host, port)) if host.contains(':') => format!("http://[{host}]:{port}"),
-        Some(Upstream::Tcp(host, port)) => format!("http://{host}:{port}"),
-        Some(Upstream::Unix(path)) => format!("unix:{}", path.display()),
-        None => NONE.to_owned(),
-    };
+    let app = config.proxy.as_ref().map(|proxy| &proxy.app.upstream);
+    let app = app.map_or_else(|| NONE.to_owned(), ToString::to_string);
     let mirror = observe.and_then(Observe::mirror);
     let log = observe.and_then(Observe::log).map(ToString::to_string);
-    let base = &config.delivery.base;
-    let plausible = format!("{}://{}{}", base.scheme(), base.authority(), base.path);
+    let plausible = config.delivery.base.to_string();
     let queue = match &config.queue.at {
         queue::At::Disk(path) => path.display().to_string(),
         queue::At::Memory => "memory".to_owned(),

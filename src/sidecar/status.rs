@@ -1,13 +1,17 @@
 //! What the admin address shows, put together from the parts.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Instant, SystemTime},
+};
 
 use prometheus::IntCounterVec;
 
 use super::decisions;
 use crate::{
     admin,
-    config::Config,
+    config::{Config, DecisionRules},
     delivery,
     delivery::Delivery,
     lifecycle::Readiness,
@@ -15,7 +19,12 @@ use crate::{
     proxy,
     proxy::Proxy,
     queue,
+    telemetry::{Trouble, TroubleKind, Troubles},
 };
+
+/// Tells by these rules what becomes of a request that somebody pasted, from this peer: the code of
+/// `gatecount explain`.
+pub type ExplainPasted = fn(&DecisionRules, &str, &str) -> Result<admin::Explanation, String>;
 
 /// The parts that a status is put together from.
 pub(super) struct StatusParts<'a> {
@@ -27,18 +36,50 @@ pub(super) struct StatusParts<'a> {
     pub(super) observe: Option<&'a Observe>,
     pub(super) delivery: &'a Delivery,
     pub(super) decisions: IntCounterVec,
+    pub(super) troubles: &'a Troubles,
+    pub(super) reloadable: &'a Arc<RwLock<Reloadable>>,
+}
+
+/// What the admin address shows of the configuration and a reload can change.
+#[derive(Debug)]
+pub(super) struct Reloadable {
+    rules: DecisionRules,
+    sites: admin::SitesReport,
+}
+
+impl Reloadable {
+    pub(super) fn of(config: &Config) -> Self {
+        Reloadable {
+            rules: config.rules(),
+            sites: admin::SitesReport {
+                count: config.site_count(),
+                counted: config.sites_in_words(),
+            },
+        }
+    }
 }
 
 /// Where clients connect if there is no app.
 pub(super) const NONE: &str = "none";
 
+/// The troubles that `delivery.warnings` names.
+const WARNINGS: [TroubleKind; 4] = [
+    TroubleKind::DomainDropped,
+    TroubleKind::EventsRejected,
+    TroubleKind::UntrustedProxy,
+    TroubleKind::ScriptMissing,
+];
+
 /// What the admin address calls to take a status.
 pub(super) fn take_status(parts: StatusParts<'_>) -> admin::TakeStatus {
     let (started, admin, decisions) = (parts.started, parts.admin, parts.decisions);
+    let (troubles, reloadable) = (parts.troubles.clone(), Arc::clone(parts.reloadable));
     let storage = match parts.config.queue.at {
         queue::At::Disk(_) => admin::Storage::Disk,
         queue::At::Memory => admin::Storage::Memory,
     };
+    let max_bytes = parts.config.queue.max_bytes;
+    let plausible = parts.config.delivery.base.to_string();
     let listen = parts
         .proxy
         .map_or_else(|| NONE.to_owned(), |proxy| proxy.bound().to_string());
@@ -47,21 +88,39 @@ pub(super) fn take_status(parts: StatusParts<'_>) -> admin::TakeStatus {
         log: observe.log().map(ToString::to_string),
     });
     let (ready, delivery) = (parts.readiness.watch(), parts.delivery.watcher());
-    let proxy = parts.proxy.map(Proxy::handle);
+    let upstream = parts
+        .config
+        .proxy
+        .as_ref()
+        .map(|proxy| proxy.app.upstream.to_string());
+    let app = upstream.zip(parts.proxy.map(Proxy::handle));
     Arc::new(move || {
         let delivery::Status { queue, delivery } = delivery.status();
-        let of_pages = proxy.as_ref().map(proxy::Handle::warnings).unwrap_or_default();
+        let troubles = troubles.list();
         admin::StatusReport {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: started.elapsed().as_secs_f64(),
             ready: *ready.borrow(),
             listen: listen.clone(),
             admin: admin.to_string(),
+            app: app.as_ref().map(|(url, proxy)| admin::AppReport {
+                url: url.clone(),
+                state: app_condition(proxy.app_state()),
+                errors: proxy.app_errors(),
+            }),
+            plausible: plausible.clone(),
+            // No update is left half done by a panic.
+            sites: reloadable
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .sites
+                .clone(),
             observe: observe.clone(),
             queue: admin::QueueReport {
                 at: storage,
                 events: queue.events,
                 bytes: queue.bytes,
+                max_bytes,
                 oldest_seconds: queue.oldest_seconds,
                 alarm: queue.alarm,
             },
@@ -72,13 +131,60 @@ pub(super) fn take_status(parts: StatusParts<'_>) -> admin::TakeStatus {
                 last_error_seconds: delivery.last_error_seconds,
                 last_error_over: delivery.last_error_over,
                 hint: delivery.hint,
-                warnings: [delivery.warnings, of_pages].concat(),
+                warnings: warnings(&troubles),
                 finished: delivery.finished,
                 in_flight: delivery.in_flight,
             },
             decisions: admin::DecisionCounts(decisions::counts(&decisions)),
+            troubles: troubles.into_iter().map(trouble_report).collect(),
         }
     })
+}
+
+/// What the admin address calls to explain a pasted request by the rules that hold then.
+pub(super) fn explain_request(
+    reloadable: &Arc<RwLock<Reloadable>>,
+    explain: ExplainPasted,
+) -> admin::ExplainRequest {
+    let reloadable = Arc::clone(reloadable);
+    Arc::new(move |request, peer| {
+        // No update is left half done by a panic.
+        let reloadable = reloadable.read().unwrap_or_else(PoisonError::into_inner);
+        explain(&reloadable.rules, request, peer)
+    })
+}
+
+fn warnings(troubles: &[Trouble]) -> Vec<String> {
+    let lasting = troubles.iter().filter(|trouble| trouble.over_since.is_none());
+    let warned = lasting.filter(|trouble| WARNINGS.contains(&trouble.kind));
+    warned
+        .map(|trouble| format!("{}: {}", trouble.words.what, trouble.words.cure))
+        .collect()
+}
+
+fn trouble_report(trouble: Trouble) -> admin::TroubleReport {
+    let seconds = |since: SystemTime| since.elapsed().unwrap_or_default().as_secs();
+    let rfc3339 = |at| humantime::format_rfc3339_seconds(at).to_string();
+    admin::TroubleReport {
+        kind: trouble.kind.label(),
+        severe: trouble.kind.is_severe(),
+        what: trouble.words.what,
+        error: trouble.words.error,
+        cure: trouble.words.cure,
+        since: rfc3339(trouble.since),
+        seconds: seconds(trouble.since),
+        over_since: trouble.over_since.map(rfc3339),
+        over_seconds: trouble.over_since.map(seconds),
+        times: trouble.times,
+    }
+}
+
+fn app_condition(state: proxy::AppState) -> admin::AppCondition {
+    match state {
+        proxy::AppState::Unknown => admin::AppCondition::Unknown,
+        proxy::AppState::Up => admin::AppCondition::Up,
+        proxy::AppState::Down => admin::AppCondition::Down,
+    }
 }
 
 fn sending_state(state: delivery::DeliveryState) -> admin::SendingState {
@@ -122,7 +228,7 @@ fn observed_record(record: observe::ObservedRequest) -> admin::DecisionRecord {
         host: record.host,
         path: record.path,
         status: record.status,
-        client: record.client.map(admin::masked),
+        client: record.client,
         client_from: record.from,
     }
 }
@@ -138,7 +244,7 @@ fn decision_record(record: &proxy::RecentRequest) -> admin::DecisionRecord {
         host,
         path,
         status: record.status,
-        client: record.client.map(admin::masked),
+        client: record.client,
         client_from: record.from,
     }
 }

@@ -3,9 +3,13 @@
 //! - `log_buffer` takes log lines from the threads that serve and deliver, which never wait for standard
 //!   error.
 //! - `throttle` keeps a repeated log line from flooding the log.
+//! - `troubles` is the list of what is wrong, which log, `/status`, live page and metrics show alike; `trouble` is one
+//!   of them.
 
 mod log_buffer;
 mod throttle;
+mod trouble;
+mod troubles;
 
 use std::{
     error::Error as StdError,
@@ -19,6 +23,8 @@ use prometheus::{IntCounter, IntGaugeVec, Opts, Registry, process_collector::Pro
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 pub use throttle::LogThrottle;
+pub use trouble::{Trouble, TroubleKind, TroubleWords};
+pub use troubles::Troubles;
 
 use log_buffer::LogBuffer;
 

@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 /// Every metric that operators rely on.
-const METRICS: [&str; 22] = [
+const METRICS: [&str; 23] = [
     "gatecount_log_lines_dropped_total",
     "gatecount_config_last_reload_successful",
     "gatecount_config_last_reload_success_timestamp_seconds",
@@ -31,6 +31,7 @@ const METRICS: [&str; 22] = [
     "gatecount_queue_alarm",
     "gatecount_queue_max_bytes",
     "gatecount_delivery_state",
+    "gatecount_trouble",
     "gatecount_client_address_total",
     "gatecount_forged_headers_total",
     "gatecount_build_info",
@@ -280,7 +281,7 @@ fn the_live_page_is_a_page_and_escapes_what_came_from_outside() {
 #[test]
 fn nothing_is_changed_by_a_post() {
     let stage = stage();
-    for path in ["/", "/metrics", "/status", "/decisions", "/readyz"] {
+    for path in ["/", "/explain", "/metrics", "/status", "/decisions", "/readyz"] {
         let response = Client::to(stage.sidecar.admin).ask(&Request::post(path, b"").host("localhost"));
         assert_eq!(response.status(), 405, "{path}");
     }

@@ -393,16 +393,16 @@ fn a_demo_beside_another_takes_free_ports_unless_told_which() {
 }
 
 /// A running demo.
-struct Demo {
+pub(crate) struct Demo {
     /// What it printed first: site, receiver, live page.
-    addresses: [std::net::SocketAddr; 3],
+    pub(crate) addresses: [std::net::SocketAddr; 3],
     lines: Arc<Mutex<Vec<String>>>,
     child: Child,
 }
 
 impl Demo {
     #[track_caller]
-    fn start(flags: &[&str]) -> Demo {
+    pub(crate) fn start(flags: &[&str]) -> Demo {
         let mut child = Command::new(BINARY)
             .arg("demo")
             .args(flags)

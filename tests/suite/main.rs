@@ -95,6 +95,9 @@ mod failopen;
 /// What operators read.
 mod admin;
 
+/// The live page in a real browser.
+mod live;
+
 /// Starts, stops and reloads.
 mod lifecycle;
 

@@ -59,7 +59,7 @@ fn an_outage_is_said_from_the_first_failure_on_and_is_over_when_it_is() {
         page.contains("failing") && page.contains("Connection refused"),
         "{page}"
     );
-    let line = sidecar.await_log("nothing has reached Plausible for 10 s");
+    let line = sidecar.await_log("Plausible can't be reached; events wait");
     assert!(
         line.contains("WARN") && line.contains("Connection refused") && line.contains("url right"),
         "{line}"
@@ -88,7 +88,7 @@ fn an_outage_is_said_from_the_first_failure_on_and_is_over_when_it_is() {
         page.contains("last trouble") && !page.contains("last error:"),
         "{page}"
     );
-    assert_eq!(lines(&sidecar, "nothing has reached"), 1);
+    assert_eq!(lines(&sidecar, "can't be reached"), 1);
 }
 
 /// A few bad events of a Plausible that works are no outage.
@@ -162,6 +162,117 @@ fn a_visitor_whose_events_are_dropped_says_nothing_of_a_domain_that_works() {
     }
     sidecar.settled(31);
     assert_eq!(lines(&sidecar, "drops every event"), 0);
+}
+
+/// The trouble of this kind, once it lasts or once it is over.
+#[track_caller]
+fn trouble(sidecar: &Sidecar, kind: &str, over: bool) -> Value {
+    eventually(&format!("{kind}, over: {over}"), || {
+        let status = sidecar.status();
+        let all = status["troubles"].as_array().into_iter().flatten();
+        let mut of_kind = all.filter(|trouble| trouble["kind"] == kind);
+        let found = of_kind.find(|trouble| trouble["over_since"].is_string() == over);
+        let gauge = sidecar
+            .metrics()
+            .metric("gatecount_trouble")
+            .label("kind", kind)
+            .value();
+        match found {
+            Some(trouble) if (gauge == 0) == over => Ok(trouble.clone()),
+            _ => Err(format!("gauge {gauge}, {}", status["troubles"])),
+        }
+    })
+}
+
+/// N1: the address answers, and is not Plausible's.
+#[test]
+fn a_wrong_address_and_events_that_are_invalid_are_told_apart() {
+    let (app, plausible) = (Origin::start(origin::pages), Receiver::start());
+    plausible.always(Reply::Status(404));
+    let sidecar = Builder::before(&app).telling(&plausible).start();
+    visit(&sidecar, "203.0.113.7", "/");
+    let refused = trouble(&sidecar, "plausible_refuses", false);
+    assert!(refused["error"].as_str().unwrap().contains("404"), "{refused}");
+    assert!(
+        refused["cure"].as_str().unwrap().contains("[plausible] url"),
+        "{refused}"
+    );
+    plausible.next([Reply::Accept, Reply::Status(400)]);
+    plausible.always(Reply::Accept);
+    trouble(&sidecar, "plausible_refuses", true);
+    visit(&sidecar, "203.0.113.7", "/invalid");
+    let rejected = trouble(&sidecar, "events_rejected", false);
+    assert!(
+        rejected["cure"].as_str().unwrap().contains("gatecount explain"),
+        "{rejected}"
+    );
+    assert_eq!(lines(&sidecar, "rejected events as invalid"), 1);
+}
+
+#[test]
+fn a_queue_that_fills_is_said_until_it_has_room() {
+    let (app, plausible) = (Origin::start(origin::pages), Receiver::start());
+    plausible.die();
+    let sidecar = Builder::before(&app)
+        .telling(&plausible)
+        .set("queue.at", "memory")
+        .set("queue.max_bytes", "1MiB")
+        .start();
+    let long = "x".repeat(1_900);
+    for n in 0..420 {
+        visit(&sidecar, "203.0.113.7", &format!("/{n}/{long}"));
+    }
+    let filling = trouble(&sidecar, "queue_filling", false);
+    assert!(
+        filling["cure"].as_str().unwrap().contains("max_bytes"),
+        "{filling}"
+    );
+    plausible.come_back();
+    trouble(&sidecar, "queue_filling", true);
+    sidecar.await_log("the queue has room again");
+}
+
+#[test]
+fn an_untrusted_proxy_is_said_once_and_a_failed_reload_each_time_until_one_succeeds() {
+    let app = Origin::start(origin::pages);
+    let sidecar = Builder::before(&app)
+        .set("client.trusted_proxies", vec!["192.0.2.1"])
+        .start();
+    for n in 0..20 {
+        visit(&sidecar, "203.0.113.7", &format!("/{n}"));
+    }
+    let proxy = trouble(&sidecar, "untrusted_proxy", false);
+    assert!(
+        proxy["cure"]
+            .as_str()
+            .unwrap()
+            .contains("trusted_proxies = [\"loopback\"]"),
+        "{proxy}"
+    );
+    assert_eq!(lines(&sidecar, "sends forwarding headers"), 1);
+    assert!(
+        sidecar.status()["delivery"]["warnings"][0]
+            .as_str()
+            .unwrap()
+            .contains("loopback")
+    );
+
+    for key in ["banana", "apple"] {
+        std::fs::write(sidecar.builder().file(), format!("[pages]\n{key} = true\n")).unwrap();
+        sidecar.signal("HUP");
+        let line = sidecar.await_log(key);
+        assert!(
+            line.contains("ERROR") && line.contains("gatecount check"),
+            "{line}"
+        );
+    }
+    let failed = trouble(&sidecar, "reload_failed", false);
+    assert!(failed["error"].as_str().unwrap().contains("apple"), "{failed}");
+    assert!(sidecar.admin("/").text().contains("pages.apple"));
+    sidecar.builder().write();
+    sidecar.signal("HUP");
+    trouble(&sidecar, "reload_failed", true);
+    sidecar.await_log("read again without a mistake");
 }
 
 /// R19: an alarm that comes and goes does not fill the log.

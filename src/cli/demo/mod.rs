@@ -23,7 +23,10 @@ use self::{
     ports::{DemoPorts, Place},
     terminal::DecisionPrinter,
 };
-use super::error::{CommandError, usage};
+use super::{
+    error::{CommandError, usage},
+    explain::explain_pasted,
+};
 
 /// The site's name at the receiver.
 const DOMAIN: &str = "demo.example";
@@ -96,7 +99,7 @@ async fn run_demo(ports: DemoPorts, quiet: bool) -> Result<(), Box<dyn Error>> {
     };
     let app = tokio::spawn(demo::site::serve(app, links.clone(), shutdown()));
     let plausible = tokio::spawn(demo::receiver::serve(plausible, DOMAIN, links, shutdown()));
-    let sidecar = Sidecar::start(config).await?;
+    let sidecar = Sidecar::start(config, explain_pasted).await?;
     greet(&[&site, &receiver, &live], quiet)?;
     let printer = (!quiet).then(|| {
         let printer = DecisionPrinter::on_standard_output();

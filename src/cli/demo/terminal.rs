@@ -109,7 +109,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::admin::masked;
+    use crate::client::masked;
 
     fn record(decision: Decision) -> DecisionRecord {
         DecisionRecord {

@@ -17,8 +17,10 @@
 
 mod batch;
 mod curl;
+mod pasted;
 mod request;
 mod script;
+mod shell_words;
 mod story;
 mod words;
 
@@ -44,6 +46,8 @@ pub(super) use self::{
     story::Story,
 };
 use super::error::{CommandError, usage};
+
+pub(super) use pasted::explain as explain_pasted;
 
 /// The request, by flags like curl's.
 #[derive(Debug, Args)]

@@ -58,7 +58,7 @@ impl Engine<'_> {
     fn resume_reports(&mut self) {
         self.shared.set_alarm(self.queue.alarm());
         self.schedule.alarm = self.queue.alarm().map(str::to_owned);
-        self.schedule.logged_alarm = self.schedule.alarm.is_some();
+        self.forget_troubles();
         self.schedule.overflow = self.shared.account.balance().finished[EventEnd::Overflow as usize];
     }
 

@@ -36,13 +36,11 @@ impl Engine<'_> {
             }
             Outcome::DroppedByPlausible => {
                 self.answered(ticket, EventEnd::DroppedByPlausible, now);
-                self.note_drop(attempt, instant);
+                self.note_drop(attempt);
             }
             Outcome::Rejected => {
                 self.answered(ticket, EventEnd::Rejected, now);
-                if let Some(events) = self.log.rejected.pass(instant, 1) {
-                    tracing::error!(events, "Plausible rejected events as invalid");
-                }
+                self.note_rejected();
             }
             Outcome::Unreadable => {
                 self.breaker.inconclusive(now, ticket);
@@ -73,12 +71,6 @@ impl Engine<'_> {
         };
         self.shared
             .set_error(self.endpoint.describe(reason), reason.hint());
-        if self.endpoint.is_refused_by_proxy(reason)
-            && let Some(attempts) = self.log.proxy.pass(instant, 1)
-        {
-            let error = self.endpoint.describe(reason);
-            tracing::warn!(error, attempts, "the proxy lets no events through; they wait");
-        }
         let passing = self.breaker.is_passing();
         let tries = self.tries.entry(ticket).or_default();
         let known = tries.failed(reason, self.answered, passing);
@@ -109,7 +101,7 @@ impl Engine<'_> {
                     .for_each(|tries| tries.is_not_alone(answered, tripped));
             }
             if tripped {
-                self.report_trip(reason, instant);
+                self.report_trip(reason);
             }
         }
         // At least a millisecond, or a jitter of zero would make a busy loop.

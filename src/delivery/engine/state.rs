@@ -148,8 +148,6 @@ pub(super) struct Schedule {
     pub(super) overflow: u64,
     /// The queue's alarm.
     pub(super) alarm: Option<String>,
-    /// Whether the last line of the log about it was that it is raised.
-    pub(super) logged_alarm: bool,
 }
 
 /// How often the queue is looked after while it has something to do, while events are pending and their files
@@ -169,7 +167,6 @@ impl Schedule {
             sweeping: false,
             overflow: 0,
             alarm: None,
-            logged_alarm: false,
         }
     }
 
@@ -193,35 +190,24 @@ impl Schedule {
 /// A throttle for each kind of line that may be logged over and over.
 #[derive(Debug)]
 pub(super) struct LogThrottles {
-    pub(super) breaker: LogThrottle,
-    pub(super) proxy: LogThrottle,
-    pub(super) rejected: LogThrottle,
     pub(super) evicted: LogThrottle,
     pub(super) overflow: LogThrottle,
     pub(super) given_up: LogThrottle,
     pub(super) unmade: LogThrottle,
     pub(super) corrupt: LogThrottle,
     pub(super) unread: LogThrottle,
-    pub(super) drops: LogThrottle,
-    /// One for each kind of alarm.
-    pub(super) alarms: HashMap<&'static str, LogThrottle>,
 }
 
 impl LogThrottles {
     fn new() -> Self {
         let one_in_ten_seconds = || LogThrottle::new(1, Duration::from_secs(10));
         LogThrottles {
-            breaker: one_in_ten_seconds(),
-            proxy: one_in_ten_seconds(),
-            rejected: one_in_ten_seconds(),
             evicted: one_in_ten_seconds(),
             overflow: one_in_ten_seconds(),
             given_up: one_in_ten_seconds(),
             unmade: one_in_ten_seconds(),
             corrupt: one_in_ten_seconds(),
             unread: one_in_ten_seconds(),
-            drops: one_in_ten_seconds(),
-            alarms: HashMap::new(),
         }
     }
 }

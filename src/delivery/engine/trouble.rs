@@ -1,37 +1,51 @@
 //! Notices trouble, and says what it is, what may help, and when it is over.
 
-use std::{
-    sync::atomic::Ordering,
-    time::{Duration, Instant},
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use super::state::Engine;
 use crate::{
-    delivery::{account::EventEnd, drops, outcome::RetryReason, senders::FinishedAttempt},
+    delivery::{account::EventEnd, outcome::RetryReason, senders::FinishedAttempt},
     event::Event,
+    telemetry::{TroubleKind, TroubleWords},
 };
 
-/// After so long without an event that got through it is said, also where few visitors are concerned.
+/// After so long without an event that got through it is said, also where the failed events may be the cause.
 const UNSAID: Duration = Duration::from_secs(10);
+/// After so long it is said where no event can be the cause, in milliseconds.
+const UNSAID_OF_NO_EVENT: u64 = 2_000;
 /// A hold-up of so many seconds is said.
 const HELD_UP: u64 = 5;
+
+/// The kinds that an engine begins, and that another engine does not know of.
+const OF_AN_ENGINE: [TroubleKind; 4] = [
+    TroubleKind::PlausibleUnreachable,
+    TroubleKind::PlausibleRefuses,
+    TroubleKind::DomainDropped,
+    TroubleKind::QueueFilling,
+];
 
 impl Engine<'_> {
     /// An attempt failed, not by the fault of an event that is known to fail.
     pub(super) fn note_failure(&mut self, reason: RetryReason, now: u64) {
         self.health.failed(reason, now);
+        let passed_at = self.health.passed_at;
+        let is_silent = passed_at.is_none_or(|at| now.saturating_sub(at) >= UNSAID_OF_NO_EVENT);
+        if self.health.said.is_some() || (reason.is_of_no_event() && is_silent) {
+            self.say_failing(reason);
+        }
     }
 
     /// An event got through.
     pub(super) fn note_success(&mut self, now: u64) {
-        let Some(failing) = self.health.failing.take() else {
+        self.health.passed_at = Some(now);
+        if self.health.failing.take().is_none() {
             return;
-        };
+        }
         self.health.well_since = now;
         self.shared.set_over();
-        if std::mem::take(&mut self.health.said) {
-            let after_seconds = now.saturating_sub(failing.at) / 1_000;
-            tracing::info!(after_seconds, "Plausible takes events again");
+        if let Some(kind) = self.health.said.take() {
+            let troubles = &self.shared.troubles;
+            troubles.end(kind, "", "Plausible takes events again");
         }
     }
 
@@ -41,9 +55,75 @@ impl Engine<'_> {
             return;
         };
         let lasted = Duration::from_millis(now.saturating_sub(failing.at));
-        if lasted >= UNSAID && !self.health.said {
-            let reason = failing.reason;
-            self.say_trouble(reason, "nothing has reached Plausible for 10 s; events wait");
+        if lasted >= UNSAID && self.health.said.is_none() {
+            self.say_failing(failing.reason);
+        }
+    }
+
+    /// The breaker tripped.
+    pub(super) fn report_trip(&mut self, reason: RetryReason) {
+        self.say_failing(reason);
+    }
+
+    /// Says that no event gets through. It stays the kind of trouble that it was said to be first.
+    fn say_failing(&mut self, reason: RetryReason) {
+        let (kind, what) = match reason {
+            _ if self.endpoint.is_refused_by_proxy(reason) => (
+                TroubleKind::PlausibleUnreachable,
+                "the proxy lets no events through; they wait",
+            ),
+            RetryReason::Connect => (
+                TroubleKind::PlausibleUnreachable,
+                "Plausible can't be reached; events wait",
+            ),
+            RetryReason::Misconfigured(_) => (
+                TroubleKind::PlausibleRefuses,
+                "events cannot be delivered and wait: the address or the proxy looks wrong",
+            ),
+            RetryReason::Refused(_) => (
+                TroubleKind::PlausibleRefuses,
+                "Plausible, or what stands before it, refuses all events; they wait",
+            ),
+            RetryReason::Broken
+            | RetryReason::Timeout
+            | RetryReason::Throttled
+            | RetryReason::ServerError(_) => (
+                TroubleKind::PlausibleUnreachable,
+                "Plausible takes no events; they wait",
+            ),
+        };
+        let kind = *self.health.said.get_or_insert(kind);
+        let words = TroubleWords {
+            what: what.to_owned(),
+            error: Some(self.endpoint.describe(reason)),
+            cure: reason.hint().to_owned(),
+        };
+        self.shared.troubles.begin(kind, "", words);
+    }
+
+    /// Plausible rejected an event as invalid.
+    pub(super) fn note_rejected(&self) {
+        let words = TroubleWords {
+            what: "Plausible rejected events as invalid; they are lost".to_owned(),
+            error: Some("answered 400".to_owned()),
+            cure: "is the domain's name right? gatecount explain shows what is sent for a request".to_owned(),
+        };
+        self.shared.troubles.begin(TroubleKind::EventsRejected, "", words);
+    }
+
+    /// Says that the queue is filling, and when it has room again.
+    pub(super) fn report_filling(&self) {
+        let (kind, troubles) = (TroubleKind::QueueFilling, &self.shared.troubles);
+        if self.lanes.len() > 0 && self.queue.is_nearly_full() {
+            let words = TroubleWords {
+                what: "the queue is more than three quarters full; when it is full, the oldest events go"
+                    .to_owned(),
+                error: None,
+                cure: "see what keeps events from being delivered, or raise [queue] max_bytes".to_owned(),
+            };
+            troubles.begin(kind, "", words);
+        } else {
+            troubles.end(kind, "", "the queue has room again");
         }
     }
 
@@ -60,43 +140,21 @@ impl Engine<'_> {
         }
     }
 
-    /// The breaker tripped.
-    pub(super) fn report_trip(&mut self, reason: RetryReason, instant: Instant) {
-        if self.log.breaker.pass(instant, 1).is_none() {
-            return;
-        }
-        if let RetryReason::Misconfigured(_) = reason {
-            self.health.said = true;
-            let (error, hint) = (self.endpoint.describe(reason), reason.hint());
-            tracing::error!(
-                error,
-                hint,
-                "events cannot be delivered and wait: the address or the proxy looks wrong"
-            );
-        } else {
-            self.say_trouble(reason, "Plausible takes no events; they wait");
-        }
-    }
-
-    fn say_trouble(&mut self, reason: RetryReason, what: &str) {
-        self.health.said = true;
-        let (error, hint) = (self.endpoint.describe(reason), reason.hint());
-        tracing::warn!(error, hint, "{what}");
-    }
-
     /// Plausible dropped an event.
-    pub(super) fn note_drop(&mut self, attempt: &FinishedAttempt, instant: Instant) {
+    pub(super) fn note_drop(&mut self, attempt: &FinishedAttempt) {
         let Some(event) = Event::decode(&attempt.stored) else {
             return;
         };
         let Some(domain) = event.domain() else { return };
         let recorded = self.shared.account.balance().finished[EventEnd::Delivered as usize];
-        if self.drops.dropped(&domain, event.visitor(), recorded > 0)
-            && self.log.drops.pass(instant, 1).is_some()
-        {
-            self.drops.say(&domain);
-            tracing::warn!("{}", drops::warning(&domain));
-            self.share_warnings();
+        if self.drops.dropped(&domain, event.visitor(), recorded > 0) {
+            let words = TroubleWords {
+                what: format!("Plausible drops every event for {domain}"),
+                error: None,
+                cure: "is the site added there? is the name right?".to_owned(),
+            };
+            let troubles = &self.shared.troubles;
+            troubles.begin(TroubleKind::DomainDropped, &domain, words);
         }
     }
 
@@ -107,13 +165,17 @@ impl Engine<'_> {
         };
         let Some(domain) = event.domain() else { return };
         if self.drops.recorded(&domain) {
-            tracing::info!("Plausible records events for {domain} again");
-            self.share_warnings();
+            let over = format!("Plausible records events for {domain} again");
+            let troubles = &self.shared.troubles;
+            troubles.end(TroubleKind::DomainDropped, &domain, &over);
         }
     }
 
-    fn share_warnings(&self) {
-        self.shared
-            .set_warnings(self.drops.said().map(drops::warning).collect());
+    /// An engine before this one panicked: what it knew of is noticed anew.
+    pub(super) fn forget_troubles(&self) {
+        for kind in OF_AN_ENGINE {
+            self.shared.troubles.keep_only(kind, "");
+            self.shared.troubles.end(kind, "", "delivery starts again");
+        }
     }
 }

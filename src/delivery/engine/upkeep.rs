@@ -3,7 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::state::{ENDS_PER_PASS, Engine};
-use crate::{delivery::account::EventEnd, queue::Why, telemetry::LogThrottle};
+use crate::{
+    delivery::account::EventEnd,
+    queue::Why,
+    telemetry::{TroubleKind, TroubleWords},
+};
 
 /// How often late events are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -32,7 +36,8 @@ impl Engine<'_> {
             self.sweep(now);
         }
         self.senders.close_idle(instant);
-        self.report_alarm(instant);
+        self.report_alarm();
+        self.report_filling();
         self.report_overflow(instant);
         self.report_silence(now);
     }
@@ -90,30 +95,29 @@ impl Engine<'_> {
         }
     }
 
-    /// Shows the alarm at once. The log gets one that flickers from time to time.
-    fn report_alarm(&mut self, instant: Instant) {
+    /// Says what is wrong with the queue's disk, and when it is in order again.
+    fn report_alarm(&mut self) {
         while let Some(note) = self.queue.next_note() {
             tracing::warn!("queue: {note}");
         }
         let alarm = self.queue.alarm();
-        let news = self.schedule.alarm.as_deref() != alarm;
-        if news {
+        if self.schedule.alarm.as_deref() != alarm {
             self.shared.set_alarm(alarm);
             self.schedule.alarm = alarm.map(str::to_owned);
         }
+        let (kind, troubles) = (TroubleKind::QueueStorage, &self.shared.troubles);
         match alarm {
-            Some(alarm) if news || !self.schedule.logged_alarm => {
-                let new = || LogThrottle::new(1, Duration::from_secs(10));
-                let throttle = self.log.alarms.entry(self.queue.alarm_kind()).or_insert_with(new);
-                if throttle.pass(instant, 1).is_some() {
-                    tracing::error!("queue: {alarm}");
-                    self.schedule.logged_alarm = true;
-                }
+            Some(alarm) => {
+                let words = TroubleWords {
+                    what: format!("queue: {alarm}"),
+                    error: None,
+                    cure: "see to the directory of [queue] path and its disk; events are durable again soon after"
+                        .to_owned(),
+                };
+                troubles.keep_only(kind, self.queue.alarm_kind());
+                troubles.begin(kind, self.queue.alarm_kind(), words);
             }
-            None if std::mem::take(&mut self.schedule.logged_alarm) => {
-                tracing::info!("queue: in order again");
-            }
-            _ => {}
+            None => troubles.end_all(kind, "queue: in order again"),
         }
     }
 

@@ -67,7 +67,15 @@ impl Rig {
 
     fn with_queue(settings: Settings, queue: queue::Settings) -> Self {
         let registry = Registry::new();
-        let (delivery, outboxes) = start(settings, queue, EventRules::default(), 2, &registry).unwrap();
+        let (delivery, outboxes) = start(
+            settings,
+            queue,
+            EventRules::default(),
+            2,
+            &registry,
+            Troubles::default(),
+        )
+        .unwrap();
         Rig {
             delivery,
             outboxes,

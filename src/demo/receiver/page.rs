@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use hyper::Response;
 
 use crate::web::{
-    html::{self, Escaped, Grouped, bar_list},
+    chart::Chart,
+    html::{Bar, Escaped, Grouped, Icon, LivePage, bar_list},
     response::ResponseBody,
 };
 
@@ -24,17 +25,30 @@ pub(super) fn page(
     board: &Board,
     now: ReceivedAt,
 ) -> Response<ResponseBody> {
-    let main = main(domain, links, board, now);
-    html::page(&format!("{domain} · receiver"), "live", &main)
+    LivePage {
+        title: &format!("{domain} · receiver"),
+        icon: Icon::Calm,
+        events: Some("live"),
+        forms: false,
+        main: &main(domain, links, board, now),
+    }
+    .response()
 }
 
 fn main(domain: &str, links: &DemoLinks, board: &Board, now: ReceivedAt) -> String {
     let mut html = format!(
-        "<header><h1>{}</h1><span class=muted>{} here now</span><span id=live class=live>snapshot</span></header>\n\
-         <section class=cards>\n",
+        "<header><h1>{}</h1><p class=muted>{} here now</p><p id=live class=live>snapshot</p>",
         Escaped(domain),
         Grouped(board.current(now) as u64),
     );
+    let _ = write!(
+        html,
+        "<p class=\"muted note\">What Plausible would show. See also <a href=\"{site}\">the site</a> and \
+         <a href=\"{live}\">how gatecount decides</a>, request by request.</p>",
+        site = Escaped(&links.site),
+        live = Escaped(&links.live),
+    );
+    html.push_str("</header>\n<section class=cards>\n");
     card(
         &mut html,
         "Unique visitors",
@@ -66,11 +80,20 @@ fn main(domain: &str, links: &DemoLinks, board: &Board, now: ReceivedAt) -> Stri
         "Page views in the last five minutes",
         &chart(board, now),
     );
-    let listed = |what, none, rows: Vec<(&str, u64)>| bar_list(what, none, rows.into_iter());
+    let listed = |what, none, rows: Vec<(&str, u64)>| {
+        let bar = |(name, count)| Bar {
+            name,
+            code: "",
+            kind: "",
+            count,
+        };
+        let bars: Vec<Bar<'_>> = rows.into_iter().map(bar).collect();
+        bar_list(what, none, &bars)
+    };
     let pages = listed("page views by page", "No page yet.", board.pages(MAX_ROWS));
-    panel(&mut html, "half", "Top pages", &pages);
+    panel(&mut html, "half", "Top pages, by page views", &pages);
     let sources = listed("arrivals by source", "No arrival yet.", board.sources(MAX_ROWS));
-    panel(&mut html, "half", "Sources", &sources);
+    panel(&mut html, "half", "Sources, by arrivals from elsewhere", &sources);
     let customs = board.customs(MAX_ROWS);
     if !customs.is_empty() {
         panel(
@@ -80,14 +103,12 @@ fn main(domain: &str, links: &DemoLinks, board: &Board, now: ReceivedAt) -> Stri
             &listed("events by name", "", customs),
         );
     }
-    panel(&mut html, "full", "Latest", &latest(board));
-    let _ = writeln!(
-        html,
-        "</div>\n<footer><a href=\"{site}\">The site</a> <a href=\"{live}\">How gatecount decides</a> \
-         <span>A Plausible-compatible receiver, in memory only. \
-         Events arrive at <code>/api/event</code>.</span></footer>",
-        site = Escaped(&links.site),
-        live = Escaped(&links.live),
+    let newest = latest(board);
+    let title = "Latest events (times in <span data-zone>UTC</span>)";
+    panel(&mut html, "full", title, &newest);
+    html.push_str(
+        "</div>\n<footer><span>A Plausible-compatible receiver, in memory only. \
+         Events arrive at <code>/api/event</code>.</span></footer>\n",
     );
     html
 }
@@ -100,7 +121,7 @@ fn card(html: &mut String, title: &str, value: &str, kind: &str) {
     );
 }
 
-/// `inside` is HTML.
+/// `title` and `inside` are HTML.
 fn panel(html: &mut String, width: &str, title: &str, inside: &str) {
     let _ = writeln!(
         html,
@@ -108,26 +129,27 @@ fn panel(html: &mut String, width: &str, title: &str, inside: &str) {
     );
 }
 
-/// Columns of page views. The highest is as high as the chart.
+/// Columns of page views.
 fn chart(board: &Board, now: ReceivedAt) -> String {
-    let columns = board.chart(now);
-    let highest = columns.clone().max().unwrap_or(0).max(1);
-    let mut rects = String::new();
-    for (i, views) in columns.enumerate().filter(|(_, views)| *views > 0) {
-        let height = (views * 100).div_ceil(highest);
-        let _ = write!(
-            rects,
-            "<rect x={i}.1 y={y} width=.8 height={height}><title>{views}</title></rect>",
-            y = 100 - height
-        );
+    let columns: Vec<Vec<u64>> = board.chart(now).map(|views| vec![views]).collect();
+    let views = |at: usize| columns[at][0];
+    let total: u64 = (0..COLUMNS).map(views).sum();
+    let seconds = COLUMN.as_secs();
+    Chart {
+        label: &format!("{total} page views in the last five minutes, by {seconds} seconds"),
+        kinds: &["views"],
+        columns: &columns,
+        titles: &|at| {
+            format!(
+                "{} s ago: {} page views",
+                (COLUMNS - 1 - at) as u64 * seconds,
+                views(at)
+            )
+        },
+        axis: &["5 min ago", "4", "3", "2", "1 min ago", "now"],
+        empty: "No page view in the last five minutes.",
     }
-    format!(
-        "<svg class=chart viewBox=\"0 0 {COLUMNS} 100\" preserveAspectRatio=none role=img \
-         aria-label=\"page views by {} seconds, at most {highest}\">\
-         <line x1=0 y1=100 x2={COLUMNS} y2=100></line>{rects}</svg>\
-         <p class=\"muted ends\"><span>five minutes ago</span><span>now</span></p>",
-        COLUMN.as_secs()
-    )
+    .html()
 }
 
 fn latest(board: &Board) -> String {
@@ -156,7 +178,8 @@ fn entry(html: &mut String, arrival: &Arrival) {
     };
     let _ = writeln!(
         html,
-        "<li data-key={seq}><time datetime=\"{at}\">{clock}</time><span class=badge data-kind={kind}>{word}</span>\
+        "<li data-key={seq}><time datetime=\"{at}\" data-clock=second>{clock}</time>\
+         <span class=verdict><span class=badge data-kind={kind}>{word}</span></span>\
          <span class=what>{place}</span><span class=muted>{about}</span></li>",
         seq = arrival.seq,
         clock = at.get(11..19).unwrap_or(&at),

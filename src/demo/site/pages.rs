@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::web::html::Escaped;
+use crate::web::{form, html::Escaped};
 
 const LAYOUT: &str = include_str!("assets/layout.html");
 
@@ -125,7 +125,7 @@ fn list<'a>(books: impl Iterator<Item = &'a Book>) -> String {
         let _ = writeln!(
             html,
             "<li><a href=\"/books/{slug}\"><img src=\"{cover}\" width=\"200\" height=\"300\" alt=\"\">\
-             <h3>{title}</h3></a><p>{author}</p></li>",
+             <h2>{title}</h2></a><p>{author}</p></li>",
             slug = b.slug,
             cover = b.cover,
             title = b.title,
@@ -154,7 +154,7 @@ fn book(b: &Book) -> String {
 }
 
 fn search(query: &str) -> String {
-    let asked = form_value(query, "q");
+    let asked = form::value(query, "q");
     let wanted = asked.to_lowercase();
     let hits: Vec<_> = BOOKS
         .iter()
@@ -193,28 +193,6 @@ fn newsletter(note: &str) -> String {
          placeholder=\"you@example.com\" aria-label=\"Your address\"><button>Subscribe</button></form>\n\
          <p class=\"by\">This is a demo: nothing is kept and no letter is sent.</p>"
     )
-}
-
-/// A parameter of a query, decoded; empty if it is absent.
-fn form_value(query: &str, name: &str) -> String {
-    let raw = query
-        .split('&')
-        .find_map(|pair| pair.split_once('=').filter(|(n, _)| *n == name))
-        .map_or("", |(_, value)| value);
-    let mut bytes = Vec::with_capacity(raw.len());
-    let mut rest = raw.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        let escaped = if first == b'%' { hex(tail) } else { None };
-        bytes.push(escaped.unwrap_or(if first == b'+' { b' ' } else { first }));
-        rest = if escaped.is_some() { &tail[2..] } else { tail };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// The byte that the first two hexadecimal digits stand for.
-fn hex(text: &[u8]) -> Option<u8> {
-    let digit = |at: usize| char::from(*text.get(at)?).to_digit(16);
-    u8::try_from(digit(0)? * 16 + digit(1)?).ok()
 }
 
 const JOURNAL: &str = "<h1>Slow reading</h1>\n<p class=\"by\">From the journal</p>\n\

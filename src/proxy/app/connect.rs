@@ -28,6 +28,7 @@ use tokio::{
     time::{Instant, sleep, timeout, timeout_at},
 };
 
+use super::reach::Reach;
 use crate::{
     lookup::Lookup,
     proxy::{
@@ -55,10 +56,12 @@ pub(in crate::proxy) struct Connector {
     name: Option<Arc<Lookup>>,
     /// The address that answered, and since when it is tried first.
     preferred: Mutex<Option<(SocketAddr, Instant)>>,
+    /// Whether it can be reached.
+    reach: Arc<Reach>,
 }
 
 impl Connector {
-    pub(in crate::proxy) fn new(upstream: &Upstream) -> Self {
+    pub(in crate::proxy) fn new(upstream: &Upstream, reach: Arc<Reach>) -> Self {
         let name = match upstream {
             Upstream::Tcp(host, port) if host.parse::<IpAddr>().is_err() => {
                 Some(Lookup::new(host.clone(), *port))
@@ -68,7 +71,13 @@ impl Connector {
         Connector {
             name,
             preferred: Mutex::default(),
+            reach,
         }
+    }
+
+    /// Whether the app can be reached.
+    pub(super) fn reach(&self) -> &Reach {
+        &self.reach
     }
 
     /// Opens a connection within the app's time for it.
@@ -251,7 +260,7 @@ mod tests {
             let addresses = [refuses, answers.local_addr().unwrap()];
             let deadline = Instant::now() + Duration::from_secs(10);
             let app = app(Duration::from_secs(10));
-            let connector = Connector::new(&app.upstream);
+            let connector = Connector::new(&app.upstream, Arc::default());
             connector.first_of(&addresses, &app, deadline).await.unwrap();
             let (preferred, _) = lock(&connector.preferred).unwrap();
             assert_eq!(preferred, addresses[1]);
@@ -262,7 +271,10 @@ mod tests {
     fn a_name_without_an_address_is_told_in_words() {
         on_a_worker(async {
             let app = app(Duration::from_secs(20));
-            let fault = Connector::new(&app.upstream).connect(&app).await.unwrap_err();
+            let fault = Connector::new(&app.upstream, Arc::default())
+                .connect(&app)
+                .await
+                .unwrap_err();
             let text = fault.to_string();
             assert!(
                 text.starts_with("the app's name \"app.test\" can't be resolved: "),

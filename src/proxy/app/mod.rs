@@ -3,3 +3,4 @@
 pub(super) mod connect;
 pub(super) mod exchange;
 pub(super) mod pool;
+pub(super) mod reach;

@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use super::connect::Connector;
+use super::{connect::Connector, reach::AskedFor};
 use crate::proxy::{errors::Fault, settings::App, stream::Stream};
 
 /// Idle connections kept at most, per worker.
@@ -95,7 +95,11 @@ impl Pool {
     /// # Errors
     /// [`Fault::Connect`], [`Fault::ConnectTimeout`], [`Fault::Unresolved`], and [`Fault::NoPlace`] where as
     /// many are open as there may be.
-    pub(in crate::proxy) async fn connect(&self, app: &App) -> Result<(Stream, Place), Fault> {
+    pub(in crate::proxy) async fn connect(
+        &self,
+        app: &App,
+        asked_for: AskedFor,
+    ) -> Result<(Stream, Place), Fault> {
         let deadline = Instant::now() + app.connect_timeout;
         let place = timeout_at(deadline, self.place()).await;
         let place = place.ok().flatten().ok_or(Fault::NoPlace)?;
@@ -103,7 +107,17 @@ impl Pool {
             match self.connector.connect(app).await {
                 // The system's limit is lower than it seemed: an idle connection makes room.
                 Err(Fault::Connect(error)) if is_out_of_descriptors(&error) && self.close_oldest() => {}
-                connected => return connected.map(|stream| (stream, place)),
+                Ok(stream) => {
+                    self.connector.reach().accepted();
+                    return Ok((stream, place));
+                }
+                Err(fault) => {
+                    // Without descriptors nobody knows how the app does.
+                    if !matches!(&fault, Fault::Connect(error) if is_out_of_descriptors(error)) {
+                        self.connector.reach().failed(&fault, asked_for);
+                    }
+                    return Err(fault);
+                }
             }
         }
     }

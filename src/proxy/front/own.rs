@@ -208,7 +208,7 @@ pub(super) fn refuse(client: &mut Client, request: Option<(RequestRecord, bool)>
     let to_head = request.as_ref().is_some_and(|(_, to_head)| *to_head);
     let sent = client.send(&[&fault.response(to_head, true)]).is_ok();
     match request {
-        Some((mut record, _)) if sent => record.settle(&facts::ResponseFacts::of_status(fault.status())),
+        Some((mut record, _)) if sent => record.settle_fault(fault),
         None if sent => client.context.metrics.response(fault.status()),
         _ => {}
     }

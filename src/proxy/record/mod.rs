@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 pub(super) use visited::Visited;
 
-use super::context::Context;
+use super::{context::Context, errors::Fault};
 use crate::{
     client,
     clock::Moment,
@@ -94,6 +94,18 @@ impl RequestRecord {
     /// To be called when the response's head has reached the client. Decides what the request was, and offers
     /// its event if it has one. Only the first call counts.
     pub(super) fn settle(&mut self, response: &facts::ResponseFacts<'_>) {
+        self.conclude(response, None);
+    }
+
+    /// [`settle`](RequestRecord::settle) for a response of gatecount's own, in the app's place.
+    pub(super) fn settle_fault(&mut self, fault: &Fault) {
+        self.conclude(
+            &facts::ResponseFacts::of_status(fault.status()),
+            Some(fault.why()),
+        );
+    }
+
+    fn conclude(&mut self, response: &facts::ResponseFacts<'_>, own: Option<&'static str>) {
         let Some(reading) = self.reading.take() else {
             return;
         };
@@ -103,8 +115,11 @@ impl RequestRecord {
         // If recording panics after the event was offered, don't offer it again.
         let mut offered = false;
         context.unharmed(|| {
-            let verdict = self.offer(&reading, response, now);
+            let mut verdict = self.offer(&reading, response, now);
             offered = true;
+            if let Some(why) = own.filter(|_| verdict.decision == Decision::ErrorStatus) {
+                verdict.why = why;
+            }
             self.note(&verdict, response.status, now);
         });
         if !offered {
@@ -251,7 +266,7 @@ impl RequestRecord {
     /// Counts a decision, and keeps it among the newest.
     fn note(&self, verdict: &Verdict, status: u16, now: Moment) {
         self.context.metrics.decision(verdict.decision);
-        let client = self.client.filter(|_| verdict.event.is_some());
+        let client = self.client.filter(|_| verdict.decision.lets_the_client_be_seen());
         self.context.recent.borrow_mut().push(
             now,
             verdict,

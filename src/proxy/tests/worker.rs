@@ -30,6 +30,7 @@ use crate::{
     event::{self, Sites},
     page::{self, Decision},
     queue,
+    telemetry::Troubles,
     tracker::inject::Injection,
 };
 
@@ -268,7 +269,7 @@ pub(in crate::proxy) fn shared(settings: Settings, outbox: Outbox, metrics: Metr
         connector: Arc::default(),
         pairs: Arc::new(page::PreloadPairs::new()),
         twins: None,
-        throttles: Arc::new(Throttles::new()),
+        throttles: Arc::new(Throttles::new(Troubles::default())),
         tracker: None,
     }
 }
@@ -325,5 +326,13 @@ pub(in crate::proxy) fn deliver(registry: &Registry) -> (Delivery, Vec<Outbox>) 
         max_bytes: 64 << 20,
         max_age: long,
     };
-    delivery::start(settings, queue, event::EventRules::default(), 1, registry).unwrap()
+    delivery::start(
+        settings,
+        queue,
+        event::EventRules::default(),
+        1,
+        registry,
+        Troubles::default(),
+    )
+    .unwrap()
 }

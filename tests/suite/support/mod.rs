@@ -3,6 +3,7 @@
 
 pub(crate) mod chromium;
 pub(crate) mod client;
+pub(crate) mod devtools;
 pub(crate) mod disk;
 pub(crate) mod faults;
 pub(crate) mod forward_proxy;

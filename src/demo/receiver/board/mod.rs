@@ -1,5 +1,6 @@
 //! Counts the events that have arrived. Every part is bounded: a demo that runs for a year stays small.
 
+mod agent;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ const CURRENT_SPAN: Duration = Duration::from_mins(5);
 /// Visitors beyond this are not counted as visitors. Their page views are.
 const MAX_VISITORS: usize = 50_000;
 /// How many of the newest arrivals are kept.
-const MAX_LATEST: usize = 40;
+const MAX_LATEST: usize = 12;
 /// Longer details of an arrival are cut, in characters.
 const MAX_DETAIL: usize = 200;
 
@@ -261,7 +262,7 @@ fn cut(mut text: String) -> String {
 fn about(event: &Accepted) -> Vec<String> {
     let mut about = vec![
         format!("{} by {}", event.client, event.client_from),
-        String::from_utf8_lossy(&event.user_agent).into_owned(),
+        agent::name_of(&String::from_utf8_lossy(&event.user_agent)),
     ];
     about.extend(event.props.iter().map(|(key, value)| format!("{key} = {value}")));
     if let Some(revenue) = &event.revenue {

@@ -18,7 +18,10 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::pool::{self, Place, Pool};
+use super::{
+    pool::{self, Place, Pool},
+    reach::AskedFor,
+};
 use crate::{
     headers,
     http1::{self, BadResponse, Body, FieldSlots, ResponseHead, Version},
@@ -126,7 +129,7 @@ pub(in crate::proxy) async fn open(pool: &Pool, app: &App, plan: &Plan) -> Resul
 /// As [`open`].
 pub(in crate::proxy) async fn reopen(pool: &Pool, app: &App, plan: &Plan) -> Result<Exchange, Fault> {
     // Boxed, so that its state makes no connection's task larger while it is not needed.
-    let connection = Box::pin(pool.connect(app)).await?;
+    let connection = Box::pin(pool.connect(app, AskedFor::Request)).await?;
     let mut exchange = Exchange::new(connection, false, app, plan);
     exchange
         .send_head(plan.record.head())

@@ -110,7 +110,7 @@ pub(super) fn answer_fault(
 ) -> Response<ResponseBody> {
     let streams = &open.streams;
     match record {
-        Some(mut record) => record.settle(&facts::ResponseFacts::of_status(fault.status())),
+        Some(mut record) => record.settle_fault(fault),
         None => streams.context.metrics.response(fault.status()),
     }
     streams.context.report(fault, Some(fault.status()));

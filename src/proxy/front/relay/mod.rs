@@ -18,7 +18,7 @@ use super::{
     tunnel,
 };
 use crate::{
-    facts, headers,
+    headers,
     http1::{self, Body, Version},
     proxy::{
         app::exchange::{self, Exchange, Failure},
@@ -352,8 +352,7 @@ impl Relay<'_> {
         let response = fault.response(self.request.plan.to_head, close);
         let sent = client.send(&[&response]).is_ok();
         if sent {
-            let response = facts::ResponseFacts::of_status(fault.status());
-            self.request.plan.record.settle(&response);
+            self.request.plan.record.settle_fault(fault);
         }
         client.context.report(fault, sent.then(|| fault.status()));
         match (sent, close) {

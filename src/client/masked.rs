@@ -1,4 +1,4 @@
-//! Addresses as operators may see them.
+//! Addresses as operators may see them: the network alone.
 
 use std::{
     fmt::{self, Display, Formatter},
