@@ -16,7 +16,6 @@ const LATER_TABLES: &[&str] = &["stream"];
 const LATER_KEYS: &[&str] = &[
     "listen.body_timeout",
     "listen.min_rate",
-    "pages.tracker_wait",
     "tracker.pixel",
     "pages.soft_navigations",
     "pages.mask",

@@ -53,7 +53,11 @@ mod tests;
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::{admin, client, delivery, event, observe as observing, page, proxy, telemetry};
+use crate::{
+    admin, client, delivery, event, observe as observing, page,
+    proxy::{self, Upstream},
+    telemetry,
+};
 
 pub use self::{
     example::every_key,
@@ -268,6 +272,13 @@ impl Config {
     pub fn sites_in_words(&self) -> String {
         let sites: Vec<String> = self.sites.iter().map(ToString::to_string).collect();
         sites.join("; ")
+    }
+
+    /// What is said where there is no app but for the tracker's paths.
+    pub fn says_of_no_app(&self) -> Option<&'static str> {
+        let proxy = self.proxy.as_ref()?;
+        (proxy.app.upstream == Upstream::Nothing)
+            .then_some("only the tracker's paths are answered, everything else gets 404 (app.url is not set)")
     }
 
     /// Takes from `new` what a reload can apply: `[listen.tls]`, `[client]`, `[pages]`, `[[sites]]`,

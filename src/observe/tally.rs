@@ -12,7 +12,7 @@ use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 use super::observed::{Decided, Observed};
 use crate::{
     clock::Clock,
-    page::{Decision, SeenResponse, Verdict},
+    page::{Decision, Verdict},
 };
 
 /// Decisions kept.
@@ -142,11 +142,7 @@ impl Tally {
             method: shortened(seen.method),
             host: shortened(decided.host),
             path: shortened(path),
-            status: match seen.response {
-                SeenResponse::Nothing => 0,
-                SeenResponse::Status(status) => status,
-                SeenResponse::Head(facts) => facts.status,
-            },
+            status: seen.response.status(),
             client: decided.client.filter(|_| decided.verdict.event.is_some()),
             from: decided.from.label(),
         });

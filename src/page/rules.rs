@@ -1,6 +1,7 @@
 //! The rules of `[pages]`.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use httparse::Header;
 
@@ -62,6 +63,27 @@ impl PageRules {
         }
     }
 
+    /// How long the event of this verdict waits for the tracker script to count the same page; `None` if it
+    /// goes at once. What the app declares goes at once too: the script knows nothing of it.
+    pub fn holds(&self, verdict: &Verdict) -> Option<Duration> {
+        match self.count {
+            CountMode::Untracked(wait)
+                if verdict.event == Some(EventKind::PageView) && verdict.decision != Decision::Declared =>
+            {
+                Some(wait)
+            }
+            _ => None,
+        }
+    }
+
+    /// How long pages wait for the tracker script; `None` if they don't.
+    pub fn tracker_wait(&self) -> Option<Duration> {
+        match self.count {
+            CountMode::Untracked(wait) => Some(wait),
+            CountMode::Always | CountMode::Never => None,
+        }
+    }
+
     /// Whether this client asks not to be counted, or the configuration says so by a sign of the request.
     pub fn leaves_out(&self, request: &RequestFacts<'_>) -> bool {
         self.left_out(request).is_some()
@@ -100,6 +122,8 @@ pub enum CountMode {
     Always,
     /// No page is.
     Never,
+    /// Pages are counted that the tracker script does not count itself within this time.
+    Untracked(Duration),
 }
 
 /// `[pages] bots`.

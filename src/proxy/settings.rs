@@ -21,6 +21,8 @@ pub enum Upstream {
     Tcp(String, u16),
     /// A Unix socket at this path.
     Unix(PathBuf),
+    /// There is none: only the tracker's paths are answered.
+    Nothing,
 }
 
 impl Upstream {
@@ -29,7 +31,7 @@ impl Upstream {
         match self {
             Upstream::Tcp(host, port) if host.contains(':') => format!("[{host}]:{port}"),
             Upstream::Tcp(host, port) => format!("{host}:{port}"),
-            Upstream::Unix(_) => "localhost".into(),
+            Upstream::Unix(_) | Upstream::Nothing => "localhost".into(),
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn log(config: &Config, listen: Option<&Bound>, observe: Option<&Obse
         Some(Upstream::Tcp(host, port)) if host.contains(':') => format!("http://[{host}]:{port}"),
         Some(Upstream::Tcp(host, port)) => format!("http://{host}:{port}"),
         Some(Upstream::Unix(path)) => format!("unix:{}", path.display()),
-        None => NONE.to_owned(),
+        Some(Upstream::Nothing) | None => NONE.to_owned(),
     };
     let mirror = observe.and_then(Observe::mirror);
     let log = observe.and_then(Observe::log).map(ToString::to_string);
@@ -51,6 +51,9 @@ pub(super) fn log(config: &Config, listen: Option<&Bound>, observe: Option<&Obse
         config = file,
         "listening"
     );
+    if let Some(said) = config.says_of_no_app() {
+        tracing::info!("{said}");
+    }
     let trust = config.client.who_could_choose();
     if config.client.trusted_hops == 0 && config.client.trust.is_everybody() {
         tracing::warn!("{trust}");

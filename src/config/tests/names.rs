@@ -116,9 +116,7 @@ fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
 #[test]
 fn keys_that_this_version_does_not_do_are_refused() {
     for file in [
-        "[pages]\ntracker_wait = \"10s\"",
         "[pages]\nsoft_navigations = true",
-        "[pages]\ntracker_wait = \"10s\"",
         "[pages]\nprefetch = \"count\"",
         "[pages]\nprefetch = \"refuse\"",
     ] {

@@ -274,7 +274,17 @@ fn a_ca_file_that_is_none_fails_the_start() {
     let address = "127.0.0.1:1".parse().unwrap();
     for (path, expected) in [(missing, "cannot be read"), (empty, "has no certificate")] {
         let settings = https(address, Some(&path));
-        let error = start(settings, in_memory(), EventRules::default(), 1, &Registry::new()).unwrap_err();
+        let error = start(
+            settings,
+            in_memory(),
+            EventRules::default(),
+            1,
+            DeliveryLinks {
+                registry: &Registry::new(),
+                decisions: Arc::new(Decided::default()),
+            },
+        )
+        .unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     }
 }

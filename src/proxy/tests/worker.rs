@@ -26,7 +26,7 @@ use super::super::{
 };
 use crate::{
     client,
-    delivery::{self, AddressHeader, Base, Delivery, Outbox},
+    delivery::{self, AddressHeader, Base, DecidedRequest, Delivery, DeliveryLinks, HeldDecisions, Outbox},
     event::{self, Sites},
     page::{self, Decision},
     queue,
@@ -45,6 +45,14 @@ pub(in crate::proxy) struct Worker {
     /// The end of this is the end of the outbox's other side.
     _delivery: Delivery,
     _directory: TempDir,
+}
+
+/// Nobody wants to know of late decisions.
+#[derive(Debug)]
+struct Nobody;
+
+impl HeldDecisions for Nobody {
+    fn decided(&self, _: DecidedRequest) {}
 }
 
 /// What decisions are counted by.
@@ -325,5 +333,9 @@ pub(in crate::proxy) fn deliver(registry: &Registry) -> (Delivery, Vec<Outbox>) 
         max_bytes: 64 << 20,
         max_age: long,
     };
-    delivery::start(settings, queue, event::EventRules::default(), 1, registry).unwrap()
+    let links = DeliveryLinks {
+        registry,
+        decisions: Arc::new(Nobody),
+    };
+    delivery::start(settings, queue, event::EventRules::default(), 1, links).unwrap()
 }

@@ -39,6 +39,11 @@ impl Chromium {
         NAMES.into_iter().find(there).map(Chromium)
     }
 
+    /// The command that starts it.
+    pub(crate) fn name(self) -> &'static str {
+        self.0
+    }
+
     /// Loads a page and gives its DOM as HTML, as it was when the page had loaded with all that it refers to.
     /// A page whose script takes longer refers to something that comes when the script is done. Every
     /// certificate will do.
@@ -106,7 +111,7 @@ impl Drop for Browser {
     fn drop(&mut self) {
         // A group that is gone already is as good.
         let _ = Command::new("sh")
-            .args(["-c", &format!("kill -KILL -- -{}", self.0.id())])
+            .args(["-c", &format!("kill -s KILL -- -{}", self.0.id())])
             .stderr(Stdio::null())
             .status();
         let _ = self.0.wait();

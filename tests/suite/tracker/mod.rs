@@ -5,6 +5,7 @@ mod browser;
 mod events;
 mod floods;
 mod pixel;
+mod receiver;
 mod refusals;
 mod script;
 mod survival;
