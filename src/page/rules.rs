@@ -192,6 +192,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_page_views_wait_for_the_script() {
+        let verdict = |decision, event| Verdict {
+            decision,
+            why: "",
+            event,
+        };
+        let wait = Duration::from_secs(3);
+        let rules = PageRules {
+            count: CountMode::Untracked(wait),
+            ..PageRules::default()
+        };
+        let page = Some(EventKind::PageView);
+        for (decision, event, waits) in [
+            (Decision::Counted, page, true),
+            (Decision::Dedicated, page, true),
+            (Decision::Declared, page, false),
+            (Decision::Dedicated, None, false),
+            (Decision::NotFound, Some(EventKind::NotFound), false),
+            (Decision::Download, Some(EventKind::Download), false),
+            (Decision::Bot, Some(EventKind::Bot("a")), false),
+        ] {
+            let verdict = verdict(decision, event);
+            assert_eq!(rules.holds(&verdict), waits.then_some(wait), "{verdict:?}");
+            assert_eq!(PageRules::default().holds(&verdict), None);
+        }
+    }
+
+    #[test]
     fn a_sign_is_a_cookie_or_a_field_by_name() {
         let fields = [
             Header {

@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 /// Every metric that operators rely on.
-const METRICS: [&str; 20] = [
+const METRICS: [&str; 21] = [
     "gatecount_log_lines_dropped_total",
     "gatecount_config_last_reload_successful",
     "gatecount_config_last_reload_success_timestamp_seconds",
@@ -29,13 +29,14 @@ const METRICS: [&str; 20] = [
     "gatecount_queue_bytes",
     "gatecount_queue_oldest_seconds",
     "gatecount_queue_alarm",
+    "gatecount_held_views",
     "gatecount_client_address_total",
     "gatecount_forged_headers_total",
     "gatecount_build_info",
     "process_resident_memory_bytes",
 ];
 
-const OUTCOMES: [&str; 7] = [
+const OUTCOMES: [&str; 8] = [
     "corrupt",
     "delivered",
     "dropped_by_plausible",
@@ -43,6 +44,7 @@ const OUTCOMES: [&str; 7] = [
     "expired",
     "overflow",
     "rejected",
+    "tracked",
 ];
 
 struct Stage {

@@ -190,7 +190,8 @@ fn assert_logs(
     .iter()
     .map(|decision| metrics.decisions(decision))
     .collect();
-    assert_eq!(decided, [2, 1, 1, 1, 1, 2], "{program:?}");
+    let decisions = sidecar.admin("/decisions").text();
+    assert_eq!(decided, [2, 1, 1, 1, 1, 2], "{program:?}: {decisions}");
     let recorded = plausible.await_recorded(2);
     let urls: Vec<&str> = recorded.iter().map(|event| event.text("url")).collect();
     assert_eq!(urls, ["http://example.com/a?ref=x", "http://example.com/b"]);

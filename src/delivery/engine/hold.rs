@@ -17,7 +17,7 @@ use crate::{
 /// So many of the last records of a queue are looked at for holds when it is recovered: all that can be held,
 /// and as many reports.
 pub(super) const RECOVERED: usize = 100_000;
-/// Of these, those that are no older than so many milliseconds before the newest: the longest wait.
+/// Of these, those that are no older than so many milliseconds before the newest: twice the longest wait.
 const RECOVERED_TIME: u64 = 600_000;
 
 /// What came with a record.

@@ -34,19 +34,18 @@ fn without_an_app_the_trackers_paths_are_answered_and_nothing_else_is() {
 
     let sidecar = builder.start();
     let http2 = Http2::over(std::net::TcpStream::connect(sidecar.address).unwrap()).unwrap();
-    let mut client = Client::to(sidecar.address);
     let page = Request::get("/").as_(NAVIGATION).from("203.0.113.7");
     let upload = Request::post("/upload", b"any body")
         .as_(NAVIGATION)
         .from("203.0.113.7");
     for request in [page, upload] {
-        for response in [client.ask(&request), http2.ask(&request)] {
+        for response in [Client::to(sidecar.address).ask(&request), http2.ask(&request)] {
             assert_eq!(response.status(), 404, "{}", response.text());
             assert!(response.text().contains("there is nothing here"));
         }
     }
     let event = post("{\"n\":\"pageview\",\"u\":\"https://example.com/a\",\"d\":\"example.com\"}");
-    assert_eq!(client.ask(&event).status(), 202);
+    assert_eq!(Client::to(sidecar.address).ask(&event).status(), 202);
     let pixel = Request::get("/p.gif?url=https%3A%2F%2Fexample.com%2Fb")
         .as_(crate::support::client::IMAGE)
         .from("203.0.113.7");

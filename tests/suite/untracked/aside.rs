@@ -67,7 +67,8 @@ fn a_line_about_a_page_that_the_script_reported_is_not_counted_whichever_is_firs
     stage.views("/both-and-script", 1);
     stage.reports("/both-and-script", 1);
     log.tells_of("/both-and-script", 1);
-    stage.sidecar.settled(10);
+    // The lines.
+    stage.expect(5);
     assert_eq!(
         stage.counted(),
         times([
@@ -100,6 +101,7 @@ fn a_mirrored_request_waits_too() {
     for path in ["/reported", "/alone"] {
         assert_eq!(copier.ask(&page(path, 1)).status(), 204);
     }
+    stage.expect(2);
     stage.reports("/reported", 1);
     assert_eq!(stage.counted(), times([("/alone", 1, 0), ("/reported", 0, 1)]));
     let metrics = stage.sidecar.settled(3);

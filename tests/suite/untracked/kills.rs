@@ -7,12 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Stage, page, report, times};
+use super::{Stage, counted, page, report, times};
 use crate::support::{client::Client, full};
 
 #[test]
 fn a_stop_keeps_what_is_held_and_the_next_process_holds_it_again() {
-    let mut stage = Stage::with(|builder| builder.set("pages.tracker_wait", "4s"));
+    let mut stage = Stage::long();
     stage.views("/reported-after", 1);
     stage.views("/never-reported", 1);
     stage.views("/reported-before", 2);
@@ -20,15 +20,19 @@ fn a_stop_keeps_what_is_held_and_the_next_process_holds_it_again() {
     stage.await_held(2);
     stage.sidecar.stop();
     stage.sidecar = stage.sidecar.again();
+    stage.await_held(2);
     stage.reports("/reported-after", 1);
+    stage.await_held(1);
+    let metrics = stage
+        .sidecar
+        .await_metrics("the decisions", |metrics| metrics.decided() == 2);
     assert_eq!(
-        stage.counted(),
-        times([
-            ("/never-reported", 1, 0),
-            ("/reported-after", 0, 1),
-            ("/reported-before", 0, 1)
-        ])
+        (metrics.decisions("tracked"), metrics.decisions("dedicated")),
+        (1, 1)
     );
+    metrics.assert_account();
+    // The script's own waits behind the view that may still be reported.
+    assert_eq!(counted(&stage.plausible), times([("/reported-before", 0, 1)]));
 }
 
 /// A page that was answered at that time, and whether the script's report of it was accepted.
@@ -95,7 +99,9 @@ fn kills_lose_no_view_and_bring_none_twice() {
         stage.sidecar = stage.sidecar.again();
     }
     stage.plausible.come_back();
-    let counted = stage.counted();
+    stage.sidecar.drained().assert_account();
+    stage.plausible.assert_strict();
+    let counted = counted(&stage.plausible);
     let of = |n: usize| counted.get(&format!("/{n}")).copied().unwrap_or_default();
     for (n, reported) in &accepted {
         let (server, script) = of(*n);

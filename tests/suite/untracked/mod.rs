@@ -6,7 +6,12 @@ mod kills;
 mod mouths;
 mod races;
 
-use std::{collections::BTreeMap, net::TcpStream, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::TcpStream,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use crate::support::{
     client::{CHROME, Client, IMAGE, NAVIGATION, Request},
@@ -26,6 +31,8 @@ const LONG: &str = "60s";
 struct Stage {
     plausible: Receiver,
     sidecar: Sidecar,
+    /// Requests that were made, and so are decided about sooner or later.
+    asked: AtomicUsize,
     _app: Origin,
 }
 
@@ -72,6 +79,7 @@ impl Stage {
         Stage {
             plausible,
             sidecar: change(builder).start(),
+            asked: AtomicUsize::new(0),
             _app: app,
         }
     }
@@ -111,6 +119,7 @@ impl Stage {
     }
 
     fn ask(&self, request: &Request, visitor: usize) -> Response {
+        self.expect(1);
         if visitor.is_multiple_of(2) {
             self.http2().ask(request)
         } else {
@@ -127,10 +136,17 @@ impl Stage {
             });
     }
 
-    /// Once nothing is pending: how often each page was recorded, by the server and by the script.
+    /// So many more requests are decided about than were made by this stage.
+    fn expect(&self, requests: usize) {
+        self.asked.fetch_add(requests, Ordering::Relaxed);
+    }
+
+    /// Once every request is decided about and nothing is pending: how often each page was recorded, by the
+    /// server and by the script.
     #[track_caller]
     fn counted(&self) -> BTreeMap<String, (usize, usize)> {
-        self.sidecar.drained().assert_account();
+        let asked = self.asked.load(Ordering::Relaxed);
+        self.sidecar.settled(asked).assert_account();
         self.plausible.assert_strict();
         counted(&self.plausible)
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Stage, WAIT, named, page, times};
-use crate::support::client::Client;
+use crate::support::{client::Client, full, skip};
 
 #[test]
 fn where_the_script_reports_its_page_the_server_does_not_whichever_is_first() {
@@ -91,6 +91,7 @@ fn another_visitors_report_and_another_pages_release_nothing() {
     stage.reports("/b", 1);
     let client = &mut stage.client();
     assert_eq!(client.ask(&named("Signup", "/a", 1)).status(), 202);
+    stage.expect(1);
     assert_eq!(stage.counted(), times([("/a", 1, 1), ("/b", 0, 1)]));
 }
 
@@ -116,6 +117,7 @@ fn a_visitor_who_leaves_at_once_counts_once() {
         }
         drop(client);
     }
+    stage.expect(19);
     let metrics = stage.sidecar.settled(19);
     let (counted, aborted) = (metrics.decisions("counted"), metrics.decisions("aborted"));
     assert_eq!(counted + aborted, 19);
@@ -127,6 +129,7 @@ fn a_visitor_who_leaves_at_once_counts_once() {
 fn a_visitors_events_keep_their_order_and_no_other_visitor_waits() {
     let stage = Stage::with(|builder| builder.set("pages.tracker_wait", "3s"));
     let mut client = stage.client();
+    stage.expect(2);
     let begun = Instant::now();
     stage.views("/first", 1);
     assert_eq!(client.ask(&named("Signup", "/first", 1)).status(), 202);
@@ -182,6 +185,7 @@ fn many_at_once_over_two_workers_and_two_protocols_are_each_counted_once() {
             });
         }
     });
+    stage.expect(333);
     let counted = stage.counted();
     assert_eq!(counted.len(), 200);
     for (path, times) in counted {
@@ -192,4 +196,42 @@ fn many_at_once_over_two_workers_and_two_protocols_are_each_counted_once() {
     let metrics = stage.sidecar.settled(333);
     assert_eq!(metrics.decisions("tracked"), 133);
     assert_eq!(metrics.decisions("counted"), 67);
+}
+
+#[test]
+fn beyond_fifty_thousand_a_view_is_let_go_as_tracked() {
+    const HELD: usize = 50_000;
+    if !full() {
+        return skip("50,000 views are held with GATECOUNT_FULL=1");
+    }
+    let stage = Stage::with(|builder| builder.set("pages.tracker_wait", "5m"));
+    let idle = stage.sidecar.rss();
+    let (clients, views) = (4, HELD + 1_000);
+    thread::scope(|scope| {
+        for first in 0..clients {
+            let stage = &stage;
+            scope.spawn(move || {
+                let mut client = stage.client();
+                for visitor in (first..views).step_by(clients) {
+                    assert_eq!(client.ask(&page("/a", visitor)).status(), 200);
+                }
+            });
+        }
+    });
+    let metrics = stage
+        .sidecar
+        .await_metrics("the decisions that are known", |metrics| {
+            metrics.decided() >= 1_000
+        });
+    assert_eq!(metrics.decisions("tracked"), 1_000);
+    assert_eq!(metrics.finished("tracked"), 1_000);
+    assert_eq!(metrics.metric("gatecount_held_views").value(), HELD as u64);
+    metrics.assert_account();
+    let more = stage.sidecar.rss().saturating_sub(idle);
+    assert!(more < 64 << 20, "{more} bytes more for {HELD} views");
+    // A place that is free is used.
+    stage.reports("/a", 0);
+    stage.await_held(HELD as u64 - 1);
+    stage.views("/b", 1);
+    stage.await_held(HELD as u64);
 }
