@@ -24,7 +24,11 @@ impl PageKey {
         let path = if path.is_empty() { "/" } else { path };
         let mut rest = path.as_bytes();
         while let Some((first, tail)) = rest.split_first() {
-            let escaped = tail.first_chunk().filter(|_| *first == b'%').and_then(unescaped);
+            let escaped = tail
+                .first_chunk()
+                .filter(|_| *first == b'%')
+                .copied()
+                .and_then(unescaped);
             hasher.write_u8(escaped.unwrap_or(*first));
             rest = if escaped.is_some() { &tail[2..] } else { tail };
         }
@@ -42,9 +46,9 @@ impl PageKey {
     }
 }
 
-fn unescaped([high, low]: &[u8; 2]) -> Option<u8> {
+fn unescaped([high, low]: [u8; 2]) -> Option<u8> {
     let digit = |b: u8| char::from(b).to_digit(16);
-    Some((digit(*high)? * 16 + digit(*low)?) as u8)
+    Some((digit(high)? * 16 + digit(low)?) as u8)
 }
 
 #[cfg(test)]

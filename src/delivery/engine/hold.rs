@@ -38,7 +38,7 @@ impl Noted {
         let shown = hold
             .request
             .filter(|_| loads.has_room_to_show())
-            .and_then(|request| Some(Box::new(shown(&request, sighting.as_ref()?))));
+            .and_then(|request| Some(Box::new(shown(request, sighting.as_ref()?))));
         let key = sighting
             .as_ref()
             .map(|seen| (Event::visitor_of(seen.client, seen.user_agent), hold.page));
@@ -55,7 +55,7 @@ impl Noted {
     }
 }
 
-fn shown(request: &HeldRequest, seen: &Sighting<'_>) -> ShownRequest {
+fn shown(request: HeldRequest, seen: &Sighting<'_>) -> ShownRequest {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let path = seen.target.split(|b| *b == b'?').next().unwrap_or_default();
     ShownRequest {

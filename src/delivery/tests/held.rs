@@ -158,7 +158,7 @@ fn what_is_held_is_held_again_after_a_panic_and_by_the_next_process() {
     let server = Server::start(|_, _| Reply::accepted());
     let mut rig = Rig::with_queue(settings(server.address), on_disk());
     let long = |mouth, path: &str| Hold {
-        wait: Duration::from_secs(60),
+        wait: Duration::from_mins(1),
         ..hold(mouth, path)
     };
     for path in ["/a", "/b", "/c"] {

@@ -51,7 +51,7 @@ pub(in crate::delivery) struct Loads {
     dues: BinaryHeap<Reverse<(u64, LoadId, LoadKey)>>,
     /// When loads are forgotten.
     ends: BinaryHeap<Reverse<(u64, LoadId, LoadKey)>>,
-    loads: usize,
+    count: usize,
     shown: usize,
     next: LoadId,
     /// Until then views may be of reports that found no room.
@@ -117,7 +117,7 @@ impl Loads {
             held: HashMap::new(),
             dues: BinaryHeap::new(),
             ends: BinaryHeap::new(),
-            loads: 0,
+            count: 0,
             shown: 0,
             next: 0,
             blind_until: 0,
@@ -175,7 +175,7 @@ impl Loads {
             return Viewed::Tracked(view);
         }
         let is_full =
-            self.held.len() >= self.limits.held || self.loads >= self.limits.held + self.limits.remembered;
+            self.held.len() >= self.limits.held || self.count >= self.limits.held + self.limits.remembered;
         if is_full || at < self.blind_until {
             return Viewed::NoRoom(view);
         }
@@ -207,7 +207,7 @@ impl Loads {
                 return view.inspect(|view| self.let_go(view));
             }
         }
-        if self.loads.saturating_sub(self.held.len()) >= self.limits.remembered {
+        if self.count.saturating_sub(self.held.len()) >= self.limits.remembered {
             self.blind_until = self.blind_until.max(at + wait);
         } else {
             let id = self.begin(key, at, Mouth::Script, None);
@@ -248,7 +248,7 @@ impl Loads {
     fn begin(&mut self, key: LoadKey, at: u64, mouth: Mouth, view: Option<HeldView>) -> LoadId {
         let id = self.next;
         self.next += 1;
-        self.loads += 1;
+        self.count += 1;
         self.pages.entry(key).or_default().push(Load {
             id,
             at,
@@ -274,12 +274,12 @@ impl Loads {
             };
             let before = loads.get().len();
             loads.get_mut().retain(|load| load.id != id);
-            self.loads -= before - loads.get().len();
+            self.count -= before - loads.get().len();
             if loads.get().is_empty() {
                 loads.remove();
             }
         }
-        if self.loads == 0 && self.pages.capacity() > KEPT {
+        if self.count == 0 && self.pages.capacity() > KEPT {
             *self = Loads {
                 next: self.next,
                 blind_until: self.blind_until,

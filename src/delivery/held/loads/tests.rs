@@ -178,7 +178,7 @@ fn what_is_over_is_forgotten() {
         table.hear(&format!("/{}", n * 2), 1);
     }
     assert_eq!(table.due(WAIT + GRACE).len(), 1_000);
-    assert_eq!(table.loads.loads, 1_999, "the script's reports are remembered");
+    assert_eq!(table.loads.count, 1_999, "the script's reports are remembered");
     assert_eq!(table.due(REMEMBER + 1), [0; 0]);
-    assert_eq!((table.loads.loads, table.loads.pages.capacity()), (0, 0));
+    assert_eq!((table.loads.count, table.loads.pages.capacity()), (0, 0));
 }
