@@ -35,9 +35,10 @@
 //! 1. The record offers the drafted event to its worker's `delivery::Outbox`: bounded, never waiting. The
 //!    tracker hands its events in at the `delivery::Desk`, and answers when they are stored.
 //! 2. The intake, on delivery's own thread, builds the event and its URL, and appends them to the queue.
-//! 3. Delivery takes events oldest first, one at a time per visitor, and sends them. The outcome ends an
+//! 3. A page view may wait for the tracker script's own: whichever there is of the two counts.
+//! 4. Delivery takes events oldest first, one at a time per visitor, and sends them. The outcome ends an
 //!    event, or keeps it for a later try.
-//! 4. At a start, the events that the queue holds are recovered and sent.
+//! 5. At a start, the events that the queue holds are recovered and sent.
 
 pub mod admin;
 pub mod cli;

@@ -22,6 +22,9 @@ pub(super) fn run(sources: &Sources, arguments: &CheckArguments) -> Result<(), C
     let config = config::load(sources)?;
     let mut out = io::stdout().lock();
     out.write_all(config.to_toml().as_bytes())?;
+    if let Some(said) = config.says_of_no_app() {
+        writeln!(out, "\n# No app: {said}.")?;
+    }
     writeln!(out, "\n# Trust: {}.", config.client.who_could_choose())?;
     out.flush()?;
     let warnings = warnings(&config);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use crate::{
     admin, client, delivery,
     observe::{self, LogSource},
+    page::PageRules,
     proxy::{self, Listen, Upstream},
 };
 
@@ -20,7 +21,7 @@ pub(super) fn check_addresses(
     let Some(proxy) = proxy else { return };
     let app = match &proxy.app.upstream {
         Upstream::Tcp(host, port) => literal(host, *port),
-        Upstream::Unix(_) => None,
+        Upstream::Unix(_) | Upstream::Nothing => None,
     };
     let plausible = literal(&delivery.base.host, delivery.base.port);
     match &proxy.listen {
@@ -100,6 +101,14 @@ pub(super) fn check_retries(r: &mut KeyReader<'_>, delivery: &delivery::Settings
     if delivery.retry_max < delivery.retry_initial {
         let problem = "plausible.retry_max must be at least plausible.retry_initial";
         r.clash("plausible.retry_max", "plausible.retry_initial", problem);
+    }
+}
+
+/// An event that waits longer than it may get old is never sent.
+pub(super) fn check_wait(r: &mut KeyReader<'_>, page: &PageRules, delivery: &delivery::Settings) {
+    if page.tracker_wait().is_some_and(|wait| wait >= delivery.max_age) {
+        let problem = "pages.tracker_wait must be less than plausible.max_age";
+        r.clash("pages.tracker_wait", "plausible.max_age", problem);
     }
 }
 

@@ -13,12 +13,7 @@ const SIMILAR: f64 = 0.85;
 pub(super) const LATER_TABLES: &[&str] = &["stream"];
 
 /// Keys of later versions in tables that exist.
-pub(super) const LATER_KEYS: &[&str] = &[
-    "pages.tracker_wait",
-    "pages.soft_navigations",
-    "pages.mask",
-    "pages.ignore_clients",
-];
+pub(super) const LATER_KEYS: &[&str] = &["pages.soft_navigations", "pages.mask", "pages.ignore_clients"];
 
 /// What is said about names of later versions.
 const LATER: &str = "comes in a later version of gatecount";

@@ -171,11 +171,14 @@ pub(super) const KEYS: &[Key] = &[
             "How much may wait; when it is full, the oldest events go first and are counted as evicted.",
         ),
     key("pages.count", ValueKind::Text, "\"always\"")
-        .words(&["always", "never"])
+        .words(&["always", "never", "untracked"])
         .about(
-            "Whether page views are counted. Where [tracker] has a source or an event path, the default \
-             is \"never\": the script counts its pages itself.",
+            "Whether page views are counted; untracked: those that the tracker script does not report \
+             itself. That is the default where the script's events come here, by [tracker].",
         ),
+    key("pages.tracker_wait", ValueKind::Text, "\"10s\"")
+        .form(Form::Duration)
+        .about("How long a page waits for the script's report of it, at most \"5m\"."),
     key("pages.include", ValueKind::List, "[\"/**\"]")
         .form(Form::Something)
         .about("Which paths may count: * is a part of a segment, ** any number of segments."),

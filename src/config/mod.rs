@@ -53,7 +53,11 @@ mod tests;
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::{admin, client, delivery, event, observe as observing, page, proxy, telemetry};
+use crate::{
+    admin, client, delivery, event, observe as observing, page,
+    proxy::{self, Upstream},
+    telemetry,
+};
 
 pub use self::{
     example::every_key,
@@ -193,10 +197,8 @@ pub fn load(sources: &Sources) -> Result<Config, Mistakes> {
 /// As [`load`].
 pub fn load_rules(sources: &Sources) -> Result<DecisionRules, Mistakes> {
     let parts = resolve(sources, Required::Nothing)?;
-    let mut keys = parts.keys.iter();
-    let exclude = keys.find(|k| k.key == "pages.exclude");
     Ok(DecisionRules {
-        excludes_by_default: exclude.is_some_and(|k| k.origin == Origin::Default),
+        excludes_by_default: excludes_by_default(&parts.keys),
         client: parts.client,
         page: parts.page,
         event: parts.event,
@@ -207,6 +209,12 @@ pub fn load_rules(sources: &Sources) -> Result<DecisionRules, Mistakes> {
         any_site: !parts.sites.is_empty(),
         observe: parts.observe,
     })
+}
+
+/// Whether nobody set `[pages] exclude`.
+fn excludes_by_default(keys: &[ResolvedKey]) -> bool {
+    let exclude = keys.iter().find(|k| k.key == "pages.exclude");
+    exclude.is_some_and(|k| k.origin == Origin::Default)
 }
 
 /// Resolves `[queue]`. App and sites may be missing.
@@ -306,6 +314,7 @@ impl Config {
     /// What is needed to decide about one request.
     pub fn rules(&self) -> DecisionRules {
         DecisionRules {
+            excludes_by_default: excludes_by_default(&self.keys),
             client: self.client.clone(),
             page: self.page.clone(),
             event: self.event.clone(),
@@ -316,6 +325,13 @@ impl Config {
             any_site: !self.sites.is_empty(),
             observe: self.observe.clone(),
         }
+    }
+
+    /// What is said where there is no app but for the tracker's paths.
+    pub fn says_of_no_app(&self) -> Option<&'static str> {
+        let proxy = self.proxy.as_ref()?;
+        (proxy.app.upstream == Upstream::Nothing)
+            .then_some("only the tracker's paths are answered, everything else gets 404 (app.url is not set)")
     }
 
     /// Takes from `new` what a reload can apply: `[listen.tls]`, `[client]`, `[pages]`, `[[sites]]`,

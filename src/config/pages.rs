@@ -1,10 +1,11 @@
 //! `[pages]`: the rules that decide, and the query parameters that an event's url keeps.
 
-use std::fmt::Display;
+use std::{fmt::Display, time::Duration};
 
 use crate::{
     event::QueryRule,
     page::{Bots, CountMode, DOWNLOADS, Glob, PageRules},
+    tracker,
 };
 
 use super::{
@@ -14,19 +15,12 @@ use super::{
     value::{self, TypedValue},
 };
 
-/// Resolves the table. `scripted`: gatecount serves the tracker script, or takes its events.
-pub(super) fn resolve(r: &mut KeyReader<'_>, scripted: bool) -> (PageRules, QueryRule) {
-    let counts = [("always", CountMode::Always), ("never", CountMode::Never)];
-    let count = r.text("pages.count", |t, _| {
-        parse::word_or_later(t, &counts, &["untracked"])
-    });
-    let count = if scripted && *r.origin("pages.count") == Origin::Default {
-        // The script counts each page by itself: twice is worse than without those who block it.
-        r.show("pages.count", value::quote("never"));
-        CountMode::Never
-    } else {
-        count
-    };
+/// The longest time that a page may wait for the tracker script: what waits is bounded.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+
+/// Resolves the table.
+pub(super) fn resolve(r: &mut KeyReader<'_>, tracker: &tracker::Settings) -> (PageRules, QueryRule) {
+    let count = count(r, tracker);
     let include = r.list("pages.include", |t| t.parse().map_err(display));
     if include.is_empty() {
         let problem = "nothing would be counted; [\"/**\"] is every page, and count = \"never\" counts none";
@@ -82,6 +76,39 @@ pub(super) fn resolve(r: &mut KeyReader<'_>, scripted: bool) -> (PageRules, Quer
         QueryRule::Names(query)
     };
     (rules, query)
+}
+
+fn count(r: &mut KeyReader<'_>, tracker: &tracker::Settings) -> CountMode {
+    let wait = r.text("pages.tracker_wait", |t, _| {
+        let wait = parse::duration(t)?;
+        if wait > LONGEST_WAIT {
+            return Err("a time up to \"5m\" is wanted".to_owned());
+        }
+        Ok(wait)
+    });
+    let counts = [
+        ("always", CountMode::Always),
+        ("never", CountMode::Never),
+        ("untracked", CountMode::Untracked(wait)),
+    ];
+    let count = r.text("pages.count", |t, _| parse::word(t, &counts));
+    if matches!(count, CountMode::Untracked(_)) && tracker.event.is_none() && tracker.pixel.is_none() {
+        let problem = "count = \"untracked\" counts the pages that the tracker script does not: it has to post its \
+                       events here, by tracker.event";
+        r.clash("pages.count", "tracker.event", problem);
+    }
+    let scripted = tracker.script.is_some() || tracker.event.is_some();
+    if scripted && *r.origin("pages.count") == Origin::Default {
+        // The script counts its pages by itself.
+        if tracker.event.is_none() {
+            // Nobody here learns which: twice is worse than without those who block it.
+            r.show("pages.count", value::quote("never"));
+            return CountMode::Never;
+        }
+        r.show("pages.count", value::quote("untracked"));
+        return CountMode::Untracked(wait);
+    }
+    count
 }
 
 fn display(error: impl Display) -> String {

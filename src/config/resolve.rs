@@ -26,7 +26,8 @@ use super::{
 
 /// Everything, resolved.
 pub(super) struct ResolvedParts {
-    /// `None` only if the app is missing and not [required](Required), or requests are only observed.
+    /// `None` only if the app is missing and not [required](Required), or requests are only observed. It may
+    /// be a proxy without an app, for the tracker's paths alone.
     pub(super) proxy: Option<proxy::Settings>,
     pub(super) drain: Duration,
     pub(super) admin: admin::Settings,
@@ -51,7 +52,7 @@ pub(super) struct ResolvedParts {
 /// What must be configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Required {
-    /// An app, or something to observe, and a site, as a sidecar needs.
+    /// An app, or a path of the tracker's, or something to observe, and a site, as a sidecar needs.
     AppAndSite,
     /// Nothing. Without a site nothing is counted.
     Nothing,
@@ -74,19 +75,21 @@ pub(super) fn resolve(sources: &Sources, required: Required) -> Result<ResolvedP
     let observe = observe_table::resolve(&mut r, delivery.max_age);
     let tracker = tracker_table::resolve(&mut r, &delivery);
     let inject = inject::resolve(&mut r, &delivery.base, &tracker);
-    // The tracker's paths are served where the app's are.
-    let is_only_observed = observe.is_used() && tracker.is_off();
-    if required == Required::AppAndSite && !has_app && !is_only_observed {
+    let needs_no_app = inject.is_none() && (observe.is_used() || !tracker.is_off());
+    if required == Required::AppAndSite && !has_app && !needs_no_app {
         require_app(&mut r);
     }
+    // What has neither an app nor a path of the tracker's has nothing to listen for.
+    let proxy = Some(proxy).filter(|proxy| proxy.app.upstream != Upstream::Nothing || !tracker.is_off());
     let (sites, resolved_sites) = sites::resolve(&mut r, required == Required::AppAndSite);
-    let (page, query) = pages::resolve(&mut r, tracker.script.is_some() || tracker.event.is_some());
+    let (page, query) = pages::resolve(&mut r, &tracker);
     let (custom, resolved_events) = events::resolve(&mut r);
 
     conflicts::check_addresses(&mut r, proxy.as_ref(), &admin, &delivery);
     conflicts::check_observed(&mut r, proxy.as_ref(), &admin, &observe);
     conflicts::check_retries(&mut r, &delivery);
     conflicts::check_hops(&mut r, &client);
+    conflicts::check_wait(&mut r, &page, &delivery);
 
     if !r.mistakes.is_empty() {
         return Err(r.mistakes.sorted());
@@ -116,7 +119,8 @@ pub(super) fn resolve(sources: &Sources, required: Required) -> Result<ResolvedP
     })
 }
 
-/// Says that the app is missing. It may be where requests are observed instead.
+/// Says that the app is missing. It may be where requests are observed instead, or only the tracker's paths are
+/// served.
 fn require_app(r: &mut KeyReader<'_>) {
     if r.raw.broken {
         return;
@@ -128,7 +132,7 @@ fn require_app(r: &mut KeyReader<'_>) {
 
 /// `[listen]` and `[app]`, resolved.
 struct ListenAndApp {
-    proxy: Option<proxy::Settings>,
+    proxy: proxy::Settings,
     drain: Duration,
     pairs: Vec<ResolvedPair>,
 }
@@ -167,7 +171,7 @@ fn listen_and_app(r: &mut KeyReader<'_>, required: Required) -> ListenAndApp {
     let response_timeout = r.text("app.response_timeout", |t, _| parse::duration(t));
     let keep_alive = r.text("app.keep_alive", |t, _| parse::duration_or_none(t));
 
-    let settings = upstream.map(|upstream| proxy::Settings {
+    let settings = proxy::Settings {
         listen,
         workers,
         proxy_protocol,
@@ -183,13 +187,13 @@ fn listen_and_app(r: &mut KeyReader<'_>, required: Required) -> ListenAndApp {
         body_timeout,
         min_rate,
         app: proxy::App {
-            upstream,
+            upstream: upstream.unwrap_or(Upstream::Nothing),
             connect_timeout,
             response_timeout,
             keep_alive,
         },
         inject: None,
-    });
+    };
     ListenAndApp {
         proxy: settings,
         drain,

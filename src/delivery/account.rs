@@ -66,10 +66,15 @@ impl Source {
         tag & PLACED != 0
     }
 
+    /// Whether a tag is of a record that has a [`Hold`](super::Hold).
+    pub(super) fn has_hold(tag: u8) -> bool {
+        tag & WITH_HOLD != 0
+    }
+
     /// The source of a tag. An unknown tag counts as a page, as most events do.
     pub(super) fn of_tag(tag: u8) -> Source {
         Source::ALL
-            .get(usize::from(tag & !PLACED))
+            .get(usize::from(tag & !(PLACED | WITH_HOLD)))
             .copied()
             .unwrap_or(Source::Page)
     }
@@ -77,6 +82,8 @@ impl Source {
 
 /// Set in the tags of records that have their place in a source.
 const PLACED: u8 = 0x80;
+/// Set in the tags of what has a hold.
+pub(super) const WITH_HOLD: u8 = 0x40;
 
 /// How an event ended: the label of `gatecount_events_finished_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,10 +95,12 @@ pub(super) enum EventEnd {
     Evicted,
     Corrupt,
     Overflow,
+    /// A page view that the tracker script, or another report of it, counted in its place.
+    Tracked,
 }
 
 impl EventEnd {
-    pub(super) const ALL: [EventEnd; 7] = [
+    pub(super) const ALL: [EventEnd; 8] = [
         EventEnd::Delivered,
         EventEnd::DroppedByPlausible,
         EventEnd::Rejected,
@@ -99,6 +108,7 @@ impl EventEnd {
         EventEnd::Evicted,
         EventEnd::Corrupt,
         EventEnd::Overflow,
+        EventEnd::Tracked,
     ];
 
     pub(super) fn label(self) -> &'static str {
@@ -110,6 +120,7 @@ impl EventEnd {
             EventEnd::Evicted => "evicted",
             EventEnd::Corrupt => "corrupt",
             EventEnd::Overflow => "overflow",
+            EventEnd::Tracked => "tracked",
         }
     }
 }
@@ -160,6 +171,8 @@ pub(super) struct Holdings {
     pub(super) bytes: AtomicU64,
     /// When the oldest pending event happened, in milliseconds since 1970; 0 for none.
     pub(super) oldest: AtomicU64,
+    /// Page views that wait for the tracker script.
+    pub(super) held: AtomicU64,
     /// Whether the disk is out of use.
     pub(super) alarm: AtomicBool,
     /// When the delivery thread last did its round, in milliseconds since 1970; 0 while it does none.
@@ -216,6 +229,10 @@ const OLDEST: (&str, &str) = (
     "Age of the oldest event that has not ended, 0 if there is none",
 );
 
+const HELD: (&str, &str) = (
+    "gatecount_held_views",
+    "Page views that wait for the tracker script to report them",
+);
 const ALARM: (&str, &str) = (
     "gatecount_queue_alarm",
     "1 while the queue's disk is out of use, so that new events are in memory alone; /status says why",
@@ -241,6 +258,7 @@ impl AccountMetrics {
                 desc(EVENTS, &[])?,
                 desc(BYTES, &[])?,
                 desc(OLDEST, &[])?,
+                desc(HELD, &[])?,
                 desc(ALARM, &[])?,
             ],
         })
@@ -269,6 +287,11 @@ impl Collector for AccountMetrics {
                 OLDEST,
                 MetricType::GAUGE,
                 vec![gauge(self.holdings.oldest_seconds(&self.clock))],
+            ),
+            family(
+                HELD,
+                MetricType::GAUGE,
+                vec![gauge(self.holdings.held.load(Ordering::Relaxed) as f64)],
             ),
             family(
                 ALARM,
@@ -323,6 +346,7 @@ mod tests {
         account.finished(EventEnd::Delivered, 3);
         account.finished(EventEnd::Overflow, 1);
         holdings.bytes.store(900, Ordering::Relaxed);
+        holdings.held.store(2, Ordering::Relaxed);
         holdings.alarm.store(true, Ordering::Relaxed);
         let text = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
         for line in [
@@ -335,6 +359,8 @@ mod tests {
             "gatecount_queue_events 3",
             "gatecount_queue_bytes 900",
             "gatecount_queue_oldest_seconds 0",
+            "gatecount_events_finished_total{outcome=\"tracked\"} 0",
+            "gatecount_held_views 2",
             "gatecount_queue_alarm 1",
         ] {
             assert!(text.lines().any(|l| l == line), "no `{line}` in\n{text}");
@@ -366,6 +392,9 @@ mod tests {
             assert_eq!(Source::of_tag(source.tag()), source);
             assert_eq!(Source::of_tag(source.placed_tag()), source);
             assert!(Source::is_placed(source.placed_tag()) && !Source::is_placed(source.tag()));
+            let with_hold = source.placed_tag() | WITH_HOLD;
+            assert_eq!(Source::of_tag(with_hold), source);
+            assert!(Source::has_hold(with_hold) && !Source::has_hold(source.placed_tag()));
         }
         assert_eq!(Source::of_tag(100), Source::Page);
     }

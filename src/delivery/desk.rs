@@ -8,7 +8,10 @@ use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::account::{Account, EventEnd, Source};
+use super::{
+    account::{Account, EventEnd, Source, WITH_HOLD},
+    held::Hold,
+};
 use crate::{clock::Clock, event::Event};
 
 /// Bytes that may wait to be taken in.
@@ -26,7 +29,10 @@ pub struct Desk {
 /// An event that was handed in.
 #[derive(Debug)]
 pub(super) struct Submission {
-    pub(super) source: Source,
+    /// The tag of its record.
+    pub(super) tag: u8,
+    /// Which views it releases.
+    pub(super) report: Option<Hold>,
     pub(super) at_ns: u64,
     pub(super) at_ms: u64,
     /// The visitor's address.
@@ -68,22 +74,38 @@ impl Desk {
         (desk, receiver)
     }
 
-    /// Hands an event in that happened now. It is in the account from here on.
+    /// Hands an event in that happened now. It is in the account from here on. `report`: what a page view of
+    /// the tracker script releases.
     ///
     /// # Errors
     /// [`NoRoom`]; the event has ended as overflow then.
-    pub fn submit(&self, source: Source, event: &Event<'_>) -> Result<Receipt, NoRoom> {
+    pub fn submit(
+        &self,
+        source: Source,
+        event: &Event<'_>,
+        report: Option<&Hold>,
+    ) -> Result<Receipt, NoRoom> {
         self.account.offered(source, 1);
-        let submitted = self.try_submit(source, event);
+        let submitted = self.try_submit(source, event, report);
         if submitted.is_err() {
             self.account.finished(EventEnd::Overflow, 1);
         }
         submitted
     }
 
-    fn try_submit(&self, source: Source, event: &Event<'_>) -> Result<Receipt, NoRoom> {
+    fn try_submit(
+        &self,
+        source: Source,
+        event: &Event<'_>,
+        report: Option<&Hold>,
+    ) -> Result<Receipt, NoRoom> {
         let mut record = Vec::new();
         event.encode(&mut record);
+        let mut tag = source.tag();
+        if let Some(report) = report {
+            Event::record_hold(&mut record, 0, &report.encoded());
+            tag |= WITH_HOLD;
+        }
         let room = u32::try_from(record.len()).map_err(|_| NoRoom)?;
         let room = Arc::clone(&self.room)
             .try_acquire_many_owned(room)
@@ -91,7 +113,8 @@ impl Desk {
         let now = self.clock.moment(Instant::now());
         let (stored, receipt) = oneshot::channel();
         let submission = Submission {
-            source,
+            tag,
+            report: report.copied(),
             at_ns: now.nanos,
             at_ms: now.millis(),
             client: event.client,
@@ -122,7 +145,8 @@ mod tests {
     #[tokio::test]
     async fn a_receipt_tells_whether_the_event_was_stored() {
         let (desk, mut submissions) = Desk::new(&Arc::default(), Clock::start());
-        let [kept, lost] = [b"{}", b"[]"].map(|body| desk.submit(Source::Tracker, &event(body)).unwrap());
+        let [kept, lost] =
+            [b"{}", b"[]"].map(|body| desk.submit(Source::Tracker, &event(body), None).unwrap());
         let first = submissions.recv().await.unwrap();
         assert_eq!(Event::decode(&first.record), Some(event(b"{}")));
         first.stored.send(()).unwrap();
@@ -136,14 +160,14 @@ mod tests {
         let (desk, mut submissions) = Desk::new(&account, Clock::start());
         let body = vec![b' '; DESK_ROOM / 4];
         let taken = (0..5)
-            .filter(|_| desk.submit(Source::Tracker, &event(&body)).is_ok())
+            .filter(|_| desk.submit(Source::Tracker, &event(&body), None).is_ok())
             .count();
         assert_eq!(taken, 3);
         drop(submissions.try_recv().unwrap());
-        assert!(desk.submit(Source::Tracker, &event(&body)).is_ok());
+        assert!(desk.submit(Source::Tracker, &event(&body), None).is_ok());
         drop(submissions);
         assert_eq!(
-            desk.submit(Source::Tracker, &event(b"{}")).unwrap_err(),
+            desk.submit(Source::Tracker, &event(b"{}"), None).unwrap_err(),
             NoRoom,
             "delivery has ended"
         );

@@ -2,7 +2,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{account::Source, desk::Submission};
+use super::{
+    account::{Source, WITH_HOLD},
+    desk::Submission,
+    held::Hold,
+};
 use crate::{
     event::{Event, EventRules, Sighting},
     queue::Batch,
@@ -12,14 +16,15 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NotEncoded;
 
-/// Adds the event of an encoded sighting. A panic loses this event and no other.
+/// Adds the event of an encoded sighting, with what it is held for. A panic loses this event and no other.
 pub(super) fn add(
     batch: &mut Batch,
     rules: &EventRules,
     source: Source,
     sighting: &[u8],
+    hold: Option<&Hold>,
 ) -> Result<(), NotEncoded> {
-    add_with(batch, source.tag(), sighting, |sighting, out| {
+    add_with(batch, source.tag(), sighting, hold, |sighting, out| {
         Event::record(rules, sighting, out)
     })
 }
@@ -31,15 +36,16 @@ pub(super) fn add_placed(
     source: Source,
     sighting: &[u8],
     place: &[u8],
+    hold: Option<&Hold>,
 ) -> Result<(), NotEncoded> {
-    add_with(batch, source.placed_tag(), sighting, |sighting, out| {
+    add_with(batch, source.placed_tag(), sighting, hold, |sighting, out| {
         Event::record_placed(rules, sighting, place, out)
     })
 }
 
 /// Adds an event that was handed in.
 pub(super) fn add_submitted(batch: &mut Batch, submission: &Submission) {
-    batch.add(submission.source.tag(), |out| {
+    batch.add(submission.tag, |out| {
         out.extend_from_slice(&submission.record);
         Some((submission.visitor, submission.at_ms))
     });
@@ -49,12 +55,19 @@ fn add_with<'s>(
     batch: &mut Batch,
     tag: u8,
     sighting: &'s [u8],
+    hold: Option<&Hold>,
     record: impl FnOnce(&Sighting<'s>, &mut Vec<u8>) -> u64,
 ) -> Result<(), NotEncoded> {
+    let tag = if hold.is_some() { tag | WITH_HOLD } else { tag };
     let made = batch.add(tag, |out| {
+        let start = out.len();
         let made = catch_unwind(AssertUnwindSafe(|| {
             let sighting = Sighting::decode(sighting)?;
-            Some((record(&sighting, out), sighting.at_ms))
+            let key = record(&sighting, out);
+            if let Some(hold) = hold {
+                Event::record_hold(out, start, &hold.encoded());
+            }
+            Some((key, sighting.at_ms))
         }));
         made.ok().flatten()
     });
@@ -91,17 +104,23 @@ mod tests {
     fn a_panic_costs_its_event_alone() {
         let rules = EventRules::default();
         let mut batch = Batch::default();
-        assert_eq!(add(&mut batch, &rules, Source::Page, &encoded("/a")), Ok(()));
-        let panicked = add_with(&mut batch, Source::Page.tag(), &encoded("/b"), |_, out| {
+        assert_eq!(
+            add(&mut batch, &rules, Source::Page, &encoded("/a"), None),
+            Ok(())
+        );
+        let panicked = add_with(&mut batch, Source::Page.tag(), &encoded("/b"), None, |_, out| {
             out.push(1);
             panic!("a fault in the making")
         });
         assert_eq!(panicked, Err(NotEncoded));
         assert_eq!(
-            add(&mut batch, &rules, Source::Page, b"no sighting"),
+            add(&mut batch, &rules, Source::Page, b"no sighting", None),
             Err(NotEncoded)
         );
-        assert_eq!(add(&mut batch, &rules, Source::Tracker, &encoded("/c")), Ok(()));
+        assert_eq!(
+            add(&mut batch, &rules, Source::Tracker, &encoded("/c"), None),
+            Ok(())
+        );
         let records: Vec<_> = batch.records().collect();
         let events: Vec<Event<'_>> = records
             .iter()

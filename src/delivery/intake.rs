@@ -23,6 +23,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::{
     account::{Account, Source},
     desk::{Desk, Submission},
+    held::Hold,
     outbox::{Outbox, PREFIX, Signal},
 };
 use crate::{clock::Clock, event::Sighting};
@@ -46,9 +47,9 @@ pub(super) struct Intake {
     clock: Clock,
     /// When the next round is due; `None` while resting.
     due: Option<Instant>,
-    /// The sightings collected and not yet passed on; `held` says where each is.
+    /// The sightings collected and not yet passed on; `ripening` says where each is.
     bytes: Vec<u8>,
-    held: Vec<Held>,
+    ripening: Vec<Ripening>,
     /// The buffer of the last round, reused.
     spare: Vec<u8>,
     desk: UnboundedReceiver<Submission>,
@@ -62,16 +63,34 @@ pub(super) struct Intake {
 pub(super) enum Offer<'a> {
     /// An encoded sighting.
     Sighting(Source, &'a [u8]),
+    /// That of a page view that is to be held.
+    Held(Source, &'a [u8], Hold),
     /// An event whose sender waits for it to be stored.
     Submitted(Submission),
 }
 
+impl<'a> Offer<'a> {
+    /// What a ring brought under this tag.
+    fn of(tag: u8, bytes: &'a [u8]) -> Self {
+        let source = Source::of_tag(tag);
+        let hold = if Source::has_hold(tag) {
+            Hold::split(bytes)
+        } else {
+            None
+        };
+        match hold {
+            Some((sighting, hold)) => Offer::Held(source, sighting, hold),
+            None => Offer::Sighting(source, bytes),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
-struct Held {
+struct Ripening {
     at_ns: u64,
     start: usize,
     len: usize,
-    source: Source,
+    tag: u8,
 }
 
 /// A ring for each of `workers`, and the desk.
@@ -92,7 +111,7 @@ pub(super) fn rings(workers: usize, account: &Arc<Account>, clock: Clock) -> (Ve
         // The first round arms the signal.
         due: Some(Instant::now()),
         bytes: Vec::new(),
-        held: Vec::new(),
+        ripening: Vec::new(),
         spare: Vec::new(),
         desk: submissions,
         submitted: Vec::new(),
@@ -107,14 +126,14 @@ impl Intake {
         self.due
     }
 
-    /// Events ever taken over, including those still held.
+    /// Events ever taken over, including those that ripen.
     pub(super) fn collected(&self) -> u64 {
         self.collected
     }
 
     /// Events taken over and not yet passed on.
-    pub(super) fn held(&self) -> usize {
-        self.held.len() + self.submitted.len()
+    pub(super) fn waiting(&self) -> usize {
+        self.ripening.len() + self.submitted.len()
     }
 
     /// Waits until an offer brings the next round nearer, or something is handed in. It is safe to drop this
@@ -140,7 +159,7 @@ impl Intake {
         let taken = self.collect();
         let margin = MARGIN.as_nanos() as u64;
         self.pass_on_until(self.clock.nanos_at(now).saturating_sub(margin), give);
-        if taken == 0 && self.held.is_empty() {
+        if taken == 0 && self.ripening.is_empty() {
             self.rest();
         } else {
             self.due = Some((due + ROUND).max(now));
@@ -157,7 +176,7 @@ impl Intake {
     /// Forgets what was taken over and not passed on.
     pub(super) fn forget(&mut self) {
         self.submitted.clear();
-        self.held.clear();
+        self.ripening.clear();
         self.bytes.clear();
         self.due = Some(Instant::now());
     }
@@ -173,9 +192,9 @@ impl Intake {
         }
     }
 
-    /// Moves everything from the rings behind what is held.
+    /// Moves everything from the rings behind what ripens.
     fn collect(&mut self) -> usize {
-        let before = self.held.len();
+        let before = self.ripening.len();
         for ring in &mut self.rings {
             let mut at = self.bytes.len();
             let Ok(chunk) = ring.read_chunk(ring.slots()) else {
@@ -189,16 +208,16 @@ impl Intake {
             while let Some((prefix, _)) = self.bytes[at..].split_first_chunk::<PREFIX>() {
                 let [l0, l1, l2, l3, tag, time @ ..] = *prefix;
                 let len = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
-                self.held.push(Held {
+                self.ripening.push(Ripening {
                     at_ns: u64::from_le_bytes(time),
                     start: at + PREFIX,
                     len,
-                    source: Source::of_tag(tag),
+                    tag,
                 });
                 at += PREFIX + len;
             }
         }
-        let taken = self.held.len() - before;
+        let taken = self.ripening.len() - before;
         self.collected += taken as u64;
         taken
     }
@@ -218,20 +237,20 @@ impl Intake {
             return;
         }
         self.collect();
-        self.held.sort_by_key(|held| held.at_ns);
+        self.ripening.sort_by_key(|one| one.at_ns);
         self.submitted.sort_by_key(|submission| submission.at_ns);
         for submission in self.submitted.drain(..) {
             let bytes = &self.bytes;
-            let of = |held: &Held| &bytes[held.start..held.start + held.len];
-            let is_before = |held: &mut Held| {
-                held.at_ns <= submission.at_ns && Sighting::is_by(of(held), submission.client)
+            let of = |one: &Ripening| &bytes[one.start..one.start + one.len];
+            let is_before = |one: &mut Ripening| {
+                one.at_ns <= submission.at_ns && Sighting::is_by(of(one), submission.client)
             };
-            for held in self.held.extract_if(.., is_before) {
-                give(Offer::Sighting(held.source, of(&held)));
+            for one in self.ripening.extract_if(.., is_before) {
+                give(Offer::of(one.tag, of(&one)));
             }
             give(Offer::Submitted(submission));
         }
-        if self.held.is_empty() {
+        if self.ripening.is_empty() {
             self.bytes.clear();
         }
     }
@@ -239,19 +258,19 @@ impl Intake {
     /// Passes on what happened at `until` or before, oldest first; keeps the rest.
     fn pass_on_until(&mut self, until: u64, give: &mut dyn FnMut(Offer<'_>)) {
         // Stable: two events of one worker at the same nanosecond stay in their order.
-        self.held.sort_by_key(|held| held.at_ns);
-        let ripe = self.held.partition_point(|held| held.at_ns <= until);
-        for held in &self.held[..ripe] {
-            let bytes = &self.bytes[held.start..held.start + held.len];
-            give(Offer::Sighting(held.source, bytes));
+        self.ripening.sort_by_key(|one| one.at_ns);
+        let ripe = self.ripening.partition_point(|one| one.at_ns <= until);
+        for one in &self.ripening[..ripe] {
+            let bytes = &self.bytes[one.start..one.start + one.len];
+            give(Offer::of(one.tag, bytes));
         }
-        self.held.drain(..ripe);
+        self.ripening.drain(..ripe);
         self.spare.clear();
-        for held in &mut self.held {
+        for one in &mut self.ripening {
             let start = self.spare.len();
             self.spare
-                .extend_from_slice(&self.bytes[held.start..held.start + held.len]);
-            held.start = start;
+                .extend_from_slice(&self.bytes[one.start..one.start + one.len]);
+            one.start = start;
         }
         std::mem::swap(&mut self.bytes, &mut self.spare);
         self.bytes.shrink_to(KEPT);
@@ -292,7 +311,7 @@ mod tests {
     /// What was passed on: a sighting by its target, an event by its body.
     fn name(offer: &Offer<'_>) -> String {
         match offer {
-            Offer::Sighting(_, bytes) => {
+            Offer::Sighting(_, bytes) | Offer::Held(_, bytes, _) => {
                 let seen = Sighting::decode(bytes).unwrap();
                 String::from_utf8(seen.target.to_vec()).unwrap()
             }
@@ -325,7 +344,7 @@ mod tests {
             round(&mut intake, Duration::from_secs(1)),
             ["/1000", "/2000", "/3000", "/4000", "/5000"]
         );
-        assert_eq!((intake.collected(), intake.held()), (5, 0));
+        assert_eq!((intake.collected(), intake.waiting()), (5, 0));
     }
 
     #[test]
@@ -335,13 +354,13 @@ mod tests {
         first.offer_sighting(Source::Page, &sighting(millis(10), "/old"));
         first.offer_sighting(Source::Page, &sighting(millis(18), "/young"));
         assert_eq!(round(&mut intake, Duration::from_millis(20)), ["/old"]);
-        assert_eq!(intake.held(), 1);
+        assert_eq!(intake.waiting(), 1);
         second.offer_sighting(Source::Page, &sighting(millis(17), "/between"));
         assert_eq!(
             round(&mut intake, Duration::from_millis(40)),
             ["/between", "/young"]
         );
-        assert_eq!(intake.held(), 0);
+        assert_eq!(intake.waiting(), 0);
     }
 
     #[test]
@@ -429,15 +448,16 @@ mod tests {
                     client,
                     ..event.clone()
                 },
+                None,
             )
         });
         assert!(receipts.iter().all(Result::is_ok));
         intake.due = None;
         intake.signalled().await;
-        assert_eq!(intake.held(), 1, "one was taken, which counts as held");
+        assert_eq!(intake.waiting(), 1, "one was taken, and waits");
         let mut given = Vec::new();
         intake.round(Instant::now(), &mut |offer| given.push(name(&offer)));
         assert_eq!(given, ["/first", "/second", "{}", "/other", "{}"]);
-        assert_eq!((intake.collected(), intake.held()), (6, 1));
+        assert_eq!((intake.collected(), intake.waiting()), (6, 1));
     }
 }

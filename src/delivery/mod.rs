@@ -18,9 +18,13 @@
 //!    its lane. If several visitors fail in a row, or the address is wrong, the breaker (`breaker`) trips. It
 //!    then lets one probe through at a time, until one is accepted.
 //!
+//! A page view may be held until the tracker script has reported it or its time is over (`held`). It waits in
+//! its lane, and ends as tracked or goes on as any event.
+//!
 //! The delivery thread runs `engine`'s loop; `supervisor` starts another engine if one panics. Every event
 //! ends exactly once (`account`): delivered, dropped by Plausible, rejected (by Plausible, or after its tries
-//! while others got through, or because it could not be made), expired, evicted, corrupt, or overflow.
+//! while others got through, or because it could not be made), expired, evicted, corrupt, overflow, or
+//! tracked (the script's event stands for it).
 //!
 //! # What is promised
 //!
@@ -44,6 +48,7 @@ mod endpoint;
 mod engine;
 mod feed;
 mod health;
+mod held;
 mod intake;
 mod lanes;
 mod metrics;
@@ -82,6 +87,7 @@ pub use account::Source;
 pub use desk::{DESK_ROOM, Desk, NoRoom, Receipt};
 pub use endpoint::{AddressError, FetchError, Fetched, Fetcher, TlsError};
 pub use feed::Feed;
+pub use held::{DecidedRequest, HeldDecisions, HeldRequest, Hold, Mouth, ShownRequest};
 pub use outbox::{Draft, Outbox};
 pub use portion::{FeedLost, KnownPlace, Portion, Taken};
 pub use settings::{AddressHeader, Base, ForwardProxy, Settings};
@@ -104,6 +110,17 @@ pub enum DeliveryError {
     /// The system refused another thread.
     #[error("delivery's thread cannot be started")]
     Thread(#[source] io::Error),
+}
+
+/// What delivery needs of the other parts.
+#[derive(Debug)]
+pub struct DeliveryLinks<'a> {
+    /// Where metrics are registered.
+    pub registry: &'a Registry,
+    /// Is told what was decided about requests whose page views were held.
+    pub decisions: Arc<dyn HeldDecisions>,
+    /// Where it says what goes wrong.
+    pub troubles: Troubles,
 }
 
 /// A handle on the running delivery.
@@ -142,8 +159,7 @@ pub fn start(
     queue: queue::Settings,
     rules: EventRules,
     workers: usize,
-    registry: &Registry,
-    troubles: Troubles,
+    links: DeliveryLinks<'_>,
 ) -> Result<(Delivery, Vec<Outbox>), DeliveryError> {
     let tls = if settings.base.https {
         Some(client_config(settings.ca_file.as_deref())?)
@@ -155,10 +171,16 @@ pub fn start(
         tracing::info!(%proxy, "events leave through a proxy");
     }
     let clock = Clock::start();
-    let shared = Arc::new(Shared::new(clock, troubles));
-    let metrics =
-        DeliveryMetrics::register(registry, shared.account.clone(), shared.holdings.clone(), clock)?;
-    registry.register(Box::new(StateMetrics::new(shared.clone(), queue.max_bytes)?))?;
+    let shared = Arc::new(Shared::new(clock, links.troubles));
+    let metrics = DeliveryMetrics::register(
+        links.registry,
+        shared.account.clone(),
+        shared.holdings.clone(),
+        clock,
+    )?;
+    links
+        .registry
+        .register(Box::new(StateMetrics::new(shared.clone(), queue.max_bytes)?))?;
     let (outboxes, desk, intake) = intake::rings(workers, &shared.account, clock);
     let (commands, receiver) = tokio::sync::mpsc::unbounded_channel();
     let supervisor = Supervisor {
@@ -167,6 +189,7 @@ pub fn start(
             destination,
             shared: shared.clone(),
             metrics,
+            decisions: links.decisions,
         },
         queue,
         carry: CarryOver::new(intake, rules),

@@ -12,10 +12,14 @@ use std::{
 use rtrb::Producer;
 use tokio::sync::Notify;
 
-use super::account::{Account, EventEnd, Source};
+use super::{
+    account::{Account, EventEnd, Source, WITH_HOLD},
+    held::Hold,
+};
 use crate::{clock::Clock, event::Sighting};
 
-/// What stands before each sighting in a ring: its length (4 bytes), its source (1), its time (8).
+/// What stands before each sighting in a ring: its length (4 bytes), its tag (1), its time (8). A hold, if the
+/// tag says that there is one, stands after the sighting.
 pub(super) const PREFIX: usize = 13;
 /// After so many bytes a worker wakes the delivery thread before the next round: a quarter of its ring, and
 /// far more than ordinary pages bring in a round.
@@ -51,19 +55,39 @@ impl Outbox {
     /// Offers a drafted event with these times, its `at_ns` and `at_ms`. Never blocks, fails or panics:
     /// without room for it the event counts as overflow, and if drafting it panicked it counts as rejected.
     pub fn offer(&mut self, source: Source, draft: &mut Draft, order: u64, time: u64) {
+        self.push(source, source.tag(), draft, order, time);
+    }
+
+    /// As [`offer`](Self::offer), of a page view that is held. False if it was not taken: then nobody decides
+    /// about its request any more.
+    pub fn offer_held(
+        &mut self,
+        source: Source,
+        draft: &mut Draft,
+        hold: &Hold,
+        order: u64,
+        time: u64,
+    ) -> bool {
+        if !draft.0.is_empty() {
+            draft.0.extend_from_slice(&hold.encoded());
+        }
+        self.push(source, source.tag() | WITH_HOLD, draft, order, time)
+    }
+
+    fn push(&mut self, source: Source, tag: u8, draft: &mut Draft, order: u64, time: u64) -> bool {
         self.account.offered(source, 1);
         let Some((prefix, sighting)) = draft.0.split_first_chunk_mut::<PREFIX>() else {
             self.account.finished(EventEnd::Rejected, 1);
-            return;
+            return false;
         };
         let [l0, l1, l2, l3] = (sighting.len() as u32).to_le_bytes();
         let [t0, t1, t2, t3, t4, t5, t6, t7] = order.to_le_bytes();
-        *prefix = [l0, l1, l2, l3, source.tag(), t0, t1, t2, t3, t4, t5, t6, t7];
+        *prefix = [l0, l1, l2, l3, tag, t0, t1, t2, t3, t4, t5, t6, t7];
         Sighting::stamp(sighting, order, time);
         // The ring is abandoned once the delivery thread has ended for good.
         if self.ring.is_abandoned() || self.ring.push_entire_slice(&draft.0).is_err() {
             self.account.finished(EventEnd::Overflow, 1);
-            return;
+            return false;
         }
         self.since_woken += draft.0.len();
         if self.since_woken >= PLENTY {
@@ -72,6 +96,7 @@ impl Outbox {
         } else {
             self.signal.wake_first();
         }
+        true
     }
 }
 

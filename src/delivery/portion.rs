@@ -2,6 +2,7 @@
 
 use tokio::sync::oneshot;
 
+use super::held::Hold;
 use crate::event::Sighting;
 
 /// Events in the order of their source.
@@ -16,19 +17,22 @@ pub struct Portion {
 /// Where an event's parts are in a portion's bytes.
 #[derive(Debug, Clone, Copy)]
 struct PortionEvent {
+    hold: Option<Hold>,
     sighting: usize,
     place: usize,
     end: usize,
 }
 
 impl Portion {
-    /// Adds an event. `place` is what the source was read up to with it, at most 1 KiB.
-    pub fn push(&mut self, sighting: &Sighting<'_>, place: &[u8]) {
+    /// Adds an event, with what it is held for. `place` is what the source was read up to with it, at most 1
+    /// KiB.
+    pub fn push(&mut self, sighting: &Sighting<'_>, hold: Option<Hold>, place: &[u8]) {
         let start = self.bytes.len();
         sighting.encode(&mut self.bytes);
         let middle = self.bytes.len();
         self.bytes.extend_from_slice(place);
         self.events.push(PortionEvent {
+            hold,
             sighting: start,
             place: middle,
             end: self.bytes.len(),
@@ -51,11 +55,12 @@ impl Portion {
         self.events.is_empty()
     }
 
-    /// Each event's sighting and place.
-    pub(super) fn events(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    /// Each event's sighting, hold and place.
+    pub(super) fn events(&self) -> impl Iterator<Item = (&[u8], Option<&Hold>, &[u8])> {
         self.events.iter().map(|event| {
             (
                 &self.bytes[event.sighting..event.place],
+                event.hold.as_ref(),
                 &self.bytes[event.place..event.end],
             )
         })

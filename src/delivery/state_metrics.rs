@@ -71,11 +71,11 @@ mod tests {
     use prometheus::{Registry, TextEncoder};
 
     use super::*;
-    use crate::clock::Clock;
+    use crate::{clock::Clock, telemetry::Troubles};
 
     #[test]
     fn one_state_is_1_and_the_others_are_0() {
-        let shared = Arc::new(Shared::new(Clock::start()));
+        let shared = Arc::new(Shared::new(Clock::start(), Troubles::default()));
         let registry = Registry::new();
         let metrics = StateMetrics::new(shared.clone(), 1 << 28).unwrap();
         registry.register(Box::new(metrics)).unwrap();

@@ -7,6 +7,7 @@
 mod body;
 pub mod custom;
 mod json;
+mod page_key;
 mod rules;
 mod sighting;
 mod sites;
@@ -14,6 +15,7 @@ mod url;
 mod wire;
 
 pub use body::Event;
+pub use page_key::PageKey;
 pub use rules::EventRules;
 pub use sighting::Sighting;
 pub use sites::{HostError, HostPattern, Site, Sites};

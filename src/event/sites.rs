@@ -63,7 +63,7 @@ fn without_www(domain: &str) -> &str {
 }
 
 /// A host without port, brackets and trailing dot.
-fn name_of(host: &str) -> &str {
+pub(super) fn name_of(host: &str) -> &str {
     if let Some(address) = host.strip_prefix('[') {
         return address.split(']').next().unwrap_or(address);
     }

@@ -7,14 +7,15 @@ use std::{
 };
 
 use super::{
-    observed::{Counted, Decided, Observed, decide},
+    observed::{Counted, Observed, decide},
     rules::ObserveRules,
     settings::LineFormat,
     tally::{LineResult, Tally},
 };
 use crate::{
     clock::Clock,
-    delivery::{Draft, Outbox, Source},
+    delivery::{Draft, Hold, Outbox, Source},
+    event::Sighting,
     page::Twins,
 };
 
@@ -49,14 +50,14 @@ impl Desk {
         *lock(&self.rules) = Arc::new(rules);
     }
 
-    /// Decides a request that was made at `at`, or now, and shows the decision to `see`. If anything about it
-    /// panics, the request is not counted.
+    /// Decides a request that was made at `at`, or now, and gives its event to `take`, if it has one. `take`
+    /// says whether the event was taken. If anything about it panics, the request is not counted.
     pub(super) fn decide(
         &self,
         rules: &ObserveRules,
         seen: &Observed<'_>,
         at: Option<u64>,
-        see: impl FnOnce(&Decided<'_>),
+        take: impl FnOnce(&Sighting<'_>, Option<Hold>) -> bool,
     ) {
         let now = self.clock.millis();
         // A clock that is ahead of this one makes no event that is younger than now.
@@ -64,19 +65,25 @@ impl Desk {
         // The panic was logged where it happened.
         let _ = catch_unwind(AssertUnwindSafe(|| {
             decide(rules, &self.counted, seen, at, |decided| {
-                self.tally.note(seen, decided);
-                see(decided);
+                let taken = decided
+                    .sighting
+                    .as_ref()
+                    .is_some_and(|sighting| take(sighting, decided.hold));
+                // What is held is decided about when that ends.
+                if decided.hold.is_none() || !taken {
+                    self.tally.note(seen, decided);
+                }
             });
         }));
     }
 
-    /// Reads a line and decides what it tells of.
+    /// Reads a line and decides what it tells of, as [`decide`](Self::decide) does.
     pub(super) fn read_line(
         &self,
         rules: &ObserveRules,
         format: LineFormat,
         line: &[u8],
-        see: impl FnOnce(&Decided<'_>),
+        take: impl FnOnce(&Sighting<'_>, Option<Hold>) -> bool,
     ) {
         let text = String::from_utf8_lossy(line);
         let parsed = catch_unwind(|| format.parse(&text));
@@ -84,7 +91,7 @@ impl Desk {
             return self.tally.line(LineResult::Malformed);
         };
         self.tally.line(LineResult::Decided);
-        parsed.observed(|seen| self.decide(rules, seen, parsed.time(), see));
+        parsed.observed(|seen| self.decide(rules, seen, parsed.time(), take));
     }
 }
 
@@ -113,22 +120,30 @@ impl Counter {
 
     /// Decides a request, and offers its event if it has one.
     pub(super) fn count(&self, seen: &Observed<'_>) {
-        self.desk
-            .decide(&self.rules(), seen, None, |decided| self.offer(decided));
+        self.desk.decide(&self.rules(), seen, None, |sighting, hold| {
+            self.offer(sighting, hold)
+        });
     }
 
     /// Reads a line, and offers its event if it has one.
     pub(super) fn count_line(&self, format: LineFormat, line: &[u8]) {
         self.desk
-            .read_line(&self.rules(), format, line, |decided| self.offer(decided));
+            .read_line(&self.rules(), format, line, |sighting, hold| {
+                self.offer(sighting, hold)
+            });
     }
 
-    fn offer(&self, decided: &Decided<'_>) {
-        let Some(sighting) = &decided.sighting else { return };
+    fn offer(&self, sighting: &Sighting<'_>, hold: Option<Hold>) -> bool {
         let order = self.desk.clock.nanos_at(Instant::now());
         let (outbox, draft) = &mut *lock(&self.offers);
         draft.write(sighting);
-        outbox.offer(Source::Observe, draft, order, sighting.at_ms);
+        match hold {
+            None => {
+                outbox.offer(Source::Observe, draft, order, sighting.at_ms);
+                true
+            }
+            Some(hold) => outbox.offer_held(Source::Observe, draft, &hold, order, sighting.at_ms),
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use httparse::Header;
 use super::rules::ObserveRules;
 use crate::{
     client::{self, ClientFrom, Peer, Visible},
-    event::Sighting,
+    delivery::{HeldRequest, Hold, Mouth},
+    event::{PageKey, Sighting},
     facts::RequestFacts,
     page::{self, PreloadPairs, SeenBy, SeenResponse, Twins, Verdict},
 };
@@ -40,6 +41,8 @@ pub(super) struct Decided<'a> {
     pub(super) https: bool,
     /// The event, if there is one. Its order among others is not set.
     pub(super) sighting: Option<Sighting<'a>>,
+    /// What the event is held for; then it is decided later about the request.
+    pub(super) hold: Option<Hold>,
 }
 
 /// What was counted already.
@@ -95,12 +98,24 @@ pub(super) fn decide<R>(
             });
         }
     }
+    let hold = rules.page.holds(&verdict).map(|wait| Hold {
+        page: PageKey::of(host, &target),
+        mouth: Mouth::Server,
+        wait,
+        request: Some(HeldRequest {
+            decision: verdict.decision,
+            post: seen.method == "POST",
+            status: seen.response.status(),
+            from: resolved.from,
+        }),
+    });
     see(&Decided {
         verdict,
         client: resolved.client,
         from: resolved.from,
         host,
         https: visible.https,
+        hold: hold.filter(|_| sighting.is_some()),
         sighting,
     })
 }

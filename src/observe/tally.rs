@@ -12,7 +12,7 @@ use super::observed::{Decided, Observed};
 use crate::{
     client::{Masked, masked},
     clock::Clock,
-    page::{Decision, SeenResponse, Verdict},
+    page::{Decision, Verdict},
 };
 
 /// Decisions kept: so many about pages, and so many about what pages load.
@@ -149,11 +149,7 @@ impl Tally {
             method: shortened(seen.method),
             host: shortened(decided.host),
             path: shortened(path),
-            status: match seen.response {
-                SeenResponse::Nothing => 0,
-                SeenResponse::Status(status) => status,
-                SeenResponse::Head(facts) => facts.status,
-            },
+            status: seen.response.status(),
             client: decided
                 .client
                 .filter(|_| verdict.decision.lets_the_client_be_seen())

@@ -65,6 +65,8 @@ pub enum Decision {
     /// The app said that a page was shown, where the rules would not have counted one. Its event goes to
     /// Plausible.
     Declared,
+    /// A page view that the tracker script counted itself, or that another of its reports stands for.
+    Tracked,
     /// Not a navigation, or the response has nothing that a browser shows.
     NotPage,
     /// A navigation answered with something other than a document.
@@ -99,9 +101,10 @@ pub enum Decision {
 
 impl Decision {
     /// Every decision, in the order of their declaration.
-    pub const ALL: [Decision; 17] = [
+    pub const ALL: [Decision; 18] = [
         Decision::Counted,
         Decision::Declared,
+        Decision::Tracked,
         Decision::NotPage,
         Decision::NotHtml,
         Decision::Redirect,
@@ -146,6 +149,7 @@ impl Decision {
         match self {
             Decision::Counted => "counted",
             Decision::Declared => "declared",
+            Decision::Tracked => "tracked",
             Decision::NotPage => "not_page",
             Decision::NotHtml => "not_html",
             Decision::Redirect => "redirect",

@@ -21,6 +21,17 @@ pub enum SeenResponse<'a> {
     Head(ResponseFacts<'a>),
 }
 
+impl SeenResponse<'_> {
+    /// The status; 0 if it is not known.
+    pub fn status(&self) -> u16 {
+        match self {
+            SeenResponse::Nothing => 0,
+            SeenResponse::Status(status) => *status,
+            SeenResponse::Head(facts) => facts.status,
+        }
+    }
+}
+
 /// The extensions of pages that are made by a program, beside those that are pages themselves.
 const PAGES: [&str; 20] = [
     "html", "htm", "xhtml", "xht", "shtml", "shtm", "php", "php5", "php7", "phtml", "asp", "aspx", "jsp",
@@ -105,7 +116,7 @@ fn judge_assumed(rules: &PageRules, candidate: &Candidate, status: u16, why: &'s
     };
     let verdict = judge_response(rules, candidate, &assumed);
     let why = match verdict.decision {
-        Decision::Counted => why,
+        Decision::Counted if rules.tracker_wait().is_none() => why,
         Decision::NotHtml => "The path's extension is no page's, and the response's type is not known.",
         _ => verdict.why,
     };

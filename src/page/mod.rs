@@ -17,6 +17,7 @@ mod decision;
 mod details;
 mod from_aside;
 mod glob;
+mod marks;
 mod preload_pairs;
 mod request;
 mod response;
@@ -37,7 +38,8 @@ pub use request::{
     Candidate, RequestVerdict, ServiceWorker, judge_pixel, judge_request, judge_visitor, may_be_shown,
 };
 pub use response::{
-    aborted, amended, dedicated, failed, is_shown, judge_response, repeated, seen_twice, suppressed,
+    aborted, amended, dedicated, failed, is_shown, judge_response, no_app, not_held, repeated, seen_twice,
+    suppressed, tracked, untracked,
 };
 pub use rewritable::{ContentCoding, Rewritable, rewritable};
 pub use rules::{Bots, CountMode, DOWNLOADS, PageRules, Sign, SignError};

@@ -6,19 +6,14 @@
 //! The first of the two leaves a mark. A request of the other kind within [`PreloadPairs::WINDOW_MS`] removes
 //! the mark and is not counted.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::marks::{Marks, Sight};
 use super::request::ServiceWorker;
 
-/// The marks, shared by all threads: a fixed table without locks. Where a mark overwrites another page's,
-/// that page may be counted twice.
+/// The pages of which one request has come.
 #[derive(Debug)]
-pub struct PreloadPairs {
-    /// `page's hash << 33 | kind << 32 | time` in milliseconds, cut to 32 bits; 0 is no mark.
-    marks: Box<[AtomicU64]>,
-}
+pub struct PreloadPairs(Marks);
 
 impl PreloadPairs {
     /// How long the two requests of a pair may be apart, in milliseconds.
@@ -28,9 +23,7 @@ impl PreloadPairs {
 
     /// No marks.
     pub fn new() -> Self {
-        PreloadPairs {
-            marks: (0..Self::SLOTS).map(|_| AtomicU64::new(0)).collect(),
-        }
+        PreloadPairs(Marks::new(Self::SLOTS, Self::WINDOW_MS))
     }
 
     /// Whether to count the page: false for the second request of a pair. Call it only for a request that
@@ -44,26 +37,13 @@ impl PreloadPairs {
         service_worker: ServiceWorker,
         now: u64,
     ) -> bool {
-        let mut hasher = DefaultHasher::new();
-        (visitor, agent, host, target).hash(&mut hasher);
-        let hash = hasher.finish();
-        let slot = &self.marks[hash as usize % Self::SLOTS];
-        let page = (hash >> 33) << 33;
-        let kind = u64::from(service_worker == ServiceWorker::Preload) << 32;
-        let mark = slot.load(Ordering::Relaxed);
-        let age = (now as u32).wrapping_sub(mark as u32);
-        let other = mark != 0 && mark & !(u32::MAX as u64) == page | (kind ^ 1 << 32);
-        // Of two threads, only one may remove the mark.
-        if other
-            && u64::from(age) < Self::WINDOW_MS
-            && slot
-                .compare_exchange(mark, 0, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
-        {
-            return false;
-        }
-        slot.store(page | kind | u64::from(now as u32), Ordering::Relaxed);
-        true
+        let sight = Sight {
+            visitor,
+            agent,
+            host,
+            target,
+        };
+        self.0.first(sight, service_worker == ServiceWorker::Preload, now)
     }
 }
 

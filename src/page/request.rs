@@ -219,7 +219,13 @@ pub fn judge_pixel(
     };
     match admit(rules, request, path, has_client) {
         Ok(None) => verdict(
-            "The pixel: a view of the page that shows it.",
+            match rules.tracker_wait() {
+                None => "The pixel: a view of the page that shows it.",
+                Some(_) => {
+                    "The pixel: a view of the page that shows it, unless the tracker script reports it within \
+                     tracker_wait."
+                }
+            },
             Some(EventKind::PageView),
         ),
         Ok(Some(bot)) => verdict(

@@ -10,7 +10,7 @@ use super::rules::PageRules;
 pub fn judge_response(rules: &PageRules, candidate: &Candidate, response: &ResponseFacts<'_>) -> Verdict {
     let verdict = by_response(rules, candidate, response);
     let Some(bot) = candidate.bot else {
-        return verdict;
+        return waiting(rules, verdict);
     };
     match verdict.event {
         Some(EventKind::PageView) => Verdict {
@@ -71,6 +71,52 @@ pub fn seen_twice() -> Verdict {
     Verdict::silent(
         Decision::NotPage,
         "The page is already counted: it was seen both in the request's way and from aside.",
+    )
+}
+
+/// A verdict whose event is held says so.
+pub(super) fn waiting(rules: &PageRules, verdict: Verdict) -> Verdict {
+    match rules.holds(&verdict) {
+        Some(_) => Verdict {
+            why: "A page. It is counted unless the tracker script reports it within tracker_wait.",
+            ..verdict
+        },
+        None => verdict,
+    }
+}
+
+/// The page was held, and the tracker script did not count it in time. `decision` is the one that was to be
+/// taken.
+pub fn untracked(decision: Decision) -> Verdict {
+    Verdict {
+        decision,
+        why: "A page that the tracker script did not report within tracker_wait.",
+        event: Some(EventKind::PageView),
+    }
+}
+
+/// Another report of the same view is counted in this one's place.
+pub fn tracked() -> Verdict {
+    Verdict::silent(
+        Decision::Tracked,
+        "The tracker script, or the pixel, reported the same view.",
+    )
+}
+
+/// Nothing more can be held.
+pub fn not_held() -> Verdict {
+    Verdict::silent(
+        Decision::Tracked,
+        "As many pages wait for the tracker script as there is room for: a missed view hurts less than a double \
+         one.",
+    )
+}
+
+/// There is no app that the request could go to.
+pub fn no_app() -> Verdict {
+    Verdict::silent(
+        Decision::NotFound,
+        "None of the tracker's paths, and there is no app (app.url).",
     )
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use httparse::Header;
 
@@ -63,6 +64,27 @@ impl PageRules {
         }
     }
 
+    /// How long the event of this verdict waits for the tracker script to count the same page; `None` if it
+    /// goes at once. What the app declares goes at once too: the script knows nothing of it.
+    pub fn holds(&self, verdict: &Verdict) -> Option<Duration> {
+        match self.count {
+            CountMode::Untracked(wait)
+                if verdict.event == Some(EventKind::PageView) && verdict.decision != Decision::Declared =>
+            {
+                Some(wait)
+            }
+            _ => None,
+        }
+    }
+
+    /// How long pages wait for the tracker script; `None` if they don't.
+    pub fn tracker_wait(&self) -> Option<Duration> {
+        match self.count {
+            CountMode::Untracked(wait) => Some(wait),
+            CountMode::Always | CountMode::Never => None,
+        }
+    }
+
     /// Whether this client asks not to be counted, or the configuration says so by a sign of the request.
     pub fn leaves_out(&self, request: &RequestFacts<'_>) -> bool {
         self.left_out(request).is_some()
@@ -101,6 +123,8 @@ pub enum CountMode {
     Always,
     /// No page is.
     Never,
+    /// Pages are counted that the tracker script does not count itself within this time.
+    Untracked(Duration),
 }
 
 /// `[pages] bots`.
@@ -177,6 +201,42 @@ impl FromStr for Sign {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::page::bots::BotKind;
+
+    #[test]
+    fn only_page_views_wait_for_the_script() {
+        let verdict = |decision, event| Verdict {
+            decision,
+            why: "",
+            event,
+        };
+        let wait = Duration::from_secs(3);
+        let rules = PageRules {
+            count: CountMode::Untracked(wait),
+            ..PageRules::default()
+        };
+        let page = Some(EventKind::PageView);
+        for (decision, event, waits) in [
+            (Decision::Counted, page, true),
+            (Decision::Dedicated, page, true),
+            (Decision::Declared, page, false),
+            (Decision::Dedicated, None, false),
+            (Decision::NotFound, Some(EventKind::NotFound), false),
+            (Decision::Download, Some(EventKind::Download), false),
+            (
+                Decision::Bot,
+                Some(EventKind::Bot {
+                    name: "a",
+                    kind: BotKind::Other,
+                }),
+                false,
+            ),
+        ] {
+            let verdict = verdict(decision, event);
+            assert_eq!(rules.holds(&verdict), waits.then_some(wait), "{verdict:?}");
+            assert_eq!(PageRules::default().holds(&verdict), None);
+        }
+    }
 
     #[test]
     fn a_sign_is_a_cookie_or_a_field_by_name() {

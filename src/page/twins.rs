@@ -2,9 +2,9 @@
 //! request or a line of a log about it. Whoever sees it first leaves a mark, and the other one's sight within
 //! [`Twins::WINDOW_MS`] takes the mark away and is not counted.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::marks::{Marks, Sight};
 
 /// How a page was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,14 +15,9 @@ pub enum SeenBy {
     Observer,
 }
 
-/// The marks, shared by all threads: a fixed table without locks. Where a mark overwrites another page's,
-/// that page may be counted twice.
+/// The pages that one of the two has seen.
 #[derive(Debug)]
-pub struct Twins {
-    /// `page's hash << 40 | how often << 33 | by whom << 32 | time` in milliseconds, cut to 32 bits; 0 is no
-    /// mark.
-    marks: Box<[AtomicU64]>,
-}
+pub struct Twins(Marks);
 
 impl Twins {
     /// How far apart the two may be, in milliseconds. A log's line comes when the response is over, and a
@@ -31,13 +26,10 @@ impl Twins {
 
     /// A thousand pages a second leave a few hundred marks at a time.
     const SLOTS: usize = 1 << 16;
-    const MOST: u64 = 0x7f;
 
     /// No marks.
     pub fn new() -> Self {
-        Twins {
-            marks: (0..Self::SLOTS).map(|_| AtomicU64::new(0)).collect(),
-        }
+        Twins(Marks::new(Self::SLOTS, Self::WINDOW_MS))
     }
 
     /// Whether to count the page: false for what the other one has seen before. Call it only for a request
@@ -51,27 +43,13 @@ impl Twins {
         seen: SeenBy,
         now: u64,
     ) -> bool {
-        let mut hasher = DefaultHasher::new();
-        (visitor, agent, host, target).hash(&mut hasher);
-        let hash = hasher.finish();
-        let slot = &self.marks[hash as usize % Self::SLOTS];
-        let (page, by, time) = (hash >> 40, u64::from(seen == SeenBy::Observer), now as u32);
-        let mark = |count: u64, time: u32| page << 40 | count << 33 | by << 32 | u64::from(time);
-        let mut first = true;
-        // It ends: each failure is another thread's success.
-        let _ = slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| {
-            let (count, old_by, old_time) = (old >> 33 & Self::MOST, old >> 32 & 1, old as u32);
-            let apart = time.wrapping_sub(old_time).min(old_time.wrapping_sub(time));
-            let same = count > 0 && old >> 40 == page && u64::from(apart) < Self::WINDOW_MS;
-            first = !(same && old_by != by);
-            Some(match (first, same) {
-                (true, true) => mark((count + 1).min(Self::MOST), time),
-                (true, false) => mark(1, time),
-                (false, _) if count == 1 => 0,
-                (false, _) => old - (1 << 33),
-            })
-        });
-        first
+        let sight = Sight {
+            visitor,
+            agent,
+            host,
+            target,
+        };
+        self.0.first(sight, seen == SeenBy::Observer, now)
     }
 }
 

@@ -66,14 +66,32 @@ pub fn accept(fields: &[Header<'_>], peer: IpAddr, body: &[u8]) -> Result<Accept
     }
 }
 
-/// The sites that a body's event is for, if it is valid as far as its body goes.
+/// What a body says of its event.
+#[derive(Debug)]
+pub struct AcceptedBody {
+    /// The event's name.
+    pub name: String,
+    /// The sites that it is for.
+    pub domains: Vec<String>,
+    /// The host of its url, in lower case and without a port.
+    pub host: String,
+    /// The path of its url.
+    pub path: String,
+}
+
+/// Reads an event's body, if the event is valid as far as its body goes.
 ///
 /// # Errors
 /// Every mistake, by field.
-pub fn accept_body(members: &Members<'_>) -> Result<Vec<String>, FieldErrors> {
+pub fn accept_body(members: &Members<'_>) -> Result<AcceptedBody, FieldErrors> {
     let mut errors = FieldErrors::default();
     match body::read(members, &mut errors) {
-        Some(parts) if errors.is_empty() => Ok(parts.domains),
+        Some(parts) if errors.is_empty() => Ok(AcceptedBody {
+            name: parts.name,
+            domains: parts.domains,
+            host: parts.url.host,
+            path: parts.url.path,
+        }),
         _ => Err(errors),
     }
 }

@@ -20,7 +20,7 @@ mod members;
 mod tests;
 mod url;
 
-pub use accept::{MAX_BODY, MAX_JSON_BODY, accept, accept_body};
+pub use accept::{AcceptedBody, MAX_BODY, MAX_JSON_BODY, accept, accept_body};
 pub use accepted::{Accepted, Revenue, TrafficSource};
 pub use breaches::breaches;
 pub use errors::FieldErrors;

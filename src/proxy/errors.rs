@@ -30,6 +30,8 @@ pub(super) enum Fault {
     Preamble,
     #[error("the client speaks plain HTTP to a TLS port")]
     PlainHttp,
+    #[error("there is no app, and this is none of the tracker's paths")]
+    NoApp,
     #[error("no connection to the app: {0}")]
     Connect(io::Error),
     #[error("the app's name {name:?} can't be resolved: {reason}")]
@@ -97,6 +99,7 @@ impl Fault {
             Fault::Refused(refusal) => of_client(refusal.status(), refusal_words(*refusal)),
             Fault::RequestBody(_) | Fault::Preamble => of_client(400, MALFORMED),
             Fault::PlainHttp => of_client(400, "this port speaks TLS: use https://"),
+            Fault::NoApp => of_client(404, "there is nothing here"),
             Fault::SlowHead | Fault::SlowBody => of_client(408, SLOW),
             Fault::Connect(_) | Fault::Unresolved { .. } => of_app(502, Reason::Connect, BAD_GATEWAY),
             Fault::NoPlace => of_app(503, Reason::Connect, "this proxy has no room for the request now"),
@@ -145,6 +148,7 @@ impl Fault {
             }
             Fault::Connect(_) => "gatecount answered 502: no connection to the app.",
             Fault::Unresolved { .. } => "gatecount answered 502: the app's name can't be resolved.",
+            Fault::NoApp => "gatecount answered 404: only the tracker's paths are answered here.",
             Fault::NoPlace => "gatecount answered 503: as many connections to the app are open as may be.",
             Fault::ConnectTimeout => "gatecount answered 504: the app accepted no connection in time.",
             Fault::ResponseTimeout => "gatecount answered 504: the app took too long to respond.",

@@ -13,6 +13,7 @@ use super::{
     heads::{self, Requester},
     live::Live,
     record::{Beginning, RequestRecord, Visited},
+    settings::Upstream,
 };
 use crate::{
     client::{self, Peer, Visible},
@@ -108,6 +109,19 @@ pub(super) fn plan(context: &Rc<Context>, peer: Peer, asked: &Asked<'_>) -> Rout
         };
         return Route::Answer(Box::new(by.plan(context, started, asked, &resolved, &visible)));
     }
+    if context.settings.app.upstream == Upstream::Nothing {
+        let record = record_of_own(
+            context,
+            started,
+            asked,
+            &resolved,
+            &visible,
+            (page::no_app(), Draft::default()),
+        );
+        let refusal = http1::not_offered(asked.method, asked.fields);
+        let answer = OwnAnswer::Fault(refusal.map_or(Fault::NoApp, Fault::from));
+        return Route::Answer(Box::new(OwnPlan::new(asked, record, answer)));
+    }
     let target = client::visited_target(&resolved, asked.fields, asked.target);
     let (reading, draft) = context
         .unharmed(|| read(context, &live, asked, &target, &resolved, &visible))
@@ -180,6 +194,28 @@ fn ask_about_page(
     })
 }
 
+/// The record of a request that does not go to the app, about which it is decided.
+fn record_of_own(
+    context: &Rc<Context>,
+    started: Instant,
+    asked: &Asked<'_>,
+    resolved: &client::ResolvedClient,
+    visible: &Visible<'_>,
+    (verdict, draft): (Verdict, Draft),
+) -> RequestRecord {
+    let mut head = context.buffer();
+    heads::write_start(asked, &mut head);
+    let beginning = Beginning {
+        visited: Visited::new(visible, asked.host, false, &head),
+        head,
+        reading: RequestVerdict::Settled(verdict),
+        draft,
+        client: resolved.client,
+        client_from: resolved.from,
+    };
+    RequestRecord::begin(context, started, beginning)
+}
+
 /// Whether a client's connection may go on after this request.
 fn may_go_on(asked: &Asked<'_>, connection: &ConnectionOptions<'_>) -> bool {
     match asked.version {
@@ -240,18 +276,9 @@ impl Dedicated<'_> {
             }
             OwnAnswer::Dedicated(reply)
         };
-        let (verdict, draft) = viewed.unwrap_or_else(|| (page::dedicated(), Draft::default()));
-        let mut head = context.buffer();
-        heads::write_start(asked, &mut head);
-        let beginning = Beginning {
-            visited: Visited::new(visible, asked.host, false, &head),
-            head,
-            reading: RequestVerdict::Settled(verdict),
-            draft,
-            client: resolved.client,
-            client_from: resolved.from,
-        };
-        OwnPlan::new(asked, RequestRecord::begin(context, started, beginning), answer)
+        let judged = viewed.unwrap_or_else(|| (page::dedicated(), Draft::default()));
+        let record = record_of_own(context, started, asked, resolved, visible, judged);
+        OwnPlan::new(asked, record, answer)
     }
 
     /// What a request for the pixel tells about its page being viewed, and the draft of the event.

@@ -21,6 +21,8 @@ pub enum Upstream {
     Tcp(String, u16),
     /// A Unix socket at this path.
     Unix(PathBuf),
+    /// There is none: only the tracker's paths are answered.
+    Nothing,
 }
 
 impl fmt::Display for Upstream {
@@ -29,6 +31,7 @@ impl fmt::Display for Upstream {
             Upstream::Tcp(host, port) if host.contains(':') => write!(f, "http://[{host}]:{port}"),
             Upstream::Tcp(host, port) => write!(f, "http://{host}:{port}"),
             Upstream::Unix(path) => write!(f, "unix:{}", path.display()),
+            Upstream::Nothing => f.write_str("none"),
         }
     }
 }
@@ -39,7 +42,7 @@ impl Upstream {
         match self {
             Upstream::Tcp(host, port) if host.contains(':') => format!("[{host}]:{port}"),
             Upstream::Tcp(host, port) => format!("{host}:{port}"),
-            Upstream::Unix(_) => "localhost".into(),
+            Upstream::Unix(_) | Upstream::Nothing => "localhost".into(),
         }
     }
 }

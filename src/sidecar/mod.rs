@@ -24,6 +24,7 @@ use std::{
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use self::{
+    decisions::LateDecisions,
     reader::Reader,
     reloads::Reloads,
     status::{Reloadable, StatusParts, decisions_since, explain_request, take_status},
@@ -147,6 +148,8 @@ impl Sidecar {
         let tls = load_tls(tls_of(&config), None)?;
         let (admin_listener, admin_address) = bind_admin(config.admin.address).await?;
 
+        let decisions = decisions::register(&registry).map_err(telemetry::Error::from)?;
+        let late = LateDecisions::new(&decisions);
         let workers = config.proxy.as_ref().map_or(0, |proxy| proxy.workers);
         let observers = usize::from(config.observe.is_used());
         let (delivery, mut outboxes) = delivery::start(
@@ -154,11 +157,13 @@ impl Sidecar {
             config.queue.clone(),
             config.event.clone(),
             workers + observers,
-            &registry,
-            troubles.clone(),
+            delivery::DeliveryLinks {
+                registry: &registry,
+                decisions: late.clone(),
+                troubles: troubles.clone(),
+            },
         )?;
         delivery.recovered(RECOVERY_WAIT).await;
-        let decisions = decisions::register(&registry).map_err(telemetry::Error::from)?;
         let both = config.proxy.is_some() && config.observe.is_used();
         let twins = both.then(|| Arc::new(page::Twins::new()));
         let observe = match outboxes.pop_if(|_| config.observe.is_used()) {
@@ -193,7 +198,7 @@ impl Sidecar {
         let readiness = Readiness::default();
         let probes = Arc::new(admin::Probes::default());
         let reloadable = Arc::new(RwLock::new(Reloadable::of(&config)));
-        let newest = decisions_since(proxy.as_ref(), observe.as_ref());
+        let newest = decisions_since(proxy.as_ref(), observe.as_ref(), &late);
         let inputs = admin::Inputs {
             registry,
             ready: readiness.watch(),

@@ -40,6 +40,9 @@ pub(super) fn log(config: &Config, listen: Option<&Bound>, observe: Option<&Obse
         config = file,
         "listening"
     );
+    if let Some(said) = config.says_of_no_app() {
+        tracing::info!("{said}");
+    }
     let trust = config.client.who_could_choose();
     if config.client.believes_everybody() {
         tracing::warn!("{trust}");

@@ -8,7 +8,7 @@ use std::{
 
 use prometheus::IntCounterVec;
 
-use super::decisions;
+use super::decisions::{self, LateDecisions};
 use crate::{
     admin,
     config::{Config, DecisionRules},
@@ -200,19 +200,24 @@ fn sending_state(state: delivery::DeliveryState) -> admin::SendingState {
 }
 
 /// What the admin address calls to get decisions.
-pub(super) fn decisions_since(proxy: Option<&Proxy>, observe: Option<&Observe>) -> admin::DecisionsSince {
+pub(super) fn decisions_since(
+    proxy: Option<&Proxy>,
+    observe: Option<&Observe>,
+    late: &Arc<LateDecisions>,
+) -> admin::DecisionsSince {
+    let late = Arc::clone(late);
     let (proxy, observe) = (proxy.map(Proxy::handle), observe.map(Observe::watcher));
     Arc::new(move |since| {
         let (proxy, observe) = (proxy.clone(), observe.clone());
+        let mut records = late.since(since);
         Box::pin(async move {
-            let mut records = Vec::new();
             if let Some(proxy) = proxy {
                 records.extend(proxy.decisions(since).await.iter().map(decision_record));
             }
             if let Some(observe) = observe {
                 records.extend(observe.decisions(since).into_iter().map(observed_record));
-                records.sort_by_key(|record| record.seq);
             }
+            records.sort_by_key(|record| record.seq);
             records
         })
     })

@@ -65,6 +65,7 @@ pub(super) fn reply(
         client,
         user_agent: user_agent.to_vec(),
         left_out: rules.leaves_out(&facts),
+        tracker_wait: rules.tracker_wait(),
     };
     Reply::Body(Box::new(Receiving::new(counter, sender, cors, body_type)))
 }

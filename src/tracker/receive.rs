@@ -14,9 +14,9 @@ use super::{
     relay,
 };
 use crate::{
-    delivery::{Desk, Receipt, Source},
-    event::{Event, Sites},
-    plausible::{FieldErrors, MAX_BODY, MAX_JSON_BODY, Members, accept_body},
+    delivery::{Desk, Hold, Mouth, Receipt, Source},
+    event::{Event, PageKey, Sites},
+    plausible::{AcceptedBody, FieldErrors, MAX_BODY, MAX_JSON_BODY, Members, accept_body},
 };
 
 /// Bytes of a body that take no room from others. The tracker's events are smaller, so that a flood of large
@@ -41,6 +41,8 @@ pub(super) struct Sender {
     pub(super) user_agent: Vec<u8>,
     /// The rules say that this client's doings are not counted.
     pub(super) left_out: bool,
+    /// How long pages wait for the script's page views of them; `None` if they don't.
+    pub(super) tracker_wait: Option<Duration>,
 }
 
 /// Which body it is, and so how long it may be.
@@ -158,8 +160,8 @@ impl Receiving {
         };
         let members = Members::read(&self.body);
         let members = members.map_err(|error| invalid(FieldErrors::one("request", error.to_string())))?;
-        let domains = accept_body(&members).map_err(invalid)?;
-        if !domains.iter().all(|domain| sites.has_domain(domain)) {
+        let accepted = accept_body(&members).map_err(invalid)?;
+        if !accepted.domains.iter().all(|domain| sites.has_domain(domain)) {
             let answer = DedicatedAnswer::error(400, "domain", "is not a site of this server");
             return Err((EventResult::Foreign, answer));
         }
@@ -168,10 +170,22 @@ impl Receiving {
         }
         let body = relay::body(&self.body, &members).ok_or((EventResult::Invalid, too_large()))?;
         let event = Event::with_body(self.sender.client, &self.sender.user_agent, body);
-        let receipt = self.counter.desk.submit(Source::Tracker, &event);
+        let report = self.report(&accepted);
+        let receipt = self.counter.desk.submit(Source::Tracker, &event, report.as_ref());
         receipt
             .map(Some)
             .map_err(|_| (EventResult::Unavailable, unavailable()))
+    }
+
+    /// What a page view of the script ends, where pages wait for it.
+    fn report(&self, accepted: &AcceptedBody) -> Option<Hold> {
+        let wait = self.sender.tracker_wait?;
+        (accepted.name == "pageview").then(|| Hold {
+            page: PageKey::of(&accepted.host, &accepted.path),
+            mouth: Mouth::Script,
+            wait,
+            request: None,
+        })
     }
 
     fn end(&self, result: EventResult, answer: DedicatedAnswer) -> DedicatedAnswer {

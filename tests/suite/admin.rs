@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 /// Every metric that operators rely on.
-const METRICS: [&str; 23] = [
+const METRICS: [&str; 24] = [
     "gatecount_log_lines_dropped_total",
     "gatecount_config_last_reload_successful",
     "gatecount_config_last_reload_success_timestamp_seconds",
@@ -32,13 +32,14 @@ const METRICS: [&str; 23] = [
     "gatecount_queue_max_bytes",
     "gatecount_delivery_state",
     "gatecount_trouble",
+    "gatecount_held_views",
     "gatecount_client_address_total",
     "gatecount_forged_headers_total",
     "gatecount_build_info",
     "process_resident_memory_bytes",
 ];
 
-const OUTCOMES: [&str; 7] = [
+const OUTCOMES: [&str; 8] = [
     "corrupt",
     "delivered",
     "dropped_by_plausible",
@@ -46,6 +47,7 @@ const OUTCOMES: [&str; 7] = [
     "expired",
     "overflow",
     "rejected",
+    "tracked",
 ];
 
 struct Stage {

@@ -2,12 +2,14 @@
 
 use std::{fs, path::Path};
 
+use tempfile::TempDir;
+
 use crate::support::{
-    client::{CHROME, Client, NAVIGATION, Request},
+    client::{CHROME, Client, IMAGE, NAVIGATION, Request},
     eventually,
     front::{Behind, Front, Program},
     nginx::{self, Nginx},
-    origin::{self, Origin},
+    origin::{self, Origin, Then, Visit},
     process::{Builder, Sidecar, free_port},
     receiver::Receiver,
     skip,
@@ -128,6 +130,119 @@ fn a_gatecount_that_is_stopped_costs_no_page() {
             "{program:?}"
         );
     }
+}
+
+/// A proxy that logs for gatecount, which stands beside it.
+fn assert_logs(
+    program: Program,
+    file: &str,
+    builder: Builder,
+    plausible: &Receiver,
+    to: (&str, &dyn Fn(&Sidecar) -> String),
+) {
+    let app = Origin::start(|visit: &mut Visit| {
+        match visit.head.target() {
+            "/missing" => visit
+                .send("HTTP/1.1 404 Not Found\r\ncontent-type: text/html\r\ncontent-length: 0\r\n\r\n")?,
+            "/data" => visit.answer("application/json", b"{}")?,
+            _ => visit.answer("text/html; charset=utf-8", b"<!doctype html>")?,
+        }
+        Ok(Then::Keep)
+    });
+    let sidecar = builder.start();
+    let replaced = [
+        ("127.0.0.1:3000", app.address().to_string()),
+        (to.0, (to.1)(&sidecar)),
+    ];
+    let Some(front) = program.start_with(file, &replaced, &[]) else {
+        return skip("a proxy is not installed");
+    };
+    let mut client = Client::to(front.address);
+    let asked = [
+        page("/a?ref=x&y=z").with("Referer", "https://a.example/\"quoted\"\\"),
+        page("/missing"),
+        page("/data"),
+        page("/ahead").with("Sec-Purpose", "prefetch"),
+        page("/private").with("Sec-GPC", "1"),
+        Request::get("/picture").as_(IMAGE),
+        Request::new("HEAD", "/head").as_(NAVIGATION),
+        page("/b").with("Accept-Charset", "{\"},%[x]"),
+    ];
+    let count = asked.len() as u64;
+    for request in asked {
+        client.ask(&request.from("203.0.113.7"));
+    }
+    sidecar.await_metrics("all lines", |metrics| {
+        let lines = metrics.metric("gatecount_observed_lines_total");
+        lines.label("result", "decided").value() >= count
+    });
+    let metrics = sidecar.drained();
+    let lines = metrics.metric("gatecount_observed_lines_total");
+    assert_eq!(lines.value(), count, "{program:?}: no line is malformed");
+    let decided: Vec<u64> = [
+        "counted",
+        "not_found",
+        "not_html",
+        "prefetch",
+        "opted_out",
+        "not_page",
+    ]
+    .iter()
+    .map(|decision| metrics.decisions(decision))
+    .collect();
+    let decisions = sidecar.admin("/decisions").text();
+    assert_eq!(decided, [2, 1, 1, 1, 1, 2], "{program:?}: {decisions}");
+    let recorded = plausible.await_recorded(2);
+    let urls: Vec<&str> = recorded.iter().map(|event| event.text("url")).collect();
+    assert_eq!(urls, ["http://example.com/a?ref=x", "http://example.com/b"]);
+    let first = &recorded[0];
+    assert_eq!(first.visitor(), ("203.0.113.7".to_owned(), CHROME.to_owned()));
+    assert!(
+        first.text("referrer").starts_with("https://a.example/"),
+        "{first:?}"
+    );
+    plausible.assert_strict();
+}
+
+#[test]
+fn haproxy_logs_what_the_rules_read() {
+    let plausible = Receiver::start();
+    let builder = Builder::aside()
+        .telling(&plausible)
+        .set("pages.respect_gpc", true)
+        .set("observe.log", "udp:127.0.0.1:0");
+    let log = |sidecar: &Sidecar| {
+        let log = sidecar.status()["observe"]["log"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        log.trim_start_matches("udp:").to_owned()
+    };
+    assert_logs(
+        Program::HaProxy,
+        "deploy/haproxy/access_log.cfg",
+        builder,
+        &plausible,
+        ("127.0.0.1:5514", &log),
+    );
+}
+
+#[test]
+fn caddy_logs_what_the_rules_read() {
+    let (plausible, directory) = (Receiver::start(), TempDir::new().unwrap());
+    let path = directory.path().join("access.log").display().to_string();
+    let builder = Builder::aside()
+        .telling(&plausible)
+        .set("pages.respect_gpc", true)
+        .set("observe.format", "caddy")
+        .set("observe.log", format!("file:{path}"));
+    assert_logs(
+        Program::Caddy,
+        "deploy/caddy/access_log.Caddyfile",
+        builder,
+        &plausible,
+        ("/var/log/caddy/gatecount.log", &|_| path.clone()),
+    );
 }
 
 /// gatecount beside the app, for the tracker's own paths alone.

@@ -56,6 +56,9 @@ mod http2_wire;
 /// Which requests become events, and what these carry.
 mod pages;
 
+/// Views that the tracker script counts, and those that it does not.
+mod untracked;
+
 /// Events of rules and of the app's headers.
 mod declared;
 

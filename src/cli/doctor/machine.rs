@@ -234,11 +234,10 @@ pub(super) fn app(config: &Config, report: &mut Report<impl Write>) -> io::Resul
         return report.skipped("app", "none: requests are only seen from aside");
     };
     let app = &proxy.app;
-    let at = match &app.upstream {
-        Upstream::Tcp(host, port) if host.contains(':') => format!("http://[{host}]:{port}"),
-        Upstream::Tcp(host, port) => format!("http://{host}:{port}"),
-        Upstream::Unix(path) => format!("unix:{}", path.display()),
-    };
+    if let Some(said) = config.says_of_no_app() {
+        return report.skipped("app", said);
+    }
+    let at = app.upstream.to_string();
     let host = visits::host(config);
     match ask(app, &host) {
         Ok(answered) if answered.status < 500 => {
@@ -266,6 +265,7 @@ pub(super) fn app(config: &Config, report: &mut Report<impl Write>) -> io::Resul
 fn ask(app: &App, host: &str) -> io::Result<Answered> {
     let patience = Some(app.response_timeout.min(Duration::from_secs(10)));
     match &app.upstream {
+        Upstream::Nothing => Err(io::Error::other("there is none")),
         Upstream::Tcp(name, port) => {
             let mut error = io::Error::other("its name has no address");
             for address in (name.as_str(), *port).to_socket_addrs()? {

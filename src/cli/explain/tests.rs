@@ -146,6 +146,16 @@ fn the_documented_request_has_the_documented_story() {
 }
 
 #[test]
+fn a_page_that_waits_for_the_script_is_counted_as_far_as_is_known() {
+    let file = "[tracker]\nevent = \"/e\"\n[[sites]]\nhosts = [\"example.com\"]\ndomain = \"example.com\"\n";
+    let story = &batch(file, page().to_string().as_bytes())[0];
+    assert_eq!(story["decision"], "counted");
+    let why = story["why"].as_str().unwrap();
+    assert!(why.contains("unless the tracker script reports it"), "{why}");
+    assert_eq!(story["events"][0]["body"]["name"], "pageview");
+}
+
+#[test]
 fn a_bot_is_told_with_its_name_its_kind_and_the_line_that_matched() {
     let asked_by = |agent: &str, file| {
         let mut request = page();

@@ -126,7 +126,7 @@ pub(in crate::cli) fn socket_problem(path: &Path) -> Option<String> {
 fn itself(config: &Config) -> Vec<Warning> {
     let app = config.proxy.as_ref().and_then(|proxy| match &proxy.app.upstream {
         Upstream::Tcp(host, port) => Some((host.as_str(), *port)),
-        Upstream::Unix(_) => None,
+        Upstream::Unix(_) | Upstream::Nothing => None,
     });
     let plausible = (config.delivery.base.host.as_str(), config.delivery.base.port);
     let others = [

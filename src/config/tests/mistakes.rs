@@ -235,8 +235,8 @@ fn each_wrong_value_is_told_with_what_would_be_accepted() {
         ),
         (
             "pages",
-            "count = \"untracked\"",
-            "\"untracked\" comes in a later version of gatecount; \"always\" or \"never\" is wanted",
+            "count = \"sometimes\"",
+            "\"always\", \"never\" or \"untracked\" is wanted",
         ),
         (
             "pages",

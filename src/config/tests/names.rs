@@ -116,9 +116,7 @@ fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
 #[test]
 fn keys_that_this_version_does_not_do_are_refused() {
     for file in [
-        "[pages]\ntracker_wait = \"10s\"",
         "[pages]\nsoft_navigations = true",
-        "[pages]\ntracker_wait = \"10s\"",
         "[pages]\nprefetch = \"count\"",
         "[pages]\nprefetch = \"refuse\"",
     ] {
@@ -149,7 +147,7 @@ fn a_queue_that_looks_like_a_slip_of_a_word_is_no_directory() {
 
 #[test]
 fn variables_of_later_versions_are_known_to_come() {
-    for name in ["GATECOUNT_PAGES_TRACKER_WAIT", "GATECOUNT_PAGES_SOFT_NAVIGATIONS"] {
+    for name in ["GATECOUNT_PAGES_MASK", "GATECOUNT_PAGES_SOFT_NAVIGATIONS"] {
         assert_eq!(
             told(load(&sources(&[], &[(name, "a")], enough()))),
             [format!("{name}: comes in a later version of gatecount")]

@@ -1,5 +1,7 @@
 //! `[tracker]`: which paths are on, and where the script comes from.
 
+use std::time::Duration;
+
 use super::*;
 use crate::page::CountMode;
 use crate::tracker::Settings;
@@ -136,17 +138,26 @@ fn what_check_prints_of_an_event_path_that_is_off_is_off() {
 }
 
 #[test]
-fn its_paths_are_served_where_the_app_is() {
-    let file = "[observe]\nmirror = \"127.0.0.1:8081\"\n";
+fn its_paths_need_no_app_and_pages_that_get_the_script_do() {
     let load_without_app = |file: &str| {
         let flags = Flags {
             app: None,
             ..enough()
         };
-        told(load(&sources(&[("gatecount.toml", file)], &[], flags)))
+        load(&sources(&[("gatecount.toml", file)], &[], flags))
     };
-    assert_eq!(load_without_app(file), [""; 0]);
-    let told = load_without_app(&format!("{file}[tracker]\npixel = \"/p.gif\"\n"));
+    for file in [
+        "[tracker]\nevent = \"/api/event\"",
+        "[tracker]\npixel = \"/p.gif\"\n[observe]\nmirror = \"127.0.0.1:8081\"",
+    ] {
+        let config = load_without_app(file).unwrap();
+        assert!(config.says_of_no_app().is_some(), "{file}");
+    }
+    let observed = load_without_app("[observe]\nmirror = \"127.0.0.1:8081\"").unwrap();
+    assert!(observed.proxy.is_none() && observed.says_of_no_app().is_none());
+    let told = told(load_without_app(
+        "[tracker]\nsource = \"/js/script.js\"\ninject = true",
+    ));
     assert!(
         told.len() == 1 && told[0].starts_with("app.url: missing"),
         "{told:?}"
@@ -154,25 +165,71 @@ fn its_paths_are_served_where_the_app_is() {
 }
 
 #[test]
-fn where_the_script_counts_its_pages_gatecount_does_not_unless_it_is_told_to() {
-    let count = |file: &str| {
-        let config = from_file(file).unwrap();
-        (config.page.count, config.to_toml().contains("count = \"never\""))
-    };
-    for (file, expected) in [
-        ("", CountMode::Always),
-        ("[tracker]\npixel = \"/p.gif\"", CountMode::Always),
-        ("[tracker]\nsource = \"/js/script.js\"", CountMode::Never),
-        ("[tracker]\nevent = \"/e\"", CountMode::Never),
+fn where_the_script_counts_its_pages_those_count_that_it_does_not_unless_it_is_said_otherwise() {
+    let untracked = |seconds| CountMode::Untracked(Duration::from_secs(seconds));
+    for (file, expected, word) in [
+        ("", CountMode::Always, "always"),
+        ("[tracker]\npixel = \"/p.gif\"", CountMode::Always, "always"),
         (
-            "[tracker]\nsource = \"/js/script.js\"\ninject = true",
+            "[tracker]\nsource = \"/js/script.js\"",
+            untracked(10),
+            "untracked",
+        ),
+        ("[tracker]\nevent = \"/e\"", untracked(10), "untracked"),
+        (
+            "[tracker]\nsource = \"/js/script.js\"\ninject = true\n[pages]\ntracker_wait = \"3s\"",
+            untracked(3),
+            "untracked",
+        ),
+        // Its events do not come here.
+        (
+            "[tracker]\nsource = \"/js/script.js\"\nevent = \"\"",
             CountMode::Never,
+            "never",
         ),
         (
             "[tracker]\nevent = \"/e\"\n[pages]\ncount = \"always\"",
             CountMode::Always,
+            "always",
+        ),
+        (
+            "[tracker]\nevent = \"/e\"\n[pages]\ncount = \"never\"",
+            CountMode::Never,
+            "never",
+        ),
+        (
+            "[tracker]\npixel = \"/p.gif\"\n[pages]\ncount = \"untracked\"\ntracker_wait = \"5m\"",
+            untracked(300),
+            "untracked",
         ),
     ] {
-        assert_eq!(count(file), (expected, expected == CountMode::Never), "{file}");
+        let config = from_file(file).unwrap();
+        assert_eq!(config.page.count, expected, "{file}");
+        assert!(
+            config.to_toml().contains(&format!("count = \"{word}\"")),
+            "{file}"
+        );
+    }
+}
+
+#[test]
+fn the_wait_for_the_script_is_bounded_and_has_to_have_a_script() {
+    for (file, mistake) in [
+        (
+            "[pages]\ncount = \"untracked\"",
+            "gatecount.toml:2: pages.count = \"untracked\": count = \"untracked\" counts the pages that the \
+             tracker script does not: it has to post its events here, by tracker.event",
+        ),
+        (
+            "[pages]\ntracker_wait = \"6m\"",
+            "gatecount.toml:2: pages.tracker_wait = \"6m\": a time up to \"5m\" is wanted",
+        ),
+        (
+            "[pages]\ntracker_wait = \"60s\"\n[tracker]\nevent = \"/e\"\n[plausible]\nmax_age = \"1m\"",
+            "gatecount.toml:6: plausible.max_age = \"1m\": pages.tracker_wait must be less than \
+             plausible.max_age",
+        ),
+    ] {
+        assert_eq!(told(from_file(file)), [mistake]);
     }
 }

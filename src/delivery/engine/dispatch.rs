@@ -38,6 +38,10 @@ impl Engine<'_> {
                 break;
             }
             let Some(ticket) = self.lanes.take() else { break };
+            if let Some(due) = self.loads.due_of(ticket) {
+                self.lanes.wait(ticket, due.max(now + 1));
+                continue;
+            }
             let suspect = self.is_suspect(ticket);
             if suspect && self.senders.is_full_of_suspects() {
                 self.lanes.wait(ticket, now + QUEUED_SUSPECT);

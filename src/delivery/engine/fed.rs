@@ -10,7 +10,7 @@ use crate::{
         portion::{FeedRequest, KnownPlace, Portion, Taken},
     },
     event::{Event, Sighting},
-    queue::Position,
+    queue::{Batch, Position},
 };
 
 impl Engine<'_> {
@@ -37,28 +37,24 @@ impl Engine<'_> {
         self.carry.adopt(events);
         let instant = Instant::now();
         let now = self.shared.clock.millis_at(instant);
-        let (mut unmade, mut expired) = (0, 0);
-        for (sighting, place) in portion.events() {
+        let (mut brought, mut expired) = (Brought::default(), 0);
+        for (sighting, hold, place) in portion.events() {
             if Sighting::time_of(sighting).is_some_and(|at| now.saturating_sub(at) > self.max_age) {
                 expired += 1;
                 continue;
             }
-            let made = encode::add_placed(
-                &mut self.batch,
-                &self.carry.rules,
-                Source::Observe,
-                sighting,
-                place,
-            );
-            unmade += u64::from(made.is_err());
+            let rules = &self.carry.rules;
+            let add = |batch: &mut Batch| {
+                encode::add_placed(batch, rules, Source::Observe, sighting, place, hold).is_ok()
+            };
+            match hold {
+                Some(hold) => brought.add_held(&mut self.batch, &mut self.loads, sighting, hold, add),
+                None => brought.unmade += u64::from(!add(&mut self.batch)),
+            }
         }
         if expired > 0 {
             self.count_ended(EventEnd::Expired, expired);
         }
-        let brought = Brought {
-            unmade,
-            ..Brought::default()
-        };
         let newest = self.store(brought, instant, now);
         self.newest_placed = newest.or(self.newest_placed);
         let position = self.newest_placed.map_or(0, Position::to_number);

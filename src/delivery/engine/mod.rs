@@ -7,6 +7,7 @@
 
 mod dispatch;
 mod fed;
+mod hold;
 mod recovery;
 mod settle;
 mod state;
@@ -54,6 +55,7 @@ impl Engine<'_> {
         self.hurry = false;
         self.settle(instant, now);
         self.take_in(instant, now);
+        self.decide_due(now);
         self.look_after(instant, now);
         if std::mem::take(&mut self.unflushed_ends) {
             self.queue.flush();
@@ -63,7 +65,7 @@ impl Engine<'_> {
         }
         self.publish();
         debug_assert_eq!(
-            (self.lanes.len() + self.carry.intake.held()) as u64,
+            (self.lanes.len() + self.carry.intake.waiting()) as u64,
             self.carry.pending(),
             "every event ends once"
         );
@@ -101,6 +103,7 @@ impl Engine<'_> {
     /// Shows the status and the metrics how things stand.
     fn publish(&mut self) {
         self.beat();
+        self.publish_held();
         let shared = &self.shared;
         let holdings = &shared.holdings;
         shared

@@ -1,6 +1,11 @@
 //! Takes over the events that an earlier process left in the queue, or an engine that panicked.
 
-use super::state::Engine;
+use std::collections::VecDeque;
+
+use super::{
+    hold::{RECOVERED, RecoveredHold},
+    state::Engine,
+};
 use crate::{
     delivery::{
         account::{EventEnd, Source},
@@ -20,6 +25,7 @@ impl Engine<'_> {
         let mut by_source = [0; Source::ALL.len()];
         let mut too_many = Vec::new();
         let mut newest_placed = None;
+        let mut with_hold = VecDeque::new();
         let lanes = &mut self.lanes;
         let recovered = self.queue.recover(now, &mut |pending| {
             by_source[Source::of_tag(pending.tag) as usize] += 1;
@@ -31,8 +37,20 @@ impl Engine<'_> {
                 visitor: pending.key,
                 at: pending.at,
             };
-            if !lanes.push(event) {
+            let Some(ticket) = lanes.push(event) else {
                 too_many.push(pending.position);
+                return;
+            };
+            if Source::has_hold(pending.tag) {
+                if with_hold.len() == RECOVERED {
+                    with_hold.pop_front();
+                }
+                with_hold.push_back(RecoveredHold {
+                    ticket,
+                    position: pending.position,
+                    visitor: pending.key,
+                    at: pending.at,
+                });
             }
         });
         self.newest_placed = newest_placed.max(self.newest_placed);
@@ -50,6 +68,7 @@ impl Engine<'_> {
         for position in too_many {
             self.queue.finish(position);
         }
+        self.hold_recovered(with_hold, now);
         log_recovered(&recovered);
     }
 

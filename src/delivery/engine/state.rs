@@ -16,6 +16,7 @@ use crate::{
         drops::DropWatch,
         endpoint::{Destination, Endpoint},
         health::Health,
+        held::{HeldDecisions, Loads},
         intake::Intake,
         lanes::{Lanes, Ticket},
         metrics::DeliveryMetrics,
@@ -90,6 +91,7 @@ pub(in crate::delivery) struct EngineParts {
     pub(in crate::delivery) destination: Destination,
     pub(in crate::delivery) shared: Arc<Shared>,
     pub(in crate::delivery) metrics: DeliveryMetrics,
+    pub(in crate::delivery) decisions: Arc<dyn HeldDecisions>,
 }
 
 /// All state of the delivery thread. It borrows what has to outlive it.
@@ -97,10 +99,14 @@ pub(in crate::delivery) struct Engine<'a> {
     pub(super) settings: Settings,
     pub(super) shared: Arc<Shared>,
     pub(super) metrics: DeliveryMetrics,
+    /// Is told what was decided about requests whose views were held.
+    pub(super) decisions: Arc<dyn HeldDecisions>,
     pub(super) carry: &'a mut CarryOver,
     pub(super) queue: &'a mut Queue,
     pub(super) endpoint: Rc<Endpoint>,
     pub(super) lanes: Lanes,
+    /// The views that are held.
+    pub(super) loads: Loads,
     pub(super) breaker: Breaker,
     pub(super) backoff: Backoff,
     /// In milliseconds.
@@ -226,10 +232,12 @@ impl<'a> Engine<'a> {
         Engine {
             shared: parts.shared,
             metrics: parts.metrics,
+            decisions: parts.decisions,
             carry,
             queue,
             endpoint,
             lanes: Lanes::new(fastrand::u64(..)),
+            loads: Loads::default(),
             breaker: Breaker::new(backoff),
             backoff,
             max_age: u64::try_from(settings.max_age.as_millis()).unwrap_or(u64::MAX),

@@ -55,6 +55,9 @@ impl Engine<'_> {
         if let Some(round) = self.carry.intake.due() {
             next = next.min(round);
         }
+        if let Some(due) = self.loads.next_due() {
+            next = next.min(self.shared.clock.instant(due));
+        }
         next.min(self.next_send().unwrap_or(next))
     }
 

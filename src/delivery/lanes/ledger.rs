@@ -54,7 +54,8 @@ pub(super) struct LedgerEntry {
     pub(super) state: LaneState,
     /// The low half of the lane's next ticket; of its own if it is the last one.
     pub(super) next: u32,
-    /// In the first entry of a lane: the low half of the lane's last ticket.
+    /// The low half of another ticket: in the first entry of a lane, of the lane's last one; in the others, of
+    /// the one before.
     pub(super) tail: u32,
 }
 

@@ -82,13 +82,11 @@ impl Lanes {
     }
 
     /// Adds an event at the end of its visitor's lane. Events have to be added in the order of their
-    /// positions. False if there is no room (see [`Ledger::push`]).
+    /// positions. `None` if there is no room (see [`Ledger::push`]).
     #[must_use]
-    pub(super) fn push(&mut self, event: PendingEvent) -> bool {
+    pub(super) fn push(&mut self, event: PendingEvent) -> Option<Ticket> {
         let entry = LedgerEntry::new(event.position, event.visitor, event.at);
-        let Some(ticket) = self.ledger.push(entry) else {
-            return false;
-        };
+        let ticket = self.ledger.push(entry)?;
         let (ledger, seed) = (&self.ledger, self.seed);
         let found = self.heads.entry(
             hash(seed, event.visitor),
@@ -105,9 +103,10 @@ impl Lanes {
                 let tail = self.ledger.ticket(self.ledger[head].tail);
                 self.ledger[tail].next = ticket.low();
                 self.ledger[head].tail = ticket.low();
+                self.ledger[ticket].tail = tail.low();
             }
         }
-        true
+        Some(ticket)
     }
 
     /// Whether an event may be sent now.
@@ -155,6 +154,39 @@ impl Lanes {
         if self.ledger.len() == 0 {
             self.give_back();
         }
+    }
+
+    /// Ends an event that is not being sent, wherever in its lane it is. False if it is being sent, or has
+    /// ended.
+    pub(super) fn withdraw(&mut self, ticket: Ticket) -> bool {
+        let Some(entry) = self.ledger.get(ticket).copied() else {
+            return false;
+        };
+        match entry.state {
+            LaneState::InFlight | LaneState::Ended => return false,
+            LaneState::Queued => self.unlink(ticket, entry),
+            LaneState::Fresh | LaneState::Returning | LaneState::Waiting => self.end(ticket),
+        }
+        true
+    }
+
+    /// Ends an event that is not the first of its lane.
+    fn unlink(&mut self, ticket: Ticket, entry: LedgerEntry) {
+        let before = self.ledger.ticket(entry.tail);
+        if entry.next == ticket.low() {
+            self.ledger[before].next = before.low();
+            let head = self.heads.find(hash(self.seed, entry.visitor), |low| {
+                self.ledger[self.ledger.ticket(*low)].visitor == entry.visitor
+            });
+            if let Some(head) = head.map(|low| self.ledger.ticket(*low)) {
+                self.ledger[head].tail = before.low();
+            }
+        } else {
+            let next = self.ledger.ticket(entry.next);
+            self.ledger[before].next = next.low();
+            self.ledger[next].tail = before.low();
+        }
+        self.ledger.remove(ticket);
     }
 
     /// Puts an event that was taken back to the head of its lane, where it waits until `due` (milliseconds

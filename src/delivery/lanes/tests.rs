@@ -16,7 +16,7 @@ fn event(number: u32, visitor: u64) -> PendingEvent {
 fn lanes(visitors: &[u64]) -> Lanes {
     let mut lanes = Lanes::new(1);
     for (number, visitor) in visitors.iter().enumerate() {
-        assert!(lanes.push(event(number as u32, *visitor)));
+        assert!(lanes.push(event(number as u32, *visitor)).is_some());
     }
     lanes
 }
@@ -48,7 +48,7 @@ fn what_returns_goes_before_what_is_younger() {
     let second = lanes.take().unwrap();
     let third = lanes.take().unwrap();
     assert_eq!(lanes.event(third).unwrap().at, 3);
-    assert!(lanes.push(event(4, 10)));
+    assert!(lanes.push(event(4, 10)).is_some());
     lanes.end(first);
     lanes.end(second);
     assert_eq!(take_all(&mut lanes), [2, 4]);
@@ -109,7 +109,7 @@ fn waiting_events_can_be_dropped() {
 fn memory_goes_back_after_a_backlog() {
     let mut lanes = Lanes::new(1);
     for number in 0..100_000 {
-        assert!(lanes.push(event(number, u64::from(number))));
+        assert!(lanes.push(event(number, u64::from(number))).is_some());
     }
     while let Some(ticket) = lanes.take() {
         lanes.end(ticket);
@@ -120,7 +120,7 @@ fn memory_goes_back_after_a_backlog() {
         "{} bytes for nothing pending",
         lanes.memory()
     );
-    assert!(lanes.push(event(1, 1)));
+    assert!(lanes.push(event(1, 1)).is_some());
     assert_eq!(take_all(&mut lanes), [1]);
 }
 
@@ -131,7 +131,7 @@ fn a_million_events_of_a_million_visitors_fit() {
     assert_eq!(size_of::<LedgerEntry>(), 32);
     let mut lanes = Lanes::new(1);
     for number in 0..MILLION {
-        assert!(lanes.push(event(number, u64::from(number))));
+        assert!(lanes.push(event(number, u64::from(number))).is_some());
     }
     let mib = lanes.memory() as f64 / f64::from(1 << 20);
     assert!(mib < 46.0, "{mib} MiB");
@@ -152,6 +152,8 @@ struct Model {
     waiting: BTreeMap<u64, u64>,
     ended: Vec<u32>,
     pushed: u32,
+    /// The tickets, by number.
+    given: Vec<Ticket>,
 }
 
 impl Model {
@@ -165,6 +167,25 @@ impl Model {
             .min_by_key(|(_, number)| *number)
     }
 
+    /// What is pending: its visitor, its place in the lane, its ticket.
+    fn tickets(&self) -> Vec<(u64, usize, Ticket)> {
+        let places = self
+            .lanes
+            .iter()
+            .flat_map(|(visitor, lane)| lane.iter().enumerate().map(move |(at, n)| (*visitor, at, *n)));
+        places
+            .map(|(visitor, at, number)| (visitor, at, self.given[number as usize]))
+            .collect()
+    }
+
+    fn withdraw(&mut self, visitor: u64, at: usize) {
+        let number = self.lanes.get_mut(&visitor).unwrap().remove(at).unwrap();
+        self.ended.push(number);
+        if at == 0 {
+            self.waiting.remove(&visitor);
+        }
+    }
+
     fn end_front(&mut self, visitor: u64) {
         let number = self.lanes.get_mut(&visitor).unwrap().pop_front().unwrap();
         self.ended.push(number);
@@ -176,6 +197,7 @@ enum Step {
     Push { visitor: u64 },
     Take,
     EventEnd { which: usize },
+    Withdraw { which: usize },
     Wait { which: usize, due: u64 },
     Admit { now: u64 },
     Sweep { below: u64 },
@@ -187,6 +209,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (0..12_u64).prop_map(|visitor| Step::Push { visitor }),
         5 => Just(Step::Take),
         4 => any::<usize>().prop_map(|which| Step::EventEnd { which }),
+        3 => any::<usize>().prop_map(|which| Step::Withdraw { which }),
         2 => (any::<usize>(), 0..100_u64).prop_map(|(which, due)| Step::Wait { which, due }),
         2 => (0..100_u64).prop_map(|now| Step::Admit { now }),
         1 => (0..300_u64).prop_map(|below| Step::Sweep { below }),
@@ -202,7 +225,9 @@ proptest! {
         for step in steps {
             match step {
                 Step::Push { visitor } => {
-                    prop_assert!(lanes.push(event(model.pushed, visitor)));
+                    let ticket = lanes.push(event(model.pushed, visitor));
+                    prop_assert!(ticket.is_some());
+                    model.given.extend(ticket);
                     model.lanes.entry(visitor).or_default().push_back(model.pushed);
                     model.pushed += 1;
                 }
@@ -220,6 +245,19 @@ proptest! {
                     model.flying.remove(&visitor);
                     model.end_front(visitor);
                     lanes.end(ticket);
+                }
+                Step::Withdraw { which } => {
+                    let pending: Vec<(u64, usize, Ticket)> = model.tickets();
+                    let Some((visitor, at, ticket)) = which.checked_rem(pending.len()).map(|n| pending[n])
+                    else {
+                        continue;
+                    };
+                    let flies = at == 0 && model.flying.contains_key(&visitor);
+                    prop_assert_eq!(lanes.withdraw(ticket), !flies);
+                    if !flies {
+                        model.withdraw(visitor, at);
+                    }
+                    prop_assert!(flies || !lanes.withdraw(ticket), "it has ended");
                 }
                 Step::Wait { which, due } => {
                     let Some((visitor, ticket)) = pick(&model.flying, which) else { continue };

@@ -21,7 +21,7 @@ fn portion(rig: &Rig, paths: &[&str], place: &str) -> Portion {
     let clock = rig.delivery.clock();
     let mut portion = Portion::default();
     for path in paths {
-        portion.push(&sighting(&clock, 1, path), path.as_bytes());
+        portion.push(&sighting(&clock, 1, path), None, path.as_bytes());
     }
     portion.set_place(place.as_bytes());
     portion
@@ -121,7 +121,7 @@ fn an_event_that_is_too_old_ends_at_once_and_the_place_moves() {
     let mut old = Portion::default();
     let mut seen = sighting(&clock, 1, "/old");
     seen.at_ms -= 2 * 3_600_000;
-    old.push(&seen, b"old");
+    old.push(&seen, None, b"old");
     old.set_place(b"after old");
     assert_eq!(rig.delivery.feed().store(old).unwrap().0, Taken::Noted);
     assert_eq!(rig.finished(account::EventEnd::Expired), 1);

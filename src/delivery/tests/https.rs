@@ -279,8 +279,11 @@ fn a_ca_file_that_is_none_fails_the_start() {
             in_memory(),
             EventRules::default(),
             1,
-            &Registry::new(),
-            Troubles::default(),
+            DeliveryLinks {
+                registry: &Registry::new(),
+                decisions: Arc::new(Decided::default()),
+                troubles: Troubles::default(),
+            },
         )
         .unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");

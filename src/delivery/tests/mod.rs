@@ -1,6 +1,7 @@
 //! Delivery as a whole, against a server on loopback that follows a script.
 
 mod fed;
+mod held;
 mod https;
 mod life;
 mod order;
@@ -9,6 +10,7 @@ mod server;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Mutex,
     thread,
     time::{Duration, Instant},
 };
@@ -30,6 +32,17 @@ struct Rig {
     delivery: Delivery,
     outboxes: Vec<Outbox>,
     registry: Registry,
+    decided: Arc<Decided>,
+}
+
+/// What was decided late.
+#[derive(Debug, Default)]
+struct Decided(Mutex<Vec<DecidedRequest>>);
+
+impl HeldDecisions for Decided {
+    fn decided(&self, request: DecidedRequest) {
+        self.0.lock().unwrap().push(request);
+    }
 }
 
 fn settings(plausible: SocketAddr) -> Settings {
@@ -67,19 +80,18 @@ impl Rig {
 
     fn with_queue(settings: Settings, queue: queue::Settings) -> Self {
         let registry = Registry::new();
-        let (delivery, outboxes) = start(
-            settings,
-            queue,
-            EventRules::default(),
-            2,
-            &registry,
-            Troubles::default(),
-        )
-        .unwrap();
+        let decided = Arc::new(Decided::default());
+        let links = DeliveryLinks {
+            registry: &registry,
+            decisions: decided.clone(),
+            troubles: Troubles::default(),
+        };
+        let (delivery, outboxes) = start(settings, queue, EventRules::default(), 2, links).unwrap();
         Rig {
             delivery,
             outboxes,
             registry,
+            decided,
         }
     }
 

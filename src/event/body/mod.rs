@@ -25,10 +25,13 @@ pub struct Event<'a> {
     pub body: Cow<'a, [u8]>,
 }
 
-/// The first byte of the binary form: its version.
+/// The first byte of the binary form, its version. What comes after the event, if anything does, is added to
+/// it.
 const FORM: u8 = 1;
-/// That of an event whose place in a source comes last.
-const PLACED_FORM: u8 = 2;
+/// The event's place in a source.
+const PLACED: u8 = 1;
+/// What the event is held for; after the place.
+const HELD: u8 = 2;
 /// The longest user agent that is kept, in bytes; the rest of a longer one is left out. Browsers' have 100 to
 /// 500. Servers refuse requests with heads of more than 4 to 8 KiB, so an event with a longer one may never
 /// arrive.
@@ -75,14 +78,30 @@ impl<'a> Event<'a> {
     pub fn record_placed(rules: &EventRules, seen: &Sighting<'_>, place: &[u8], out: &mut Vec<u8>) -> u64 {
         let start = out.len();
         let key = Event::record(rules, seen, out);
-        out[start] = PLACED_FORM;
+        out[start] += PLACED;
         put(out, place);
         key
     }
 
+    /// Adds to what was appended from `start` on what the event is held for.
+    pub fn record_hold(out: &mut Vec<u8>, start: usize, hold: &[u8]) {
+        out[start] += HELD;
+        put(out, hold);
+    }
+
     /// The place that [`record_placed`](Self::record_placed) wrote; `None` for any other bytes.
     pub fn place_of(bytes: &[u8]) -> Option<&[u8]> {
-        Event::read(bytes)?.1
+        Event::read(bytes)?.1.place
+    }
+
+    /// What [`record_hold`](Self::record_hold) wrote; `None` for any other bytes.
+    pub fn hold_of(bytes: &[u8]) -> Option<&[u8]> {
+        Event::read(bytes)?.1.hold
+    }
+
+    /// The key of the visitor with this address and user agent.
+    pub fn visitor_of(client: IpAddr, user_agent: &[u8]) -> u64 {
+        Event::with_body(client, user_agent, &b""[..]).visitor()
     }
 
     /// Appends the binary form.
@@ -98,10 +117,10 @@ impl<'a> Event<'a> {
         Some(Event::read(bytes)?.0)
     }
 
-    /// The event, and its place if it has one.
-    fn read(bytes: &'a [u8]) -> Option<(Self, Option<&'a [u8]>)> {
+    /// The event, and what comes after it.
+    fn read(bytes: &'a [u8]) -> Option<(Self, Additions<'a>)> {
         let mut from = WireReader(bytes);
-        let form = from.byte()?;
+        let added = from.byte()?.checked_sub(FORM)?;
         let client = from.address()?;
         let user_agent = Cow::Borrowed(from.bytes()?);
         let body = Cow::Borrowed(from.bytes()?);
@@ -110,12 +129,17 @@ impl<'a> Event<'a> {
             client,
             body,
         };
-        let place = match form {
-            FORM => None,
-            PLACED_FORM => Some(from.bytes()?),
-            _ => return None,
+        let mut addition = |bit| {
+            if added & bit == 0 {
+                return Some(None);
+            }
+            from.bytes().map(Some)
         };
-        from.0.is_empty().then_some((event, place))
+        let additions = Additions {
+            place: addition(PLACED)?,
+            hold: addition(HELD)?,
+        };
+        (added & !(PLACED | HELD) == 0 && from.0.is_empty()).then_some((event, additions))
     }
 
     /// The site's domain, or several joined by commas. `None` if the body has none.
@@ -139,6 +163,12 @@ fn shown_user_agent<'a>(seen: &Sighting<'a>) -> &'a [u8] {
         EventKind::Bot { .. } => NEUTRAL_USER_AGENT,
         _ => cut(seen.user_agent),
     }
+}
+
+/// What comes after an event in the binary form.
+struct Additions<'a> {
+    place: Option<&'a [u8]>,
+    hold: Option<&'a [u8]>,
 }
 
 /// At most [`MAX_USER_AGENT`] bytes of a user agent, and no part of a character.

@@ -212,15 +212,14 @@ impl<'a> Following<'a> {
         let (file, portion) = (&self.files[index], &mut self.portion);
         let done = lines::take(bytes, &mut skipping, |piece, done| match piece {
             Piece::TooLong => desk.tally.line(LineResult::TooLong),
-            Piece::Line(line) => desk.read_line(&rules, format, line, |decided| {
-                if let Some(sighting) = &decided.sighting {
-                    place.files[index] = FilePlace {
-                        skipping: false,
-                        ..file.place_after(bytes, done)
-                    };
-                    place.encode(&mut encoded);
-                    portion.push(sighting, &encoded);
-                }
+            Piece::Line(line) => desk.read_line(&rules, format, line, |sighting, hold| {
+                place.files[index] = FilePlace {
+                    skipping: false,
+                    ..file.place_after(bytes, done)
+                };
+                place.encode(&mut encoded);
+                portion.push(sighting, hold, &encoded);
+                true
             }),
         });
         if done > 0 {

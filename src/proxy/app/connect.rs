@@ -66,7 +66,7 @@ impl Connector {
             Upstream::Tcp(host, port) if host.parse::<IpAddr>().is_err() => {
                 Some(Lookup::new(host.clone(), *port))
             }
-            Upstream::Tcp(..) | Upstream::Unix(_) => None,
+            Upstream::Tcp(..) | Upstream::Unix(_) | Upstream::Nothing => None,
         };
         Connector {
             name,
@@ -83,7 +83,7 @@ impl Connector {
     /// Opens a connection within the app's time for it.
     ///
     /// # Errors
-    /// [`Fault::Connect`], [`Fault::ConnectTimeout`] and [`Fault::Unresolved`].
+    /// [`Fault::Connect`], [`Fault::ConnectTimeout`], [`Fault::Unresolved`] and [`Fault::NoApp`].
     pub(super) async fn connect(&self, app: &App) -> Result<Stream, Fault> {
         let deadline = Instant::now() + app.connect_timeout;
         match &app.upstream {
@@ -100,6 +100,7 @@ impl Connector {
                 stream.set_nodelay(true).map_err(Fault::Connect)?;
                 Ok(Stream::Tcp(stream))
             }
+            Upstream::Nothing => Err(Fault::NoApp),
         }
     }
 

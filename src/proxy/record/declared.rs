@@ -52,7 +52,7 @@ impl RequestRecord {
         let mut slots = http1::field_slots();
         let Ok(Some(head)) = http1::parse_request(&self.head, &mut slots) else {
             // It has more lines than a request may have, now that the forwarding headers are among them.
-            return self.offer_page(reading, verdict, now);
+            return self.offer_page(reading, verdict, response.status, now);
         };
         let host = self.visited.host(&self.head);
         let target = if self.visited.is_rewritten {
@@ -87,6 +87,7 @@ impl RequestRecord {
         if verdict.event.is_some() && self.is_seen_twice(now.millis()) {
             return page::seen_twice();
         }
+        let hold = self.hold(&verdict, response.status);
         let mut draft = Draft::over(context.buffer());
         for report in &reports {
             let Some(sighting) = report.sighting(&live.page, &occasion) else {
@@ -98,10 +99,13 @@ impl RequestRecord {
                 ReportedBy::App => Source::App,
             };
             draft.write(&sighting);
-            context
-                .outbox
-                .borrow_mut()
-                .offer(source, &mut draft, now.nanos, now.millis());
+            let mut outbox = context.outbox.borrow_mut();
+            match hold.filter(|_| report.by == ReportedBy::Pages) {
+                None => outbox.offer(source, &mut draft, now.nanos, now.millis()),
+                Some(hold) => {
+                    self.held = outbox.offer_held(source, &mut draft, &hold, now.nanos, now.millis());
+                }
+            }
         }
         context.give_back(draft.into_buffer());
         verdict

@@ -2,6 +2,7 @@
 //! page whose record is dropped before that, because the client left, counts as aborted.
 
 mod declared;
+mod held;
 mod visited;
 
 use std::{net::IpAddr, rc::Rc};
@@ -42,6 +43,8 @@ pub(super) struct RequestRecord {
     client: Option<IpAddr>,
     client_from: client::ClientFrom,
     visited: Visited,
+    /// The page view is held, and what is decided about the request is noted when that ends.
+    held: bool,
     /// A response whose arrival is still in doubt.
     deferred: Option<Box<DeferredResponse>>,
 }
@@ -77,6 +80,7 @@ impl RequestRecord {
             client: beginning.client,
             client_from: beginning.client_from,
             visited: beginning.visited,
+            held: false,
             deferred: None,
         }
     }
@@ -120,7 +124,9 @@ impl RequestRecord {
             if let Some(why) = own.filter(|_| verdict.decision == Decision::ErrorStatus) {
                 verdict.why = why;
             }
-            self.note(&verdict, response.status, now);
+            if !self.held {
+                self.note(&verdict, response.status, now);
+            }
         });
         if !offered {
             context.unharmed(|| self.note(&page::failed(), response.status, now));
@@ -196,11 +202,17 @@ impl RequestRecord {
         if verdict.decision != Decision::Dedicated && self.has_more_than_its_page(response) {
             return self.offer_all(reading, response, verdict, now);
         }
-        self.offer_page(reading, verdict, now)
+        self.offer_page(reading, verdict, response.status, now)
     }
 
     /// Offers the page's event, if it has one.
-    fn offer_page(&mut self, reading: &RequestVerdict, verdict: Verdict, now: Moment) -> Verdict {
+    fn offer_page(
+        &mut self,
+        reading: &RequestVerdict,
+        verdict: Verdict,
+        status: u16,
+        now: Moment,
+    ) -> Verdict {
         let Some(kind) = verdict.event else { return verdict };
         if self.is_repeated(reading, now.millis()) {
             return page::repeated();
@@ -212,10 +224,16 @@ impl RequestRecord {
         }
         self.redraft(kind);
         let source = if is_pixel { Source::Tracker } else { Source::Page };
-        self.context
-            .outbox
-            .borrow_mut()
-            .offer(source, &mut self.draft, now.nanos, now.millis());
+        let hold = self.hold(&verdict, status);
+        let mut outbox = self.context.outbox.borrow_mut();
+        let (order, time) = (now.nanos, now.millis());
+        match hold {
+            None => outbox.offer(source, &mut self.draft, order, time),
+            Some(hold) => {
+                let taken = outbox.offer_held(source, &mut self.draft, &hold, order, time);
+                self.held = taken && hold.request.is_some();
+            }
+        }
         verdict
     }
 

@@ -26,7 +26,7 @@ use super::super::{
 };
 use crate::{
     client,
-    delivery::{self, AddressHeader, Base, Delivery, Outbox},
+    delivery::{self, AddressHeader, Base, DecidedRequest, Delivery, DeliveryLinks, HeldDecisions, Outbox},
     event::{self, Sites},
     page::{self, Decision},
     queue,
@@ -46,6 +46,14 @@ pub(in crate::proxy) struct Worker {
     /// The end of this is the end of the outbox's other side.
     _delivery: Delivery,
     _directory: TempDir,
+}
+
+/// Nobody wants to know of late decisions.
+#[derive(Debug)]
+struct Nobody;
+
+impl HeldDecisions for Nobody {
+    fn decided(&self, _: DecidedRequest) {}
 }
 
 /// What decisions are counted by.
@@ -326,13 +334,10 @@ pub(in crate::proxy) fn deliver(registry: &Registry) -> (Delivery, Vec<Outbox>) 
         max_bytes: 64 << 20,
         max_age: long,
     };
-    delivery::start(
-        settings,
-        queue,
-        event::EventRules::default(),
-        1,
+    let links = DeliveryLinks {
         registry,
-        Troubles::default(),
-    )
-    .unwrap()
+        decisions: Arc::new(Nobody),
+        troubles: Troubles::default(),
+    };
+    delivery::start(settings, queue, event::EventRules::default(), 1, links).unwrap()
 }

@@ -1,5 +1,5 @@
 //! Finds the place for the script in a page that comes in pieces: right after `<head>` opens; in a page
-//! without a head, before `</body>`.
+//! without a head, and where all of the page is to be looked through first, before `</body>`.
 //!
 //! `lol_html` reads the page, and changes nothing: where it fails, the bytes are still as the app sent them.
 
@@ -51,6 +51,8 @@ struct Findings {
     /// The contents of `<meta http-equiv="Content-Security-Policy">`.
     policies: Vec<String>,
     has_tracker: bool,
+    /// The head is no place.
+    last: bool,
     /// Nothing more is looked for.
     over: bool,
 }
@@ -83,9 +85,11 @@ pub(super) enum Place {
 }
 
 impl Finder {
-    /// `charset`: what the page's type says of it.
-    pub(super) fn new(charset: &'static Encoding, is_tracker: IsTracker) -> Self {
-        Finder::looking(Section::Start, charset, is_tracker)
+    /// `charset`: what the page's type says of it. `last`: the head is no place.
+    pub(super) fn new(charset: &'static Encoding, is_tracker: IsTracker, last: bool) -> Self {
+        let finder = Finder::looking(Section::Start, charset, is_tracker);
+        finder.findings.borrow_mut().last = last;
+        finder
     }
 
     /// Whether these bytes of a page have a tracker's script.
@@ -205,7 +209,7 @@ fn read(
     }
     match found.section {
         Section::Start if name == "html" => {}
-        Section::Start if name == "head" => {
+        Section::Start if name == "head" && !found.last => {
             found.section = Section::Head;
             found.head = Some(element.source_location().bytes().end);
             drop(found);

@@ -9,6 +9,7 @@
 
 mod coding;
 mod finder;
+mod late;
 mod request;
 mod response;
 mod rewriter;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 
 use encoding_rs::Encoding;
 
-use self::{room::Rooms, tag::Tag, weakened::WeakenedTags};
+use self::{late::LateScripts, room::Rooms, tag::Tag, weakened::WeakenedTags};
 use crate::headers::{Policies, WantedScript};
 
 pub use self::{
@@ -39,6 +40,7 @@ pub use self::{
 pub struct Injection {
     tag: Tag,
     weakened: WeakenedTags,
+    late: LateScripts,
 }
 
 impl Injection {
@@ -47,6 +49,7 @@ impl Injection {
         Injection {
             tag: Tag::new(settings),
             weakened: WeakenedTags::new(),
+            late: LateScripts::new(),
         }
     }
 }
@@ -94,6 +97,22 @@ impl Page {
             path: &settings.script,
             sends_to: &settings.event,
             inline_hashes: self.tag().inline_hashes(),
+        }
+    }
+
+    /// Whether the script goes to the page's end, where all of the page has been looked through.
+    fn goes_last(&self) -> bool {
+        self.shared.late.has(&self.host)
+    }
+
+    /// The page has a script of its own behind the one that was put in.
+    fn note_late_script(&self) {
+        if self.shared.late.note(&self.host) {
+            tracing::warn!(
+                domain = self.domain,
+                "a page has a tracker script of its own far behind its head, and was counted by both; from now on \
+                 the pages of its host get the script at their end, if they have none"
+            );
         }
     }
 

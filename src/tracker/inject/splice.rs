@@ -1,6 +1,9 @@
 //! Puts the script into a page that comes in pieces, without a coding.
 
-use std::rc::Rc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+};
 
 use super::{
     Page,
@@ -11,6 +14,10 @@ use crate::headers::MissingSource;
 /// Bytes of a page that are kept until the head's end is there. Of a longer head, the part behind them is not
 /// looked at.
 const HEAD: usize = 64 * 1024;
+/// Bytes of a page behind the script that are looked through for one of its own.
+const WATCHED: usize = 1 << 20;
+/// Bytes that are looked at again with those that follow them: more than a script's tag has.
+const OVERLAP: usize = 1024;
 
 /// See the module.
 pub(super) struct Splice {
@@ -21,9 +28,17 @@ pub(super) struct Splice {
     held: Vec<u8>,
     /// Bytes that went on before what is held.
     passed: usize,
+    /// The end of what went on behind the script; `None` if that is not looked through.
+    watched: Option<Watched>,
     /// How long the tag is, without the nonce that it may get.
     tag_length: usize,
     end: Outcome,
+}
+
+/// What is looked through of a page that has got the script.
+struct Watched {
+    tail: Vec<u8>,
+    seen: usize,
 }
 
 /// What became of the page.
@@ -42,17 +57,23 @@ pub(super) enum Outcome {
 impl Splice {
     pub(super) fn new(page: Rc<Page>) -> Self {
         Splice {
-            finder: Some(Finder::new(page.charset, is_tracker(&page))),
+            finder: Some(Finder::new(page.charset, is_tracker(&page), page.goes_last())),
             tag_length: page.tag().write(&page.domain, None).len(),
             page,
             held: Vec::new(),
             passed: 0,
+            watched: None,
             end: Outcome::Open,
         }
     }
 
     pub(super) fn outcome(&self) -> &Outcome {
         &self.end
+    }
+
+    /// Whether what goes on behind the script is looked through.
+    pub(super) fn is_watching(&self) -> bool {
+        self.watched.is_some()
     }
 
     /// What is held.
@@ -63,6 +84,7 @@ impl Splice {
     /// Takes a piece of the page, and appends to `out` what can go on.
     pub(super) fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) {
         let Some(finder) = &mut self.finder else {
+            self.watch(piece);
             return out.extend_from_slice(piece);
         };
         // Before anything that might fail, so that it can go on as it is.
@@ -113,10 +135,37 @@ impl Splice {
                         for part in [before, tag.as_bytes(), after] {
                             out.extend_from_slice(part);
                         }
+                        if !self.page.goes_last() {
+                            let start = held.len().saturating_sub(OVERLAP);
+                            self.watched = Some(Watched {
+                                tail: held[start..].to_vec(),
+                                seen: 0,
+                            });
+                        }
                         self.close(Outcome::Inserted);
                     }
                 }
             }
+        }
+    }
+
+    /// Looks for a script of the page's own in what goes on behind the one that was put in.
+    fn watch(&mut self, piece: &[u8]) {
+        let Some(watched) = &mut self.watched else { return };
+        watched.tail.extend_from_slice(piece);
+        watched.seen += piece.len();
+        let (page, tail) = (&self.page, &watched.tail);
+        let looks = || page.tag().may_be_in(tail) && Finder::has_tracker(tail, is_tracker(page));
+        // The page has gone on: nothing that fails here may harm it.
+        let has_tracker = catch_unwind(AssertUnwindSafe(looks)).unwrap_or(false);
+        if has_tracker {
+            page.note_late_script();
+        }
+        if has_tracker || watched.seen >= WATCHED {
+            self.watched = None;
+        } else {
+            let old = watched.tail.len().saturating_sub(OVERLAP);
+            watched.tail.drain(..old);
         }
     }
 

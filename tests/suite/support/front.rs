@@ -64,27 +64,43 @@ impl Program {
 
     /// Starts it with its file, the addresses changed to those behind it; nothing where it is not installed.
     pub(crate) fn start(self, behind: Behind) -> Option<Front> {
+        self.start_with(
+            self.file(),
+            &[
+                ("127.0.0.1:8080", behind.gatecount.to_string()),
+                ("127.0.0.1:3000", behind.app.to_string()),
+            ],
+            &[("port 9090", format!("port {}", behind.admin.port()))],
+        )
+    }
+
+    /// Starts it with a file of `deploy`, in which these texts are replaced: those of `there` are in it, those
+    /// of `perhaps` need not be. Nothing where it is not installed.
+    pub(crate) fn start_with(
+        self,
+        file: &str,
+        there: &[(&str, String)],
+        perhaps: &[(&str, String)],
+    ) -> Option<Front> {
         if !has(self.name()) {
             return None;
         }
-        let deployed = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(self.file()));
+        let deployed = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file));
         let deployed = deployed.expect("read the file in deploy");
         let text = |listen: SocketAddr| {
             let mut text = deployed.clone();
-            for (shown, ours) in [
-                ("127.0.0.1:8080", behind.gatecount.to_string()),
-                ("127.0.0.1:3000", behind.app.to_string()),
-                ("port 9090", format!("port {}", behind.admin.port())),
+            let places = [
                 ("listen 8000", format!("listen {listen}")),
                 ("bind :8000", format!("bind {listen}")),
                 ("\n:8000 {", format!("\n:{} {{\n\tbind 127.0.0.1", listen.port())),
-            ] {
-                text = text.replace(shown, &ours);
+            ];
+            for (shown, ours) in there {
+                assert!(text.contains(shown), "{shown} is not in {text}");
+                text = text.replace(shown, ours);
             }
-            assert!(
-                text.contains(&behind.app.to_string()) && text.contains(&behind.gatecount.to_string()),
-                "{text}"
-            );
+            for (shown, ours) in perhaps.iter().chain(&places) {
+                text = text.replace(shown, ours);
+            }
             text
         };
         if self == Program::Nginx {

@@ -5,6 +5,7 @@ mod browser;
 mod events;
 mod floods;
 mod pixel;
+mod receiver;
 mod refusals;
 mod script;
 mod survival;
@@ -53,7 +54,8 @@ impl Stage {
         let builder = Builder::before(&app)
             .telling(&plausible)
             .set("listen.http2", true)
-            .set("tracker.event", "/api/event");
+            .set("tracker.event", "/api/event")
+            .set("pages.tracker_wait", "100ms");
         let sidecar = change(builder).start();
         Stage {
             app,

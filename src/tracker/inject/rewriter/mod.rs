@@ -74,7 +74,7 @@ impl Rewriter {
             }
             State::Plain => {
                 self.splice.push(piece, out);
-                if self.splice.outcome() != &Outcome::Open {
+                if self.splice.outcome() != &Outcome::Open && !self.splice.is_watching() {
                     self.state = State::Through;
                 }
                 Ok(())
