@@ -1,4 +1,4 @@
-//! Drives a Chromium without a window by its DevTools protocol, over a pair of pipes.
+//! Drives a Chromium without a window by its `DevTools` protocol, over a pair of pipes.
 
 use std::{
     cell::RefCell,

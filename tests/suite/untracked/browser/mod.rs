@@ -18,7 +18,7 @@ use crate::support::{
 };
 
 /// The script of the npm package `@plausible-analytics/tracker`, an ES module.
-const MODULE: &str = include_str!("../../corpus/tracker/tracker-0.4.6.js");
+const MODULE: &str = include_str!("../../../corpus/tracker/tracker-0.4.6.js");
 
 /// Why no page has the script, if none has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
