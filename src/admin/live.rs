@@ -214,7 +214,7 @@ fn write_entry(html: &mut String, record: &DecisionRecord) {
 /// Good: the request was a page view. Bad: something went wrong before or behind gatecount.
 fn tone(decision: Decision) -> Tone {
     match decision {
-        Decision::Counted | Decision::Declared => Tone::Good,
+        Decision::Counted | Decision::SoftNavigation | Decision::Activated | Decision::Declared => Tone::Good,
         Decision::ErrorStatus | Decision::Aborted | Decision::NoClient => Tone::Bad,
         Decision::NotPage
         | Decision::NotHtml

@@ -18,9 +18,6 @@ const LATER_KEYS: &[&str] = &[
     "listen.min_rate",
     "pages.tracker_wait",
     "tracker.pixel",
-    "pages.soft_navigations",
-    "pages.mask",
-    "pages.ignore_clients",
     "tracker.inject",
 ];
 

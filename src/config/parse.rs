@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
 use rustls_pki_types::ServerName;
 
 use crate::{
@@ -340,6 +341,17 @@ pub(super) fn address_source(text: &str) -> ParseResult<AddressSource> {
         return Err(format!("no such header; did you mean \"{meant}\"?"));
     }
     Ok(source)
+}
+
+/// A range of addresses, or a single one.
+pub(super) fn range(text: &str) -> ParseResult<IpNet> {
+    let single = || {
+        text.parse::<IpAddr>()
+            .map(|address| IpNet::from(address.to_canonical()))
+    };
+    text.parse::<IpNet>()
+        .or_else(|_| single())
+        .map_err(|_| "a range such as \"203.0.113.0/24\", or a single address, is wanted".to_owned())
 }
 
 /// `[plausible] address_header`

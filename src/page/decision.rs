@@ -45,6 +45,10 @@ pub enum EventKind<'a> {
 pub enum Decision {
     /// A page view. Its event goes to Plausible.
     Counted,
+    /// A script showed another page in the place of the one before. Its event goes to Plausible.
+    SoftNavigation,
+    /// A page that was fetched ahead was then shown. Its event goes to Plausible.
+    Activated,
     /// The app said that a page was shown, where the rules would not have counted one. Its event goes to
     /// Plausible.
     Declared,
@@ -82,8 +86,10 @@ pub enum Decision {
 
 impl Decision {
     /// Every decision, in the order of their declaration.
-    pub const ALL: [Decision; 17] = [
+    pub const ALL: [Decision; 19] = [
         Decision::Counted,
+        Decision::SoftNavigation,
+        Decision::Activated,
         Decision::Declared,
         Decision::NotPage,
         Decision::NotHtml,
@@ -118,6 +124,8 @@ impl Decision {
     pub fn label(self) -> &'static str {
         match self {
             Decision::Counted => "counted",
+            Decision::SoftNavigation => "soft_navigation",
+            Decision::Activated => "activated",
             Decision::Declared => "declared",
             Decision::NotPage => "not_page",
             Decision::NotHtml => "not_html",

@@ -136,7 +136,7 @@ mod tests {
         let moment = |micros| Moment { nanos: 0, micros };
         recent.push(
             moment(5_000_000),
-            &page::aborted(),
+            &page::failed(),
             0,
             None,
             "peer",

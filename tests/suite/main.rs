@@ -42,6 +42,9 @@ mod http2_wire;
 /// Which requests become events, and what these carry.
 mod pages;
 
+/// Pages that scripts show, and pages that are fetched ahead.
+mod scripted;
+
 /// Events of rules and of the app's headers.
 mod declared;
 

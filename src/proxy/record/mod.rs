@@ -1,13 +1,17 @@
 //! Settles each request exactly once: reaches the verdict, offers the event, counts decision and response. A
 //! page whose record is dropped before that, because the client left, counts as aborted.
 
+mod body;
 mod declared;
+mod deferred;
+mod scripted;
 mod visited;
 
 use std::{net::IpAddr, rc::Rc};
 
-use httparse::Header;
 use tokio::time::Instant;
+
+use deferred::DeferredResponse;
 
 pub(super) use visited::Visited;
 
@@ -18,7 +22,7 @@ use crate::{
     delivery::{Draft, Source},
     event::Sighting,
     facts,
-    page::{self, Decision, EventKind, RequestVerdict, SeenBy, Verdict},
+    page::{self, Decision, Doubt, EventKind, Known, RequestVerdict, SeenBy, Verdict},
 };
 
 /// A path for which the statistics panic when the request is settled. A test asks for it.
@@ -42,17 +46,10 @@ pub(super) struct RequestRecord {
     client: Option<IpAddr>,
     client_from: client::ClientFrom,
     visited: Visited,
-    /// A response whose arrival is still in doubt.
+    /// The request shows that a page is shown which was fetched ahead; that page's event is offered.
+    activates: bool,
+    /// A response whose arrival or whose kind is still in doubt.
     deferred: Option<Box<DeferredResponse>>,
-}
-
-/// The facts of a response, kept beyond its head.
-struct DeferredResponse {
-    status: u16,
-    content_type: Option<Vec<u8>>,
-    attachment: bool,
-    /// The fields, if the app's own words are among them.
-    words: Vec<(String, Vec<u8>)>,
 }
 
 /// What a record begins with.
@@ -63,6 +60,8 @@ pub(super) struct Beginning {
     pub(super) client: Option<IpAddr>,
     pub(super) client_from: client::ClientFrom,
     pub(super) visited: Visited,
+    /// See [`RequestRecord`].
+    pub(super) activates: bool,
 }
 
 impl RequestRecord {
@@ -77,6 +76,7 @@ impl RequestRecord {
             client: beginning.client,
             client_from: beginning.client_from,
             visited: beginning.visited,
+            activates: beginning.activates,
             deferred: None,
         }
     }
@@ -92,8 +92,53 @@ impl RequestRecord {
     }
 
     /// To be called when the response's head has reached the client. Decides what the request was, and offers
-    /// its event if it has one. Only the first call counts.
+    /// its event if it has one, or waits for the first bytes of the body if they decide. Only the first call
+    /// counts.
     pub(super) fn settle(&mut self, response: &facts::ResponseFacts<'_>) {
+        self.settle_with(response, || &[]);
+    }
+
+    /// As [`settle`](Self::settle), with what came of the body with the head.
+    pub(super) fn settle_with<'b>(
+        &mut self,
+        response: &facts::ResponseFacts<'_>,
+        start: impl FnOnce() -> &'b [u8],
+    ) {
+        if self.reading.is_none() {
+            return;
+        }
+        let context = Rc::clone(&self.context);
+        // Without an answer the heads have to do.
+        let known = context.unharmed(|| self.known(response, start));
+        match known.unwrap_or(Some(Known::Nothing)) {
+            Some(known) => self.conclude(response, known),
+            None => self.deferred = Some(Box::new(DeferredResponse::until_body(response))),
+        }
+    }
+
+    /// What settles the request beside the heads; `None` if it is still to come.
+    fn known<'b>(
+        &self,
+        response: &facts::ResponseFacts<'_>,
+        start: impl FnOnce() -> &'b [u8],
+    ) -> Option<Known<'b>> {
+        let reading = self.reading.as_ref()?;
+        Some(match page::doubt(reading, response) {
+            None => Known::Nothing,
+            Some(Doubt::LastType) => self.last_type(),
+            Some(Doubt::Announcement) if !self.is_announced(self.context.now()) => Known::Nothing,
+            Some(Doubt::Announcement) => Known::Announced,
+            Some(Doubt::BodyStart) => {
+                let start = start();
+                if !deferred::suffices(reading, response, start) {
+                    return None;
+                }
+                Known::BodyStart(start)
+            }
+        })
+    }
+
+    fn conclude(&mut self, response: &facts::ResponseFacts<'_>, known: Known<'_>) {
         let Some(reading) = self.reading.take() else {
             return;
         };
@@ -103,7 +148,7 @@ impl RequestRecord {
         // If recording panics after the event was offered, don't offer it again.
         let mut offered = false;
         context.unharmed(|| {
-            let verdict = self.offer(&reading, response, now);
+            let verdict = self.offer(&reading, response, known, now);
             offered = true;
             self.note(&verdict, response.status, now);
         });
@@ -120,39 +165,9 @@ impl RequestRecord {
             .give_back(std::mem::take(&mut self.draft).into_buffer());
     }
 
-    /// The response's head was sent, and it is not known yet whether the client is still there.
-    pub(super) fn defer(&mut self, response: &facts::ResponseFacts<'_>) {
-        self.deferred = Some(Box::new(DeferredResponse {
-            status: response.status,
-            content_type: response.content_type.map(<[u8]>::to_vec),
-            attachment: response.attachment,
-            words: response
-                .words
-                .iter()
-                .map(|line| (line.name.to_owned(), line.value.to_vec()))
-                .collect(),
-        }));
-    }
-
-    /// The client was there: settles what was deferred.
-    pub(super) fn settle_deferred(&mut self) {
-        if let Some(deferred) = self.deferred.take() {
-            let words: Vec<Header<'_>> = deferred
-                .words
-                .iter()
-                .map(|(name, value)| Header { name, value })
-                .collect();
-            self.settle(&facts::ResponseFacts {
-                status: deferred.status,
-                content_type: deferred.content_type.as_deref(),
-                attachment: deferred.attachment,
-                words: &words,
-            });
-        }
-    }
-
     /// To be called when the request is over, at the latest when the record is dropped: its duration ends.
     pub(super) fn end(&mut self, now: Instant) {
+        self.end_body();
         if !std::mem::replace(&mut self.ended, true) {
             let duration = now.saturating_duration_since(self.started);
             self.context.metrics.duration.observe(duration.as_secs_f64());
@@ -164,6 +179,7 @@ impl RequestRecord {
         &mut self,
         reading: &RequestVerdict,
         response: &facts::ResponseFacts<'_>,
+        known: Known<'_>,
         now: Moment,
     ) -> Verdict {
         #[cfg(test)]
@@ -171,29 +187,41 @@ impl RequestRecord {
             memchr::memmem::find(&self.head, FAULT_AT_THE_END.as_bytes()).is_none_or(|at| at >= 10),
             "a fault in the statistics"
         );
+        self.note_type(reading, response);
         let verdict = match reading {
             RequestVerdict::Settled(verdict) => *verdict,
             RequestVerdict::Open(candidate) => {
-                page::judge_response(&self.context.live.borrow().page, candidate, response)
+                let verdict =
+                    page::judge_response(&self.context.live.borrow().page, candidate, response, known);
+                if verdict.decision == Decision::Prefetch {
+                    self.hold_document(candidate, response, known, now);
+                }
+                verdict
             }
+            RequestVerdict::Soft(soft) => self.judge_soft(*soft, response, known, now),
         };
         // A dedicated path is nobody's word and no rule's.
         if verdict.decision != Decision::Dedicated && self.has_more_than_its_page(response) {
             return self.offer_all(reading, response, verdict, now);
         }
-        self.offer_page(reading, verdict, now)
+        let verdict = self.offer_page(reading, verdict, now);
+        let leads_on = match reading {
+            RequestVerdict::Soft(soft) => soft.is_action(),
+            _ => self.is_asked_again(response),
+        };
+        if leads_on && verdict.event.is_some() {
+            self.mark_redirected(now);
+        }
+        verdict
     }
 
     /// Offers the page's event, if it has one.
     fn offer_page(&mut self, reading: &RequestVerdict, verdict: Verdict, now: Moment) -> Verdict {
         let Some(kind) = verdict.event else { return verdict };
-        if self.is_repeated(reading, now.millis()) {
-            return page::repeated();
-        }
         // A pixel's request is another one than its page's.
         let is_pixel = verdict.decision == Decision::Dedicated;
-        if !is_pixel && self.is_seen_twice(now.millis()) {
-            return page::seen_twice();
+        if !is_pixel && let Some(verdict) = self.counted_before(reading, now) {
+            return verdict;
         }
         self.redraft(kind);
         let source = if is_pixel { Source::Tracker } else { Source::Page };
@@ -222,6 +250,17 @@ impl RequestRecord {
         self.context.give_back(before.into_buffer());
     }
 
+    /// The verdict over a page whose view is counted already.
+    fn counted_before(&self, reading: &RequestVerdict, now: Moment) -> Option<Verdict> {
+        if self.is_repeated(reading, now.millis()) {
+            return Some(page::repeated());
+        }
+        if self.is_seen_twice(now.millis()) {
+            return Some(page::seen_twice());
+        }
+        self.is_counted_ahead(reading, now).then(page::counted_ahead)
+    }
+
     /// Whether this is the second of a service worker's two requests for one page.
     fn is_repeated(&self, reading: &RequestVerdict, now: u64) -> bool {
         let RequestVerdict::Open(candidate) = reading else {
@@ -233,6 +272,7 @@ impl RequestRecord {
         self.draft.sighting().is_some_and(|s| {
             !self
                 .context
+                .memory
                 .pairs
                 .first(s.client, s.user_agent, s.host, s.target, part, now)
         })
@@ -250,8 +290,10 @@ impl RequestRecord {
 
     /// Counts a decision, and keeps it among the newest.
     fn note(&self, verdict: &Verdict, status: u16, now: Moment) {
+        let activated = (self.activates && verdict.event.is_none()).then(page::activated);
+        let verdict = activated.as_ref().unwrap_or(verdict);
         self.context.metrics.decision(verdict.decision);
-        let client = self.client.filter(|_| verdict.event.is_some());
+        let client = self.client.filter(|_| verdict.event.is_some() || self.activates);
         self.context.recent.borrow_mut().push(
             now,
             verdict,
@@ -265,12 +307,10 @@ impl RequestRecord {
 
 impl Drop for RequestRecord {
     fn drop(&mut self) {
+        self.end_body();
         if let Some(reading) = self.reading.take() {
             // The client left before a response's head reached it.
-            let verdict = match reading {
-                RequestVerdict::Settled(verdict) => verdict,
-                RequestVerdict::Open(_) => page::aborted(),
-            };
+            let verdict = page::aborted(&reading);
             let context = Rc::clone(&self.context);
             context.unharmed(|| self.note(&verdict, 0, context.now()));
             self.give_buffers_back();

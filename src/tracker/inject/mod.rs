@@ -26,7 +26,7 @@ use self::{room::Rooms, tag::Tag, weakened::WeakenedTags};
 use crate::headers::{Policies, WantedScript};
 
 pub use self::{
-    coding::DamagedBody,
+    coding::{DamagedBody, decoded_start},
     request::{Asking, PageRequest},
     response::{AnsweredPage, Injected, Scriptless},
     rewriter::Rewriter,
