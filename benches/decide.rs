@@ -5,7 +5,8 @@ use divan::{Bencher, black_box};
 use gatecount::event::{Event, EventRules, Sighting, Site, Sites};
 use gatecount::facts::{RequestFacts, ResponseFacts};
 use gatecount::page::{
-    EventKind, Glob, PageRules, RequestVerdict, Verdict, bots, judge_request, judge_response,
+    EventKind, Glob, Known, PageRules, RequestVerdict, SoftOutcome, Verdict, bots, judge_request,
+    judge_response, judge_soft, soft_outcome,
 };
 use httparse::Header;
 
@@ -48,12 +49,47 @@ fn fields(dest: &'static str, mode: &'static str, accept: &'static str) -> [Head
 
 fn decide(rules: &PageRules, fields: &[Header<'_>], answer: &[Header<'_>]) -> Verdict {
     let request = RequestFacts::read("GET", "/blog/a-page?utm_source=news&token=1", fields);
-    match judge_request(rules, &request, true, true) {
+    let client = Some([203, 0, 113, 7].into());
+    let response = ResponseFacts::read(200, answer);
+    match judge_request(rules, &request, true, client) {
         RequestVerdict::Settled(verdict) => verdict,
-        RequestVerdict::Open(candidate) => {
-            judge_response(rules, &candidate, &ResponseFacts::read(200, answer))
-        }
+        RequestVerdict::Open(candidate) => judge_response(rules, &candidate, &response, Known::Nothing),
+        RequestVerdict::Soft(soft) => match soft_outcome(soft, &response, Known::Nothing) {
+            SoftOutcome::Settled(verdict) => verdict,
+            SoftOutcome::Ahead => panic!("nothing is fetched ahead here"),
+            SoftOutcome::Shown { at } => judge_soft(rules, &request, soft, at, true, client).0,
+        },
     }
+}
+
+/// A fetch of a script's that is no page: it is answered with JSON.
+#[divan::bench]
+fn verdict_of_a_fetch(bencher: Bencher) {
+    let rules = PageRules::default();
+    let fields = fields("empty", "cors", "*/*");
+    let answer = [Header {
+        name: "Content-Type",
+        value: b"application/json",
+    }];
+    assert_eq!(decide(&rules, &fields, &answer).event, None);
+    bencher.bench(|| decide(black_box(&rules), black_box(&fields), black_box(&answer)));
+}
+
+/// A soft navigation: the page is fetched by Turbo.
+#[divan::bench]
+fn verdict_of_a_soft_navigation(bencher: Bencher) {
+    let rules = PageRules::default();
+    let mut fields = fields("empty", "cors", "text/html, application/xhtml+xml").to_vec();
+    fields.push(Header {
+        name: "X-Turbo-Request-Id",
+        value: b"0f3c",
+    });
+    let answer = [Header {
+        name: "Content-Type",
+        value: b"text/html; charset=utf-8",
+    }];
+    assert_eq!(decide(&rules, &fields, &answer).event, Some(EventKind::PageView));
+    bencher.bench(|| decide(black_box(&rules), black_box(&fields), black_box(&answer)));
 }
 
 #[divan::bench]

@@ -29,11 +29,17 @@ pub struct RequestFacts<'a> {
     pub fetch_mode: Option<&'a [u8]>,
     /// `Service-Worker-Navigation-Preload: true`.
     pub navigation_preload: bool,
-    /// A purpose header says prefetch, prerender or preview, or `Next-Router-Prefetch` was sent.
+    /// A purpose header says prefetch, prerender or preview, or `Next-Router-Prefetch` or its kin was sent.
     pub prefetch: bool,
-    /// `X-Requested-With: XMLHttpRequest`, `HX-Request`, `X-PJAX` or a similar header: a script made the
-    /// request.
+    /// It is `Sec-Purpose` that says so, which a browser sends and no script can. With prerender, all that the
+    /// page asks for before it is shown has it too.
+    pub sec_purpose: bool,
+    /// `Upgrade-Insecure-Requests: 1`.
+    pub upgrade_insecure: bool,
+    /// `X-Requested-With: XMLHttpRequest` or a similar header, or that of a library: a script made the request.
     pub script: bool,
+    /// Whose script, if it is one that replaces pages. The first such header decides.
+    pub library: Option<Library>,
     /// `Range` was sent.
     pub range: bool,
     /// `Sec-GPC: 1` or `DNT: 1`.
@@ -44,6 +50,32 @@ pub struct RequestFacts<'a> {
     pub brands: Option<&'a [u8]>,
     /// `Cookie` was sent. A rule that needs a cookie looks it up in `fields`.
     pub cookies: bool,
+}
+
+/// A library that fetches a page and puts it in the place of the one that is shown, by a header that only it
+/// sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Library {
+    /// `X-Turbo-Request-Id`, `Turbo-Frame`.
+    Turbo,
+    /// `Turbolinks-Referrer`.
+    Turbolinks,
+    /// `HX-Request`, `HX-History-Restore-Request`.
+    Htmx,
+    /// `X-Inertia`.
+    Inertia,
+    /// `X-Up-Version`.
+    Unpoly,
+    /// `RSC`, `Next-Action`, `Next-Router-Prefetch`, `Next-Router-Segment-Prefetch`.
+    Next,
+    /// `X-Requested-With: swup`.
+    Swup,
+    /// `X-PJAX`.
+    Pjax,
+    /// `X-Barba`.
+    Barba,
+    /// `X-Livewire-Navigate`.
+    Livewire,
 }
 
 impl<'a> RequestFacts<'a> {
@@ -60,36 +92,77 @@ impl<'a> RequestFacts<'a> {
             let value = || field::trim(f.value);
             match name.len() {
                 3 if name.eq_ignore_ascii_case("dnt") => r.opt_out |= value() == b"1",
+                3 if name.eq_ignore_ascii_case("rsc") => first(&mut r.library, Library::Next),
                 4 if name.eq_ignore_ascii_case("from") => r.declared_bot |= !value().is_empty(),
                 5 if name.eq_ignore_ascii_case("range") => r.range = true,
                 5 if name.eq_ignore_ascii_case("x-moz") => r.prefetch |= says_prefetch(value()),
                 6 if name.eq_ignore_ascii_case("accept") => r.accept = Some(better_accept(r.accept, value())),
                 6 if name.eq_ignore_ascii_case("cookie") => r.cookies = true,
-                6 if name.eq_ignore_ascii_case("x-pjax") => r.script = true,
+                6 if name.eq_ignore_ascii_case("x-pjax") => first(&mut r.library, Library::Pjax),
                 7 if name.eq_ignore_ascii_case("referer") => first(&mut r.referer, value()),
                 7 if name.eq_ignore_ascii_case("sec-gpc") => r.opt_out |= value() == b"1",
                 7 if name.eq_ignore_ascii_case("purpose") => r.prefetch |= says_prefetch(value()),
+                7 if name.eq_ignore_ascii_case("x-barba") => first(&mut r.library, Library::Barba),
                 9 if name.eq_ignore_ascii_case("x-purpose") => r.prefetch |= says_prefetch(value()),
                 9 if name.eq_ignore_ascii_case("sec-ch-ua") => first(&mut r.brands, value()),
+                9 if name.eq_ignore_ascii_case("x-inertia") => first(&mut r.library, Library::Inertia),
                 10 if name.eq_ignore_ascii_case("user-agent") => first(&mut r.user_agent, value()),
-                10 if name.eq_ignore_ascii_case("hx-request") => r.script = true,
-                11 if name.eq_ignore_ascii_case("sec-purpose") => r.prefetch |= says_prefetch(value()),
+                10 if name.eq_ignore_ascii_case("hx-request") => first(&mut r.library, Library::Htmx),
+                11 if name.eq_ignore_ascii_case("sec-purpose") => r.sec_purpose |= says_prefetch(value()),
+                11 if name.eq_ignore_ascii_case("turbo-frame") => first(&mut r.library, Library::Turbo),
+                11 if name.eq_ignore_ascii_case("next-action") => first(&mut r.library, Library::Next),
+                12 if name.eq_ignore_ascii_case("x-up-version") => first(&mut r.library, Library::Unpoly),
                 13 if name.eq_ignore_ascii_case("x-sec-purpose") => r.prefetch |= says_prefetch(value()),
                 14 if name.eq_ignore_ascii_case("sec-fetch-dest") => first(&mut r.fetch_dest, value()),
                 14 if name.eq_ignore_ascii_case("sec-fetch-mode") => first(&mut r.fetch_mode, value()),
                 15 if name.eq_ignore_ascii_case("signature-agent") => r.declared_bot |= !value().is_empty(),
-                16 if name.eq_ignore_ascii_case("x-requested-with") => {
-                    r.script |= value().eq_ignore_ascii_case(b"xmlhttprequest")
-                        || value().eq_ignore_ascii_case(b"fetch");
+                16 if name.eq_ignore_ascii_case("x-requested-with") => r.read_requested_with(value()),
+                18 if name.eq_ignore_ascii_case("x-turbo-request-id") => {
+                    first(&mut r.library, Library::Turbo);
                 }
-                20 if name.eq_ignore_ascii_case("next-router-prefetch") => r.prefetch = true,
+                18 if name.eq_ignore_ascii_case("x-sveltekit-action") => r.script = true,
+                19 if name.eq_ignore_ascii_case("turbolinks-referrer") => {
+                    first(&mut r.library, Library::Turbolinks);
+                }
+                19 if name.eq_ignore_ascii_case("x-livewire-navigate") => {
+                    first(&mut r.library, Library::Livewire);
+                }
+                20 if name.eq_ignore_ascii_case("next-router-prefetch") => r.read_next_prefetch(),
+                25 if name.eq_ignore_ascii_case("upgrade-insecure-requests") => {
+                    r.upgrade_insecure = value() == b"1";
+                }
+                26 if name.eq_ignore_ascii_case("hx-history-restore-request") => {
+                    first(&mut r.library, Library::Htmx);
+                }
+                28 if name.eq_ignore_ascii_case("next-router-segment-prefetch") => r.read_next_prefetch(),
                 33 if name.eq_ignore_ascii_case("service-worker-navigation-preload") => {
                     r.navigation_preload = value().eq_ignore_ascii_case(b"true");
                 }
                 _ => {}
             }
         }
+        r.prefetch |= r.sec_purpose;
+        r.script |= r.library.is_some();
         r
+    }
+
+    fn read_requested_with(&mut self, value: &[u8]) {
+        // Android's web views put the app's name here, with every navigation.
+        if value.eq_ignore_ascii_case(b"swup") {
+            first(&mut self.library, Library::Swup);
+        }
+        self.script |= value.eq_ignore_ascii_case(b"xmlhttprequest") || value.eq_ignore_ascii_case(b"fetch");
+    }
+
+    fn read_next_prefetch(&mut self) {
+        self.prefetch = true;
+        first(&mut self.library, Library::Next);
+    }
+
+    /// Whether a page that is shown may have made the request. A browser marks what it fetches ahead, and what
+    /// a page asks for that is not shown yet. A script that fetches ahead runs in a page that is shown.
+    pub fn is_of_a_shown_page(&self) -> bool {
+        !self.sec_purpose && (!self.prefetch || self.library.is_some())
     }
 
     /// The path alone, without the query.
@@ -106,7 +179,7 @@ fn better_accept<'a>(before: Option<&'a [u8]>, line: &'a [u8]) -> &'a [u8] {
     }
 }
 
-fn first<'a>(slot: &mut Option<&'a [u8]>, value: &'a [u8]) {
+fn first<T>(slot: &mut Option<T>, value: T) {
     if slot.is_none() {
         *slot = Some(value);
     }
@@ -175,6 +248,12 @@ pub struct ResponseFacts<'a> {
     pub content_type: Option<&'a [u8]>,
     /// `Content-Disposition` says `attachment` (RFC 6266 §4.2).
     pub attachment: bool,
+    /// `Critical-CH`: hints without which a browser drops the response and asks again.
+    pub critical_hints: Option<&'a [u8]>,
+    /// A browser can ask whether what it has is still good: `ETag` or `Last-Modified` was sent.
+    pub has_validator: bool,
+    /// Every field line, for the rare rule that needs one by its name.
+    pub fields: &'a [Header<'a>],
     /// All field lines if one of them is the app's word to gatecount (`Gatecount-*`), else none.
     pub words: &'a [Header<'a>],
 }
@@ -192,10 +271,16 @@ impl<'a> ResponseFacts<'a> {
     pub fn read(status: u16, fields: &'a [Header<'a>]) -> Self {
         let mut r = ResponseFacts {
             status,
+            fields,
             ..ResponseFacts::default()
         };
         for f in fields {
             match f.name.len() {
+                4 if f.name.eq_ignore_ascii_case("etag") => r.has_validator = true,
+                13 if f.name.eq_ignore_ascii_case("last-modified") => r.has_validator = true,
+                11 if f.name.eq_ignore_ascii_case("critical-ch") => {
+                    first(&mut r.critical_hints, field::trim(f.value));
+                }
                 12 if f.name.eq_ignore_ascii_case("content-type") => {
                     first(&mut r.content_type, field::trim(f.value));
                 }
@@ -215,6 +300,22 @@ impl<'a> ResponseFacts<'a> {
     pub fn is_document(&self) -> bool {
         self.content_type
             .is_some_and(|t| is_document(field::without_parameters(t)))
+    }
+
+    /// Whether the body is a picture, a film or a sound.
+    pub fn is_media(&self) -> bool {
+        self.content_type.is_some_and(|kind| {
+            [&b"image/"[..], b"video/", b"audio/"].iter().any(|start| {
+                kind.get(..start.len())
+                    .is_some_and(|found| found.eq_ignore_ascii_case(start))
+            })
+        })
+    }
+
+    /// Whether the body's type is this one, which is in lower case.
+    pub fn is_of_type(&self, kind: &str) -> bool {
+        self.content_type
+            .is_some_and(|t| field::without_parameters(t).eq_ignore_ascii_case(kind.as_bytes()))
     }
 }
 

@@ -12,9 +12,6 @@ const SIMILAR: f64 = 0.85;
 /// Tables of later versions.
 pub(super) const LATER_TABLES: &[&str] = &["stream"];
 
-/// Keys of later versions in tables that exist.
-pub(super) const LATER_KEYS: &[&str] = &["pages.soft_navigations", "pages.mask", "pages.ignore_clients"];
-
 /// What is said about names of later versions.
 const LATER: &str = "comes in a later version of gatecount";
 
@@ -55,9 +52,6 @@ pub(super) fn unknown_table(table: &str) -> String {
 
 /// The problem of an unknown key in a known table.
 pub(super) fn unknown_key(table: &str, name: &str) -> String {
-    if LATER_KEYS.contains(&format!("{table}.{name}").as_str()) {
-        return LATER.to_owned();
-    }
     let here = names_in(table);
     let meant = meant_by(name, &here);
     if !meant.is_empty() {
@@ -107,7 +101,7 @@ pub(super) fn unknown_variable(name: &str, others: &[&str]) -> String {
             .strip_prefix(table)
             .is_some_and(|rest| rest.starts_with('_'))
     });
-    if in_later_table || LATER_KEYS.iter().any(|path| variable(path) == name) {
+    if in_later_table {
         return LATER.to_owned();
     }
     let best = KEYS
@@ -124,11 +118,6 @@ pub(super) fn unknown_variable(name: &str, others: &[&str]) -> String {
                 .to_owned()
         }
     }
-}
-
-/// The problem of a value that a later version accepts.
-pub(super) fn later_value(text: &str, wanted: &str) -> String {
-    format!("\"{text}\" {LATER}; {wanted}")
 }
 
 /// The known name that is most like `name`, if it is like enough to be meant.

@@ -195,15 +195,28 @@ pub(super) const KEYS: &[Key] = &[
     )
     .form(Form::Something)
     .about("Which query parameters stay in a page's address; \"*\" keeps all."),
-    key("pages.prefetch", ValueKind::Text, "\"skip\"")
-        .words(&["skip"])
-        .about("What is done about pages that are fetched ahead: skip does not count them."),
+    key("pages.soft_navigations", ValueKind::Boolean, "true")
+        .about("Whether pages count that a script shows: Turbo, htmx, Inertia, Next.js and others."),
+    key("pages.prefetch", ValueKind::Text, "\"activation\"")
+        .words(&["activation", "skip", "count", "refuse"])
+        .about(
+            "What is done about pages that are fetched ahead: activation counts them when they are shown, \
+             skip never, count at the fetch; refuse answers browsers 503, so that a click makes a true request.",
+        ),
     key("pages.bots", ValueKind::Text, "\"skip\"")
         .form(Form::Something)
         .about(
             "What is done about bots: skip, count, or a site's name at Plausible that gets them as \
              the event \"Bot\" with the props bot, kind and path.",
         ),
+    key("pages.mask", ValueKind::List, "[]")
+        .form(Form::Something)
+        .about(
+            "Paths that are sent as the pattern, such as [\"/reset/*\", \"/orders/*\"]: no secrets, no ids.",
+        ),
+    key("pages.ignore_clients", ValueKind::List, "[]")
+        .form(Form::Something)
+        .about("Ranges of addresses whose visits are not counted, such as the office's."),
     key("pages.not_found", ValueKind::Boolean, "false")
         .about("true: a 404 page becomes the event \"404\" with the prop path."),
     key("pages.downloads", ValueKind::BooleanOrList, "false")

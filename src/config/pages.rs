@@ -4,7 +4,7 @@ use std::{fmt::Display, time::Duration};
 
 use crate::{
     event::QueryRule,
-    page::{Bots, CountMode, DOWNLOADS, Glob, PageRules},
+    page::{Bots, CountMode, DOWNLOADS, Glob, PageRules, PrefetchMode},
     tracker,
 };
 
@@ -43,9 +43,14 @@ pub(super) fn resolve(r: &mut KeyReader<'_>, tracker: &tracker::Settings) -> (Pa
         "" => Err("a query parameter's name or \"*\" is wanted".to_owned()),
         name => Ok(name.to_owned()),
     });
-    r.text("pages.prefetch", |t, _| {
-        parse::word_or_later(t, &[("skip", ())], &["activation", "count", "refuse"])
-    });
+    let prefetch = [
+        ("activation", PrefetchMode::Activation),
+        ("skip", PrefetchMode::Skip),
+        ("count", PrefetchMode::Count),
+        ("refuse", PrefetchMode::Refuse),
+    ];
+    let soft_navigations = r.boolean("pages.soft_navigations");
+    let prefetch = r.text("pages.prefetch", |t, _| parse::word(t, &prefetch));
     let bots = r.text("pages.bots", |t, _| match t {
         "skip" => Ok(Bots::Skip),
         "count" => Ok(Bots::Count),
@@ -64,7 +69,11 @@ pub(super) fn resolve(r: &mut KeyReader<'_>, tracker: &tracker::Settings) -> (Pa
         count,
         include,
         exclude,
+        soft_navigations,
+        prefetch,
         bots,
+        mask: r.list("pages.mask", |t| t.parse().map_err(display)),
+        ignore_clients: r.list("pages.ignore_clients", parse::range),
         not_found,
         downloads: downloads.flatten(),
         respect_gpc: r.boolean("pages.respect_gpc"),

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
 use rustls_pki_types::ServerName;
 
 use crate::{
@@ -304,17 +305,6 @@ pub(super) fn host_name(text: &str) -> ParseResult<String> {
     Ok(name)
 }
 
-/// One of a few words. `later` are words that a later version accepts.
-pub(super) fn word_or_later<T: Copy>(text: &str, words: &[(&str, T)], later: &[&str]) -> ParseResult<T> {
-    word(text, words).map_err(|problem| {
-        if later.contains(&text) {
-            hints::later_value(text, &problem)
-        } else {
-            problem
-        }
-    })
-}
-
 /// One of a few words.
 pub(super) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> ParseResult<T> {
     if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
@@ -340,6 +330,17 @@ pub(super) fn address_source(text: &str) -> ParseResult<AddressSource> {
         return Err(format!("no such header; did you mean \"{meant}\"?"));
     }
     Ok(source)
+}
+
+/// A range of addresses, or a single one.
+pub(super) fn range(text: &str) -> ParseResult<IpNet> {
+    let single = || {
+        text.parse::<IpAddr>()
+            .map(|address| IpNet::from(address.to_canonical()))
+    };
+    text.parse::<IpNet>()
+        .or_else(|_| single())
+        .map_err(|_| "a range such as \"203.0.113.0/24\", or a single address, is wanted".to_owned())
 }
 
 /// `[plausible] address_header`

@@ -102,8 +102,12 @@ pub(super) fn resolve(sources: &Sources, required: Required) -> Result<ResolvedP
         admin,
         log,
         client,
+        event: event::EventRules {
+            sites,
+            query,
+            mask: page.mask.clone(),
+        },
         page,
-        event: event::EventRules { sites, query },
         custom,
         delivery,
         queue,

@@ -12,6 +12,7 @@ mod rules;
 mod sighting;
 mod sites;
 mod url;
+mod web_page;
 mod wire;
 
 pub use body::Event;
@@ -20,3 +21,4 @@ pub use rules::EventRules;
 pub use sighting::Sighting;
 pub use sites::{HostError, HostPattern, Site, Sites};
 pub use url::{MAX_URL, QueryRule};
+pub use web_page::WebPage;

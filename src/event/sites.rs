@@ -51,6 +51,14 @@ impl Sites {
         Some(&site.1)
     }
 
+    /// As [`find`](Self::find), for a host that a site names itself, and not by a pattern for every host.
+    pub fn find_named(&self, host: &str) -> Option<&str> {
+        let name = name_of(host);
+        let names = |pattern: &HostPattern| *pattern != HostPattern::Any && pattern.matches(name);
+        let site = self.sites.iter().find(|(hosts, _)| hosts.iter().any(names))?;
+        Some(&site.1)
+    }
+
     /// Whether some site has this domain. A leading `www.` does not matter, as to Plausible.
     pub fn has_domain(&self, domain: &str) -> bool {
         let mut domains = self.sites.iter().flat_map(|(_, domains)| domains.split(','));
@@ -246,6 +254,7 @@ mod tests {
         let sites = Sites::every(&["a.example".to_owned(), "b.example".to_owned()]);
         assert_eq!(sites.find(Some("whatever.test:1")), Some("a.example,b.example"));
         assert_eq!(sites.find(None), Some("a.example,b.example"));
+        assert_eq!(sites.find_named("whatever.test"), None);
         assert_eq!(Sites::default().find(Some("whatever.test")), None);
     }
 

@@ -32,6 +32,20 @@ impl Body {
         matches!(self, Body::Done)
     }
 
+    /// The first data among the bytes that the body starts with, without reading them.
+    pub fn peek<'a>(&self, mut input: &'a [u8]) -> &'a [u8] {
+        let mut body = self.clone();
+        while let Ok(step) = body.step(input, &mut Vec::new())
+            && step.used > 0
+        {
+            if !step.data.is_empty() {
+                return step.data;
+            }
+            input = &input[step.used..];
+        }
+        &[]
+    }
+
     /// Reads on. Once [`is_done`](Self::is_done), the bytes after the used ones belong to the next message.
     /// At the end of a chunked body its trailer lines are appended to `trailers`.
     ///

@@ -1,6 +1,6 @@
 //! One request as it was seen from aside, from whatever it was seen, and the decision about it.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use httparse::Header;
 
@@ -10,7 +10,7 @@ use crate::{
     delivery::{HeldRequest, Hold, Mouth},
     event::{PageKey, Sighting},
     facts::RequestFacts,
-    page::{self, PreloadPairs, SeenBy, SeenResponse, Twins, Verdict},
+    page::{self, JudgedFromAside, PreloadPairs, SeenBy, SeenResponse, Twins, Verdict},
 };
 
 /// What was seen of a request.
@@ -67,18 +67,31 @@ pub(super) fn decide<R>(
     let target = client::visited_target(&resolved, seen.fields, seen.target);
     let facts = RequestFacts::read(seen.method, &target, seen.fields);
     let domain = rules.sites.find(visible.host);
-    let has_client = resolved.client.is_some();
     let known = domain.is_some();
-    let (mut verdict, part) =
-        page::judge_from_aside(&rules.page, &facts, seen.signs, known, has_client, &seen.response);
+    let JudgedFromAside {
+        mut verdict,
+        service_worker,
+        place,
+    } = page::judge_from_aside(
+        &rules.page,
+        &facts,
+        seen.signs,
+        known,
+        resolved.client,
+        &seen.response,
+    );
+    let (target, referrer) = match place {
+        Some(place) => (place.target, place.referrer),
+        None => (Cow::Borrowed(facts.target), facts.referer),
+    };
     let host = visible.host.unwrap_or_default();
     let mut sighting = None;
     if let (Some(kind), Some(client), Some(domain)) = (verdict.event, resolved.client, domain) {
         let user_agent = facts.user_agent.unwrap_or_default();
-        let (host, target) = (host.as_bytes(), target.as_bytes());
-        let repeated = |part| !counted.pairs.first(client, user_agent, host, target, part, at);
-        let seen_twice = |twins: &Twins| !twins.first(client, user_agent, host, target, SeenBy::Observer, at);
-        if part.is_some_and(repeated) {
+        let (host, page) = (host.as_bytes(), target.as_bytes());
+        let repeated = |part| !counted.pairs.first(client, user_agent, host, page, part, at);
+        let seen_twice = |twins: &Twins| !twins.first(client, user_agent, host, page, SeenBy::Observer, at);
+        if service_worker.is_some_and(repeated) {
             verdict = page::repeated();
         } else if counted.twins.as_deref().is_some_and(seen_twice) {
             verdict = page::seen_twice();
@@ -91,8 +104,8 @@ pub(super) fn decide<R>(
                 user_agent,
                 https: visible.https,
                 host,
-                target,
-                referrer: facts.referer,
+                target: page,
+                referrer,
                 domain: rules.page.domain(kind, domain.as_bytes()),
                 members: b"",
             });

@@ -62,6 +62,10 @@ impl EventKind<'static> {
 pub enum Decision {
     /// A page view. Its event goes to Plausible.
     Counted,
+    /// A script showed another page in the place of the one before. Its event goes to Plausible.
+    SoftNavigation,
+    /// A page that was fetched ahead was then shown. Its event goes to Plausible.
+    Activated,
     /// The app said that a page was shown, where the rules would not have counted one. Its event goes to
     /// Plausible.
     Declared,
@@ -101,8 +105,10 @@ pub enum Decision {
 
 impl Decision {
     /// Every decision, in the order of their declaration.
-    pub const ALL: [Decision; 18] = [
+    pub const ALL: [Decision; 20] = [
         Decision::Counted,
+        Decision::SoftNavigation,
+        Decision::Activated,
         Decision::Declared,
         Decision::Tracked,
         Decision::NotPage,
@@ -148,6 +154,8 @@ impl Decision {
     pub fn label(self) -> &'static str {
         match self {
             Decision::Counted => "counted",
+            Decision::SoftNavigation => "soft_navigation",
+            Decision::Activated => "activated",
             Decision::Declared => "declared",
             Decision::Tracked => "tracked",
             Decision::NotPage => "not_page",

@@ -65,6 +65,8 @@ fn quoted(list: &[impl Display]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use httparse::Header;
 
     use super::*;
@@ -85,9 +87,10 @@ mod tests {
             })
             .collect();
         let request = RequestFacts::read("GET", path, &fields);
-        match judge_request(rules, &request, true, true) {
+        let client = Some(Ipv4Addr::new(203, 0, 113, 7).into());
+        match judge_request(rules, &request, true, client) {
             RequestVerdict::Settled(verdict) => details(rules, &request, path, &verdict),
-            RequestVerdict::Open(_) => None,
+            RequestVerdict::Open(_) | RequestVerdict::Soft(_) => None,
         }
     }
 

@@ -1,14 +1,19 @@
 //! Requests that were seen from aside: mirrored ones, of which there is no response, and lines of an access
 //! log, which have what their format has.
 
+use std::net::IpAddr;
+
 use crate::facts::{RequestFacts, ResponseFacts, names_document};
 
 use super::decision::{Decision, Verdict};
+use super::kind::{RequestKind, kind};
+use super::known::Known;
 use super::request::{
-    Candidate, PathKind, RequestKind, RequestVerdict, ServiceWorker, extension, judge_kind, kind, path_kind,
+    Candidate, PathKind, RequestVerdict, ServiceWorker, extension, judge_kind, judge_soft, path_kind,
 };
 use super::response::judge_response;
 use super::rules::PageRules;
+use super::soft::{SoftOutcome, SoftPlace, SoftRequest, soft_outcome};
 
 /// What is known of the response to a request that was seen from aside.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +37,27 @@ impl SeenResponse<'_> {
     }
 }
 
+/// What was decided.
+#[derive(Clone, Debug)]
+pub struct JudgedFromAside<'a> {
+    /// The decision.
+    pub verdict: Verdict,
+    /// The service worker's part, for [`PreloadPairs`](super::PreloadPairs).
+    pub service_worker: Option<ServiceWorker>,
+    /// Where the page is, if a script has shown it.
+    pub place: Option<SoftPlace<'a>>,
+}
+
+impl JudgedFromAside<'_> {
+    fn of(verdict: Verdict) -> Self {
+        JudgedFromAside {
+            verdict,
+            service_worker: None,
+            place: None,
+        }
+    }
+}
+
 /// The extensions of pages that are made by a program, beside those that are pages themselves.
 const PAGES: [&str; 20] = [
     "html", "htm", "xhtml", "xht", "shtml", "shtm", "php", "php5", "php7", "phtml", "asp", "aspx", "jsp",
@@ -41,33 +67,74 @@ const PAGES: [&str; 20] = [
 /// Decides by all that was seen. `signs`: whether it is known what the browser said of the request
 /// (`Sec-Fetch-*`, `Accept`); a line of a combined log does not have it.
 ///
-/// Also returns the service worker's part, for [`PreloadPairs`](super::PreloadPairs).
-pub fn judge_from_aside(
+/// Pages that are fetched ahead are not held: whether one is shown then is not looked for.
+pub fn judge_from_aside<'a>(
     rules: &PageRules,
-    request: &RequestFacts<'_>,
+    request: &RequestFacts<'a>,
     signs: bool,
     known_site: bool,
-    has_client: bool,
+    client: Option<IpAddr>,
     response: &SeenResponse<'_>,
-) -> (Verdict, Option<ServiceWorker>) {
-    let kind = if signs {
+) -> JudgedFromAside<'a> {
+    let kind = if !signs {
+        kind_without_signs(rules, request)
+    } else if matches!(response, SeenResponse::Nothing) {
         kind(request)
     } else {
-        kind_without_signs(rules, request)
+        // A mirrored request has all its fields, a line of a log those that its format has.
+        kind(&RequestFacts {
+            upgrade_insecure: true,
+            ..*request
+        })
     };
-    let candidate = match judge_kind(rules, request, kind, known_site, has_client) {
-        RequestVerdict::Settled(verdict) => return (verdict, None),
+    let candidate = match judge_kind(rules, request, kind, known_site, client) {
+        RequestVerdict::Settled(verdict) => return JudgedFromAside::of(verdict),
         RequestVerdict::Open(candidate) => candidate,
+        RequestVerdict::Soft(soft) => {
+            return judge_script(rules, request, soft, known_site, client, response);
+        }
     };
     let verdict = match response {
-        SeenResponse::Head(facts) => judge_response(rules, &candidate, facts),
+        SeenResponse::Head(facts) => judge_response(rules, &candidate, facts, Known::Nothing),
         SeenResponse::Status(status) => {
             let why = "A navigation by its path and status; the response's type is not known.";
             judge_assumed(rules, &candidate, *status, why)
         }
         SeenResponse::Nothing => judge_alone(rules, request, &candidate),
     };
-    (verdict, candidate.service_worker())
+    JudgedFromAside {
+        verdict,
+        service_worker: candidate.service_worker(),
+        place: None,
+    }
+}
+
+/// Decides about a script's request. It counts where the response's type is known and says enough.
+fn judge_script<'a>(
+    rules: &PageRules,
+    request: &RequestFacts<'a>,
+    soft: SoftRequest,
+    known_site: bool,
+    client: Option<IpAddr>,
+    response: &SeenResponse<'_>,
+) -> JudgedFromAside<'a> {
+    let SeenResponse::Head(facts) = response else {
+        let why = "A script's request, and the response is not known.";
+        return JudgedFromAside::of(Verdict::silent(Decision::NotPage, why));
+    };
+    match soft_outcome(soft, facts, Known::Nothing) {
+        SoftOutcome::Settled(verdict) => JudgedFromAside::of(verdict),
+        SoftOutcome::Ahead => JudgedFromAside::of(super::response::fetched_ahead(soft)),
+        // A line has no field in which the app says where the page is.
+        SoftOutcome::Shown { .. } => {
+            let (verdict, place) = judge_soft(rules, request, soft, None, known_site, client);
+            JudgedFromAside {
+                verdict,
+                service_worker: None,
+                place,
+            }
+        }
+    }
 }
 
 /// The kind of a request of which only method, path and user agent are known.
@@ -114,7 +181,11 @@ fn judge_assumed(rules: &PageRules, candidate: &Candidate, status: u16, why: &'s
         content_type: (candidate.path == PathKind::Page).then_some(b"text/html"),
         ..ResponseFacts::of_status(status)
     };
-    let verdict = judge_response(rules, candidate, &assumed);
+    let known = match candidate.path {
+        PathKind::Page => Known::Nothing,
+        _ => Known::LastType(false),
+    };
+    let verdict = judge_response(rules, candidate, &assumed, known);
     let why = match verdict.decision {
         Decision::Counted if rules.tracker_wait().is_none() => why,
         Decision::NotHtml => "The path's extension is no page's, and the response's type is not known.",
@@ -131,6 +202,7 @@ mod tests {
     use crate::page::{EventKind, Sign};
 
     const AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+    const UPGRADE: (&str, &str) = ("Upgrade-Insecure-Requests", "1");
     const DOCUMENT: (&str, &str) = ("Accept", "text/html,*/*;q=0.8");
 
     fn judge(
@@ -141,17 +213,21 @@ mod tests {
         signs: bool,
         response: &SeenResponse<'_>,
     ) -> (Decision, Option<EventKind<'static>>) {
+        // A line of a log does not have it.
+        let upgrade = matches!(response, SeenResponse::Nothing).then_some(&UPGRADE);
         let agent = ("User-Agent", AGENT);
         let fields: Vec<Header<'_>> = fields
             .iter()
             .chain([&agent])
+            .chain(upgrade)
             .map(|(name, value)| Header {
                 name,
                 value: value.as_bytes(),
             })
             .collect();
         let request = RequestFacts::read(method, target, &fields);
-        let (verdict, _) = judge_from_aside(rules, &request, signs, true, true, response);
+        let client = Some([203, 0, 113, 7].into());
+        let verdict = judge_from_aside(rules, &request, signs, true, client, response).verdict;
         assert!(verdict.why.ends_with('.'));
         (verdict.decision, verdict.event)
     }
@@ -278,6 +354,52 @@ mod tests {
         assert_eq!(
             case("/a", &[], &SeenResponse::Status(404)),
             (Decision::NotFound, Some(EventKind::NotFound))
+        );
+    }
+
+    fn judge_fields(fields: &[(&str, &str)], response: &SeenResponse<'_>) -> Decision {
+        let fields: Vec<Header<'_>> = fields
+            .iter()
+            .map(|(name, value)| Header {
+                name,
+                value: value.as_bytes(),
+            })
+            .collect();
+        let request = RequestFacts::read("GET", "/a", &fields);
+        let client = Some([203, 0, 113, 7].into());
+        let rules = PageRules::default();
+        judge_from_aside(&rules, &request, true, true, client, response)
+            .verdict
+            .decision
+    }
+
+    #[test]
+    fn what_a_line_does_not_have_is_not_missed() {
+        let ok = SeenResponse::Head(ResponseFacts {
+            content_type: Some(b"text/html"),
+            ..ResponseFacts::of_status(200)
+        });
+        assert_eq!(by_rule("GET", "/a", &[DOCUMENT], &ok), Decision::Counted);
+        let mirrored = SeenResponse::Nothing;
+        let without = judge_fields(&[DOCUMENT, ("User-Agent", AGENT)], &mirrored);
+        assert_eq!(without, Decision::NotPage);
+    }
+
+    #[test]
+    fn a_scripts_request_counts_where_the_response_is_known() {
+        let ok = SeenResponse::Head(ResponseFacts {
+            content_type: Some(b"text/html"),
+            ..ResponseFacts::of_status(200)
+        });
+        let swup = [("X-Requested-With", "swup"), DOCUMENT];
+        assert_eq!(by_rule("GET", "/a", &swup, &ok), Decision::SoftNavigation);
+        assert_eq!(
+            by_rule("GET", "/a", &swup, &SeenResponse::Nothing),
+            Decision::NotPage
+        );
+        assert_eq!(
+            by_rule("GET", "/a", &swup, &SeenResponse::Status(200)),
+            Decision::NotPage
         );
     }
 }

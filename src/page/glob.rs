@@ -96,6 +96,11 @@ impl Glob {
         })
     }
 
+    /// The pattern as it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Whether the path matches. The time is at most proportional to the product of both lengths.
     pub fn matches(&self, path: &str) -> bool {
         if self.pieces == [GlobPiece::MayEnd, GlobPiece::Across] {

@@ -1,12 +1,17 @@
 //! What the request alone decides.
 
+use std::net::IpAddr;
+
 use memchr::memrchr2;
 
-use crate::facts::{RequestFacts, names_document};
+use crate::facts::RequestFacts;
 
 use super::bots::{self, Bot};
 use super::decision::{Decision, EventKind, Verdict};
-use super::rules::{Bots, CountMode, DOWNLOADS, PageRules};
+use super::kind::{RequestKind, kind};
+use super::response::waiting;
+use super::rules::{Bots, CountMode, DOWNLOADS, PageRules, PrefetchMode};
+use super::soft::{self, SoftPlace, SoftRequest};
 
 /// What is known before the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +20,9 @@ pub enum RequestVerdict {
     Settled(Verdict),
     /// The response decides.
     Open(Candidate),
+    /// A script's request. The response decides whether it is a page at all, and [`judge_soft`] whether it
+    /// counts.
+    Soft(SoftRequest),
 }
 
 /// A request that is a page view if its response is a page.
@@ -26,9 +34,20 @@ pub struct Candidate {
     pub(super) post: bool,
     /// A link with `download`: the response is saved, not shown.
     pub(super) saved: bool,
+    /// The page is fetched ahead.
+    pub(super) ahead: Option<Ahead>,
     /// What the path's extension says.
     pub(super) path: PathKind,
     service_worker: Option<ServiceWorker>,
+}
+
+/// What becomes of a page that is fetched ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ahead {
+    /// It may count when it is shown.
+    Later,
+    /// It counts at once.
+    Now,
 }
 
 /// What a path's extension says.
@@ -56,6 +75,16 @@ impl Candidate {
     pub fn service_worker(&self) -> Option<ServiceWorker> {
         self.service_worker
     }
+
+    /// Whether it counts when it is shown, and not before.
+    pub fn is_held(&self) -> bool {
+        self.ahead == Some(Ahead::Later)
+    }
+
+    /// Whether it counts before it is shown, so that the request of its own that may follow is no other view.
+    pub fn counts_ahead(&self) -> bool {
+        self.ahead == Some(Ahead::Now)
+    }
 }
 
 /// Decides by the request alone, or leaves it to [`judge_response`](super::judge_response).
@@ -63,9 +92,9 @@ pub fn judge_request(
     rules: &PageRules,
     request: &RequestFacts<'_>,
     known_site: bool,
-    has_client: bool,
+    client: Option<IpAddr>,
 ) -> RequestVerdict {
-    judge(rules, rules.count, request, kind(request), known_site, has_client)
+    judge(rules, rules.count, request, kind(request), known_site, client)
 }
 
 /// As [`judge_request`], with the request's kind found already.
@@ -74,9 +103,9 @@ pub(super) fn judge_kind(
     request: &RequestFacts<'_>,
     kind: Result<RequestKind, &'static str>,
     known_site: bool,
-    has_client: bool,
+    client: Option<IpAddr>,
 ) -> RequestVerdict {
-    judge(rules, rules.count, request, kind, known_site, has_client)
+    judge(rules, rules.count, request, kind, known_site, client)
 }
 
 /// Whether a person's browser may show the response as a page on which the tracker script is to count,
@@ -87,7 +116,7 @@ pub fn may_be_shown(
     rules: &PageRules,
     request: &RequestFacts<'_>,
     known_site: bool,
-    has_client: bool,
+    client: Option<IpAddr>,
 ) -> Option<Candidate> {
     let whole = RequestFacts {
         method: if request.method == "HEAD" {
@@ -99,14 +128,7 @@ pub fn may_be_shown(
         range: false,
         ..*request
     };
-    match judge(
-        rules,
-        CountMode::Always,
-        &whole,
-        kind(&whole),
-        known_site,
-        has_client,
-    ) {
+    match judge(rules, CountMode::Always, &whole, kind(&whole), known_site, client) {
         RequestVerdict::Open(candidate) if candidate.bot.is_none() && !candidate.saved => Some(candidate),
         _ => None,
     }
@@ -118,10 +140,17 @@ fn judge(
     request: &RequestFacts<'_>,
     kind: Result<RequestKind, &'static str>,
     known_site: bool,
-    has_client: bool,
+    client: Option<IpAddr>,
 ) -> RequestVerdict {
     let settled = |decision, why| RequestVerdict::Settled(Verdict::silent(decision, why));
     let kind = match kind {
+        Ok(RequestKind::Soft(soft)) if rules.soft_navigations => return RequestVerdict::Soft(soft),
+        Ok(RequestKind::Soft(_)) => {
+            return settled(
+                Decision::NotPage,
+                "A script's request, and soft navigations are not counted (soft_navigations).",
+            );
+        }
         Ok(kind) => kind,
         Err(why) => return settled(Decision::NotPage, why),
     };
@@ -129,17 +158,32 @@ fn judge(
         return RequestVerdict::Settled(unknown_site());
     }
     if count == CountMode::Never {
-        return settled(Decision::Excluded, "Pages are not counted: count is \"never\".");
+        return RequestVerdict::Settled(never());
     }
     let path = request.path();
-    let bot = match admit(rules, request, path, has_client) {
-        Ok(bot) => bot,
-        Err(verdict) => return RequestVerdict::Settled(verdict),
+    let ahead = match rules.prefetch {
+        _ if !request.prefetch => None,
+        PrefetchMode::Activation => Some(Ahead::Later),
+        PrefetchMode::Count => Some(Ahead::Now),
+        PrefetchMode::Skip | PrefetchMode::Refuse => None,
+    };
+    let bot = if ahead == Some(Ahead::Later) {
+        // The rest is looked at when the page is there, by `may_activate`.
+        if let Some(verdict) = not_taken(rules, path).or_else(|| rules.left_out(request, client)) {
+            return RequestVerdict::Settled(verdict);
+        }
+        None
+    } else {
+        match admit(rules, request, path, client) {
+            Ok(bot) => bot,
+            Err(verdict) => return RequestVerdict::Settled(verdict),
+        }
     };
     RequestVerdict::Open(Candidate {
         bot,
         post: request.method == "POST",
         saved: kind == RequestKind::Saved,
+        ahead,
         path: path_kind(rules, path),
         service_worker: match kind {
             RequestKind::Preload => Some(ServiceWorker::Preload),
@@ -147,6 +191,91 @@ fn judge(
             _ => None,
         },
     })
+}
+
+/// Decides about a page that a script has shown, and where it is. `at`: where the response says that it is.
+pub fn judge_soft<'a>(
+    rules: &PageRules,
+    request: &RequestFacts<'a>,
+    soft: SoftRequest,
+    at: Option<&'a str>,
+    known_site: bool,
+    client: Option<IpAddr>,
+) -> (Verdict, Option<SoftPlace<'a>>) {
+    let Some(place) = soft::place(soft, request, at) else {
+        return (Verdict::silent(Decision::NotPage, soft::REFRESH), None);
+    };
+    if !known_site {
+        return (unknown_site(), None);
+    }
+    if rules.count == CountMode::Never {
+        return (never(), None);
+    }
+    match admit(rules, request, place.path(), client) {
+        Err(verdict) => (verdict, None),
+        Ok(Some(bot)) => {
+            let verdict = Verdict {
+                decision: Decision::Bot,
+                why: "A bot's script fetched a page; it is counted for the bots' domain.",
+                event: Some(EventKind::of_bot(bot)),
+            };
+            (verdict, Some(place))
+        }
+        Ok(None) => {
+            let verdict = Verdict {
+                decision: Decision::SoftNavigation,
+                why: "A script shows another page in the place of the one before.",
+                event: Some(EventKind::PageView),
+            };
+            (waiting(rules, verdict), Some(place))
+        }
+    }
+}
+
+/// Whether a page with this path that was fetched ahead counts now that this request shows that it is shown.
+pub fn may_activate(
+    rules: &PageRules,
+    request: &RequestFacts<'_>,
+    path: &str,
+    known_site: bool,
+    client: Option<IpAddr>,
+) -> bool {
+    let shown = RequestFacts {
+        prefetch: false,
+        ..*request
+    };
+    rules.prefetch == PrefetchMode::Activation
+        && rules.count != CountMode::Never
+        && known_site
+        && admit(rules, &shown, path, client) == Ok(None)
+}
+
+/// Whether a page with this path that this request fetches ahead is to be held until it is shown. What a page
+/// fetches ahead of itself is shown already.
+pub fn may_be_held(
+    rules: &PageRules,
+    request: &RequestFacts<'_>,
+    path: &str,
+    known_site: bool,
+    client: Option<IpAddr>,
+) -> bool {
+    !request
+        .referer
+        .is_some_and(|referer| soft::is_page(referer, path))
+        && may_activate(rules, request, path, known_site, client)
+}
+
+/// Whether the request is a browser's for a page that is not shown yet, which `prefetch = "refuse"` refuses. A
+/// script that fetches ahead would show what it gets.
+pub fn is_refused_prefetch(rules: &PageRules, request: &RequestFacts<'_>) -> bool {
+    rules.prefetch == PrefetchMode::Refuse
+        && request.prefetch
+        && request.library.is_none()
+        && path_kind(rules, request.path()) == PathKind::Page
+        && matches!(
+            kind(request),
+            Ok(RequestKind::Navigation | RequestKind::Preload | RequestKind::Prefetch)
+        )
 }
 
 /// Why nothing of this request is counted, whatever it is for and whatever the app says of it. `None`: its
@@ -158,12 +287,12 @@ pub fn judge_visitor(
     rules: &PageRules,
     request: &RequestFacts<'_>,
     known_site: bool,
-    has_client: bool,
+    client: Option<IpAddr>,
 ) -> Option<Verdict> {
     if !known_site {
         return Some(unknown_site());
     }
-    if let Some(verdict) = exempt(rules, request) {
+    if let Some(verdict) = exempt(rules, request, client) {
         return Some(verdict);
     }
     if rules.bots != Bots::Count
@@ -171,17 +300,25 @@ pub fn judge_visitor(
     {
         return Some(Verdict::silent(Decision::Bot, bot.why));
     }
-    (!has_client).then(no_client)
+    client.is_none().then(no_client)
 }
 
 /// Whoever is not counted by their own wish or the configuration's, and what nobody has seen yet.
-fn exempt(rules: &PageRules, request: &RequestFacts<'_>) -> Option<Verdict> {
-    if let Some(verdict) = rules.left_out(request) {
+fn exempt(rules: &PageRules, request: &RequestFacts<'_>, client: Option<IpAddr>) -> Option<Verdict> {
+    if let Some(verdict) = rules.left_out(request, client) {
         return Some(verdict);
     }
-    request
-        .prefetch
+    (request.prefetch && rules.prefetch != PrefetchMode::Count)
         .then(|| Verdict::silent(Decision::Prefetch, "The page is prefetched and not shown yet."))
+}
+
+fn never() -> Verdict {
+    Verdict::silent(Decision::Excluded, "Pages are not counted: count is \"never\".")
+}
+
+fn not_taken(rules: &PageRules, path: &str) -> Option<Verdict> {
+    let verdict = || Verdict::silent(Decision::Excluded, "The path is not included, or is excluded.");
+    (!rules.takes(path)).then(verdict)
 }
 
 fn unknown_site() -> Verdict {
@@ -201,7 +338,7 @@ pub fn judge_pixel(
     rules: &PageRules,
     request: &RequestFacts<'_>,
     page: Option<&str>,
-    has_client: bool,
+    client: Option<IpAddr>,
 ) -> Verdict {
     let verdict = |why, event| Verdict {
         decision: Decision::Dedicated,
@@ -217,7 +354,7 @@ pub fn judge_pixel(
             None,
         );
     };
-    match admit(rules, request, path, has_client) {
+    match admit(rules, request, path, client) {
         Ok(None) => verdict(
             match rules.tracker_wait() {
                 None => "The pixel: a view of the page that shows it.",
@@ -242,13 +379,13 @@ fn admit(
     rules: &PageRules,
     request: &RequestFacts<'_>,
     path: &str,
-    has_client: bool,
+    client: Option<IpAddr>,
 ) -> Result<Option<&'static Bot>, Verdict> {
     let refuse = |decision, why| Err(Verdict::silent(decision, why));
-    if !rules.takes(path) {
-        return refuse(Decision::Excluded, "The path is not included, or is excluded.");
+    if let Some(verdict) = not_taken(rules, path) {
+        return Err(verdict);
     }
-    if let Some(verdict) = exempt(rules, request) {
+    if let Some(verdict) = exempt(rules, request, client) {
         return Err(verdict);
     }
     let mut apart = None;
@@ -258,7 +395,7 @@ fn admit(
         if rules.bots == Bots::Skip {
             return refuse(Decision::Bot, bot.why);
         }
-        if !has_client {
+        if client.is_none() {
             return refuse(
                 Decision::Bot,
                 "A bot, and no client address is known to count it by.",
@@ -266,83 +403,14 @@ fn admit(
         }
         apart = Some(bot);
     }
-    if !has_client {
+    if client.is_none() {
         return Err(no_client());
     }
     Ok(apart)
 }
 
-/// What the browser will do with the response.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum RequestKind {
-    /// Show it in the main frame.
-    Navigation,
-    /// The same; sent while the service worker starts.
-    Preload,
-    /// The same; fetched by the service worker.
-    WorkerFetch,
-    /// Save it.
-    Saved,
-    /// Keep it until the page is shown.
-    Prefetch,
-}
-
-/// The request's kind, or why it is no navigation.
-pub(super) fn kind(request: &RequestFacts<'_>) -> Result<RequestKind, &'static str> {
-    match request.method {
-        "GET" | "POST" => {}
-        "HEAD" => return Err("A HEAD request shows nothing."),
-        _ => return Err("Only GET and POST bring pages."),
-    }
-    if request.range {
-        return Err("The request is for a part of a file (Range).");
-    }
-    let document = request.accept.is_some_and(names_document);
-    let is =
-        |value: Option<&[u8]>, word: &str| value.is_some_and(|v| v.eq_ignore_ascii_case(word.as_bytes()));
-    let navigate = is(request.fetch_mode, "navigate");
-
-    if is(request.fetch_dest, "document") {
-        return match request.fetch_mode {
-            None if request.navigation_preload => Ok(RequestKind::Preload),
-            None => Ok(RequestKind::Navigation),
-            Some(_) if navigate && request.navigation_preload => Ok(RequestKind::Preload),
-            Some(_) if navigate => Ok(RequestKind::Navigation),
-            Some(_) => Err("A document is fetched, but not to navigate to it (Sec-Fetch-Mode)."),
-        };
-    }
-    if is(request.fetch_dest, "empty") {
-        return match () {
-            () if request.prefetch => Ok(RequestKind::Prefetch),
-            () if navigate && document => Ok(RequestKind::WorkerFetch),
-            () if navigate => Ok(RequestKind::Saved),
-            () => Err("A script's request (Sec-Fetch-Dest: empty)."),
-        };
-    }
-    if request.fetch_dest.is_some() {
-        return Err("A part of a page or a frame in it, by Sec-Fetch-Dest.");
-    }
-    // Chrome 76 to 79 sent the mode without the destination, and nested-navigate for frames.
-    if request.fetch_mode.is_some() && !navigate {
-        return Err("Not a navigation, by Sec-Fetch-Mode.");
-    }
-    if request.navigation_preload {
-        return Ok(RequestKind::Preload);
-    }
-    if request.script {
-        return Err("A script's request (X-Requested-With or its kin).");
-    }
-    if document {
-        return Ok(RequestKind::Navigation);
-    }
-    if request.prefetch {
-        return Ok(RequestKind::Prefetch);
-    }
-    Err("No navigation: Accept does not name text/html.")
-}
-
-/// Extensions that no page has, beside [`DOWNLOADS`]. A browser that opens such a file sends the same request
-/// as for a page, and a 304 has no type that tells them apart.
+/// Extensions that hardly any page has, beside [`DOWNLOADS`]. They decide where the response's type is not
+/// known.
 const FILES: [&str; 36] = [
     "jpg", "jpeg", "png", "gif", "webp", "avif", "svg", "ico", "bmp", "tif", "tiff", "heic", "css", "js",
     "mjs", "map", "json", "xml", "rss", "atom", "woff", "woff2", "ttf", "otf", "eot", "wasm", "webm", "ogg",

@@ -3,12 +3,38 @@
 use crate::facts::ResponseFacts;
 
 use super::decision::{Decision, EventKind, Verdict};
-use super::request::{Candidate, PathKind};
+use super::known::Known;
+use super::request::{Ahead, Candidate, PathKind, RequestVerdict};
 use super::rules::PageRules;
+use super::sniff;
+use super::soft::SoftRequest;
 
-/// Decides by the final response what [`judge_request`](super::judge_request) left open.
-pub fn judge_response(rules: &PageRules, candidate: &Candidate, response: &ResponseFacts<'_>) -> Verdict {
-    let verdict = by_response(rules, candidate, response);
+/// Decides by the final response what [`judge_request`](super::judge_request) left open. `known` is what
+/// settles the [`doubt`](super::doubt()) that may be left.
+pub fn judge_response(
+    rules: &PageRules,
+    candidate: &Candidate,
+    response: &ResponseFacts<'_>,
+    known: Known<'_>,
+) -> Verdict {
+    let verdict = by_response(rules, candidate, response, known);
+    match candidate.ahead {
+        Some(Ahead::Later) => {
+            let why = if verdict.event == Some(EventKind::PageView) {
+                "The page is fetched ahead. It counts if a request shows that it is shown."
+            } else {
+                "Fetched ahead, and no page."
+            };
+            return Verdict::silent(Decision::Prefetch, why);
+        }
+        Some(Ahead::Now) if verdict.event == Some(EventKind::PageView) => {
+            return Verdict {
+                why: "The page is fetched ahead, and counted at that (prefetch = \"count\").",
+                ..verdict
+            };
+        }
+        _ => {}
+    }
     let Some(bot) = candidate.bot else {
         return waiting(rules, verdict);
     };
@@ -22,14 +48,55 @@ pub fn judge_response(rules: &PageRules, candidate: &Candidate, response: &Respo
     }
 }
 
-/// Whether the browser shows the response to such a request as a page.
-pub fn is_shown(rules: &PageRules, candidate: &Candidate, response: &ResponseFacts<'_>) -> bool {
-    by_response(rules, candidate, response).event == Some(EventKind::PageView)
+/// Whether the browser shows the response to such a request as a page, now or later.
+pub fn is_shown(
+    rules: &PageRules,
+    candidate: &Candidate,
+    response: &ResponseFacts<'_>,
+    known: Known<'_>,
+) -> bool {
+    by_response(rules, candidate, response, known).event == Some(EventKind::PageView)
+}
+
+/// The verdict over a page that a script fetched ahead.
+pub fn fetched_ahead(soft: SoftRequest) -> Verdict {
+    if soft.is_plain() {
+        return Verdict::silent(
+            Decision::NotPage,
+            "A script fetches a whole page. It counts if a request shows that it is shown.",
+        );
+    }
+    Verdict::silent(
+        Decision::Prefetch,
+        "A script fetches the page ahead. It counts if a request shows that it is shown.",
+    )
+}
+
+/// The request shows that a page is shown that was fetched ahead. The event of that page is another one.
+pub fn activated() -> Verdict {
+    Verdict::silent(
+        Decision::Activated,
+        "The page that the request comes from was fetched ahead, and now it is shown.",
+    )
+}
+
+/// The page was counted when it was fetched ahead.
+pub fn counted_ahead() -> Verdict {
+    Verdict::silent(
+        Decision::NotPage,
+        "The page was counted when it was fetched ahead or announced.",
+    )
 }
 
 /// The client left before it got the response's head.
-pub fn aborted() -> Verdict {
-    Verdict::silent(Decision::Aborted, "The client left before the response's head.")
+pub fn aborted(reading: &RequestVerdict) -> Verdict {
+    match reading {
+        RequestVerdict::Settled(verdict) => *verdict,
+        RequestVerdict::Soft(soft) if !soft.is_marked() => {
+            Verdict::silent(Decision::NotPage, "A script's request, and no soft navigation.")
+        }
+        _ => Verdict::silent(Decision::Aborted, "The client left before the response's head."),
+    }
 }
 
 /// The page was already counted by the other of a service worker's two requests
@@ -136,8 +203,18 @@ pub fn failed() -> Verdict {
     )
 }
 
-fn by_response(rules: &PageRules, candidate: &Candidate, response: &ResponseFacts<'_>) -> Verdict {
+fn by_response(
+    rules: &PageRules,
+    candidate: &Candidate,
+    response: &ResponseFacts<'_>,
+    known: Known<'_>,
+) -> Verdict {
     let silent = Verdict::silent;
+    let is_document = match known {
+        // A type decides in any case.
+        Known::BodyStart(body) if response.content_type.is_none() => sniff::is_html(body),
+        _ => response.is_document(),
+    };
     let event = |event, wanted: bool| wanted.then_some(event);
     match response.status {
         204 | 205 => silent(
@@ -150,7 +227,7 @@ fn by_response(rules: &PageRules, candidate: &Candidate, response: &ResponseFact
             why: "A file to be saved.",
             event: event(EventKind::Download, candidate.is_download()),
         },
-        200..=299 if response.is_document() => Verdict {
+        200..=299 if is_document => Verdict {
             decision: Decision::Counted,
             why: "A navigation answered with a document.",
             event: Some(EventKind::PageView),
@@ -168,9 +245,14 @@ fn by_response(rules: &PageRules, candidate: &Candidate, response: &ResponseFact
         304 if candidate.saved || candidate.path == PathKind::Download => {
             silent(Decision::Download, "A file that the browser already has (304).")
         }
-        304 if candidate.path == PathKind::File => {
-            silent(Decision::NotHtml, "A 304, and the path's extension is no page's.")
-        }
+        304 if response.content_type.is_some() && !is_document => silent(
+            Decision::NotHtml,
+            "A 304 of what is no document, by its Content-Type.",
+        ),
+        304 if response.content_type.is_none() && known == Known::LastType(false) => silent(
+            Decision::NotHtml,
+            "A 304, and what the path's last 200 brought was no document.",
+        ),
         304 => Verdict {
             decision: Decision::Counted,
             why: "A navigation shown from the browser's cache (304).",

@@ -37,7 +37,7 @@ pub fn rewritable(status: u16, fields: &[Header<'_>]) -> Option<Rewritable> {
     }
     Some(Rewritable {
         charset: charset(fields)?,
-        coding: coding(fields)?,
+        coding: content_coding(fields)?,
     })
 }
 
@@ -63,8 +63,8 @@ fn charset(fields: &[Header<'_>]) -> Option<&'static Encoding> {
     Encoding::for_label(label).filter(|encoding| encoding.is_ascii_compatible())
 }
 
-/// The one coding, if it is known.
-fn coding(fields: &[Header<'_>]) -> Option<ContentCoding> {
+/// The one coding of a response's body, if it is known.
+pub fn content_coding(fields: &[Header<'_>]) -> Option<ContentCoding> {
     let mut codings =
         field::list(fields, "content-encoding").filter(|c| !c.eq_ignore_ascii_case(b"identity"));
     let Some(coding) = codings.next() else {

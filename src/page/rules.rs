@@ -1,10 +1,12 @@
 //! The rules of `[pages]`.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
 use httparse::Header;
+use ipnet::IpNet;
 
 use crate::facts::RequestFacts;
 use crate::field;
@@ -27,8 +29,16 @@ pub struct PageRules {
     pub include: Vec<Glob>,
     /// A page's path must match none of these.
     pub exclude: Vec<Glob>,
+    /// Whether soft navigations are counted.
+    pub soft_navigations: bool,
+    /// What happens to pages that are fetched ahead.
+    pub prefetch: PrefetchMode,
     /// What happens to bots.
     pub bots: Bots,
+    /// Paths that match one of these are told as the pattern.
+    pub mask: Vec<Glob>,
+    /// Visits from these addresses are not counted.
+    pub ignore_clients: Vec<IpNet>,
     /// Whether a 404 page is sent as the event `404`.
     pub not_found: bool,
     /// The extensions, in lower case and without the dot, whose files are sent as the event `File Download`.
@@ -46,7 +56,11 @@ impl Default for PageRules {
             count: CountMode::Always,
             include: vec![Glob::all()],
             exclude: Vec::new(),
+            soft_navigations: true,
+            prefetch: PrefetchMode::Activation,
             bots: Bots::Skip,
+            mask: Vec::new(),
+            ignore_clients: Vec::new(),
             not_found: false,
             downloads: None,
             respect_gpc: false,
@@ -85,13 +99,23 @@ impl PageRules {
         }
     }
 
-    /// Whether this client asks not to be counted, or the configuration says so by a sign of the request.
-    pub fn leaves_out(&self, request: &RequestFacts<'_>) -> bool {
-        self.left_out(request).is_some()
+    /// Whether this client asks not to be counted, or the configuration says so by its address or a sign of the
+    /// request.
+    pub fn leaves_out(&self, request: &RequestFacts<'_>, client: Option<IpAddr>) -> bool {
+        self.left_out(request, client).is_some()
     }
 
     /// The verdict over a client that is left out.
-    pub(super) fn left_out(&self, request: &RequestFacts<'_>) -> Option<Verdict> {
+    pub(super) fn left_out(&self, request: &RequestFacts<'_>, client: Option<IpAddr>) -> Option<Verdict> {
+        if !self.ignore_clients.is_empty()
+            && let Some(client) = client.map(|client| client.to_canonical())
+            && self.ignore_clients.iter().any(|range| range.contains(&client))
+        {
+            return Some(Verdict::silent(
+                Decision::Excluded,
+                "The visitor's address is one of ignore_clients.",
+            ));
+        }
         if self.respect_gpc && request.opt_out {
             return Some(Verdict::silent(
                 Decision::OptedOut,
@@ -125,6 +149,19 @@ pub enum CountMode {
     Never,
     /// Pages are counted that the tracker script does not count itself within this time.
     Untracked(Duration),
+}
+
+/// `[pages] prefetch`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrefetchMode {
+    /// A page counts at the first sign that it is shown.
+    Activation,
+    /// It is not counted.
+    Skip,
+    /// It counts when it is fetched.
+    Count,
+    /// A browser's request for it is refused, so that the click makes a true one.
+    Refuse,
 }
 
 /// `[pages] bots`.

@@ -5,12 +5,14 @@ use httparse::Header;
 use crate::facts::{RequestFacts, ResponseFacts};
 use crate::page::bots::BotKind;
 use crate::page::{
-    Bots, CountMode, DOWNLOADS, Decision, EventKind, PageRules, RequestVerdict, ServiceWorker, Verdict,
-    judge_request, judge_response,
+    Bots, CountMode, DOWNLOADS, Decision, Doubt, EventKind, Known, PageRules, PrefetchMode, RequestVerdict,
+    ServiceWorker, SoftOutcome, Verdict, doubt, is_refused_prefetch, judge_request, judge_response,
+    may_activate, may_be_held, soft_outcome,
 };
 
 const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
                       Chrome/129.0.0.0 Safari/537.36";
+const UPGRADE: (&str, &str) = ("Upgrade-Insecure-Requests", "1");
 const HTML: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
 
 /// One case: what differs from a GET of `/` by a browser that is answered with a page.
@@ -24,6 +26,8 @@ struct Case<'a> {
     has_client: bool,
     status: u16,
     answer: Vec<(&'a str, &'a str)>,
+    /// What settles a doubt.
+    known: Known<'a>,
 }
 
 fn case<'a>(fields: &[(&'a str, &'a str)]) -> Case<'a> {
@@ -37,6 +41,7 @@ fn case<'a>(fields: &[(&'a str, &'a str)]) -> Case<'a> {
         has_client: true,
         status: 200,
         answer: vec![("content-type", "text/html; charset=utf-8")],
+        known: Known::Nothing,
     }
 }
 
@@ -74,14 +79,30 @@ impl<'a> Case<'a> {
         fields.extend(self.agent.map(|a| ("User-Agent", a)));
         let (fields, answer) = (headers(&fields), headers(&self.answer));
         let request = RequestFacts::read(self.method, self.target, &fields);
-        match judge_request(&self.rules, &request, self.known_site, self.has_client) {
+        let client = self.has_client.then(|| [203, 0, 113, 7].into());
+        let response = ResponseFacts::read(self.status, &answer);
+        let reading = judge_request(&self.rules, &request, self.known_site, client);
+        let doubt = doubt(&reading, &response);
+        let is_asked_for = match self.known {
+            Known::Nothing => true,
+            Known::LastType(_) => doubt == Some(Doubt::LastType),
+            Known::BodyStart(_) => doubt == Some(Doubt::BodyStart),
+            Known::Announced => doubt == Some(Doubt::Announcement),
+        };
+        let known = if is_asked_for { self.known } else { Known::Nothing };
+        match reading {
             RequestVerdict::Settled(verdict) => verdict,
-            RequestVerdict::Open(candidate) => judge_response(
-                &self.rules,
-                &candidate,
-                &ResponseFacts::read(self.status, &answer),
-            ),
+            RequestVerdict::Open(candidate) => judge_response(&self.rules, &candidate, &response, known),
+            RequestVerdict::Soft(soft) => match soft_outcome(soft, &response, known) {
+                SoftOutcome::Settled(verdict) => verdict,
+                shown => panic!("a soft navigation: {shown:?}"),
+            },
         }
+    }
+
+    fn knowing(mut self, known: Known<'a>) -> Self {
+        self.known = known;
+        self
     }
 
     #[track_caller]
@@ -141,8 +162,17 @@ fn a_navigation_answered_with_a_document_counts() {
 
 #[test]
 fn an_older_browser_is_known_by_its_accept() {
+    case(&[("Accept", HTML), UPGRADE]).counts();
+    case(&[("Accept", "application/xhtml+xml"), UPGRADE]).counts();
     case(&[("Accept", HTML)]).counts();
-    case(&[("Accept", "application/xhtml+xml")]).counts();
+    let old = Case {
+        agent: Some(
+            "Mozilla/5.0 (Windows NT 6.1; WOW64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/43.0.2357.124 \
+             Safari/537.36",
+        ),
+        ..case(&[("Accept", "text/html")])
+    };
+    old.counts();
     case(&[
         ("Accept", HTML),
         ("Sec-Fetch-Mode", "navigate"),
@@ -154,8 +184,10 @@ fn an_older_browser_is_known_by_its_accept() {
         &[],
         &[("Accept", "image/webp,*/*")],
         &[("Accept", "text/html;q=0, */*")],
+        // Such a browser asks for a secure page with each navigation, and for more types than a script.
+        &[("Accept", "text/html")],
+        &[("Accept", "text/html, application/xhtml+xml")],
         &[("Accept", HTML), ("X-Requested-With", "XMLHttpRequest")],
-        &[("Accept", HTML), ("HX-Request", "true")],
         &[("Accept", HTML), ("Sec-Fetch-Mode", "nested-navigate")],
         &[("Accept", HTML), ("Sec-Fetch-Mode", "cors")],
     ] {
@@ -238,13 +270,22 @@ fn a_service_workers_fetch_counts_and_is_told_from_a_saved_link_by_its_accept() 
             },
             &RequestFacts::read("GET", "/", &fields),
             true,
-            true,
+            Some([203, 0, 113, 7].into()),
         ) {
             RequestVerdict::Open(candidate) => candidate.service_worker(),
-            RequestVerdict::Settled(verdict) => panic!("{verdict:?}"),
+            reading => panic!("{reading:?}"),
         }
     };
     assert_eq!(worker(&fetch), Some(ServiceWorker::Fetch));
+    let firefox = [
+        ("Sec-Fetch-Dest", "empty"),
+        ("Sec-Fetch-Mode", "same-origin"),
+        ("Accept", HTML),
+        UPGRADE,
+    ];
+    case(&firefox).counts();
+    assert_eq!(worker(&firefox), Some(ServiceWorker::Fetch));
+    case(&firefox[..3]).is(Decision::NotPage, None);
     let preload = [
         ("Sec-Fetch-Dest", "document"),
         ("Sec-Fetch-Mode", "navigate"),
@@ -261,7 +302,6 @@ fn a_prefetch_is_not_counted() {
         ("Purpose", "prefetch"),
         ("X-Purpose", "preview"),
         ("X-Moz", "prefetch"),
-        ("Next-Router-Prefetch", "1"),
     ] {
         page().with(name, value).is(Decision::Prefetch, None);
         case(&[
@@ -303,13 +343,25 @@ fn the_response_decides_what_the_request_left_open() {
 #[test]
 fn a_page_from_the_browsers_cache_counts_on_the_requests_signs() {
     page().answered(304, &[]).counts();
-    page().at("/blog/v1.2").answered(304, &[]).counts();
-    page().at("/page.html?a=b.pdf").answered(304, &[]).counts();
+    page().at("/wiki/Node.js").answered(304, &[]).counts();
+    page().at("/a.pdf").answered(304, &[]).counts();
     page()
-        .at("/photo.JPG")
-        .answered(304, &[])
+        .answered(304, &[("Content-Type", "application/json")])
         .is(Decision::NotHtml, None);
-    page().at("/a.pdf").answered(304, &[]).is(Decision::NotHtml, None);
+    page()
+        .at("/photo.jpg")
+        .answered(304, &[("Content-Type", "text/html")])
+        .counts();
+    page().answered(304, &[]).knowing(Known::LastType(true)).counts();
+    page()
+        .answered(304, &[])
+        .knowing(Known::LastType(false))
+        .is(Decision::NotHtml, None);
+    // Its own type comes first.
+    page()
+        .answered(304, &[("Content-Type", "text/html")])
+        .knowing(Known::LastType(false))
+        .counts();
     case(&[("Sec-Fetch-Dest", "image"), ("Sec-Fetch-Mode", "no-cors")])
         .answered(304, &[])
         .is(Decision::NotPage, None);
@@ -484,4 +536,147 @@ fn the_first_reason_in_order_is_the_one_given() {
     expect(Decision::NoClient, &|c| c.has_client = true);
     expect(Decision::ErrorStatus, &|c| c.status = 200);
     expect(Decision::NotHtml, &|_| {});
+}
+
+#[test]
+fn a_response_without_a_type_is_what_its_first_bytes_are() {
+    let html = Known::BodyStart(b"<!doctype html><title>a");
+    page().answered(200, &[]).knowing(html).counts();
+    page().answered(200, &[]).is(Decision::NotHtml, None);
+    page()
+        .answered(200, &[])
+        .knowing(Known::BodyStart(b"{\"a\": 1}"))
+        .is(Decision::NotHtml, None);
+    page()
+        .answered(200, &[("X-Content-Type-Options", "nosniff")])
+        .knowing(html)
+        .is(Decision::NotHtml, None);
+    page()
+        .answered(200, &[("Content-Type", "text/plain")])
+        .knowing(html)
+        .is(Decision::NotHtml, None);
+    saved()
+        .answered(200, &[])
+        .knowing(html)
+        .is(Decision::Download, None);
+}
+
+#[test]
+fn webkits_link_with_download_is_told_by_what_it_leaves_out() {
+    let safari = |fields: &[(&'static str, &'static str)]| Case {
+        agent: Some(
+            "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+             Version/16.1 Safari/605.1.15",
+        ),
+        ..case(fields)
+    };
+    let accept = (
+        "Accept",
+        "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    );
+    safari(&[accept, ("Referer", "http://a.test/")]).is(Decision::Download, None);
+    safari(&[accept, UPGRADE]).counts();
+    safari(&[accept]).counts();
+    safari(&[("Accept", "text/html")]).is(Decision::NotPage, None);
+}
+
+#[test]
+fn a_page_fetched_ahead_counts_as_it_is_asked_for() {
+    let ahead = || page().with("Sec-Purpose", "prefetch");
+    for (mode, decision, event) in [
+        (PrefetchMode::Activation, Decision::Prefetch, None),
+        (PrefetchMode::Skip, Decision::Prefetch, None),
+        (PrefetchMode::Refuse, Decision::Prefetch, None),
+        (PrefetchMode::Count, Decision::Counted, Some(EventKind::PageView)),
+    ] {
+        ahead().ruled(|r| r.prefetch = mode).is(decision, event);
+    }
+    ahead()
+        .ruled(|r| r.prefetch = PrefetchMode::Count)
+        .answered(404, &[])
+        .is(Decision::NotFound, None);
+}
+
+#[test]
+fn what_is_held_is_another_page_of_a_person_that_counts() {
+    let fields = |extra: &[(&'static str, &'static str)]| {
+        let mut fields = vec![("User-Agent", CHROME), ("Sec-Purpose", "prefetch")];
+        fields.extend_from_slice(extra);
+        fields
+    };
+    let held = |rules: &PageRules, fields: &[(&str, &str)]| {
+        let fields = headers(fields);
+        let request = RequestFacts::read("GET", "/a", &fields);
+        let client = Some([203, 0, 113, 7].into());
+        assert!(!may_be_held(rules, &request, "/a", false, client));
+        assert!(!may_be_held(rules, &request, "/a", true, None));
+        may_be_held(rules, &request, "/a", true, client)
+    };
+    let rules = PageRules::default();
+    assert!(held(&rules, &fields(&[])));
+    assert!(held(&rules, &fields(&[("Referer", "https://a.test/b")])));
+    assert!(!held(&rules, &fields(&[("Referer", "https://a.test/a?b")])));
+    assert!(!held(&rules, &[("User-Agent", "curl/8.5.0")]));
+    for change in [
+        (|r| r.prefetch = PrefetchMode::Skip) as fn(&mut PageRules),
+        |r| r.count = CountMode::Never,
+        |r| r.exclude = vec!["/a".parse().unwrap()],
+        |r| r.ignore_clients = vec!["203.0.113.0/24".parse().unwrap()],
+    ] {
+        let mut rules = PageRules::default();
+        change(&mut rules);
+        assert!(!held(&rules, &fields(&[])));
+    }
+    let fields = headers(&[("User-Agent", CHROME), ("Referer", "https://a.test/a")]);
+    let sign = RequestFacts::read("GET", "/style.css", &fields);
+    assert!(may_activate(
+        &rules,
+        &sign,
+        "/a",
+        true,
+        Some([203, 0, 113, 7].into())
+    ));
+}
+
+#[test]
+fn only_a_browsers_request_for_a_page_is_refused() {
+    let refused = |target: &str, fields: &[(&str, &str)]| {
+        let fields = headers(fields);
+        let rules = PageRules {
+            prefetch: PrefetchMode::Refuse,
+            ..PageRules::default()
+        };
+        is_refused_prefetch(&rules, &RequestFacts::read("GET", target, &fields))
+    };
+    let document = [("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Mode", "navigate")];
+    let [dest, mode] = document;
+    assert!(refused(
+        "/a",
+        &[dest, mode, ("Sec-Purpose", "prefetch;prerender")]
+    ));
+    let empty = [("Sec-Fetch-Dest", "empty"), ("Sec-Fetch-Mode", "no-cors")];
+    assert!(refused("/a", &[empty[0], empty[1], ("Sec-Purpose", "prefetch")]));
+    assert!(!refused(
+        "/a.js",
+        &[empty[0], empty[1], ("Sec-Purpose", "prefetch")]
+    ));
+    assert!(!refused("/a", &document));
+    let script = ("Sec-Fetch-Dest", "script");
+    assert!(!refused("/a", &[script, ("Sec-Purpose", "prefetch;prerender")]));
+    let turbo = [("X-Turbo-Request-Id", "1"), ("X-Sec-Purpose", "prefetch")];
+    assert!(!refused(
+        "/a",
+        &[empty[0], ("Sec-Fetch-Mode", "cors"), turbo[0], turbo[1]]
+    ));
+}
+
+#[test]
+fn visits_from_ignored_addresses_are_left_out() {
+    let from = |ranges: &[&str]| {
+        let ranges = ranges.iter().map(|range| range.parse().unwrap()).collect();
+        page().ruled(|r| r.ignore_clients = ranges)
+    };
+    from(&["203.0.113.0/24"]).is(Decision::Excluded, None);
+    from(&["2001:db8::/32", "203.0.113.7/32"]).is(Decision::Excluded, None);
+    from(&["203.0.114.0/24"]).counts();
 }

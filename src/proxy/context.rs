@@ -30,7 +30,7 @@ use crate::{
     clock::{Clock, Moment},
     delivery::Outbox,
     event::custom::Complaint,
-    page::{PreloadPairs, Twins},
+    page::{PageMemory, Twins},
     tracker::{
         Tracker,
         inject::{Injection, Injector},
@@ -76,7 +76,7 @@ pub(super) struct Context {
     pub(super) assembly: RefCell<Vec<u8>>,
     pub(super) outbox: RefCell<Outbox>,
     pub(super) clock: Clock,
-    pub(super) pairs: Arc<PreloadPairs>,
+    pub(super) memory: Arc<PageMemory>,
     pub(super) twins: Option<Arc<Twins>>,
     pub(super) pool: Rc<Pool>,
     pub(super) metrics: Metrics,
@@ -130,7 +130,7 @@ pub(super) struct Shared {
     /// Those of connections to the app.
     pub(super) app_places: Arc<Semaphore>,
     pub(super) connector: Arc<Connector>,
-    pub(super) pairs: Arc<PreloadPairs>,
+    pub(super) memory: Arc<PageMemory>,
     pub(super) twins: Option<Arc<Twins>>,
     pub(super) throttles: Arc<Throttles>,
     pub(super) injection: Option<Arc<Injection>>,
@@ -148,7 +148,7 @@ impl Context {
             permits,
             app_places,
             connector,
-            pairs,
+            memory,
             twins,
             throttles,
             injection,
@@ -178,7 +178,7 @@ impl Context {
             settings,
             metrics,
             permits,
-            pairs,
+            memory,
             twins,
         }
     }

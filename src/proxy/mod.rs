@@ -4,6 +4,7 @@
 //! A request enters at `front`, which reads its head. `plan` decides what becomes of it, `app` carries it to
 //! the app, and `record` settles it.
 
+mod activation;
 mod app;
 mod asked;
 mod context;
@@ -123,7 +124,7 @@ pub fn start(settings: &Settings, live: &Arc<Live>, links: ProxyLinks<'_>) -> Re
     let app_places = Arc::new(Semaphore::new(settings.max_app_connections));
     let reach = Arc::new(Reach::new(troubles.clone()));
     let connector = Arc::new(Connector::new(&settings.app.upstream, Arc::clone(&reach)));
-    let pairs = Arc::new(page::PreloadPairs::new());
+    let memory = Arc::new(page::PageMemory::default());
     let throttles = Arc::new(Throttles::new(troubles));
     let injection = settings
         .inject
@@ -142,7 +143,7 @@ pub fn start(settings: &Settings, live: &Arc<Live>, links: ProxyLinks<'_>) -> Re
                 permits: Arc::clone(&permits),
                 app_places: Arc::clone(&app_places),
                 connector: Arc::clone(&connector),
-                pairs: Arc::clone(&pairs),
+                memory: Arc::clone(&memory),
                 twins: twins.clone(),
                 throttles: Arc::clone(&throttles),
                 injection: injection.clone(),

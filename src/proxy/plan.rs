@@ -7,6 +7,7 @@ use std::rc::Rc;
 use tokio::time::Instant;
 
 use super::{
+    activation::activate,
     asked::{Asked, Framing},
     context::Context,
     errors::Fault,
@@ -24,7 +25,7 @@ use crate::{
     http1::{self, Refusal},
     page::{self, EventKind, RequestVerdict, Verdict},
     tracker::{
-        self, DedicatedPath, DedicatedRequest, Tracker, ViewedPage,
+        self, DedicatedAnswer, DedicatedPath, DedicatedRequest, Tracker, ViewedPage,
         inject::{Asking, Injector, PageRequest},
     },
 };
@@ -123,9 +124,10 @@ pub(super) fn plan(context: &Rc<Context>, peer: Peer, asked: &Asked<'_>) -> Rout
         return Route::Answer(Box::new(OwnPlan::new(asked, record, answer)));
     }
     let target = client::visited_target(&resolved, asked.fields, asked.target);
-    let (reading, draft) = context
+    let reading = context
         .unharmed(|| read(context, &live, asked, &target, &resolved, &visible))
-        .unwrap_or((RequestVerdict::Settled(page::failed()), Draft::default()));
+        .unwrap_or_else(|| Reading::of(RequestVerdict::Settled(page::failed())));
+    let is_refused = reading.is_refused;
     let page = context.injector.as_ref().and_then(|injector| {
         let ask = || ask_about_page(injector, &live, asked, &target, &resolved, &visible);
         context.unharmed(ask).flatten()
@@ -151,12 +153,17 @@ pub(super) fn plan(context: &Rc<Context>, peer: Peer, asked: &Asked<'_>) -> Rout
     let beginning = Beginning {
         visited: Visited::new(&visible, asked.host, *target != *asked.target, &head),
         head,
-        reading,
-        draft,
+        reading: reading.verdict,
+        draft: reading.draft,
+        activates: reading.activates,
         client: resolved.client,
         client_from: resolved.from,
     };
     let record = RequestRecord::begin(context, started, beginning);
+    if is_refused {
+        let answer = OwnAnswer::Dedicated(DedicatedAnswer::no_prefetch().into());
+        return Route::Answer(Box::new(OwnPlan::new(asked, record, answer)));
+    }
     if let Some(refusal) = http1::not_offered(asked.method, asked.fields) {
         let answer = OwnAnswer::Fault(refusal.into());
         return Route::Answer(Box::new(OwnPlan::new(asked, record, answer)));
@@ -189,7 +196,7 @@ fn ask_about_page(
         rules: &live.page,
         facts: &facts::RequestFacts::read(asked.method, target, asked.fields),
         domain: live.sites.find(visible.host),
-        has_client: resolved.client.is_some(),
+        client: resolved.client,
         visible,
     })
 }
@@ -210,6 +217,7 @@ fn record_of_own(
         head,
         reading: RequestVerdict::Settled(verdict),
         draft,
+        activates: false,
         client: resolved.client,
         client_from: resolved.from,
     };
@@ -288,7 +296,7 @@ impl Dedicated<'_> {
         let viewed = ViewedPage::of(facts.target, facts.referer);
         let viewed = viewed.and_then(|viewed| sites.find(Some(&viewed.host)).map(|domain| (viewed, domain)));
         let path = viewed.as_ref().map(|(viewed, _)| viewed.path());
-        let verdict = page::judge_pixel(page, facts, path, client.is_some());
+        let verdict = page::judge_pixel(page, facts, path, *client);
         let mut draft = Draft::default();
         if let (Some(kind), Some((viewed, domain)), Some(client)) = (verdict.event, &viewed, client) {
             draft = Draft::over(context.buffer());
@@ -298,7 +306,29 @@ impl Dedicated<'_> {
     }
 }
 
-/// What the request alone tells about being a page view, and the draft of its event.
+/// What the request alone tells about being a page view.
+struct Reading {
+    verdict: RequestVerdict,
+    /// The draft of its event.
+    draft: Draft,
+    /// It shows that a page is shown that was fetched ahead.
+    activates: bool,
+    /// It is a page fetched ahead, which is not to be.
+    is_refused: bool,
+}
+
+impl Reading {
+    fn of(verdict: RequestVerdict) -> Self {
+        Reading {
+            verdict,
+            draft: Draft::default(),
+            activates: false,
+            is_refused: false,
+        }
+    }
+}
+
+/// Reads what the request alone tells.
 fn read(
     context: &Context,
     live: &Live,
@@ -306,7 +336,7 @@ fn read(
     target: &str,
     resolved: &client::ResolvedClient,
     visible: &client::Visible<'_>,
-) -> (RequestVerdict, Draft) {
+) -> Reading {
     #[cfg(test)]
     assert!(
         !asked.target.starts_with(FAULT_AHEAD),
@@ -314,10 +344,20 @@ fn read(
     );
     let facts = facts::RequestFacts::read(asked.method, target, asked.fields);
     let domain = live.sites.find(visible.host);
-    let reading = page::judge_request(&live.page, &facts, domain.is_some(), resolved.client.is_some());
-    let (RequestVerdict::Open(_), Some(client), Some(domain)) = (&reading, resolved.client, domain) else {
-        return (reading, Draft::default());
+    let verdict = page::judge_request(&live.page, &facts, domain.is_some(), resolved.client);
+    let mut reading = Reading {
+        activates: activate(context, live, &facts, resolved.client, visible.host),
+        is_refused: facts.prefetch && page::is_refused_prefetch(&live.page, &facts),
+        ..Reading::of(verdict)
     };
+    let (RequestVerdict::Open(candidate), Some(client), Some(domain)) =
+        (&reading.verdict, resolved.client, domain)
+    else {
+        return reading;
+    };
+    if candidate.is_held() {
+        return reading;
+    }
     let mut draft = Draft::over(context.buffer());
     draft.write(&Sighting {
         at_ns: 0,
@@ -332,5 +372,6 @@ fn read(
         domain: domain.as_bytes(),
         members: b"",
     });
-    (reading, draft)
+    reading.draft = draft;
+    reading
 }

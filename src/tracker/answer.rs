@@ -65,6 +65,14 @@ impl DedicatedAnswer {
         DedicatedAnswer::words(429, "429 Too Many Requests\n").with("Retry-After", seconds.to_string())
     }
 
+    /// No page is fetched ahead here: the browser asks again when it is to be shown.
+    pub fn no_prefetch() -> Self {
+        DedicatedAnswer::words(
+            503,
+            "503 Service Unavailable: pages are not fetched ahead here.\n",
+        )
+    }
+
     /// The body's length, as `Content-Length` has it; `None` for a status without a body (RFC 9110 §8.6).
     pub fn length(&self) -> Option<usize> {
         (!matches!(self.status, 204 | 304)).then_some(self.body.len())

@@ -64,7 +64,7 @@ pub(super) fn reply(
     let sender = Sender {
         client,
         user_agent: user_agent.to_vec(),
-        left_out: rules.leaves_out(&facts),
+        left_out: rules.leaves_out(&facts, Some(client)),
         tracker_wait: rules.tracker_wait(),
     };
     Reply::Body(Box::new(Receiving::new(counter, sender, cors, body_type)))

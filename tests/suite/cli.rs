@@ -174,6 +174,8 @@ fn explain_gives_the_object_that_the_interface_shows() {
             "-H",
             "Accept: text/html",
             "-H",
+            "Upgrade-Insecure-Requests: 1",
+            "-H",
             "X-Forwarded-For: 203.0.113.7",
             "--status",
             "200",
@@ -233,7 +235,7 @@ fn explain_answers_a_batch_line_by_line_and_a_bad_line_in_its_place() {
     let request = |path: &str, accept: &str| {
         json!({
             "peer": "10.0.0.9:4711", "method": "GET", "url": path,
-            "headers": [["host", "example.com"], ["user-agent", CHROME], ["accept", accept], ["x-forwarded-for", "203.0.113.7"]],
+            "headers": [["host", "example.com"], ["user-agent", CHROME], ["accept", accept], ["upgrade-insecure-requests", "1"], ["x-forwarded-for", "203.0.113.7"]],
             "response": {"status": 200, "headers": [["content-type", "text/html"]]}
         })
         .to_string()

@@ -59,6 +59,9 @@ mod pages;
 /// Views that the tracker script counts, and those that it does not.
 mod untracked;
 
+/// Pages that scripts show, and pages that are fetched ahead.
+mod scripted;
+
 /// Events of rules and of the app's headers.
 mod declared;
 

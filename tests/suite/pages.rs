@@ -158,6 +158,7 @@ fn a_user_agent_arrives_byte_for_byte() {
     let request = Request::get("/")
         .with("User-Agent", &agent)
         .with("Accept", "text/html")
+        .with("Upgrade-Insecure-Requests", "1")
         .from("203.0.113.7");
     let (events, _) = stage.visit(&[request]);
     assert_eq!(events[0].field("user-agent"), Some(agent.as_str()));

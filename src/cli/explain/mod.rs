@@ -9,8 +9,8 @@
 //!
 //! Only `url` is required. The default `peer` is a proxy on this machine (127.0.0.1, trusted by default, so
 //! that forwarding headers are read), the default `method` is GET, the default `response` is 200 with
-//! `text/html`. A member with another name is an error, as in the configuration: a misspelled `header` would
-//! silently change the answer. A line that is no such object, or a request that the proxy would refuse, is
+//! `text/html`; a response may have the start of its `body`, as text. A member with another name is an error,
+//! as in the configuration: a misspelled `header` would silently change the answer. A line that is no such object, or a request that the proxy would refuse, is
 //! answered with `{"error": "…"}`. A refused request is a story like another: the exit status is 0.
 //!
 //! `explain curl …` reads a curl command line, as browsers copy it.
@@ -86,6 +86,9 @@ pub(super) struct Arguments {
         conflicts_with = "batch"
     )]
     response_headers: Vec<String>,
+    /// How the body of the app's response begins, which decides where it has no content-type
+    #[arg(long = "response-body", value_name = "TEXT", conflicts_with = "batch")]
+    response_body: Option<String>,
     /// One JSON object instead of words
     #[arg(long)]
     json: bool,
@@ -164,6 +167,7 @@ fn case(arguments: Arguments) -> Result<Case, String> {
         response.headers.clear();
     }
     response.headers.extend(given);
+    response.body = arguments.response_body;
     let peer = peer(arguments.peer.as_deref())?;
     let given = fields(&arguments.headers)?;
     if let Some(Pasted::Curl { words }) = arguments.pasted {

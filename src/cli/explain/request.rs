@@ -2,7 +2,10 @@
 
 use serde::Deserialize;
 
-use crate::client::Peer;
+use crate::{
+    client::Peer,
+    page::{Doubt, Known},
+};
 
 /// The default peer: a proxy on this machine.
 const DEFAULT_PEER: &str = "127.0.0.1";
@@ -25,6 +28,9 @@ pub(in crate::cli) struct AppResponse {
     pub(in crate::cli) status: u16,
     #[serde(default)]
     pub(in crate::cli) headers: Vec<(String, String)>,
+    /// How the body begins, which decides about a few responses.
+    #[serde(default)]
+    pub(in crate::cli) body: Option<String>,
 }
 
 /// A line of a batch.
@@ -45,6 +51,15 @@ impl AppResponse {
         AppResponse {
             status: 200,
             headers: vec![("content-type".to_owned(), "text/html; charset=utf-8".to_owned())],
+            body: None,
+        }
+    }
+
+    /// What is known of it that settles a doubt.
+    pub(super) fn known(&self, doubt: Option<Doubt>) -> Known<'_> {
+        match (doubt, &self.body) {
+            (Some(Doubt::BodyStart), Some(body)) => Known::BodyStart(body.as_bytes()),
+            _ => Known::Nothing,
         }
     }
 }

@@ -30,7 +30,7 @@ impl Script {
             rules: &rules.page,
             facts,
             domain: rules.event.sites.find(visible.host),
-            has_client: resolved.client.is_some(),
+            client: resolved.client,
             visible,
         })?;
         Some(Script { injector, request })

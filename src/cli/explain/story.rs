@@ -16,7 +16,7 @@ use crate::{
     facts,
     headers::{self, ConnectionOptions},
     http1,
-    page::{self, Decision, RequestVerdict, Verdict, bots},
+    page::{self, Decision, RequestVerdict, SoftOutcome, Verdict, bots},
     plausible::{DropRisk, likely_drop},
     tracker::{DedicatedPath, ViewedPage},
 };
@@ -175,12 +175,37 @@ impl Story {
             let (verdict, sent) = dedicated(rules, path, &facts, resolved.client)?;
             return Ok(told(&verdict, Vec::new(), sent, Vec::new(), None));
         }
-        let verdict = page::judge_request(&rules.page, &facts, domain.is_some(), resolved.client.is_some());
+        let reading = page::judge_request(&rules.page, &facts, domain.is_some(), resolved.client);
+        if let RequestVerdict::Settled(verdict) = &reading
+            && page::is_refused_prefetch(&rules.page, &facts)
+        {
+            return Ok(told(verdict, Vec::new(), Vec::new(), Vec::new(), None));
+        }
         let answer: Vec<httparse::Header<'_>> = case.response.headers.iter().map(field).collect();
         let response = facts::ResponseFacts::read(case.response.status, &answer);
-        let verdict = match verdict {
+        let known = case.response.known(page::doubt(&reading, &response));
+        let mut shown = facts;
+        let place;
+        let verdict = match reading {
             RequestVerdict::Settled(verdict) => verdict,
-            RequestVerdict::Open(candidate) => page::judge_response(&rules.page, &candidate, &response),
+            RequestVerdict::Open(candidate) => {
+                page::judge_response(&rules.page, &candidate, &response, known)
+            }
+            RequestVerdict::Soft(soft) => match page::soft_outcome(soft, &response, known) {
+                SoftOutcome::Settled(verdict) => verdict,
+                SoftOutcome::Ahead => page::fetched_ahead(soft),
+                SoftOutcome::Shown { at } => {
+                    let known_site = domain.is_some();
+                    let (verdict, found) =
+                        page::judge_soft(&rules.page, &facts, soft, at, known_site, resolved.client);
+                    place = found;
+                    if let Some(place) = &place {
+                        shown.target = &place.target;
+                        shown.referer = place.referrer;
+                    }
+                    verdict
+                }
+            },
         };
         let script = Script::of(rules, &facts, &resolved, &visible);
         let by = Reporting {
@@ -189,7 +214,8 @@ impl Story {
             rules: &rules.custom,
         };
         let occasion = Occasion {
-            request: facts,
+            mask: &rules.page.mask,
+            request: shown,
             https: visible.https,
             host: visible.host,
             client: resolved.client,
@@ -245,7 +271,7 @@ fn dedicated(
             .map(|domain| (viewed, domain))
     });
     let path = viewed.as_ref().map(|(viewed, _)| viewed.path());
-    let verdict = page::judge_pixel(&rules.page, facts, path, client.is_some());
+    let verdict = page::judge_pixel(&rules.page, facts, path, client);
     let mut events = Vec::new();
     if let (Some(kind), Some((viewed, domain)), Some(client)) = (verdict.event, &viewed, client) {
         let domain = rules.page.domain(kind, domain.as_bytes());

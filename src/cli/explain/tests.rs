@@ -42,6 +42,7 @@ fn page() -> Value {
             ["x-forwarded-for", "203.0.113.7"],
             ["User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"],
             ["accept", "text/html,*/*;q=0.8"],
+            ["upgrade-insecure-requests", "1"],
         ],
         "response": {"status": 200, "headers": [["content-type", "text/html"]]},
     })

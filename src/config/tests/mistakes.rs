@@ -240,10 +240,9 @@ fn each_wrong_value_is_told_with_what_would_be_accepted() {
         ),
         (
             "pages",
-            "prefetch = \"activation\"",
-            "\"activation\" comes in a later version of gatecount; only \"skip\" is accepted",
+            "prefetch = \"never\"",
+            "\"activation\", \"skip\", \"count\" or \"refuse\" is wanted",
         ),
-        ("pages", "prefetch = \"never\"", "only \"skip\" is accepted"),
         (
             "pages",
             "include = []",
@@ -279,6 +278,19 @@ fn each_wrong_value_is_told_with_what_would_be_accepted() {
         let expected = format!("gatecount.toml:3: {table}.{name} = {value}: {problem}");
         assert_eq!(told(from_file(&format!("# a\n[{table}]\n{line}\n"))), [expected]);
     }
+}
+
+#[test]
+fn masks_are_patterns_and_ignored_clients_ranges() {
+    let file = "[pages]\nmask = [\"reset/*\"]\nignore_clients = [\"203.0.113.9\", \"office\"]\n";
+    assert_eq!(
+        told(from_file(file)),
+        [
+            "gatecount.toml:2: pages.mask = \"reset/*\": a path pattern begins with \"/\", as in \"/admin/**\"",
+            "gatecount.toml:3: pages.ignore_clients = \"office\": a range such as \"203.0.113.0/24\", or a \
+             single address, is wanted",
+        ]
+    );
 }
 
 /// Lists are judged item by item, each where it stands.

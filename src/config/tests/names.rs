@@ -64,8 +64,8 @@ fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
             "gatecount.toml:1: event: no such table; did you mean [[events]]?",
         ),
         (
-            "[pages]\nmask = []",
-            "gatecount.toml:2: pages.mask: comes in a later version of gatecount",
+            "[pages]\ntracker_wait = \"10s\"",
+            "gatecount.toml:2: pages.tracker_wait: comes in a later version of gatecount",
         ),
         (
             "[plausable]\nurl = \"a\"",
@@ -114,14 +114,9 @@ fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
 
 /// What later versions will know is not accepted and ignored.
 #[test]
-fn keys_that_this_version_does_not_do_are_refused() {
-    for file in [
-        "[pages]\nsoft_navigations = true",
-        "[pages]\nprefetch = \"count\"",
-        "[pages]\nprefetch = \"refuse\"",
-    ] {
-        assert_eq!(told(from_file(file)).len(), 1, "{file}");
-    }
+fn tables_that_this_version_does_not_do_are_refused() {
+    let file = "[stream]\nurl = \"nats://nats:4222\"";
+    assert_eq!(told(from_file(file)).len(), 1);
 }
 
 #[test]
@@ -147,12 +142,11 @@ fn a_queue_that_looks_like_a_slip_of_a_word_is_no_directory() {
 
 #[test]
 fn variables_of_later_versions_are_known_to_come() {
-    for name in ["GATECOUNT_PAGES_MASK", "GATECOUNT_PAGES_SOFT_NAVIGATIONS"] {
-        assert_eq!(
-            told(load(&sources(&[], &[(name, "a")], enough()))),
-            [format!("{name}: comes in a later version of gatecount")]
-        );
-    }
+    let name = "GATECOUNT_STREAM_URL";
+    assert_eq!(
+        told(load(&sources(&[], &[(name, "a")], enough()))),
+        [format!("{name}: comes in a later version of gatecount")]
+    );
 }
 
 #[test]

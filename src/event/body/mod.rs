@@ -208,7 +208,11 @@ fn write(rules: &EventRules, seen: &Sighting<'_>, out: &mut Vec<u8>) {
         }
     }
     let start = out.len();
-    let path = url::write(seen.https, seen.host, seen.domain, seen.target, &rules.query, out);
+    let linking = match seen.kind {
+        EventKind::Download => rules.linking_page(seen.referrer, seen.host, seen.domain),
+        _ => None,
+    };
+    let path = write_url(rules, seen.https, seen.host, seen.target, seen.domain, out);
     // The value of the prop, taken before the url is escaped for JSON.
     let prop: (&[u8], Cow<'_, [u8]>) = match seen.kind {
         EventKind::PageView | EventKind::Custom(_) => (b"", Cow::default()),
@@ -216,11 +220,24 @@ fn write(rules: &EventRules, seen: &Sighting<'_>, out: &mut Vec<u8>) {
         // As the tracker sends it: the link without its query.
         EventKind::Download => (b"url", Cow::Owned(out[start..path.end].to_vec())),
     };
+    if let Some(page) = linking {
+        out.truncate(start);
+        write_url(rules, page.https, page.host, page.target, seen.domain, out);
+    }
     close(out, start);
 
     member(out, b",\"domain\":\"", seen.domain);
-    if let Some(referrer) = seen.referrer.and_then(url::referrer) {
-        member(out, b",\"referrer\":\"", &referrer);
+    let referrer = match seen.kind {
+        // The page that has the link is the event's own, or somebody else's.
+        EventKind::Download => None,
+        _ => seen.referrer.and_then(url::referrer),
+    };
+    if let Some(referrer) = referrer {
+        member(
+            out,
+            b",\"referrer\":\"",
+            &rules.shown_referrer(referrer, seen.host),
+        );
     }
     if let (name @ [_, ..], value) = prop {
         out.extend_from_slice(b",\"props\":{\"");
@@ -235,6 +252,20 @@ fn write(rules: &EventRules, seen: &Sighting<'_>, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(seen.members);
     out.push(b'}');
+}
+
+/// Appends a url of the site. Returns where its path starts and ends.
+fn write_url(
+    rules: &EventRules,
+    https: bool,
+    host: &[u8],
+    target: &[u8],
+    domain: &[u8],
+    out: &mut Vec<u8>,
+) -> std::ops::Range<usize> {
+    let (path, query) = url::split(target);
+    let parts = (rules.shown_path(path), query);
+    url::write(https, host, domain, parts, &rules.query, out)
 }
 
 #[cfg(test)]

@@ -78,6 +78,7 @@ mod tests {
         ]);
         let response = ResponseFacts::of_status(200);
         let occasion = Occasion {
+            mask: &[],
             request: RequestFacts {
                 method: "GET",
                 target: "/form?utm_source=a",

@@ -125,7 +125,7 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Literal(text) => out.push_str(text),
-                Part::Path => out.push_str(occasion.request.path()),
+                Part::Path => out.push_str(&occasion.shown_path()),
                 Part::Host => out.push_str(&host_name(occasion.host.unwrap_or_default())),
                 Part::Status => out.push_str(itoa::Buffer::new().format(occasion.response.status)),
                 Part::Query(name) => out.push_str(&parameter(occasion.query().unwrap_or_default(), name)),
@@ -237,6 +237,7 @@ mod tests {
         ];
         let response = ResponseFacts::of_status(303);
         let occasion = Occasion {
+            mask: &[],
             request: RequestFacts::read("GET", "/p%20q?a=1+2&b%2B=%C3%BC%&empty&a=3", &fields),
             https: true,
             host: Some(host),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2, memchr3, memmem, memrchr};
+use memchr::{memchr, memchr2, memmem, memrchr};
 
 /// The most bytes of a url, and the most characters of a referrer, that Plausible accepts.
 pub const MAX_URL: usize = 2_000;
@@ -73,6 +73,19 @@ fn decodes_to(mut sent: &[u8], name: &[u8]) -> bool {
     sent.is_empty()
 }
 
+/// Path and query of a target; the fragment is left out.
+pub(super) fn split(target: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match memchr2(b'?', b'#', target) {
+        Some(at) if target[at] == b'?' => {
+            let rest = &target[at + 1..];
+            let end = memchr(b'#', rest).unwrap_or(rest.len());
+            (&target[..at], Some(&rest[..end]))
+        }
+        Some(at) => (&target[..at], None),
+        None => (target, None),
+    }
+}
+
 /// Appends the absolute url: scheme and host, the path as sent, and as many of the kept parameters, in their
 /// order, as fit into [`MAX_URL`] bytes. A path that is too long is cut at a character. In the path, a `%`
 /// without two hex digits after it is written as `%25`, because some editions of Plausible fail on it.
@@ -85,29 +98,11 @@ pub(super) fn write(
     https: bool,
     host: &[u8],
     domains: &[u8],
-    target: &[u8],
+    (path, parameters): (&[u8], Option<&[u8]>),
     query: &QueryRule,
     out: &mut Vec<u8>,
 ) -> std::ops::Range<usize> {
     let url = out.len();
-    // One search for the path's end and for its first `%`, which few paths have.
-    let first = memchr3(b'?', b'#', b'%', target);
-    let has_percent = first.is_some_and(|at| target[at] == b'%');
-    let end = if has_percent {
-        memchr2(b'?', b'#', target)
-    } else {
-        first
-    };
-    let (path, parameters) = match end {
-        Some(at) if target[at] == b'?' => {
-            let rest = &target[at + 1..];
-            let end = memchr(b'#', rest).unwrap_or(rest.len());
-            (&target[..at], Some(&rest[..end]))
-        }
-        Some(at) => (&target[..at], None),
-        None => (target, None),
-    };
-
     out.extend_from_slice(if https { b"https://" } else { b"http://" });
     let host = shown(host, if https { b":443" } else { b":80" })
         .unwrap_or_else(|| domains.split(|b| *b == b',').next().unwrap_or_default());
@@ -119,11 +114,7 @@ pub(super) fn write(
     if path.first() != Some(&b'/') {
         out.push(b'/');
     }
-    if has_percent {
-        put_with_valid_escapes(path, out);
-    } else {
-        out.extend_from_slice(path);
-    }
+    put_with_valid_escapes(path, out);
     cut(out, url + MAX_URL);
     let end = out.len();
 

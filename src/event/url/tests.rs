@@ -8,7 +8,7 @@ fn url(https: bool, host: &str, target: &str) -> String {
         https,
         host.as_bytes(),
         b"fallback.example,other.example",
-        target.as_bytes(),
+        split(target.as_bytes()),
         &QueryRule::default(),
         &mut out,
     );
@@ -68,7 +68,14 @@ fn the_url_is_what_the_browser_shows_without_what_is_private() {
 #[test]
 fn all_keeps_the_query_as_it_is() {
     let mut out = b"before".to_vec();
-    write(true, b"a.test", b"", b"/?b=2&&a=1&", &QueryRule::All, &mut out);
+    write(
+        true,
+        b"a.test",
+        b"",
+        split(b"/?b=2&&a=1&"),
+        &QueryRule::All,
+        &mut out,
+    );
     assert_eq!(out, b"beforehttps://a.test/?b=2&&a=1&");
 }
 

@@ -12,7 +12,7 @@ use crate::{
     event::custom::{self, Occasion, ReportedBy, Reporting, Reports},
     facts::{RequestFacts, ResponseFacts},
     http1,
-    page::{self, RequestVerdict, Verdict},
+    page::{Decision, RequestVerdict, Verdict},
 };
 
 impl RequestRecord {
@@ -60,8 +60,18 @@ impl RequestRecord {
         } else {
             head.target.into()
         };
+        let mut request = RequestFacts::read(head.method, &target, head.fields);
+        let place = self
+            .draft
+            .sighting()
+            .filter(|_| verdict.decision == Decision::SoftNavigation);
+        if let Some(seen) = &place {
+            request.target = std::str::from_utf8(seen.target).unwrap_or(request.target);
+            request.referer = seen.referrer;
+        }
         let occasion = Occasion {
-            request: RequestFacts::read(head.method, &target, head.fields),
+            mask: &live.page.mask,
+            request,
             https: self.visited.https,
             host,
             client: self.client,
@@ -81,11 +91,10 @@ impl RequestRecord {
         for complaint in &complaints {
             context.complain(complaint);
         }
-        if verdict.event.is_some() && self.is_repeated(reading, now.millis()) {
-            return page::repeated();
-        }
-        if verdict.event.is_some() && self.is_seen_twice(now.millis()) {
-            return page::seen_twice();
+        if verdict.event.is_some()
+            && let Some(verdict) = self.counted_before(reading, now)
+        {
+            return verdict;
         }
         let hold = self.hold(&verdict, response.status);
         let mut draft = Draft::over(context.buffer());

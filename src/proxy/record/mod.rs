@@ -1,14 +1,18 @@
 //! Settles each request exactly once: reaches the verdict, offers the event, counts decision and response. A
 //! page whose record is dropped before that, because the client left, counts as aborted.
 
+mod body;
 mod declared;
+mod deferred;
 mod held;
+mod scripted;
 mod visited;
 
 use std::{net::IpAddr, rc::Rc};
 
-use httparse::Header;
 use tokio::time::Instant;
+
+use deferred::DeferredResponse;
 
 pub(super) use visited::Visited;
 
@@ -19,7 +23,7 @@ use crate::{
     delivery::{Draft, Source},
     event::Sighting,
     facts,
-    page::{self, Decision, EventKind, RequestVerdict, SeenBy, Verdict},
+    page::{self, Decision, Doubt, EventKind, Known, RequestVerdict, SeenBy, Verdict},
 };
 
 /// A path for which the statistics panic when the request is settled. A test asks for it.
@@ -45,17 +49,10 @@ pub(super) struct RequestRecord {
     visited: Visited,
     /// The page view is held, and what is decided about the request is noted when that ends.
     held: bool,
-    /// A response whose arrival is still in doubt.
+    /// The request shows that a page is shown which was fetched ahead; that page's event is offered.
+    activates: bool,
+    /// A response whose arrival or whose kind is still in doubt.
     deferred: Option<Box<DeferredResponse>>,
-}
-
-/// The facts of a response, kept beyond its head.
-struct DeferredResponse {
-    status: u16,
-    content_type: Option<Vec<u8>>,
-    attachment: bool,
-    /// The fields, if the app's own words are among them.
-    words: Vec<(String, Vec<u8>)>,
 }
 
 /// What a record begins with.
@@ -66,6 +63,8 @@ pub(super) struct Beginning {
     pub(super) client: Option<IpAddr>,
     pub(super) client_from: client::ClientFrom,
     pub(super) visited: Visited,
+    /// See [`RequestRecord`].
+    pub(super) activates: bool,
 }
 
 impl RequestRecord {
@@ -81,6 +80,7 @@ impl RequestRecord {
             client_from: beginning.client_from,
             visited: beginning.visited,
             held: false,
+            activates: beginning.activates,
             deferred: None,
         }
     }
@@ -96,20 +96,60 @@ impl RequestRecord {
     }
 
     /// To be called when the response's head has reached the client. Decides what the request was, and offers
-    /// its event if it has one. Only the first call counts.
+    /// its event if it has one, or waits for the first bytes of the body if they decide. Only the first call
+    /// counts.
     pub(super) fn settle(&mut self, response: &facts::ResponseFacts<'_>) {
-        self.conclude(response, None);
+        self.settle_with(response, || &[]);
+    }
+
+    /// As [`settle`](Self::settle), with what came of the body with the head.
+    pub(super) fn settle_with<'b>(
+        &mut self,
+        response: &facts::ResponseFacts<'_>,
+        start: impl FnOnce() -> &'b [u8],
+    ) {
+        if self.reading.is_none() {
+            return;
+        }
+        let context = Rc::clone(&self.context);
+        // Without an answer the heads have to do.
+        let known = context.unharmed(|| self.known(response, start));
+        match known.unwrap_or(Some(Known::Nothing)) {
+            Some(known) => self.conclude(response, known, None),
+            None => self.deferred = Some(Box::new(DeferredResponse::until_body(response))),
+        }
+    }
+
+    /// What settles the request beside the heads; `None` if it is still to come.
+    fn known<'b>(
+        &self,
+        response: &facts::ResponseFacts<'_>,
+        start: impl FnOnce() -> &'b [u8],
+    ) -> Option<Known<'b>> {
+        let reading = self.reading.as_ref()?;
+        Some(match page::doubt(reading, response) {
+            None => Known::Nothing,
+            Some(Doubt::LastType) => self.last_type(),
+            Some(Doubt::Announcement) if !self.is_announced(self.context.now()) => Known::Nothing,
+            Some(Doubt::Announcement) => Known::Announced,
+            Some(Doubt::BodyStart) => {
+                let start = start();
+                if !deferred::suffices(reading, response, start) {
+                    return None;
+                }
+                Known::BodyStart(start)
+            }
+        })
     }
 
     /// [`settle`](RequestRecord::settle) for a response of gatecount's own, in the app's place.
     pub(super) fn settle_fault(&mut self, fault: &Fault) {
-        self.conclude(
-            &facts::ResponseFacts::of_status(fault.status()),
-            Some(fault.why()),
-        );
+        let response = facts::ResponseFacts::of_status(fault.status());
+        self.conclude(&response, Known::Nothing, Some(fault.why()));
     }
 
-    fn conclude(&mut self, response: &facts::ResponseFacts<'_>, own: Option<&'static str>) {
+    /// Settles the request. `own`: why the response is gatecount's own.
+    fn conclude(&mut self, response: &facts::ResponseFacts<'_>, known: Known<'_>, own: Option<&'static str>) {
         let Some(reading) = self.reading.take() else {
             return;
         };
@@ -119,7 +159,7 @@ impl RequestRecord {
         // If recording panics after the event was offered, don't offer it again.
         let mut offered = false;
         context.unharmed(|| {
-            let mut verdict = self.offer(&reading, response, now);
+            let mut verdict = self.offer(&reading, response, known, now);
             offered = true;
             if let Some(why) = own.filter(|_| verdict.decision == Decision::ErrorStatus) {
                 verdict.why = why;
@@ -141,39 +181,9 @@ impl RequestRecord {
             .give_back(std::mem::take(&mut self.draft).into_buffer());
     }
 
-    /// The response's head was sent, and it is not known yet whether the client is still there.
-    pub(super) fn defer(&mut self, response: &facts::ResponseFacts<'_>) {
-        self.deferred = Some(Box::new(DeferredResponse {
-            status: response.status,
-            content_type: response.content_type.map(<[u8]>::to_vec),
-            attachment: response.attachment,
-            words: response
-                .words
-                .iter()
-                .map(|line| (line.name.to_owned(), line.value.to_vec()))
-                .collect(),
-        }));
-    }
-
-    /// The client was there: settles what was deferred.
-    pub(super) fn settle_deferred(&mut self) {
-        if let Some(deferred) = self.deferred.take() {
-            let words: Vec<Header<'_>> = deferred
-                .words
-                .iter()
-                .map(|(name, value)| Header { name, value })
-                .collect();
-            self.settle(&facts::ResponseFacts {
-                status: deferred.status,
-                content_type: deferred.content_type.as_deref(),
-                attachment: deferred.attachment,
-                words: &words,
-            });
-        }
-    }
-
     /// To be called when the request is over, at the latest when the record is dropped: its duration ends.
     pub(super) fn end(&mut self, now: Instant) {
+        self.end_body();
         if !std::mem::replace(&mut self.ended, true) {
             let duration = now.saturating_duration_since(self.started);
             self.context.metrics.duration.observe(duration.as_secs_f64());
@@ -185,6 +195,7 @@ impl RequestRecord {
         &mut self,
         reading: &RequestVerdict,
         response: &facts::ResponseFacts<'_>,
+        known: Known<'_>,
         now: Moment,
     ) -> Verdict {
         #[cfg(test)]
@@ -192,17 +203,32 @@ impl RequestRecord {
             memchr::memmem::find(&self.head, FAULT_AT_THE_END.as_bytes()).is_none_or(|at| at >= 10),
             "a fault in the statistics"
         );
+        self.note_type(reading, response);
         let verdict = match reading {
             RequestVerdict::Settled(verdict) => *verdict,
             RequestVerdict::Open(candidate) => {
-                page::judge_response(&self.context.live.borrow().page, candidate, response)
+                let verdict =
+                    page::judge_response(&self.context.live.borrow().page, candidate, response, known);
+                if verdict.decision == Decision::Prefetch {
+                    self.hold_document(candidate, response, known, now);
+                }
+                verdict
             }
+            RequestVerdict::Soft(soft) => self.judge_soft(*soft, response, known, now),
         };
         // A dedicated path is nobody's word and no rule's.
         if verdict.decision != Decision::Dedicated && self.has_more_than_its_page(response) {
             return self.offer_all(reading, response, verdict, now);
         }
-        self.offer_page(reading, verdict, response.status, now)
+        let verdict = self.offer_page(reading, verdict, response.status, now);
+        let leads_on = match reading {
+            RequestVerdict::Soft(soft) => soft.is_action(),
+            _ => self.is_asked_again(response),
+        };
+        if leads_on && verdict.event.is_some() {
+            self.mark_redirected(now);
+        }
+        verdict
     }
 
     /// Offers the page's event, if it has one.
@@ -214,13 +240,10 @@ impl RequestRecord {
         now: Moment,
     ) -> Verdict {
         let Some(kind) = verdict.event else { return verdict };
-        if self.is_repeated(reading, now.millis()) {
-            return page::repeated();
-        }
         // A pixel's request is another one than its page's.
         let is_pixel = verdict.decision == Decision::Dedicated;
-        if !is_pixel && self.is_seen_twice(now.millis()) {
-            return page::seen_twice();
+        if !is_pixel && let Some(verdict) = self.counted_before(reading, now) {
+            return verdict;
         }
         self.redraft(kind);
         let source = if is_pixel { Source::Tracker } else { Source::Page };
@@ -255,6 +278,17 @@ impl RequestRecord {
         self.context.give_back(before.into_buffer());
     }
 
+    /// The verdict over a page whose view is counted already.
+    fn counted_before(&self, reading: &RequestVerdict, now: Moment) -> Option<Verdict> {
+        if self.is_repeated(reading, now.millis()) {
+            return Some(page::repeated());
+        }
+        if self.is_seen_twice(now.millis()) {
+            return Some(page::seen_twice());
+        }
+        self.is_counted_ahead(reading, now).then(page::counted_ahead)
+    }
+
     /// Whether this is the second of a service worker's two requests for one page.
     fn is_repeated(&self, reading: &RequestVerdict, now: u64) -> bool {
         let RequestVerdict::Open(candidate) = reading else {
@@ -266,6 +300,7 @@ impl RequestRecord {
         self.draft.sighting().is_some_and(|s| {
             !self
                 .context
+                .memory
                 .pairs
                 .first(s.client, s.user_agent, s.host, s.target, part, now)
         })
@@ -283,6 +318,8 @@ impl RequestRecord {
 
     /// Counts a decision, and keeps it among the newest.
     fn note(&self, verdict: &Verdict, status: u16, now: Moment) {
+        let activated = (self.activates && verdict.event.is_none()).then(page::activated);
+        let verdict = activated.as_ref().unwrap_or(verdict);
         self.context.metrics.decision(verdict.decision);
         let client = self.client.filter(|_| verdict.decision.lets_the_client_be_seen());
         self.context.recent.borrow_mut().push(
@@ -298,12 +335,10 @@ impl RequestRecord {
 
 impl Drop for RequestRecord {
     fn drop(&mut self) {
+        self.end_body();
         if let Some(reading) = self.reading.take() {
             // The client left before a response's head reached it.
-            let verdict = match reading {
-                RequestVerdict::Settled(verdict) => verdict,
-                RequestVerdict::Open(_) => page::aborted(),
-            };
+            let verdict = page::aborted(&reading);
             let context = Rc::clone(&self.context);
             context.unharmed(|| self.note(&verdict, 0, context.now()));
             self.give_buffers_back();

@@ -44,6 +44,14 @@ fn a_request_costs_no_allocation() {
         Gecko/20100101 Firefox/140.0\r\nAccept: image/avif,image/webp,*/*;q=0.8\r\nAccept-Language: en\r\n\
         Referer: http://example.com/\r\nCookie: a=1; b=2\r\nSec-Fetch-Dest: image\r\nSec-Fetch-Mode: no-cors\r\n\r\n";
     assert_cost(picture, 0, "not_page");
+    let fetch = "GET /part HTTP/1.1\r\nHost: example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) \
+        Gecko/20100101 Firefox/140.0\r\nAccept: */*\r\nReferer: http://example.com/\r\n\
+        Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: cors\r\n\r\n";
+    assert_cost(fetch, 0, "not_page");
+    let frame = "GET /frame HTTP/1.1\r\nHost: example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) \
+        Gecko/20100101 Firefox/140.0\r\nX-Turbo-Request-Id: 1\r\nTurbo-Frame: f\r\nAccept: text/html\r\n\
+        Referer: http://example.com/\r\nSec-Fetch-Dest: empty\r\nSec-Fetch-Mode: cors\r\n\r\n";
+    assert_cost(frame, 0, "not_page");
     // Nor where pages get the tracker script.
     let inject = inject::InjectSettings {
         script: "/js/script.js".to_owned(),

@@ -275,7 +275,7 @@ pub(in crate::proxy) fn shared(settings: Settings, outbox: Outbox, metrics: Metr
         permits: Arc::new(Semaphore::new(8)),
         app_places: Arc::new(Semaphore::new(8)),
         connector: Arc::default(),
-        pairs: Arc::new(page::PreloadPairs::new()),
+        memory: Arc::new(page::PageMemory::default()),
         twins: None,
         throttles: Arc::new(Throttles::new(Troubles::default())),
         tracker: None,

@@ -170,6 +170,24 @@ impl Decoder {
     }
 }
 
+/// The first bytes of a body, at most `most`, as far as the start of the coded one gives them.
+pub fn decoded_start(coding: ContentCoding, coded: &[u8], most: usize) -> Vec<u8> {
+    let mut start = vec![0; most];
+    let (mut read, mut written) = (0, 0);
+    if let Some(mut decoder) = Wire::read(coding, coded).and_then(|wire| Decoder::new(wire).ok()) {
+        while let Ok(step) = decoder.step(&coded[read..], &mut start[written..])
+            && (step.read, step.written) != (0, 0)
+        {
+            (read, written) = (read + step.read, written + step.written);
+            if step.complete || written == most {
+                break;
+            }
+        }
+    }
+    start.truncate(written);
+    start
+}
+
 /// Encodes a body.
 pub(super) enum Encoder {
     Flate(Box<Compress>),

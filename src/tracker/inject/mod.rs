@@ -27,7 +27,7 @@ use self::{late::LateScripts, room::Rooms, tag::Tag, weakened::WeakenedTags};
 use crate::headers::{Policies, WantedScript};
 
 pub use self::{
-    coding::DamagedBody,
+    coding::{DamagedBody, decoded_start},
     request::{Asking, PageRequest},
     response::{AnsweredPage, Injected, Scriptless},
     rewriter::Rewriter,

@@ -1,5 +1,7 @@
 //! What a request must be for its response to get the script, and what the app is told differently for it.
 
+use std::net::IpAddr;
+
 use httparse::Header;
 
 use super::Injector;
@@ -20,8 +22,8 @@ pub struct Asking<'a> {
     pub facts: &'a RequestFacts<'a>,
     /// The site's domains, joined by commas, if its host is a site's.
     pub domain: Option<&'a str>,
-    /// Whether the client's address is known.
-    pub has_client: bool,
+    /// The visitor's address, if it is known.
+    pub client: Option<IpAddr>,
     /// Scheme and host of the page.
     pub visible: &'a Visible<'a>,
 }
@@ -46,7 +48,7 @@ impl Injector {
     /// can't.
     pub fn request(&self, asking: &Asking<'_>) -> Option<Box<PageRequest>> {
         let Asking { rules, facts, .. } = asking;
-        let candidate = page::may_be_shown(rules, facts, asking.domain.is_some(), asking.has_client)?;
+        let candidate = page::may_be_shown(rules, facts, asking.domain.is_some(), asking.client)?;
         // Where bytes of this page were cut off, a client goes on from what it has: if that is still the same
         // by its date, which tells nothing of how it was rewritten. It gets the whole page (RFC 9110 §14.2).
         let drops_range = facts.range

@@ -9,7 +9,7 @@ use crate::{
     facts::ResponseFacts,
     field,
     headers::{HeadChange, MissingSource, Policies, entity_tag},
-    page::{self, PageRules},
+    page::{self, Known, PageRules},
 };
 
 /// A response's head, as far as it is of concern here.
@@ -58,7 +58,7 @@ impl Injector {
         // The app may take a page out of the statistics.
         let mut words = field::lines(fields, "gatecount-page").filter_map(|line| field::members(line).next());
         let is_off = words.any(|word| word.eq_ignore_ascii_case(b"off"));
-        if is_off || !page::is_shown(answering.rules, &request.candidate, &facts) {
+        if is_off || !page::is_shown(answering.rules, &request.candidate, &facts, Known::Nothing) {
             return unchanged;
         }
         if status == 304 {

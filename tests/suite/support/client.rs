@@ -45,7 +45,11 @@ pub(crate) const NAVIGATION: &[(&str, &str)] = &[
 ];
 
 /// What a browser without `Sec-Fetch-*` sends when a link is followed.
-pub(crate) const OLD_NAVIGATION: &[(&str, &str)] = &[("User-Agent", OLD_SAFARI), ("Accept", DOCUMENT)];
+pub(crate) const OLD_NAVIGATION: &[(&str, &str)] = &[
+    ("User-Agent", OLD_SAFARI),
+    ("Accept", DOCUMENT),
+    ("Upgrade-Insecure-Requests", "1"),
+];
 
 /// What Chrome sends for a picture in a page.
 pub(crate) const IMAGE: &[(&str, &str)] = &[

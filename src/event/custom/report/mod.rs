@@ -69,11 +69,11 @@ pub fn report<'a>(by: &Reporting<'a>, occasion: &Occasion<'_>, verdict: Verdict)
         events,
         complaints,
     } = AppWords::read(occasion.response.words);
-    let (has_site, has_client) = (occasion.domain.is_some(), occasion.client.is_some());
+    let has_site = occasion.domain.is_some();
     // The verdict was reached by all fields of the request, of which some may have ended at gatecount.
     let counts = request.method != "HEAD"
         && !verdict.decision.is_about_the_visitor()
-        && page::judge_visitor(by.pages, request, has_site, has_client).is_none();
+        && page::judge_visitor(by.pages, request, has_site, occasion.client).is_none();
     let is_off = page == Some(PageWord::Off);
     let mut found = Reports {
         verdict,

@@ -238,9 +238,9 @@ impl Transfer {
         bytes: &[u8],
         status: StatusCode,
     ) -> http::Response<()> {
-        self.plan
-            .record
-            .settle(&facts::ResponseFacts::read(head.status, head.fields));
+        let response = facts::ResponseFacts::read(head.status, head.fields);
+        let start = || head.body.peek(bytes.get(head.len..).unwrap_or_default());
+        self.plan.record.settle_with(&response, start);
         self.rewriting = Rewriting::begin(&self.open.streams.context, &self.plan, head);
         let change = self.rewriting.change;
         let mut response = http::Response::new(());
@@ -358,7 +358,11 @@ impl Transfer {
         bytes: &[u8],
     ) -> Result<Vec<u8>, Fault> {
         if !self.rewriting.is_on() {
-            return read_data(context, exchange, bytes);
+            let data = read_data(context, exchange, bytes)?;
+            if self.plan.record.wants_body() {
+                self.plan.record.see_body(&data);
+            }
+            return Ok(data);
         }
         let mut page = Vec::new();
         match self.rewriting.pass(context, exchange, bytes, &mut page) {

@@ -128,10 +128,26 @@ impl Relay<'_> {
             if self.client_ended {
                 self.request.plan.record.defer(&response);
             } else {
-                self.request.plan.record.settle(&response);
+                let start = || head.body.peek(rest);
+                self.request.plan.record.settle_with(&response, start);
+                self.see_start(head.body.clone(), rest);
             }
         }
         passed
+    }
+
+    /// Shows the record what came of the body with the head, if it is not settled without.
+    fn see_start(&mut self, mut body: Body, mut bytes: &[u8]) {
+        let record = &mut self.request.plan.record;
+        while record.wants_body() && !bytes.is_empty() {
+            match body.step(bytes, &mut Vec::new()) {
+                Ok(step) if step.used > 0 => {
+                    record.see_body(step.data);
+                    bytes = &bytes[step.used..];
+                }
+                _ => return,
+            }
+        }
     }
 
     /// How a response goes to the client. It is the connection's last if the request's body was not read to
@@ -162,9 +178,15 @@ impl Relay<'_> {
             return self.pass_rewritten(client, exchange, bytes, out);
         }
         let chunked = self.is_chunked();
+        let record = &mut self.request.plan.record;
+        let is_seen = record.wants_body();
         let mut sent = Ok(());
         let fault = loop {
-            match exchange.next_data(&mut bytes) {
+            let next = exchange.next_data(&mut bytes);
+            if is_seen && let Ok(Some(data)) = next {
+                record.see_body(data);
+            }
+            match next {
                 Ok(Some(data)) if chunked => http1::write_chunk(data, out),
                 Ok(Some(data)) if is_small(out.len(), data.len()) && !out.is_empty() => {
                     out.extend_from_slice(data);

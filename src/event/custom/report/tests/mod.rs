@@ -7,7 +7,7 @@ use super::*;
 use crate::event::custom::{RevenueTemplate, Template};
 use crate::event::{Event, EventRules, HostPattern, Site};
 use crate::facts::{RequestFacts, ResponseFacts};
-use crate::page::{Bots, Decision, RequestVerdict, Sign, judge_request, judge_response};
+use crate::page::{Bots, Decision, Known, RequestVerdict, Sign, judge_request, judge_response};
 
 const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
@@ -34,7 +34,11 @@ fn page(target: &str) -> Asked<'_> {
     Asked {
         method: "GET",
         target,
-        fields: vec![("user-agent", FIREFOX), ("accept", "text/html")],
+        fields: vec![
+            ("user-agent", FIREFOX),
+            ("accept", "text/html"),
+            ("upgrade-insecure-requests", "1"),
+        ],
         status: 200,
         answer: vec![("content-type", "text/html")],
     }
@@ -72,6 +76,7 @@ impl<'a> Asked<'a> {
         let sites = sites();
         let response = ResponseFacts::read(self.status, &answer);
         let occasion = Occasion {
+            mask: &[],
             request: RequestFacts::read(self.method, self.target, &fields),
             https: true,
             host: Some("example.com"),
@@ -79,9 +84,10 @@ impl<'a> Asked<'a> {
             domain: sites.find(Some("example.com")),
             response: &response,
         };
-        let verdict = match judge_request(pages, &occasion.request, true, true) {
+        let verdict = match judge_request(pages, &occasion.request, true, occasion.client) {
             RequestVerdict::Settled(verdict) => verdict,
-            RequestVerdict::Open(candidate) => judge_response(pages, &candidate, &response),
+            RequestVerdict::Open(candidate) => judge_response(pages, &candidate, &response, Known::Nothing),
+            RequestVerdict::Soft(soft) => panic!("a script's request: {soft:?}"),
         };
         let by = Reporting {
             pages,

@@ -1,0 +1,216 @@
+//! Marks of pages by visitor, each for some minutes: pages that were fetched ahead and are counted when they
+//! are shown, pages that were counted ahead of their own request, and pages to which the app has sent a
+//! script.
+
+use std::net::IpAddr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What is marked of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageMark {
+    /// It was fetched ahead. It counts at the first sign that it is shown.
+    Prefetched,
+    /// It is counted already. The next request for it is the same view.
+    CountedAhead,
+    /// It was counted by the response that leads to it. A request for it is the same view.
+    Redirected,
+    /// The app has sent a script there. The script's next request for it is a page view.
+    Announced,
+}
+
+impl PageMark {
+    /// How long it holds, in seconds. Browsers keep what they fetch ahead for five minutes.
+    fn lasts(self) -> u64 {
+        match self {
+            PageMark::Prefetched | PageMark::CountedAhead => 300,
+            PageMark::Redirected => 10,
+            PageMark::Announced => 30,
+        }
+    }
+
+    fn code(self) -> u64 {
+        match self {
+            PageMark::Prefetched => 1,
+            PageMark::CountedAhead => 2,
+            PageMark::Redirected => 3,
+            PageMark::Announced => 4,
+        }
+    }
+}
+
+/// A page as one visitor sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct VisitorPage {
+    /// Of address, user agent and host.
+    visitor: u32,
+    /// Of the path.
+    path: u32,
+}
+
+impl VisitorPage {
+    /// The page with this path, without the query.
+    pub fn new(client: IpAddr, user_agent: &[u8], host: &[u8], path: &[u8]) -> Self {
+        let visitor = match client.to_canonical() {
+            IpAddr::V4(v4) => crc32c::crc32c(&v4.octets()),
+            IpAddr::V6(v6) => crc32c::crc32c(&v6.octets()),
+        };
+        let visitor = crc32c::crc32c_append(visitor, user_agent);
+        VisitorPage {
+            visitor: crc32c::crc32c_append(visitor, host),
+            path: crc32c::crc32c(path),
+        }
+    }
+
+    /// The way to it from the page with this url.
+    #[must_use]
+    pub fn coming_from(self, url: &[u8]) -> Self {
+        VisitorPage {
+            path: crc32c::crc32c_append(self.path, url),
+            ..self
+        }
+    }
+}
+
+/// The marks, shared by all threads: a fixed table without locks, which takes no memory before the first
+/// mark. A visitor's marks share some places with those of others. Where all are taken, the oldest goes: a
+/// page that was fetched ahead is not counted then.
+#[derive(Debug, Default)]
+pub struct MarkedPages {
+    /// `path << 32 | visitor's upper bits << 20 | code << 17 | seconds`; 0 is nothing.
+    slots: OnceLock<Box<[AtomicU64]>>,
+}
+
+/// Bits of the time, which wraps after a day and a half.
+const TIME: u64 = (1 << 17) - 1;
+
+impl MarkedPages {
+    const GROUPS: usize = 1 << 12;
+    /// Places of a group: the links of a page that are fetched ahead as they come into view.
+    const PLACES: usize = 32;
+
+    /// No marks.
+    pub fn new() -> Self {
+        MarkedPages::default()
+    }
+
+    /// Whether no page was ever marked, at the cost of one load.
+    pub fn is_unused(&self) -> bool {
+        self.slots.get().is_none()
+    }
+
+    /// Marks a page. `now` is in milliseconds of any monotonic clock.
+    pub fn mark(&self, page: VisitorPage, mark: PageMark, now: u64) {
+        let slots = self.slots.get_or_init(|| {
+            (0..Self::GROUPS * Self::PLACES)
+                .map(|_| AtomicU64::new(0))
+                .collect()
+        });
+        let now = now / 1000;
+        let identity = identity(page, mark);
+        let group = group(slots, page);
+        // The same mark, else an empty place, else the oldest.
+        let (mut place, mut oldest) = (0, 0);
+        for (at, slot) in group.iter().enumerate() {
+            let found = slot.load(Ordering::Relaxed);
+            if found & !TIME == identity {
+                place = at;
+                break;
+            }
+            let age = if found == 0 {
+                u64::MAX
+            } else {
+                now.wrapping_sub(found) & TIME
+            };
+            if age >= oldest {
+                (place, oldest) = (at, age);
+            }
+        }
+        group[place].store(identity | (now & TIME), Ordering::Relaxed);
+    }
+
+    /// Takes a page's mark away. Whether there was one that still held. Of two threads only one gets it.
+    pub fn take(&self, page: VisitorPage, mark: PageMark, now: u64) -> bool {
+        let Some(slots) = self.slots.get() else {
+            return false;
+        };
+        let identity = identity(page, mark);
+        let now = now / 1000;
+        for slot in group(slots, page) {
+            let found = slot.load(Ordering::Relaxed);
+            if found & !TIME == identity {
+                let age = now.wrapping_sub(found) & TIME;
+                return slot
+                    .compare_exchange(found, 0, Ordering::Relaxed, Ordering::Relaxed)
+                    .is_ok()
+                    && age <= mark.lasts();
+            }
+        }
+        false
+    }
+}
+
+fn group(slots: &[AtomicU64], page: VisitorPage) -> &[AtomicU64] {
+    let start = page.visitor as usize % MarkedPages::GROUPS * MarkedPages::PLACES;
+    &slots[start..start + MarkedPages::PLACES]
+}
+
+/// All bits of a mark but its time.
+fn identity(page: VisitorPage, mark: PageMark) -> u64 {
+    let visitor = u64::from(page.visitor >> 20);
+    u64::from(page.path) << 32 | visitor << 20 | mark.code() << 17
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_795_687_200_000;
+
+    fn page(visitor: u8, path: &str) -> VisitorPage {
+        VisitorPage::new([203, 0, 113, visitor].into(), b"UA", b"a.test", path.as_bytes())
+    }
+
+    #[test]
+    fn a_mark_is_taken_once_by_its_own_visitor_and_page() {
+        let pages = MarkedPages::new();
+        assert!(pages.is_unused());
+        pages.mark(page(1, "/a"), PageMark::Prefetched, NOW);
+        assert!(!pages.is_unused());
+        assert!(!pages.take(page(2, "/a"), PageMark::Prefetched, NOW));
+        assert!(!pages.take(page(1, "/b"), PageMark::Prefetched, NOW));
+        assert!(!pages.take(page(1, "/a"), PageMark::CountedAhead, NOW));
+        assert!(pages.take(page(1, "/a"), PageMark::Prefetched, NOW + 1000));
+        assert!(!pages.take(page(1, "/a"), PageMark::Prefetched, NOW + 1000));
+    }
+
+    #[test]
+    fn a_mark_ends_with_its_time() {
+        let pages = MarkedPages::new();
+        for (mark, lasts) in [(PageMark::Prefetched, 300_000), (PageMark::Announced, 30_000)] {
+            pages.mark(page(1, "/a"), mark, NOW);
+            assert!(pages.take(page(1, "/a"), mark, NOW + lasts));
+            pages.mark(page(1, "/a"), mark, NOW);
+            assert!(!pages.take(page(1, "/a"), mark, NOW + lasts + 2000));
+        }
+        // Fetched again, it begins anew.
+        pages.mark(page(1, "/a"), PageMark::Prefetched, NOW);
+        pages.mark(page(1, "/a"), PageMark::Prefetched, NOW + 200_000);
+        assert!(pages.take(page(1, "/a"), PageMark::Prefetched, NOW + 400_000));
+        assert!(!pages.take(page(1, "/a"), PageMark::Prefetched, NOW + 400_000));
+    }
+
+    #[test]
+    fn a_full_group_loses_its_oldest_marks() {
+        let pages = MarkedPages::new();
+        let paths: Vec<String> = (0..=MarkedPages::PLACES).map(|n| format!("/{n}")).collect();
+        for (second, path) in paths.iter().enumerate() {
+            pages.mark(page(1, path), PageMark::Prefetched, NOW + 1000 * second as u64);
+        }
+        let now = NOW + 60_000;
+        assert!(!pages.take(page(1, &paths[0]), PageMark::Prefetched, now));
+        for path in &paths[1..] {
+            assert!(pages.take(page(1, path), PageMark::Prefetched, now), "{path}");
+        }
+    }
+}

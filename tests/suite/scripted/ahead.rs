@@ -1,0 +1,188 @@
+//! Pages that are fetched ahead.
+
+use super::*;
+use crate::support::client::PREFETCH;
+
+/// A document by speculation rules, or prerendered.
+fn ahead(path: &str, from: &str) -> Request {
+    Request::get(path)
+        .as_(PREFETCH)
+        .from(VISITOR)
+        .with("Referer", &url(from))
+}
+
+#[test]
+fn a_page_that_is_fetched_ahead_counts_when_it_is_shown_and_once() {
+    for way in BOTH {
+        let stage = stage(&[], |b| b);
+        let seen = stage.visit(
+            way,
+            &[
+                page("/"),
+                ahead("/a?utm_source=x", "/"),
+                ahead("/b", "/"),
+                // Of a page that is prerendered, and so not shown yet.
+                style("/a?utm_source=x").with("Sec-Purpose", "prefetch;prerender"),
+                style("/"),
+                style("/a?utm_source=x"),
+                style("/a?utm_source=x"),
+                page("/c").with("Referer", &url("/a")),
+            ],
+        );
+        assert_eq!(seen.pages(), ["/", "/a?utm_source=x", "/c"], "{way:?}");
+        assert_eq!(seen.metrics.decisions("activated"), 1);
+        assert_eq!(seen.metrics.decisions("prefetch"), 2);
+    }
+}
+
+#[test]
+fn a_page_that_is_asked_for_again_with_its_hints_counts_once() {
+    let stage = stage(
+        &[(
+            "/h",
+            "200 OK",
+            "content-type: text/html\r\ncritical-ch: Sec-CH-UA-Model\r\n",
+            "",
+        )],
+        |b| b,
+    );
+    let asked = || page("/h").with("Sec-CH-UA", "\"Chromium\";v=\"156\"");
+    let again = || asked().with("Sec-CH-UA-Model", "\"\"");
+    let seen = stage.visit(Way::Http1, &[asked(), again(), again()]);
+    assert_eq!(seen.pages(), ["/h", "/h"]);
+}
+
+#[test]
+fn the_next_navigation_is_a_sign_too_and_comes_after_the_page() {
+    let stage = stage(&[], |b| b);
+    let seen = stage.visit(
+        Way::Http1,
+        &[ahead("/a", "/"), page("/c").with("Referer", &url("/a"))],
+    );
+    assert_eq!(seen.pages(), ["/a", "/c"]);
+    assert_eq!(seen.metrics.decisions("counted"), 1);
+}
+
+#[test]
+fn a_true_navigation_takes_the_place_of_what_was_fetched_ahead() {
+    let stage = stage(&[], |b| b);
+    let link = fetch("/a", "/").with("Sec-Purpose", "prefetch");
+    let seen = stage.visit(Way::Http1, &[link, page("/a"), style("/a"), style("/a")]);
+    assert_eq!(seen.pages(), ["/a"]);
+    assert_eq!(seen.metrics.decisions("activated"), 0);
+}
+
+#[test]
+fn another_visitor_a_failure_and_a_page_itself_activate_nothing() {
+    let stage = stage(
+        &[
+            ("/gone", "404 Not Found", "content-type: text/html\r\n", ""),
+            ("/moved", "302 Found", "location: /a\r\n", ""),
+            ("/data", "200 OK", "content-type: application/json\r\n", "{}"),
+        ],
+        |b| b.set("pages.exclude", vec!["/out"]),
+    );
+    let mut requests: Vec<Request> = ["/gone", "/moved", "/data", "/out", "/self"]
+        .iter()
+        .map(|path| ahead(path, "/self"))
+        .collect();
+    requests.push(ahead("/other", "/"));
+    requests.extend(["/gone", "/moved", "/data", "/out", "/self"].map(style));
+    requests.push(
+        Request::get("/style.css")
+            .as_(FETCH)
+            .from("203.0.113.99")
+            .with("Referer", &url("/other")),
+    );
+    let seen = stage.visit(Way::Http1, &requests);
+    assert_eq!(seen.pages(), [""; 0]);
+    assert_eq!(seen.metrics.decisions("activated"), 0);
+}
+
+#[test]
+fn what_scripts_fetch_ahead_counts_when_a_request_names_it() {
+    let stage = stage(
+        &[
+            (
+                "/n/_payload.json",
+                "200 OK",
+                "content-type: application/json\r\n",
+                "{}",
+            ),
+            ("/x", "200 OK", "content-type: text/x-component\r\n", "0:"),
+        ],
+        |b| b,
+    );
+    let next = |target: &str, from: &str| {
+        fetch(target, from)
+            .with("RSC", "1")
+            .with("Next-Router-Prefetch", "1")
+            .with("Next-Url", from)
+    };
+    let turbo = fetch("/t", "/")
+        .with("X-Turbo-Request-Id", "1")
+        .with("X-Sec-Purpose", "prefetch");
+    let seen = stage.visit(
+        Way::Http1,
+        &[
+            page("/"),
+            fetch("/n/_payload.json?1f", "/"),
+            turbo,
+            next("/x?_rsc=1", "/"),
+            style("/n"),
+            style("/t"),
+            // The page `/x` fetches another one ahead, so it is shown.
+            next("/y?_rsc=1", "/x"),
+        ],
+    );
+    assert_eq!(seen.pages(), ["/", "/n", "/t", "/x"]);
+    assert_eq!(seen.metrics.decisions("activated"), 3);
+}
+
+#[test]
+fn a_link_that_is_pointed_at_and_then_clicked_is_one_view() {
+    let stage = stage(&[], |b| b);
+    let swup = |target: &str, from: &str| fetch(target, from).with("X-Requested-With", "swup");
+    let seen = stage.visit(
+        Way::Http1,
+        &[
+            swup("/a", "/"),
+            swup("/a", "/"),
+            swup("/a", "/"),
+            swup("/b", "/a"),
+            swup("/a", "/b"),
+        ],
+    );
+    assert_eq!(seen.pages(), ["/a", "/b", "/a"]);
+}
+
+#[test]
+fn the_configuration_may_skip_count_or_refuse() {
+    let skip = stage(&[], |b| b.set("pages.prefetch", "skip"));
+    let seen = skip.visit(Way::Http1, &[ahead("/a", "/"), style("/a")]);
+    assert_eq!(seen.pages(), [""; 0]);
+
+    let count = stage(&[], |b| b.set("pages.prefetch", "count"));
+    let seen = count.visit(
+        Way::Http1,
+        &[
+            ahead("/a", "/"),
+            ahead("/b", "/"),
+            page("/a"),
+            style("/a"),
+            page("/a"),
+        ],
+    );
+    assert_eq!(seen.pages(), ["/a", "/b", "/a"]);
+
+    for way in BOTH {
+        let refuse = stage(&[], |b| b.set("pages.prefetch", "refuse"));
+        let script = fetch("/t", "/")
+            .with("X-Turbo-Request-Id", "1")
+            .with("X-Sec-Purpose", "prefetch");
+        let seen = refuse.visit(way, &[ahead("/a", "/"), script, page("/a"), style("/a")]);
+        assert_eq!(seen.statuses, [503, 200, 200, 200], "{way:?}");
+        assert_eq!(seen.pages(), ["/a"]);
+        assert_eq!(refuse.app.seen().len(), 3);
+    }
+}
