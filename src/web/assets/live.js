@@ -106,11 +106,12 @@
     try {
       const fresh = await mainOf(location.href);
       // The reader may have asked for a pause meanwhile.
-      if (paused && !asked) return;
-      localize(fresh);
-      morph(main, fresh);
-      document.title = main.dataset.title;
-      document.querySelector("link[rel=icon]").href = main.dataset.icon;
+      if (asked || !paused) {
+        localize(fresh);
+        morph(main, fresh);
+        document.title = main.dataset.title;
+        document.querySelector("link[rel=icon]").href = main.dataset.icon;
+      }
       show(paused ? "paused" : "live");
     } catch {
       show("not connected");
