@@ -54,7 +54,7 @@ impl DemoPorts {
     ///
     /// The pages link to each other, so all three are known before the first one is served. Whoever takes one
     /// in between makes the demo's start fail.
-    pub(super) fn choose(&self) -> io::Result<[Place; 3]> {
+    pub(super) fn choose(self) -> io::Result<[Place; 3]> {
         let mut held = Vec::new();
         let mut places = Vec::new();
         for wanted in self.wanted {
