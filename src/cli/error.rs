@@ -16,6 +16,8 @@ pub(super) enum CommandError {
     Running(Box<dyn Error>),
     /// A failure while running that the log has told of.
     Logged,
+    /// The app that we had started ended with this status, which is not 0.
+    App(u8),
 }
 
 /// A [`CommandError::Usage`].

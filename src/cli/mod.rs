@@ -1,6 +1,7 @@
 //! The command line: from arguments to a command, from its outcome to an exit status.
 //!
-//! Exit status: 0 fine, 1 failed while running, 2 bad usage or configuration.
+//! Exit status: 0 fine, 1 failed while running, 2 bad usage or configuration. Where `run` has started the app
+//! it is the app's.
 
 mod check;
 mod completions;
@@ -23,7 +24,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 
 use self::{
     error::{CommandError, is_closed_pipe, usage},
@@ -44,6 +45,16 @@ struct Cli {
     options: Options,
     #[command(subcommand)]
     command: Option<CliCommand>,
+    #[command(flatten)]
+    app: AppWords,
+}
+
+/// The app's own command, behind `--`.
+#[derive(Debug, Default, Args)]
+struct AppWords {
+    /// Start the app by this command: its PORT is a free one, signals are passed on, its exit status is ours
+    #[arg(last = true, value_name = "COMMAND")]
+    words: Vec<OsString>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -52,6 +63,8 @@ enum CliCommand {
     Run {
         #[command(flatten)]
         options: Options,
+        #[command(flatten)]
+        app: AppWords,
     },
     /// A site, a Plausible-compatible receiver and the sidecar between them, all on loopback
     Demo {
@@ -109,6 +122,7 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
         Err(CommandError::Logged) => ExitCode::from(1),
+        Err(CommandError::App(status)) => ExitCode::from(status),
         Err(CommandError::Running(error)) if is_closed_pipe(error.as_ref()) => ExitCode::SUCCESS,
         Err(CommandError::Running(error)) => {
             let _ = writeln!(io::stderr(), "gatecount: {}", chain(error.as_ref()));
@@ -124,10 +138,14 @@ fn print_usage(error: &clap::Error) -> ExitCode {
 }
 
 fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Result<(), CommandError> {
-    let Cli { options, command } = Cli::try_parse_from(arguments).map_err(CommandError::Arguments)?;
+    let Cli {
+        options,
+        command,
+        app,
+    } = Cli::try_parse_from(arguments).map_err(CommandError::Arguments)?;
     match command {
-        None => run::run(options.after(Options::default())),
-        Some(CliCommand::Run { options: own }) => run::run(own.after(options)),
+        None => run::run(options.flags_after(Options::default()), &app.words),
+        Some(CliCommand::Run { options: own, app }) => run::run(own.flags_after(options), &app.words),
         Some(CliCommand::Demo { demo }) if options.is_empty() => demo::run(&demo),
         Some(CliCommand::Demo { .. }) => Err(usage(
             "demo takes no flags of the configuration: it configures itself",

@@ -87,6 +87,12 @@ mod lifecycle;
 /// Restarts that nobody announces.
 mod restarts;
 
+/// An app that gatecount starts.
+mod wrapper;
+
+/// Under systemd.
+mod systemd;
+
 /// The proxies in front that there is a file for.
 mod fronts;
 
