@@ -8,6 +8,7 @@ mod completions;
 mod demo;
 mod error;
 mod explain;
+mod inject;
 mod man;
 mod observe;
 mod options;
@@ -90,6 +91,8 @@ enum CliCommand {
         #[command(flatten)]
         observe: observe::ObserveArguments,
     },
+    /// Add the sidecar to the Kubernetes workloads on standard input, and lead their Services to it
+    Inject(inject::InjectArguments),
     /// Look into a disk queue
     Queue {
         #[command(subcommand)]
@@ -146,6 +149,8 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Command
     match command {
         None => run::run(options.flags_after(Options::default()), &app.words),
         Some(CliCommand::Run { options: own, app }) => run::run(own.flags_after(options), &app.words),
+        Some(CliCommand::Inject(arguments)) if options.is_empty() => inject::run(&arguments),
+        Some(CliCommand::Inject(_)) => Err(usage("inject takes its flags behind its name")),
         Some(CliCommand::Demo { demo }) if options.is_empty() => demo::run(&demo),
         Some(CliCommand::Demo { .. }) => Err(usage(
             "demo takes no flags of the configuration: it configures itself",
