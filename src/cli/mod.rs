@@ -8,6 +8,7 @@ mod completions;
 mod demo;
 mod error;
 mod explain;
+mod healthcheck;
 mod inject;
 mod man;
 mod observe;
@@ -93,6 +94,13 @@ enum CliCommand {
     },
     /// Add the sidecar to the Kubernetes workloads on standard input, and lead their Services to it
     Inject(inject::InjectArguments),
+    /// Ask a running gatecount whether it accepts requests
+    Healthcheck {
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        healthcheck: healthcheck::HealthcheckArguments,
+    },
     /// Look into a disk queue
     Queue {
         #[command(subcommand)]
@@ -151,6 +159,10 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Command
         Some(CliCommand::Run { options: own, app }) => run::run(own.flags_after(options), &app.words),
         Some(CliCommand::Inject(arguments)) if options.is_empty() => inject::run(&arguments),
         Some(CliCommand::Inject(_)) => Err(usage("inject takes its flags behind its name")),
+        Some(CliCommand::Healthcheck {
+            options: own,
+            healthcheck,
+        }) => healthcheck::run(&own.after(options), &healthcheck),
         Some(CliCommand::Demo { demo }) if options.is_empty() => demo::run(&demo),
         Some(CliCommand::Demo { .. }) => Err(usage(
             "demo takes no flags of the configuration: it configures itself",

@@ -93,6 +93,9 @@ mod wrapper;
 /// Under systemd.
 mod systemd;
 
+/// In an image of its own.
+mod image;
+
 /// The proxies in front that there is a file for.
 mod fronts;
 
