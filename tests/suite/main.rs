@@ -96,6 +96,9 @@ mod systemd;
 /// In an image of its own.
 mod image;
 
+/// In Kubernetes.
+mod kubernetes;
+
 /// The proxies in front that there is a file for.
 mod fronts;
 
