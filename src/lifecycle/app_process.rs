@@ -174,7 +174,7 @@ impl AppProcess {
 
     /// Waits until the app and what it has started have ended, and kills them at the deadline. The app's exit
     /// status.
-    pub async fn end_by(mut self, deadline: Instant) -> u8 {
+    pub async fn end_by(&mut self, deadline: Instant) -> u8 {
         if timeout_at(deadline, self.all_ended()).await.is_err() {
             tracing::warn!("the app has not ended in time, and is killed");
             self.signal(process::Signal::KILL);

@@ -418,7 +418,16 @@ impl Sidecar {
         // A reader that is slower than this does not get the rest of its response.
         let _ = tokio::time::timeout(LAST_RESPONSES, self.admin).await;
         let status = match self.app {
-            Some(app) => app.end_by(app_deadline).await,
+            Some(mut app) => {
+                let ended = tokio::select! {
+                    status = app.end_by(app_deadline) => Some(status),
+                    () = signals.stop() => None,
+                };
+                match ended {
+                    Some(status) => status,
+                    None => app.end_by(tokio::time::Instant::now()).await,
+                }
+            }
             None => 0,
         };
         tracing::info!("stopped");

@@ -166,6 +166,22 @@ fn nothing_that_the_app_has_started_is_left_behind() {
     );
 }
 
+#[test]
+fn a_second_signal_does_not_wait_for_an_app_that_ignores_the_first() {
+    let script = "trap '' TERM; echo the app ignores it; sleep 60";
+    let mut sidecar = Builder::starting(&["sh", "-c", script])
+        .set("listen.drain", "60s")
+        .start();
+    sidecar.await_log("the app ignores it");
+    sidecar.signal("TERM");
+    sidecar.await_log("\"stopping\"");
+    // It may come within the drain, or while the app has its time.
+    let begun = Instant::now();
+    sidecar.signal("TERM");
+    assert_eq!(status(&mut sidecar), Some(128 + 9));
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
 /// Signals have no default meaning for the first process of a container, and orphans are its own.
 #[test]
 fn it_can_be_the_first_process_of_a_container() {

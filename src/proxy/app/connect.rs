@@ -85,18 +85,21 @@ impl Connector {
     pub(super) async fn connect(&self, app: &App) -> Result<Stream, Fault> {
         let deadline = Instant::now() + app.connect_timeout;
         let [shortest, longest] = ABSENT_PAUSE;
-        let mut pause = shortest;
+        let (mut pause, mut absence) = (shortest, None);
         loop {
-            match self.connect_by(app, deadline).await {
-                Err(Fault::Connect(error)) if app.is_ours && is_absence(&error) => {
+            match (self.connect_by(app, deadline).await, absence.take()) {
+                (Err(Fault::Connect(error)), _) if app.is_ours && is_absence(&error) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left < shortest {
                         return Err(Fault::Connect(error));
                     }
+                    absence = Some(error);
                     sleep(pause.min(left / 2)).await;
                     pause = longest.min(pause * 2);
                 }
-                connected => return connected,
+                // The last try had too little time to be refused.
+                (Err(Fault::ConnectTimeout), Some(error)) => return Err(Fault::Connect(error)),
+                (connected, _) => return connected,
             }
         }
     }
