@@ -18,6 +18,8 @@ pub(super) enum CommandError {
     Told,
     /// What is wrong with the configuration, which was told already.
     Denied,
+    /// The app that we had started ended with this status, which is not 0.
+    App(u8),
 }
 
 /// A [`CommandError::Usage`].

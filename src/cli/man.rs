@@ -16,16 +16,21 @@ use super::error::CommandError;
 const RELEASED: &str = "2026-11-26";
 
 /// Each exit status and what it means.
-const EXIT_STATUS: [(&str, &str); 3] = [
+const EXIT_STATUS: [(&str, &str); 4] = [
     ("0", "Fine."),
     ("1", "Failed while running, or could not start."),
     (
         "2",
         "Bad usage or configuration. Every mistake is listed with its key, its value and what would be accepted.",
     ),
+    (
+        "the app's",
+        "Where gatecount has started the app by a command behind --: its exit status, or 128 and the number of the \
+         signal that has ended it.",
+    ),
 ];
 
-const SIGNALS: [(&str, &str); 2] = [
+const SIGNALS: [(&str, &str); 3] = [
     (
         "TERM, INT",
         "Turns readiness off, finishes the requests in flight within [listen] drain, keeps what waits in the queue, \
@@ -36,10 +41,15 @@ const SIGNALS: [(&str, &str); 2] = [
         "Reads the configuration again, as a change of its files does. A broken file leaves the running \
          configuration in place, with an error logged.",
     ),
+    (
+        "TERM, INT, HUP, QUIT, USR1, USR2",
+        "With a command behind -- they are passed on to the app and to what it has started: TERM and INT after the \
+         drain, the others as they come.",
+    ),
 ];
 
 /// Variables that are no keys.
-const ENVIRONMENT: [(&str, &str); 5] = [
+const ENVIRONMENT: [(&str, &str); 7] = [
     ("GATECOUNT_CONFIG", "The configuration file, as --config."),
     (
         "GATECOUNT_DOMAIN",
@@ -57,12 +67,25 @@ const ENVIRONMENT: [(&str, &str); 5] = [
         "STATE_DIRECTORY",
         "Where the queue is, unless [queue] path is set; systemd sets it.",
     ),
+    (
+        "PORT",
+        "With a command behind --: where gatecount listens, if nothing sets [listen] address. The app finds its own \
+         port in it.",
+    ),
+    (
+        "LISTEN_FDS, NOTIFY_SOCKET",
+        "Set by systemd: sockets that it passes on, and where it is told of start, reload and stop.",
+    ),
 ];
 
-const EXAMPLES: [(&str, &str); 4] = [
+const EXAMPLES: [(&str, &str); 5] = [
     (
         "gatecount --app http://127.0.0.1:3000 --domain example.com",
         "Stands before an app, on port 8080.",
+    ),
+    (
+        "gatecount --domain example.com -- npm start",
+        "Starts the app too, and ends with it.",
     ),
     ("gatecount demo", "Shows it at work, with nothing else needed."),
     (

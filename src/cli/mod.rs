@@ -1,6 +1,7 @@
 //! The command line: from arguments to a command, from its outcome to an exit status.
 //!
-//! Exit status: 0 fine, 1 failed while running, 2 bad usage or configuration.
+//! Exit status: 0 fine, 1 failed while running, 2 bad usage or configuration. Where `run` has started the app
+//! it is the app's.
 
 mod check;
 mod completions;
@@ -8,6 +9,8 @@ mod demo;
 mod doctor;
 mod error;
 mod explain;
+mod healthcheck;
+mod inject;
 mod man;
 mod observe;
 mod options;
@@ -25,7 +28,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
+use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 use self::{
     error::{CommandError, is_closed_pipe, usage},
@@ -57,6 +60,16 @@ struct Cli {
     options: Options,
     #[command(subcommand)]
     command: Option<CliCommand>,
+    #[command(flatten)]
+    app: AppWords,
+}
+
+/// The app's own command, behind `--`.
+#[derive(Debug, Default, Args)]
+struct AppWords {
+    /// Start the app by this command: its PORT is a free one, signals are passed on, its exit status is ours
+    #[arg(last = true, value_name = "COMMAND")]
+    words: Vec<OsString>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -65,6 +78,8 @@ enum CliCommand {
     Run {
         #[command(flatten)]
         options: Options,
+        #[command(flatten)]
+        app: AppWords,
     },
     /// A site, a Plausible-compatible receiver and the sidecar between them, all on loopback
     Demo {
@@ -98,6 +113,15 @@ enum CliCommand {
         options: Options,
         #[command(flatten)]
         observe: observe::ObserveArguments,
+    },
+    /// Add the sidecar to the Kubernetes workloads on standard input, and lead their Services to it
+    Inject(inject::InjectArguments),
+    /// Ask a running gatecount whether it accepts requests
+    Healthcheck {
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        healthcheck: healthcheck::HealthcheckArguments,
     },
     /// Look into a disk queue
     Queue {
@@ -176,6 +200,7 @@ pub fn main() -> ExitCode {
         }
         Err(CommandError::Told) => ExitCode::from(1),
         Err(CommandError::Denied) => ExitCode::from(2),
+        Err(CommandError::App(status)) => ExitCode::from(status),
         Err(CommandError::Running(error)) if is_closed_pipe(error.as_ref()) => ExitCode::SUCCESS,
         Err(CommandError::Running(error)) => {
             let _ = writeln!(io::stderr(), "gatecount: {}", chain(error.as_ref()));
@@ -195,10 +220,20 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Err
 }
 
 fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Result<(), CommandError> {
-    let Cli { options, command } = parse(arguments).map_err(CommandError::Arguments)?;
+    let Cli {
+        options,
+        command,
+        app,
+    } = parse(arguments).map_err(CommandError::Arguments)?;
     match command {
-        None => run::run(options.after(Options::default())),
-        Some(CliCommand::Run { options: own }) => run::run(own.after(options)),
+        None => run::run(options.flags_after(Options::default()), &app.words),
+        Some(CliCommand::Run { options: own, app }) => run::run(own.flags_after(options), &app.words),
+        Some(CliCommand::Inject(arguments)) if options.is_empty() => inject::run(&arguments),
+        Some(CliCommand::Inject(_)) => Err(usage("inject takes its flags behind its name")),
+        Some(CliCommand::Healthcheck {
+            options: own,
+            healthcheck,
+        }) => healthcheck::run(&own.after(options), &healthcheck),
         Some(CliCommand::Demo { demo }) if options.is_empty() => demo::run(&demo),
         Some(CliCommand::Demo { .. }) => Err(usage(
             "demo takes no flags of the configuration: it configures itself",

@@ -10,11 +10,11 @@ fn parse(line: &str) -> Result<Cli, clap::Error> {
 
 /// The configuration's flags of a command that has some.
 fn flags(line: &str) -> Flags {
-    let Cli { options, command } = parse(line).unwrap();
+    let Cli { options, command, .. } = parse(line).unwrap();
     match command {
         None => options.flags_after(Options::default()),
         Some(
-            CliCommand::Run { options: own }
+            CliCommand::Run { options: own, .. }
             | CliCommand::Check { options: own, .. }
             | CliCommand::Doctor { options: own, .. }
             | CliCommand::Explain { options: own, .. },

@@ -231,6 +231,14 @@ pub fn load_log(sources: &Sources) -> telemetry::Settings {
     log::resolve(&mut KeyReader::new(sources))
 }
 
+/// Resolves `[admin]`. App and sites may be missing.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_admin(sources: &Sources) -> Result<admin::Settings, Mistakes> {
+    Ok(resolve(sources, Required::Nothing)?.admin)
+}
+
 impl Config {
     /// The keys whose values differ in `new` and which a reload can't apply.
     pub fn needs_restart(&self, new: &Config) -> Vec<&'static str> {

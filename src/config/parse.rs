@@ -16,7 +16,7 @@ use crate::{
     proxy::{Listen, Upstream},
 };
 
-use super::{hints, keys};
+use super::keys;
 
 /// Longer durations are a slip, and would overflow clocks.
 const MAX_DURATION: Duration = Duration::from_hours(365 * 24);

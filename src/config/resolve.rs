@@ -195,6 +195,7 @@ fn listen_and_app(r: &mut KeyReader<'_>, required: Required) -> ListenAndApp {
             connect_timeout,
             response_timeout,
             keep_alive,
+            is_ours: false,
         },
         inject: None,
     };

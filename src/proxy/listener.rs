@@ -44,14 +44,23 @@ const REFUSE_NEW: [SockFilter; 4] = [
 
 /// A bound socket, not yet part of a runtime.
 #[derive(Debug)]
-pub(super) enum Listener {
+pub enum Listener {
+    /// Of TCP.
     Tcp(std::net::TcpListener),
+    /// A Unix socket.
     Unix(StdUnixListener),
 }
 
 /// A listener in its worker's runtime.
 #[derive(Debug)]
-pub(super) enum Accepting {
+pub(super) struct Accepting {
+    socket: AcceptingSocket,
+    /// Whether another process has the socket too, which goes on to listen.
+    is_shared: bool,
+}
+
+#[derive(Debug)]
+enum AcceptingSocket {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
@@ -100,15 +109,25 @@ pub(super) fn bind(listen: &Listen, workers: usize) -> io::Result<(Vec<Listener>
             Ok((all, Bound::Tcp(bound)))
         }
         Listen::Unix(path) => {
-            let first = unix(path)?;
-            let mut all = Vec::with_capacity(workers);
-            for _ in 1..workers {
-                all.push(Listener::Unix(first.try_clone()?));
-            }
-            all.push(Listener::Unix(first));
+            let (all, _) = share(Listener::Unix(unix(path)?), workers)?;
             Ok((all, Bound::Unix(path.clone())))
         }
     }
+}
+
+/// Makes a listener for each worker of one that is bound already. They share its queue in the kernel, in which
+/// connections wait for the next process when this one has ended.
+///
+/// # Errors
+/// The operating system's.
+pub(super) fn share(passed: Listener, workers: usize) -> io::Result<(Vec<Listener>, Bound)> {
+    let bound = passed.bound()?;
+    let mut all = Vec::with_capacity(workers);
+    for _ in 1..workers {
+        all.push(passed.another()?);
+    }
+    all.push(passed);
+    Ok((all, bound))
 }
 
 fn tcp_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
@@ -143,11 +162,39 @@ fn unix(path: &Path) -> io::Result<StdUnixListener> {
 }
 
 impl Listener {
-    /// Takes it into the runtime of the current thread.
-    pub(super) fn into_tokio(self) -> io::Result<Accepting> {
+    /// Takes it into the runtime of the current thread. `is_shared` says whether another process has the
+    /// socket too, which goes on to listen.
+    pub(super) fn into_tokio(self, is_shared: bool) -> io::Result<Accepting> {
+        let socket = match self {
+            Listener::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                AcceptingSocket::Tcp(TcpListener::from_std(listener)?)
+            }
+            Listener::Unix(listener) => {
+                listener.set_nonblocking(true)?;
+                AcceptingSocket::Unix(UnixListener::from_std(listener)?)
+            }
+        };
+        Ok(Accepting { socket, is_shared })
+    }
+
+    /// Where it listens.
+    fn bound(&self) -> io::Result<Bound> {
         match self {
-            Listener::Tcp(l) => TcpListener::from_std(l).map(Accepting::Tcp),
-            Listener::Unix(l) => UnixListener::from_std(l).map(Accepting::Unix),
+            Listener::Tcp(listener) => listener.local_addr().map(Bound::Tcp),
+            Listener::Unix(listener) => {
+                let address = listener.local_addr()?;
+                let path = address.as_pathname().unwrap_or(Path::new("@"));
+                Ok(Bound::Unix(path.to_owned()))
+            }
+        }
+    }
+
+    /// Another descriptor of the same socket.
+    fn another(&self) -> io::Result<Listener> {
+        match self {
+            Listener::Tcp(listener) => listener.try_clone().map(Listener::Tcp),
+            Listener::Unix(listener) => listener.try_clone().map(Listener::Unix),
         }
     }
 }
@@ -157,7 +204,7 @@ impl Accepting {
     /// second, when the listener is closed, and is told so. (A Unix socket's path is gone by now.)
     fn refuse_new(&self) {
         #[cfg(target_os = "linux")]
-        if let Accepting::Tcp(listener) = self
+        if let AcceptingSocket::Tcp(listener) = &self.socket
             && let Err(error) = SockRef::from(listener).attach_filter(&REFUSE_NEW)
         {
             tracing::debug!(%error, "the listener closes without a filter before it");
@@ -165,8 +212,8 @@ impl Accepting {
     }
 
     async fn accept(&self) -> io::Result<(Stream, Peer)> {
-        match self {
-            Accepting::Tcp(l) => {
+        match &self.socket {
+            AcceptingSocket::Tcp(l) => {
                 let (stream, peer) = l.accept().await?;
                 stream.set_nodelay(true)?;
                 // A client that vanished without a word must not hold a tunnel for ever.
@@ -176,7 +223,7 @@ impl Accepting {
                 SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
                 Ok((Stream::Tcp(stream), Peer::from(peer)))
             }
-            Accepting::Unix(l) => {
+            AcceptingSocket::Unix(l) => {
                 let (stream, _) = l.accept().await?;
                 Ok((Stream::Unix(stream), Peer::Unix))
             }
@@ -186,7 +233,8 @@ impl Accepting {
 
 /// Accepts until it is told to close, and starts a task for each connection. Then it takes what is in the
 /// kernel's queue before the listener closes: a connection there may have a request on its way, which the
-/// close would reset.
+/// close would reset. A socket that another process has too is not closed by this one's end, and its queue is
+/// left to the next process.
 pub(super) async fn accept(context: Rc<Context>, listener: Accepting, mut close: oneshot::Receiver<()>) {
     loop {
         tokio::select! {
@@ -194,6 +242,9 @@ pub(super) async fn accept(context: Rc<Context>, listener: Accepting, mut close:
             _ = &mut close => break,
             accepted = listener.accept() => settle(&context, accepted).await,
         }
+    }
+    if listener.is_shared {
+        return;
     }
     listener.refuse_new();
     let last = Instant::now() + LAST_ACCEPTS;

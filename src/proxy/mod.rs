@@ -29,7 +29,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use app::reach::AppState;
 pub use front::tls::{LoadError, Loaded, PairError, check_authorities, check_pair, load as load_tls};
-pub use listener::Bound;
+pub use listener::{Bound, Listener};
 pub use live::Live;
 pub use recent::RecentRequest;
 pub use settings::{App, KeyPair, Listen, Settings, Tls, Upstream};
@@ -71,7 +71,7 @@ pub struct Proxy {
     bound: Bound,
     handle: Handle,
     threads: Vec<thread::JoinHandle<()>>,
-    /// A Unix socket's path is gone.
+    /// A Unix socket's path is gone, or is another process's to remove.
     removed: bool,
 }
 
@@ -98,6 +98,8 @@ pub struct ProxyLinks<'a> {
     pub tracker: Option<Arc<Tracker>>,
     /// Where trouble is told.
     pub troubles: Troubles,
+    /// A socket that another process has bound and keeps, in place of `[listen] address`.
+    pub passed: Option<Listener>,
 }
 
 /// Binds, and starts one worker for each outbox.
@@ -110,10 +112,16 @@ pub fn start(settings: &Settings, live: &Arc<Live>, links: ProxyLinks<'_>) -> Re
         twins,
         tracker,
         troubles,
+        passed,
         ..
     } = links;
     let metrics = Metrics::register(links.registry, links.decisions)?;
-    let (listeners, bound) = listener::bind(&settings.listen, outboxes.len()).map_err(|source| {
+    let is_shared = passed.is_some();
+    let bound = match passed {
+        Some(passed) => listener::share(passed, outboxes.len()),
+        None => listener::bind(&settings.listen, outboxes.len()),
+    };
+    let (listeners, bound) = bound.map_err(|source| {
         let at = match &settings.listen {
             Listen::Tcp(address) => address.to_string(),
             Listen::Unix(path) => format!("unix:{}", path.display()),
@@ -150,6 +158,7 @@ pub fn start(settings: &Settings, live: &Arc<Live>, links: ProxyLinks<'_>) -> Re
                 tracker: tracker.clone(),
             },
             listener,
+            is_shared,
             control,
         };
         let thread = thread::Builder::new()
@@ -170,7 +179,7 @@ pub fn start(settings: &Settings, live: &Arc<Live>, links: ProxyLinks<'_>) -> Re
             metrics,
         },
         threads,
-        removed: false,
+        removed: is_shared,
     })
 }
 

@@ -78,6 +78,8 @@ pub struct App {
     pub response_timeout: Duration,
     /// How long an idle connection to the app is kept.
     pub keep_alive: Duration,
+    /// Whether this process has started the app: while nobody listens there, it may be about to.
+    pub is_ours: bool,
 }
 
 /// `[listen]` and `[app]`, resolved.

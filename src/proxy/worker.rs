@@ -10,7 +10,7 @@ use tokio::{
 use super::{
     app::reach::AskedFor,
     context::{Context, Phase, Shared},
-    listener::{self, Listener},
+    listener::{self, Accepting, Listener},
     live::Live,
     recent::RecentRequest,
 };
@@ -36,6 +36,8 @@ pub(super) enum Control {
 pub(super) struct Parts {
     pub(super) shared: Shared,
     pub(super) listener: Listener,
+    /// Whether another process has the listener too, which goes on to listen.
+    pub(super) is_shared: bool,
     pub(super) control: mpsc::UnboundedReceiver<Control>,
 }
 
@@ -45,23 +47,22 @@ pub(super) fn run(parts: Parts) -> std::io::Result<()> {
         .enable_all()
         .build_local(LocalOptions::default())?;
     let context = Rc::new(Context::new(parts.shared));
-    runtime.block_on(obey(context, parts.listener, parts.control));
+    runtime.block_on(async {
+        match parts.listener.into_tokio(parts.is_shared) {
+            Ok(listener) => obey(context, listener, parts.control).await,
+            Err(error) => tracing::error!(%error, "a worker can't use its listener"),
+        }
+    });
     // A DNS lookup under way must not hold up a stop.
     runtime.shutdown_background();
     Ok(())
 }
 
-async fn obey(context: Rc<Context>, listener: Listener, mut control: mpsc::UnboundedReceiver<Control>) {
+async fn obey(context: Rc<Context>, listener: Accepting, mut control: mpsc::UnboundedReceiver<Control>) {
     let (close, closed) = oneshot::channel();
     let mut close = Some(close);
-    let accepting = match listener.into_tokio() {
-        Ok(listener) => tokio::task::spawn_local(listener::accept(Rc::clone(&context), listener, closed)),
-        Err(error) => {
-            tracing::error!(%error, "a worker can't use its listener");
-            return;
-        }
-    };
-    let mut accepting = Some(accepting);
+    let accepting = listener::accept(Rc::clone(&context), listener, closed);
+    let mut accepting = Some(tokio::task::spawn_local(accepting));
     tokio::task::spawn_local(Rc::clone(&context.pool).sweep());
     while let Some(order) = control.recv().await {
         match order {

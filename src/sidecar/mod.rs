@@ -5,16 +5,18 @@
 //! send what it was offered. The admin address ends last, so that operators can watch the stop.
 
 mod decisions;
+mod error;
 mod limits;
 mod reader;
+mod reloadable;
 mod reloads;
+mod sockets;
 mod start;
 mod status;
 mod upkeep;
 
 use std::{
     collections::BTreeSet,
-    io,
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
@@ -23,10 +25,13 @@ use std::{
 
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
+pub use self::error::StartError;
 use self::{
     decisions::LateDecisions,
     reader::Reader,
+    reloadable::{live, load_tls, observe_rules, tls_of},
     reloads::Reloads,
+    sockets::PassedSockets,
     status::{Reloadable, StatusParts, decisions_since, explain_request, take_status},
 };
 pub use status::ExplainPasted;
@@ -35,10 +40,10 @@ use crate::{
     admin,
     config::{self, Config, Mistakes, Sources},
     delivery::{self, Delivery},
-    lifecycle::{self, Deadline, Readiness, SignalAction, Signals},
-    observe::{self, Observe, ObserveRules},
+    lifecycle::{self, AppCommand, AppProcess, Deadline, Readiness, ServiceManager, SignalAction, Signals},
+    observe::{self, Observe},
     page,
-    proxy::{self, Live, Proxy},
+    proxy::{self, Proxy},
     telemetry::{self, Troubles},
     tracker,
 };
@@ -51,62 +56,35 @@ const LAST_SENDS: Duration = Duration::from_secs(2);
 /// How long the queue may take for its last writes, even if the drain is over. A slow disk may take the rest
 /// of the drain.
 const LAST_WRITES: Duration = Duration::from_secs(1);
+/// How long an app that we have started may take to end once it was told to, even if the drain is over.
+const APP_END: Duration = Duration::from_secs(5);
+/// The same where a second signal was sent.
+const HURRIED_APP_END: Duration = Duration::from_secs(1);
 /// How long the admin address may take for its last responses.
 const LAST_RESPONSES: Duration = Duration::from_millis(500);
 
-/// Why the sidecar can't start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Logs or metrics.
-    #[error("can't set up logs and metrics")]
-    Telemetry(#[from] telemetry::Error),
-    /// Delivery, for example because no trusted roots are found.
-    #[error("can't start delivery")]
-    Delivery(#[from] delivery::DeliveryError),
-    /// The data path, for example because the address is in use.
-    #[error("can't start the proxy")]
-    Proxy(#[from] proxy::Error),
-    /// What observes, for example because an address is in use.
-    #[error("can't observe requests")]
-    Observe(#[from] observe::Error),
-    /// The tracker's paths, for example because the script's source can't be asked.
-    #[error("can't start the tracker's paths")]
-    Tracker(#[from] tracker::Error),
-    /// The certificates, for example because one was removed after the configuration was read.
-    #[error("can't set up TLS")]
-    Tls(#[from] proxy::LoadError),
-    /// The admin address is in use, or does not belong to this machine.
-    #[error("can't listen on the admin address {at}")]
-    Admin {
-        /// As configured.
-        at: SocketAddr,
-        /// The operating system's reason.
-        source: io::Error,
-    },
-    /// No runtime for the main thread.
-    #[error("can't start the main thread's runtime")]
-    Runtime(#[source] io::Error),
-    /// No thread to read the configuration's files again.
-    #[error("can't watch the configuration's files")]
-    Files(#[source] io::Error),
-    /// Signals can't be handled.
-    #[error("can't handle signals")]
-    Signals(#[source] io::Error),
-}
-
-/// Runs a sidecar on this thread until a signal ends it. A reload reads `sources` again. Logging is set up
-/// before.
+/// Runs a sidecar on this thread until a signal ends it, or the end of the app if `command` has started it. A
+/// reload reads `sources` again. Logging is set up before. Gives the exit status: 0, or the app's.
 ///
 /// # Errors
 /// [`StartError`]
-pub fn run(config: Config, sources: Sources, explain: ExplainPasted) -> Result<(), StartError> {
+pub fn run(
+    config: Config,
+    sources: Sources,
+    explain: ExplainPasted,
+    command: Option<&AppCommand>,
+) -> Result<u8, StartError> {
+    let sockets = PassedSockets::take()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(StartError::Runtime)?;
     let outcome = runtime.block_on(async {
         let mut signals = Signals::listen().map_err(StartError::Signals)?;
-        let sidecar = Sidecar::start(config, explain).await?;
+        let mut sidecar = Sidecar::start_with(config, explain, sockets).await?;
+        if let Some(command) = command {
+            sidecar.start_app(command)?;
+        }
         sidecar.serve(&mut signals, move || config::load(&sources)).await
     });
     // Delivery's thread may be stuck in a system call on the queue's disk; the process ends nevertheless.
@@ -132,6 +110,26 @@ pub struct Sidecar {
     reloadable: Arc<RwLock<Reloadable>>,
     upkeep: JoinHandle<()>,
     newest: admin::DecisionsSince,
+    manager: ServiceManager,
+    /// The app, if this process has started it.
+    app: Option<AppProcess>,
+}
+
+/// Why a sidecar stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StopReason {
+    Signal(rustix::process::Signal),
+    /// The app that this process has started is gone.
+    AppEnded,
+}
+
+/// How the drain ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DrainEnd {
+    /// Everything was answered, or the time was over.
+    Over,
+    /// A second signal came.
+    Hurried,
 }
 
 impl Sidecar {
@@ -139,14 +137,22 @@ impl Sidecar {
     ///
     /// # Errors
     /// [`StartError`]; the parts that were started before it are stopped.
-    pub async fn start(mut config: Config, explain: ExplainPasted) -> Result<Self, StartError> {
+    pub async fn start(config: Config, explain: ExplainPasted) -> Result<Self, StartError> {
+        Sidecar::start_with(config, explain, PassedSockets::default()).await
+    }
+
+    async fn start_with(
+        mut config: Config,
+        explain: ExplainPasted,
+        sockets: PassedSockets,
+    ) -> Result<Self, StartError> {
         let started = Instant::now();
         limits::fit(&mut config);
         let registry = telemetry::registry()?;
         let troubles = Troubles::register(&registry).map_err(telemetry::Error::from)?;
         let reloads = Reloads::register(&registry, troubles.clone()).map_err(telemetry::Error::from)?;
         let tls = load_tls(tls_of(&config), None)?;
-        let (admin_listener, admin_address) = bind_admin(config.admin.address).await?;
+        let (admin_listener, admin_address) = bind_admin(config.admin.address, sockets.admin).await?;
 
         let decisions = decisions::register(&registry).map_err(telemetry::Error::from)?;
         let late = LateDecisions::new(&decisions);
@@ -190,6 +196,7 @@ impl Sidecar {
                     twins,
                     tracker: tracker::start(config.tracker.clone(), delivery.desk(), &registry)?,
                     troubles: troubles.clone(),
+                    passed: sockets.listen,
                 };
                 Some(proxy::start(settings, &live, links)?)
             }
@@ -236,6 +243,8 @@ impl Sidecar {
             admin_address,
         );
         limits::log_memory(&config);
+        let manager = ServiceManager::of_environment();
+        manager.ready("Serving");
         Ok(Sidecar {
             config,
             delivery,
@@ -251,7 +260,25 @@ impl Sidecar {
             reloadable,
             upkeep,
             newest,
+            manager,
+            app: None,
         })
+    }
+
+    /// Starts the app. From then on its end is the sidecar's.
+    fn start_app(&mut self, command: &AppCommand) -> Result<(), StartError> {
+        let app = command.start().map_err(|source| StartError::App {
+            program: command.program.display().to_string(),
+            source,
+        })?;
+        tracing::info!(
+            pid = app.id(),
+            port = command.port,
+            program = %command.program.display(),
+            "the app is started"
+        );
+        self.app = Some(app);
+        Ok(())
     }
 
     /// Where clients connect; none without an app.
@@ -270,7 +297,7 @@ impl Sidecar {
     }
 
     /// Serves until a signal asks to stop, then stops. `load` reads the configuration again after SIGHUP or
-    /// when one of its files has changed.
+    /// when one of its files has changed. Gives the exit status: 0, or that of the app which we have started.
     ///
     /// # Errors
     /// [`StartError::Files`]
@@ -278,26 +305,34 @@ impl Sidecar {
         mut self,
         signals: &mut Signals,
         load: impl Fn() -> Result<Config, Mistakes> + Send + 'static,
-    ) -> Result<(), StartError> {
-        let reader = Reader::start(&self.config.files, load);
-        let outcome = match reader {
+    ) -> Result<u8, StartError> {
+        match Reader::start(&self.config.files, load) {
             Ok(reader) => {
-                self.until_stop(signals, reader).await;
-                Ok(())
+                let reason = self.until_stop(signals, reader).await;
+                Ok(self.stop(signals, reason).await)
             }
-            Err(error) => Err(StartError::Files(error)),
-        };
-        self.stop(signals).await;
-        outcome
+            Err(error) => {
+                let reason = StopReason::Signal(rustix::process::Signal::TERM);
+                self.stop(signals, reason).await;
+                Err(StartError::Files(error))
+            }
+        }
     }
 
-    async fn until_stop(&mut self, signals: &mut Signals, mut reader: Reader) {
+    async fn until_stop(&mut self, signals: &mut Signals, mut reader: Reader) -> StopReason {
         loop {
             tokio::select! {
                 action = signals.next() => match action {
-                    SignalAction::Stop => return,
-                    SignalAction::Reload => reader.read(),
+                    SignalAction::Stop(signal) => return StopReason::Signal(signal),
+                    SignalAction::Reload => {
+                        self.manager.reloading();
+                        reader.read();
+                    }
                 },
+                status = end_of(&mut self.app) => {
+                    tracing::info!(status, "the app has ended");
+                    return StopReason::AppEnded;
+                }
                 Some(reading) = reader.next() => {
                     self.reload(reading.config, &reading.changed);
                     reader.watch(&self.config.files);
@@ -311,6 +346,8 @@ impl Sidecar {
             Ok(new) => new,
             Err(mistakes) => {
                 self.reloads.failed("the configuration was", mistakes.to_string());
+                self.manager
+                    .ready("Serving by the configuration before the last reload, which failed");
                 return;
             }
         };
@@ -325,10 +362,14 @@ impl Sidecar {
             Ok(loaded) => {
                 self.tls = loaded;
                 self.reloads.succeeded();
+                self.manager.ready("Serving");
             }
-            Err(error) => self
-                .reloads
-                .failed("the certificates were", telemetry::chain(&error)),
+            Err(error) => {
+                self.reloads
+                    .failed("the certificates were", telemetry::chain(&error));
+                self.manager
+                    .ready("Serving with the certificates before the last reload, which failed");
+            }
         }
         if let Some(proxy) = &self.proxy {
             proxy.handle().reload(&live(&new, self.tls.clone()));
@@ -352,37 +393,42 @@ impl Sidecar {
     }
 
     /// Stops in reverse order. A second signal ends the drain at once; accepted events are kept nevertheless.
-    async fn stop(mut self, signals: &mut Signals) {
+    /// An app that we have started serves on until the drain is over, and gets the signal then.
+    async fn stop(mut self, signals: &mut Signals, reason: StopReason) -> u8 {
         let drain = self.config.drain;
         let deadline = Deadline::after(drain);
         tracing::info!(drain = ?drain, "stopping");
+        self.manager
+            .stopping(drain + LAST_WRITES + LAST_RESPONSES + APP_END);
         self.readiness.turn_off();
         if let Some(proxy) = &self.proxy {
             proxy.drain();
         }
-        let draining = async {
-            let probed = self.probes.ready() > 0;
-            lifecycle::wait_for_notice(drain, probed, self.probes.seen_not_ready()).await;
-            if let Some(proxy) = &mut self.proxy
-                && !proxy.close(deadline.left()).await
-            {
+        let end = match reason {
+            StopReason::Signal(_) => self.drain(signals, drain, deadline).await,
+            StopReason::AppEnded => DrainEnd::Over,
+        };
+        if end == DrainEnd::Hurried {
+            tracing::warn!("asked to stop again: connections that are still open are cut");
+        } else if let Some(proxy) = &mut self.proxy {
+            // Without the app nothing is left but responses on their way.
+            let patience = if self.app.as_ref().is_some_and(AppProcess::has_ended) {
+                LAST_RESPONSES
+            } else {
+                deadline.left()
+            };
+            if !proxy.close(patience).await {
                 tracing::warn!("the drain is over; connections that are still open are cut");
             }
-        };
-        let hurried = tokio::select! {
-            () = draining => false,
-            () = signals.stop() => true,
-        };
-        if hurried {
-            tracing::warn!("asked to stop again: connections that are still open are cut");
         }
+        let app_deadline = self.tell_app(reason, end, deadline);
         if let Some(proxy) = self.proxy {
             proxy.stop();
         }
         if let Some(observe) = self.observe {
             observe.stop().await;
         }
-        let (sends, writes) = if hurried {
+        let (sends, writes) = if end == DrainEnd::Hurried {
             (Duration::ZERO, LAST_WRITES)
         } else {
             let rest = deadline.left().saturating_sub(LAST_RESPONSES);
@@ -394,45 +440,75 @@ impl Sidecar {
         drop(self.stop_admin);
         // A reader that is slower than this does not get the rest of its response.
         let _ = tokio::time::timeout(LAST_RESPONSES, self.admin).await;
+        let status = match self.app {
+            Some(mut app) => {
+                let ended = tokio::select! {
+                    status = app.end_by(app_deadline) => Some(status),
+                    () = signals.stop() => None,
+                };
+                match ended {
+                    Some(status) => status,
+                    None => app.end_by(tokio::time::Instant::now()).await,
+                }
+            }
+            None => 0,
+        };
         tracing::info!("stopped");
+        status
+    }
+
+    async fn drain(&mut self, signals: &mut Signals, drain: Duration, deadline: Deadline) -> DrainEnd {
+        let draining = async {
+            let probed = self.probes.ready() > 0;
+            lifecycle::wait_for_notice(drain, probed, self.probes.seen_not_ready()).await;
+            if let Some(proxy) = &mut self.proxy {
+                proxy.close(deadline.left()).await;
+            }
+        };
+        tokio::select! {
+            () = draining => DrainEnd::Over,
+            () = signals.stop() => DrainEnd::Hurried,
+            _ = end_of(&mut self.app) => DrainEnd::Over,
+        }
+    }
+
+    /// Tells an app that we have started to end; until when it may take.
+    fn tell_app(&self, reason: StopReason, end: DrainEnd, deadline: Deadline) -> tokio::time::Instant {
+        if let Some(app) = &self.app {
+            match reason {
+                StopReason::Signal(signal) => app.signal(signal),
+                // What it has started may still run.
+                StopReason::AppEnded => app.signal(rustix::process::Signal::TERM),
+            }
+        }
+        let patience = match end {
+            DrainEnd::Hurried => HURRIED_APP_END,
+            DrainEnd::Over => deadline.left().max(APP_END),
+        };
+        tokio::time::Instant::now() + patience
     }
 }
 
-async fn bind_admin(at: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+/// Waits for the end of an app that we have started; without one, for ever.
+async fn end_of(app: &mut Option<AppProcess>) -> u8 {
+    match app {
+        Some(app) => app.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn bind_admin(
+    at: SocketAddr,
+    passed: Option<std::net::TcpListener>,
+) -> Result<(TcpListener, SocketAddr), StartError> {
     let failed = |source| StartError::Admin { at, source };
-    let listener = TcpListener::bind(at).await.map_err(failed)?;
+    let listener = match passed {
+        Some(passed) => passed
+            .set_nonblocking(true)
+            .and_then(|()| TcpListener::from_std(passed)),
+        None => TcpListener::bind(at).await,
+    };
+    let listener = listener.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
-}
-
-fn load_tls(
-    tls: Option<&proxy::Tls>,
-    running: Option<&proxy::Loaded>,
-) -> Result<Option<proxy::Loaded>, proxy::LoadError> {
-    tls.map(|tls| proxy::load_tls(tls, true, running)).transpose()
-}
-
-/// The certificates that are configured.
-fn tls_of(config: &Config) -> Option<&proxy::Tls> {
-    config.proxy.as_ref()?.tls.as_ref()
-}
-
-/// The settings that a reload can change, for what observes.
-fn observe_rules(config: &Config) -> ObserveRules {
-    ObserveRules {
-        client: config.client.clone(),
-        page: config.page.clone(),
-        sites: config.event.sites.clone(),
-    }
-}
-
-/// The settings that a reload can change, for the data path.
-fn live(config: &Config, tls: Option<proxy::Loaded>) -> Arc<Live> {
-    Arc::new(Live {
-        client: config.client.clone(),
-        page: config.page.clone(),
-        sites: config.event.sites.clone(),
-        events: config.custom.clone(),
-        tls,
-    })
 }

@@ -110,6 +110,18 @@ mod lifecycle;
 /// Restarts that nobody announces.
 mod restarts;
 
+/// An app that gatecount starts.
+mod wrapper;
+
+/// Under systemd.
+mod systemd;
+
+/// In an image of its own.
+mod image;
+
+/// In Kubernetes.
+mod kubernetes;
+
 /// The proxies in front that there is a file for.
 mod fronts;
 

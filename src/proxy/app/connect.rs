@@ -13,6 +13,11 @@
 //! They are tried one after another, the next one after [`STAGGER`] at most, while the ones before go on: an
 //! address that swallows connections takes the others no time away. The address that answers is tried first
 //! from then on, and after [`REMEMBERED`] all have the same chance again.
+//!
+//! # An app that this process has started
+//!
+//! It takes a while until it listens. A connection that is refused is tried again until the time for it is
+//! over.
 
 use std::{
     future::Future,
@@ -46,6 +51,8 @@ const STALE: Duration = Duration::from_mins(1);
 const STAGGER: Duration = Duration::from_millis(250);
 /// How long the address that answered is tried before the others.
 const REMEMBERED: Duration = Duration::from_mins(1);
+/// The pauses between tries while nobody listens yet: the shortest, and the longest.
+const ABSENT_PAUSE: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(160)];
 /// The pause before a Unix socket is tried again whose queue is full.
 const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(10);
 
@@ -86,6 +93,27 @@ impl Connector {
     /// [`Fault::Connect`], [`Fault::ConnectTimeout`], [`Fault::Unresolved`] and [`Fault::NoApp`].
     pub(super) async fn connect(&self, app: &App) -> Result<Stream, Fault> {
         let deadline = Instant::now() + app.connect_timeout;
+        let [shortest, longest] = ABSENT_PAUSE;
+        let (mut pause, mut absence) = (shortest, None);
+        loop {
+            match (self.connect_by(app, deadline).await, absence.take()) {
+                (Err(Fault::Connect(error)), _) if app.is_ours && is_absence(&error) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left < shortest {
+                        return Err(Fault::Connect(error));
+                    }
+                    absence = Some(error);
+                    sleep(pause.min(left / 2)).await;
+                    pause = longest.min(pause * 2);
+                }
+                // The last try had too little time to be refused.
+                (Err(Fault::ConnectTimeout), Some(error)) => return Err(Fault::Connect(error)),
+                (connected, _) => return connected,
+            }
+        }
+    }
+
+    async fn connect_by(&self, app: &App, deadline: Instant) -> Result<Stream, Fault> {
         match &app.upstream {
             Upstream::Unix(path) => timeout_at(deadline, unix(path))
                 .await
@@ -145,6 +173,14 @@ impl Connector {
         }
         Ok(stream)
     }
+}
+
+/// Whether nobody listens there.
+fn is_absence(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound
+    )
 }
 
 async fn within<T>(deadline: Instant, connecting: impl Future<Output = io::Result<T>>) -> Result<T, Fault> {
@@ -244,6 +280,7 @@ mod tests {
             connect_timeout,
             response_timeout: Duration::from_secs(1),
             keep_alive: Duration::from_secs(1),
+            is_ours: false,
         }
     }
 
@@ -265,6 +302,34 @@ mod tests {
             connector.first_of(&addresses, &app, deadline).await.unwrap();
             let (preferred, _) = lock(&connector.preferred).unwrap();
             assert_eq!(preferred, addresses[1]);
+        });
+    }
+
+    #[test]
+    fn an_app_of_ours_gets_its_time_to_listen_and_another_does_not() {
+        on_a_worker(async {
+            let address = refusing();
+            let mut app = app(Duration::from_secs(20));
+            app.upstream = Upstream::Tcp(address.ip().to_string(), address.port());
+            let connector = Connector::new(&app.upstream, Arc::default());
+            let fault = connector.connect(&app).await.unwrap_err();
+            assert!(matches!(fault, Fault::Connect(_)), "{fault}");
+
+            app.is_ours = true;
+            let listening = async {
+                sleep(Duration::from_millis(50)).await;
+                TcpListener::bind(address).unwrap()
+            };
+            let (connected, _listener) = tokio::join!(connector.connect(&app), listening);
+            connected.unwrap();
+
+            app.connect_timeout = Duration::from_millis(100);
+            app.upstream = Upstream::Unix("/nonexistent/app.sock".into());
+            let fault = Connector::new(&app.upstream, Arc::default())
+                .connect(&app)
+                .await
+                .unwrap_err();
+            assert!(matches!(fault, Fault::Connect(_)), "{fault}");
         });
     }
 

@@ -168,6 +168,7 @@ fn serve(
     let parts = Parts {
         shared,
         listener: listeners.remove(0),
+        is_shared: false,
         control,
     };
     let client = thread::spawn(move || {

@@ -304,6 +304,7 @@ pub(in crate::proxy) fn settings(upstream: Upstream) -> Settings {
             connect_timeout: PATIENCE,
             response_timeout: PATIENCE,
             keep_alive: PATIENCE,
+            is_ours: false,
         },
         inject: None,
     }

@@ -2,8 +2,8 @@
 
 use std::{
     fs,
-    net::SocketAddr,
-    os::unix::fs::PermissionsExt,
+    net::{SocketAddr, TcpListener},
+    os::{fd::OwnedFd, unix::fs::PermissionsExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
@@ -26,6 +26,12 @@ pub(crate) struct Builder {
     environment: Vec<(String, String)>,
     /// A command that runs the rest.
     runner: Vec<String>,
+    /// Flags, beside those for the file and the domain.
+    flags: Vec<String>,
+    /// The app's command, behind `--`.
+    app: Vec<String>,
+    /// A socket that it gets as its standard input.
+    socket: Option<Arc<TcpListener>>,
     directory: Arc<TempDir>,
 }
 
@@ -44,6 +50,9 @@ impl Builder {
             domain: Some("example.com".into()),
             environment: Vec::new(),
             runner: Vec::new(),
+            flags: Vec::new(),
+            app: Vec::new(),
+            socket: None,
             directory,
         }
         .set("listen.address", "127.0.0.1:0")
@@ -75,6 +84,9 @@ impl Builder {
             domain: None,
             environment: Vec::new(),
             runner: Vec::new(),
+            flags: Vec::new(),
+            app: Vec::new(),
+            socket: None,
             directory,
         }
         .set("listen.address", "127.0.0.1:0")
@@ -87,6 +99,21 @@ impl Builder {
         Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("deploy/config")
             .join(file)
+    }
+
+    /// It starts its app itself.
+    pub(crate) fn starting(command: &[&str]) -> Builder {
+        let mut builder = Builder::aside();
+        builder.app = command.iter().map(|word| (*word).to_owned()).collect();
+        builder
+    }
+
+    /// It listens on this socket, which is passed to it as systemd does.
+    pub(crate) fn on_socket(self, socket: &Arc<TcpListener>) -> Builder {
+        let pass = "exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$@\"";
+        let mut builder = self.under(&["sh", "-c", pass, "sh"]);
+        builder.socket = Some(Arc::clone(socket));
+        builder
     }
 
     /// Its events go there.
@@ -107,6 +134,19 @@ impl Builder {
                 .expect("a table");
         }
         table.insert(last.to_owned(), value.into());
+        self
+    }
+
+    /// Gives a flag.
+    pub(crate) fn flag(mut self, name: &str, value: &str) -> Builder {
+        self.flags.extend([name.to_owned(), value.to_owned()]);
+        self
+    }
+
+    /// Leaves one key out.
+    pub(crate) fn without(mut self, table: &str, key: &str) -> Builder {
+        let table = self.config.get_mut(table).and_then(toml::Value::as_table_mut);
+        table.expect("a table").remove(key);
         self
     }
 
@@ -229,7 +269,11 @@ impl Builder {
         if let Some(domain) = &self.domain {
             command.args(["--domain", domain]);
         }
+        command.args(&self.flags);
         command.envs(self.environment.iter().map(|(n, v)| (n, v)));
+        if !self.app.is_empty() {
+            command.arg("--").args(&self.app);
+        }
         command
     }
 
@@ -284,13 +328,22 @@ impl Builder {
         sidecar
     }
 
+    /// Starts it, whether it comes up or not.
+    pub(crate) fn start_anyhow(self) -> Sidecar {
+        self.try_start().0
+    }
+
     /// Starts it and waits until it serves, or says why it does not.
     pub(crate) fn try_start(self) -> (Sidecar, Result<(), String>) {
         self.write();
         let begun = Instant::now();
+        let stdin = self.socket.as_ref().map(|socket| {
+            let socket = socket.try_clone().expect("another descriptor");
+            Stdio::from(OwnedFd::from(socket))
+        });
         let mut child = self
             .command()
-            .stdin(Stdio::null())
+            .stdin(stdin.unwrap_or_else(Stdio::null))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

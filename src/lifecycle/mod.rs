@@ -1,10 +1,17 @@
 //! Signals, readiness, and the start of a drain: readiness turns off, and the listeners stay open until
-//! probers have noticed.
+//! probers have noticed. [`app_process`] is an app that this process has started, [`service_manager`] what
+//! systemd is told.
+
+mod app_process;
+mod service_manager;
 
 use std::{
     io,
     time::{Duration, Instant},
 };
+
+pub use app_process::{AppCommand, AppProcess};
+pub use service_manager::ServiceManager;
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -22,8 +29,8 @@ const UNPROBED_DELAY: Duration = Duration::from_millis(500);
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignalAction {
-    /// SIGTERM or SIGINT.
-    Stop,
+    /// SIGTERM or SIGINT: this one.
+    Stop(rustix::process::Signal),
     /// SIGHUP.
     Reload,
 }
@@ -56,15 +63,15 @@ impl Signals {
     /// Waits for the next signal.
     pub async fn next(&mut self) -> SignalAction {
         tokio::select! {
-            _ = self.terminate.recv() => SignalAction::Stop,
-            _ = self.interrupt.recv() => SignalAction::Stop,
+            _ = self.terminate.recv() => SignalAction::Stop(rustix::process::Signal::TERM),
+            _ = self.interrupt.recv() => SignalAction::Stop(rustix::process::Signal::INT),
             _ = self.hangup.recv() => SignalAction::Reload,
         }
     }
 
     /// Waits for the next signal that asks to stop, and ignores others.
     pub async fn stop(&mut self) {
-        while self.next().await != SignalAction::Stop {}
+        while self.next().await == SignalAction::Reload {}
     }
 }
 
