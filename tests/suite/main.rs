@@ -51,6 +51,9 @@ mod observe;
 /// A real browser's visit.
 mod browser;
 
+/// The tracker and gatecount count the same browsing.
+mod browsing;
+
 /// The tracker script put into pages.
 mod inject;
 
