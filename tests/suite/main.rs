@@ -71,6 +71,9 @@ mod observe;
 /// A real browser's visit.
 mod browser;
 
+/// The tracker and gatecount count the same browsing.
+mod browsing;
+
 /// The tracker script put into pages.
 mod inject;
 

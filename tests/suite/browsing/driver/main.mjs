@@ -1,0 +1,122 @@
+// Browses: serves the site, runs the steps in a browser through the proxy before it, and says what the tracker sent.
+//
+// Its argument is a JSON object: `browser` (chromium or firefox), `program`, `scheme`, `host`, `modules` (where npm
+// installed the libraries), `tracker` (the script's file), `certificate` (the proxy's, for https), `at_once` (how many steps run beside each other), `only` (a
+// part of the steps' names). It writes {"app": PORT}, reads the proxy's port from its input, and then writes one JSON
+// object a step, and what the app was asked at the end.
+
+import { createInterface } from 'node:readline';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { Chromium } from './chromium.mjs';
+import { Firefox } from './firefox.mjs';
+import { Site } from './site.mjs';
+import { Tab, until } from './tab.mjs';
+import { steps as all } from '../steps/all.mjs';
+
+const options = JSON.parse(process.argv[2]);
+const { browser: kind, scheme, host } = options;
+// Secure contexts send `Sec-Fetch-*` and have service workers and speculation rules.
+const mode = { browser: kind, scheme, secure: scheme === 'https' || host === 'localhost' };
+const applies = (step) => (!step.where || step.where(mode)) && (!options.only || step.id.includes(options.only));
+const steps = all.filter(applies);
+const site = new Site({ steps, modules: options.modules, tracker: options.tracker });
+await site.listen();
+const say = (object) => process.stdout.write(JSON.stringify(object) + '\n');
+say({ app: site.port });
+let browser;
+let done = false;
+const input = createInterface({ input: process.stdin });
+// Whoever started this has gone.
+input.once('close', () => {
+  if (done) return;
+  browser?.process.kill('SIGKILL');
+  process.exit(1);
+});
+const proxy = Number(await new Promise((resolve) => input.once('line', resolve)));
+const foreign = `http://other.test:${site.port}`;
+
+browser =
+  kind === 'firefox'
+    ? await Firefox.start(options.program, {
+        hosts: [host, 'other.test'],
+        WebSocket: createRequire(join(options.modules, 'x'))('ws'),
+      })
+    : await Chromium.start(options.program, options);
+
+// One step, in the lane's tab. Each step's pages have paths of their own, so steps share a cache as visits do.
+async function run(step, lane) {
+  const { profile } = lane;
+  const tabs = [];
+  const base = `${scheme}://${host}:${proxy}/${step.id}/`;
+  const pathname = (path) => new URL(path, base).pathname;
+  const mine = (path) => (url) => new URL(url, base).pathname === pathname(path);
+  const visit = {
+    mode,
+    base,
+    url: (path) => new URL(path, base).href,
+    // The same site's pages, by the address of the app and another host's name.
+    foreign: (path) => `${foreign}/${step.id}/${path}`,
+    async newTab() {
+      const tab = new Tab(await profile.tab(), visit);
+      tabs.push(tab);
+      return tab;
+    },
+    // The tab that a page opens.
+    async popup() {
+      const tab = new Tab(await until('a new tab', () => profile.opened()), visit);
+      tabs.push(tab);
+      return tab;
+    },
+    // Waits until the tracker counted the page so often.
+    counted: (path, times = 1) =>
+      until(`${path} is counted ${times} times`, () => site.events.filter(({ url }) => mine(path)(url)).length >= times),
+    // Waits until the app was asked for this and answered, so often.
+    asked: (path, times = 1) =>
+      until(
+        `${path} is asked for ${times} times`,
+        () => site.requests.filter(({ url, response }) => mine(path)(url) && response).length >= times,
+      ),
+    requests: (path) => site.requests.filter(({ url }) => mine(path)(url)),
+    until,
+  };
+  const begun = Date.now();
+  let error = null;
+  try {
+    lane.raw ??= await profile.tab();
+    await step.run(new Tab(lane.raw, visit), visit);
+    await leave(lane.raw);
+  } catch (caught) {
+    error = caught.stack;
+    await lane.raw?.close().catch(() => {});
+    lane.raw = undefined;
+  }
+  for (const tab of tabs) await tab.close().catch(() => {});
+  return { id: step.id, took: Date.now() - begun, error };
+}
+
+// Leaves the last page of a step, so that nothing of it goes on.
+async function leave(raw) {
+  raw.navigate('about:blank');
+  await until('the page is left', () => raw.evaluate(`location.href === 'about:blank'`));
+}
+
+const waiting = [...steps];
+const results = [];
+await Promise.all(
+  Array.from({ length: options.at_once ?? 3 }, async () => {
+    const lane = { profile: await browser.profile() };
+    for (let step; (step = waiting.shift()); ) results.push({ step, ...(await run(step, lane)) });
+  }),
+);
+await browser.stop();
+const last = site.events.length;
+for (const { step, id, took, error } of results) {
+  const events = site.events.slice(0, last).filter(({ url }) => new URL(url).pathname.split('/')[1] === id);
+  const beyond = typeof step.beyond === 'function' ? step.beyond(mode) : step.beyond;
+  say({ step: id, took, error, events, beyond: beyond ?? {}, alias: step.alias ?? {} });
+}
+say({ requests: site.requests });
+done = true;
+site.close();
+input.close();

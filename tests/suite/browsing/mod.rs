@@ -1,0 +1,87 @@
+//! A real browser with the real tracker on a site behind gatecount: both count the same browsing, and agree
+//! page by page.
+//!
+//! `driver/` is a program for Node.js. It serves the site, moves the browser, and says what the tracker sent;
+//! `steps/` has what a person does. Each step's pages have paths of their own, so every view belongs to one
+//! step.
+
+mod corpus;
+mod drive;
+mod peers;
+mod tally;
+
+use self::{
+    drive::{Browser, Over, browse},
+    peers::Rule,
+    tally::Tally,
+};
+use crate::support::{full, skip};
+
+/// How many steps a browser takes at least, of those that its mode allows.
+const STEPS: usize = 80;
+
+#[test]
+fn chromium_over_http_agrees_page_by_page() {
+    agrees(Browser::Chromium, Over::Http, 0.99);
+}
+
+#[test]
+fn chromium_on_localhost_agrees_page_by_page() {
+    agrees(Browser::Chromium, Over::Localhost, 0.99);
+}
+
+#[test]
+fn chromium_over_https_agrees_page_by_page() {
+    agrees(Browser::Chromium, Over::Https, 0.99);
+}
+
+#[test]
+fn firefox_on_localhost_agrees_page_by_page() {
+    agrees(Browser::Firefox, Over::Localhost, 0.98);
+}
+
+#[test]
+fn firefox_over_http_agrees_page_by_page() {
+    // The other four have each of its requests already, by this browser or without `Sec-Fetch-*`.
+    if full() {
+        agrees(Browser::Firefox, Over::Http, 0.98);
+    }
+}
+
+/// Browses, and asks for this share of the views that a server can see, and for not one view too many.
+#[track_caller]
+fn agrees(browser: Browser, over: Over, share: f64) {
+    let recording = match browse(browser, over) {
+        Ok(recording) => recording,
+        Err(missing) => return skip(&missing),
+    };
+    let tally = Tally::of(&recording.steps, &recording.counted);
+    let name = format!("{browser:?} over {over:?}");
+    tally.print(&name);
+    for rule in Rule::ALL {
+        rule.tally(&recording).print(&format!("{name}, {}", rule.words()));
+    }
+    tally.print_beyond(&name);
+    if let Some(slowest) = recording.steps.iter().max_by_key(|step| step.took) {
+        eprintln!("{name}: the slowest step is {}, {} ms", slowest.id, slowest.took);
+    }
+    let broken: Vec<&String> = recording
+        .steps
+        .iter()
+        .filter_map(|step| step.error.as_ref())
+        .collect();
+    assert!(broken.is_empty(), "steps that could not be taken: {broken:#?}");
+    assert!(tally.steps >= STEPS, "{} steps", tally.steps);
+    assert!(
+        tally.unneeded.is_empty(),
+        "seen all the same: {:#?}",
+        tally.unneeded
+    );
+    assert!(
+        tally.invented.is_empty() && tally.share() >= share,
+        "{:.4} agree; missed {:#?}, invented {:#?}",
+        tally.share(),
+        tally.missed,
+        tally.invented
+    );
+}

@@ -1,0 +1,25 @@
+import { steps as ahead } from './ahead.mjs';
+import { steps as documents } from './documents.mjs';
+import { steps as files } from './files.mjs';
+import { steps as htmx } from './htmx.mjs';
+import { steps as inertia } from './inertia.mjs';
+import { steps as returns } from './returns.mjs';
+import { steps as scripts } from './scripts.mjs';
+import { steps as swaps } from './swaps.mjs';
+import { steps as turbo } from './turbo.mjs';
+import { steps as unpoly } from './unpoly.mjs';
+import { steps as workers } from './workers.mjs';
+
+export const steps = [
+  ...documents,
+  ...returns,
+  ...files,
+  ...scripts,
+  ...ahead,
+  ...workers,
+  ...turbo,
+  ...htmx,
+  ...inertia,
+  ...unpoly,
+  ...swaps,
+];

@@ -1,0 +1,125 @@
+// htmx 2 and 4.
+
+import { link, script, step } from './step.mjs';
+
+const versions = { 2: 'htmx2/dist/htmx.min.js', 4: 'htmx4/dist/htmx.min.js' };
+
+function stepsOf(version) {
+  const head = script(versions[version]);
+  const boost = version === 4 ? 'hx-boost:inherited="true"' : 'hx-boost="true"';
+  const page = (body, more = {}) => ({ head, body: `<div ${boost}>${body}</div>`, ...more });
+  const fragment = (text = 'A part') => ({ text: `<p id="there">${text}</p>` });
+  const button = (attributes) => `<button id="go" ${attributes} hx-target="#into">Go</button><div id="into"></div>`;
+
+  const goes = (id, pages, then = async () => {}, more = {}) =>
+    step(
+      `htmx-${version}-${id}`,
+      async (tab, visit) => {
+        await tab.open('a');
+        await visit.counted('a');
+        await tab.follow('#go', 'b');
+        await visit.counted('b');
+        await then(tab, visit);
+      },
+      { pages: { b: page(link('c')), c: page(''), ...pages }, ...more },
+    );
+  const stays = (id, pages, doing, more = {}) =>
+    step(
+      `htmx-${version}-${id}`,
+      async (tab, visit) => {
+        await tab.open('a');
+        await visit.counted('a');
+        await doing(tab, visit);
+      },
+      { pages, ...more },
+    );
+  const partly = (tab) => tab.click('#go').then(() => tab.until(`!!document.querySelector('#there')`));
+
+  return [
+    goes('boosted-link', { a: page(link('b')) }, async (tab, visit) => {
+      await tab.follow('#go', 'c');
+      await visit.counted('c');
+    }),
+    goes('boosted-form-by-get', { a: page('<form action="b"><input name="q" value="x"><button id="go">Go</button></form>') }),
+    goes('boosted-form-that-renders', { a: page('<form action="b" method="post"><button id="go">Go</button></form>') }),
+    goes('boosted-form-that-redirects', {
+      a: page('<form action="save" method="post"><button id="go">Go</button></form>'),
+      save: { status: 303, headers: { location: 'b' } },
+    }),
+    goes('link-to-a-document', { a: { head, body: link('b') } }),
+    goes('redirect-header', {
+      a: { head, body: button('hx-post="save"') },
+      save: { headers: { 'hx-redirect': 'b' }, text: '' },
+    }),
+    goes('location-header', {
+      a: { head, body: button('hx-post="save"') },
+      save: ({ pathname }) => ({ headers: { 'hx-location': pathname.replace(/save$/, 'b') }, text: '' }),
+    }),
+    stays('part', { a: { head, body: button('hx-get="part"') }, part: fragment() }, partly),
+    stays('part-by-post', { a: { head, body: button('hx-post="part"') }, part: fragment() }, partly),
+    stays(
+      'part-on-load',
+      { a: { head, body: '<div hx-get="part" hx-trigger="load">…</div>' }, part: fragment() },
+      (tab) => tab.until(`!!document.querySelector('#there')`),
+    ),
+    stays(
+      'part-again-and-again',
+      {
+        a: { head, body: '<div hx-get="part" hx-trigger="every 200ms"></div>' },
+        part: ({ count }) => ({ text: count > 2 ? '<p id="there">x</p>' : '' }),
+      },
+      (tab) => tab.until(`!!document.querySelector('#there')`),
+    ),
+    stays(
+      'part-that-pushes-by-header',
+      {
+        a: { head, body: button('hx-get="part"') },
+        part: ({ pathname }) => ({ headers: { 'hx-push-url': pathname.replace(/part$/, 'b') }, text: '<p id="there">x</p>' }),
+      },
+      async (tab, visit) => {
+        await partly(tab);
+        await visit.counted('b');
+      },
+    ),
+    stays(
+      'part-that-pushes-its-own-address',
+      { a: { head, body: button('hx-get="b" hx-push-url="true"') }, b: fragment() },
+      async (tab, visit) => {
+        await partly(tab);
+        await visit.counted('b');
+      },
+      { beyond: { 'parts of a page that change its address': { missed: ['b'] } } },
+    ),
+    stays(
+      'part-that-replaces-the-address',
+      { a: { head, body: button('hx-get="b" hx-replace-url="true"') }, b: fragment() },
+      partly,
+    ),
+    goes(
+      'back',
+      { a: page(link('b')) },
+      async (tab, visit) => {
+        await tab.back('a');
+        await visit.counted('a', 2);
+      },
+      version === 2 ? { beyond: { 'returns within a page': { missed: ['a'] } } } : {},
+    ),
+    ...(version === 2
+      ? [
+          goes(
+            'back-without-a-snapshot',
+            {
+              a: page(link('b'), { head: `<meta name="htmx-config" content='{"historyCacheSize": 0}'>` + head }),
+              b: page('', { head: `<meta name="htmx-config" content='{"historyCacheSize": 0}'>` + head }),
+            },
+            async (tab, visit) => {
+              await tab.back('a');
+              await visit.counted('a', 2);
+            },
+          ),
+        ]
+      : []),
+  ];
+}
+
+export const steps = [...stepsOf(2), ...stepsOf(4)];

@@ -1,0 +1,21 @@
+// A step is a name, the pages it browses, and what a person does there.
+//
+// `pages` has them by their path under the step's own; a page that is not named is a plain one. Its value, or what its
+// function gives, has the parts of `Site.page` or a whole answer: `status`, `type`, `headers`, `text`.
+// `beyond` says what a server cannot see of the step: by reason, the paths of the views that only the tracker counts
+// (`missed`), and of those that only a server takes for views (`invented`). `alias` has pages that the tracker counts
+// under another address than the one that is shown in the end.
+
+export const step = (id, run, { pages, beyond, alias, where } = {}) => ({ id, run, pages, beyond, alias, where });
+
+// Where service workers, speculation rules and `Sec-Fetch-*` are.
+export const secure = ({ secure }) => secure;
+export const plain = ({ secure }) => !secure;
+export const chromium = ({ browser }) => browser === 'chromium';
+export const both = (...conditions) => (mode) => conditions.every((condition) => condition(mode));
+
+export const link = (to, text = to, id = 'go', more = '') => `<a id="${id}" href="${to}" ${more}>${text}</a> `;
+
+
+// A script of a library that npm installed.
+export const script = (module, more = '') => `<script src="/_/modules/${module}" ${more}></script>`;

@@ -1,0 +1,151 @@
+// Turbo 8.
+
+import { link, script, step } from './step.mjs';
+
+const head = script('@hotwired/turbo/dist/turbo.es2017-umd.js');
+const page = (body, more = {}) => ({ head, body, ...more });
+const form = (action, method = 'post') =>
+  `<form action="${action}" method="${method}"><input name="q" value="x"><button id="go">Go</button></form>`;
+
+// Goes from a page to another one.
+const goes = (id, pages, then = async () => {}, more = {}) =>
+  step(
+    `turbo-${id}`,
+    async (tab, visit) => {
+      await tab.open('a');
+      await visit.counted('a');
+      await tab.follow('#go', 'b');
+      await visit.counted('b');
+      await then(tab, visit);
+    },
+    { pages: { b: page(link('c')), c: page(''), ...pages }, ...more },
+  );
+
+// Does something in a page, which stays.
+const stays = (id, pages, doing, more = {}) =>
+  step(
+    `turbo-${id}`,
+    async (tab, visit) => {
+      await tab.open('a');
+      await visit.counted('a');
+      await doing(tab, visit);
+    },
+    { pages, ...more },
+  );
+
+export const steps = [
+  goes('link', { a: page(link('b')) }, async (tab, visit) => {
+    await tab.follow('#go', 'c');
+    await visit.counted('c');
+  }),
+  goes('link-with-campaign', { a: page(link('b?utm_source=x&n=1')) }),
+  stays(
+    'redirect',
+    { a: page(link('old')), b: page(''), old: { status: 302, headers: { location: 'b' } } },
+    async (tab, visit) => {
+      await tab.follow('#go', 'b');
+      await visit.counted('old');
+    },
+    { alias: { old: 'b' } },
+  ),
+  goes('form-that-redirects', { a: page(form('save')), save: { status: 303, headers: { location: 'b' } } }),
+  goes('form-by-get', { a: page(form('b', 'get')) }),
+  goes('link-to-a-document', { a: page(link('b', 'b', 'go', 'data-turbo="false"')) }),
+  goes('by-script', { a: page(`<button id="go" onclick="Turbo.visit('b')">Go</button>`) }),
+  goes(
+    'back',
+    { a: page(link('b')) },
+    async (tab, visit) => {
+      await tab.back('a');
+      await visit.counted('a', 2);
+    },
+    { beyond: { 'returns within a page': { missed: ['a'] } } },
+  ),
+  goes(
+    'back-without-a-snapshot',
+    { a: page(link('b'), { head: head + '<meta name="turbo-cache-control" content="no-cache">' }) },
+    async (tab, visit) => {
+      await tab.back('a');
+      await visit.counted('a', 2);
+    },
+    // Turbo asks for the page as if it refreshed it.
+    { beyond: { 'returns within a page': { missed: ['a'] } } },
+  ),
+  goes('hover-and-link', { a: page(link('b')), b: page(link('c')) }, async (tab, visit) => {
+    await tab.follow('#go', 'c');
+    await visit.counted('c');
+  }),
+  stays('form-with-mistakes', { a: page(form('save')), save: { status: 422, head, body: '<p id="wrong">No</p>' } }, (tab) =>
+    tab.click('#go').then(() => tab.until(`!!document.querySelector('#wrong')`)),
+  ),
+  stays(
+    'hover-alone',
+    { a: page(link('b') + link('c', 'c', 'other')), b: page(''), c: page('') },
+    async (tab, visit) => {
+      await tab.hover('#go');
+      await visit.asked('b');
+      await tab.follow('#other', 'c');
+      await visit.counted('c');
+    },
+  ),
+  stays(
+    'hover-waited-and-shown',
+    { a: page(link('b')), b: page(link('c')), c: page('') },
+    async (tab, visit) => {
+      await tab.hover('#go');
+      await visit.asked('b');
+      await tab.follow('#go', 'b');
+      await visit.counted('b');
+      await tab.follow('#go', 'c');
+      await visit.counted('c');
+    },
+  ),
+  stays(
+    'frame',
+    {
+      a: page('<turbo-frame id="f"><a id="go" href="part">part</a></turbo-frame>'),
+      part: page('<turbo-frame id="f"><p id="there">Part</p></turbo-frame>', { tracker: false }),
+    },
+    (tab) => tab.click('#go').then(() => tab.until(`!!document.querySelector('#there')`)),
+  ),
+  stays(
+    'lazy-frame',
+    {
+      a: page('<turbo-frame id="f" src="part" loading="lazy"></turbo-frame>'),
+      part: page('<turbo-frame id="f"><p id="there">Part</p></turbo-frame>', { tracker: false }),
+    },
+    (tab) => tab.until(`!!document.querySelector('#there')`),
+  ),
+  stays(
+    'frame-that-advances',
+    {
+      a: page('<turbo-frame id="f" data-turbo-action="advance"><a id="go" href="b">b</a></turbo-frame>'),
+      b: page('<turbo-frame id="f"><p id="there">Part</p></turbo-frame>'),
+    },
+    async (tab, visit) => {
+      await tab.click('#go');
+      await tab.until(`!!document.querySelector('#there')`);
+      await visit.counted('b');
+    },
+    { beyond: { 'parts of a page that change its address': { missed: ['b'] } } },
+  ),
+  stays(
+    'stream',
+    {
+      a: page(form('save') + '<ul id="list"></ul>'),
+      save: {
+        type: 'text/vnd.turbo-stream.html; charset=utf-8',
+        text: '<turbo-stream action="append" target="list"><template><li id="there">x</li></template></turbo-stream>',
+      },
+    },
+    (tab) => tab.click('#go').then(() => tab.until(`!!document.querySelector('#there')`)),
+  ),
+  stays(
+    'refresh',
+    { a: ({ count }) => page(`<p id="n${count}">`, { head: head + '<meta name="turbo-refresh-method" content="morph">' }) },
+    async (tab) => {
+      await tab.eval(`Turbo.visit(location.href, { action: 'replace' })`);
+      await tab.until(`!!document.querySelector('#n2')`);
+    },
+  ),
+];
