@@ -1,4 +1,4 @@
-//! A real browser that a test drives: Chromium without a window, by its DevTools protocol over a pipe.
+//! A real browser that a test drives: Chromium without a window, by its debugging protocol over a pipe.
 
 use std::{
     fs,
