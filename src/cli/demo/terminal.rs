@@ -70,7 +70,14 @@ impl DecisionPrinter {
         };
         let (mark, faint, reset) = match (self.colour, record.decision) {
             (false, _) => ("", "", ""),
-            (true, Decision::Counted | Decision::Declared) => (GREEN, FAINT, RESET),
+            (
+                true,
+                Decision::Counted
+                | Decision::SoftNavigation
+                | Decision::Activated
+                | Decision::Declared
+                | Decision::Tracked,
+            ) => (GREEN, FAINT, RESET),
             (true, Decision::NotPage) => (FAINT, FAINT, RESET),
             (true, _) => (YELLOW, FAINT, RESET),
         };
