@@ -77,7 +77,7 @@ mod tests {
             "User-Agent",
             "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
         );
-        let fields: Vec<Header<'_>> = [("Accept", "text/html")]
+        let fields: Vec<Header<'_>> = [("Accept", "text/html"), ("Upgrade-Insecure-Requests", "1")]
             .into_iter()
             .chain([browser])
             .chain(more.iter().copied())

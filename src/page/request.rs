@@ -9,7 +9,6 @@ use crate::facts::RequestFacts;
 use super::bots::{self, Bot};
 use super::decision::{Decision, EventKind, Verdict};
 use super::kind::{RequestKind, kind};
-use super::response::waiting;
 use super::rules::{Bots, CountMode, DOWNLOADS, PageRules, PrefetchMode};
 use super::soft::{self, SoftPlace, SoftRequest};
 
@@ -227,7 +226,7 @@ pub fn judge_soft<'a>(
                 why: "A script shows another page in the place of the one before.",
                 event: Some(EventKind::PageView),
             };
-            (waiting(rules, verdict), Some(place))
+            (rules.waiting(verdict), Some(place))
         }
     }
 }

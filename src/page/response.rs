@@ -36,7 +36,7 @@ pub fn judge_response(
         _ => {}
     }
     let Some(bot) = candidate.bot else {
-        return waiting(rules, verdict);
+        return rules.waiting(verdict);
     };
     match verdict.event {
         Some(EventKind::PageView) => Verdict {
@@ -139,17 +139,6 @@ pub fn seen_twice() -> Verdict {
         Decision::NotPage,
         "The page is already counted: it was seen both in the request's way and from aside.",
     )
-}
-
-/// A verdict whose event is held says so.
-pub(super) fn waiting(rules: &PageRules, verdict: Verdict) -> Verdict {
-    match rules.holds(&verdict) {
-        Some(_) => Verdict {
-            why: "A page. It is counted unless the tracker script reports it within tracker_wait.",
-            ..verdict
-        },
-        None => verdict,
-    }
 }
 
 /// The page was held, and the tracker script did not count it in time. `decision` is the one that was to be

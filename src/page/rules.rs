@@ -91,6 +91,17 @@ impl PageRules {
         }
     }
 
+    /// A verdict whose event is held says so.
+    pub(super) fn waiting(&self, verdict: Verdict) -> Verdict {
+        match self.holds(&verdict) {
+            Some(_) => Verdict {
+                why: "A page. It is counted unless the tracker script reports it within tracker_wait.",
+                ..verdict
+            },
+            None => verdict,
+        }
+    }
+
     /// How long pages wait for the tracker script; `None` if they don't.
     pub fn tracker_wait(&self) -> Option<Duration> {
         match self.count {

@@ -143,7 +143,7 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::page::{self, RequestVerdict};
+    use crate::page;
 
     #[test]
     fn what_pages_load_does_not_push_the_pages_out() {
@@ -152,14 +152,11 @@ mod tests {
         let mut push = |micros, verdict: &Verdict| {
             recent.push(moment(micros), verdict, 200, None, "peer", b"GET / HTTP/1.1");
         };
-        push(1_000, &page::aborted(&RequestVerdict::Settled(page::repeated())));
+        push(1_000, &page::suppressed());
         for n in 0..2 * KEPT as u64 {
             push(2_000 + n * 1_000, &page::dedicated());
         }
-        push(
-            900_000,
-            &page::aborted(&RequestVerdict::Settled(page::repeated())),
-        );
+        push(900_000, &page::suppressed());
         let kept = recent.since(
             0,
             moment(1_000_000),
@@ -168,10 +165,7 @@ mod tests {
         assert_eq!(kept.len(), KEPT + 2);
         assert!(kept.is_sorted_by_key(|record| record.seq));
         for record in [&kept[0], &kept[KEPT + 1]] {
-            assert_eq!(
-                record.verdict,
-                page::aborted(&RequestVerdict::Settled(page::repeated()))
-            );
+            assert_eq!(record.verdict, page::suppressed());
         }
     }
 

@@ -356,7 +356,7 @@ fn a_client_without_an_address_is_served_and_not_counted() {
             "-A",
             crate::support::client::CHROME,
         ];
-        arguments.extend(["-H", "Accept: text/html"]);
+        arguments.extend(["-H", "Accept: text/html", "-H", "Upgrade-Insecure-Requests: 1"]);
         arguments.extend(extra);
         arguments.push("http://example.com/");
         assert!(crate::support::client::curl(&arguments).status.success());

@@ -81,7 +81,11 @@ pub(super) fn of_browsers(
     for (hosts, domains) in config.sites() {
         let host = host_of(hosts, domains);
         let url = format!("{scheme}://{host}/");
-        let headers = [("User-Agent", BROWSER), ("Accept", "text/html")];
+        let headers = [
+            ("User-Agent", BROWSER),
+            ("Accept", "text/html"),
+            ("Upgrade-Insecure-Requests", "1"),
+        ];
         let case = Case {
             peer: VISITOR.parse().map_err(io::Error::other)?,
             method: "GET".to_owned(),

@@ -64,10 +64,6 @@ fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
             "gatecount.toml:1: event: no such table; did you mean [[events]]?",
         ),
         (
-            "[pages]\ntracker_wait = \"10s\"",
-            "gatecount.toml:2: pages.tracker_wait: comes in a later version of gatecount",
-        ),
-        (
             "[plausable]\nurl = \"a\"",
             "gatecount.toml:1: plausable: no such table; did you mean [plausible]?",
         ),

@@ -1,9 +1,12 @@
 //! A bot, and what it fetches pages for.
 
+/// The name of a bot that no line of the tables names.
+pub const OTHER: &str = "Other";
+
 /// A bot, and what shows that it is one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Bot {
-    /// Its name, or [`OTHER`](super::OTHER).
+    /// Its name, or [`OTHER`].
     pub name: &'static str,
     /// What it fetches pages for.
     pub kind: BotKind,

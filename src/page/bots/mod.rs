@@ -26,10 +26,7 @@ use crate::facts::RequestFacts;
 use memo::Memo;
 use tables::Tables;
 
-pub use bot::{Bot, BotKind, TableLine};
-
-/// The name of a bot that no line of the tables names.
-pub const OTHER: &str = "Other";
+pub use bot::{Bot, BotKind, OTHER, TableLine};
 
 static NO_AGENT: Bot = Bot {
     name: "No user agent",

@@ -2,8 +2,7 @@
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, MatchKind};
 
-use super::OTHER;
-use super::bot::{Bot, BotKind, TableLine};
+use super::bot::{Bot, BotKind, OTHER, TableLine};
 use super::shape;
 
 pub(super) struct Tables {
