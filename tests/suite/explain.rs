@@ -29,7 +29,8 @@ fn told(arguments: &[&str]) -> String {
 
 /// A browser asks for this.
 fn browser<'a>(rest: &[&'a str]) -> Vec<&'a str> {
-    [&["-H", "accept: text/html", "-H"][..], rest].concat()
+    let fields = ["-H", "accept: text/html", "-H", "upgrade-insecure-requests: 1", "-H"];
+    [&fields[..], rest].concat()
 }
 
 #[test]
