@@ -29,7 +29,13 @@ fn told(arguments: &[&str]) -> String {
 
 /// A browser asks for this.
 fn browser<'a>(rest: &[&'a str]) -> Vec<&'a str> {
-    let fields = ["-H", "accept: text/html", "-H", "upgrade-insecure-requests: 1", "-H"];
+    let fields = [
+        "-H",
+        "accept: text/html",
+        "-H",
+        "upgrade-insecure-requests: 1",
+        "-H",
+    ];
     [&fields[..], rest].concat()
 }
 

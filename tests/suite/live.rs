@@ -351,7 +351,7 @@ fn a_pasted_request_is_explained_by_the_rules_that_hold() {
         "{page}"
     );
     let page = stage.sidecar.admin("/explain?request=curl&peer=").text();
-    assert!(page.contains("has no address"), "{page}");
+    assert!(page.contains("has no URL"), "{page}");
     let page = stage
         .sidecar
         .admin("/explain?request=http%3A%2F%2Fexample.com%2F&peer=nobody")

@@ -133,8 +133,8 @@ fn decisions_are_shown_to_operators() {
         shown,
         [
             "\"counted\" \"/a\" 200 \"203.0.113.0/24\" \"peer\"",
-            "\"not_page\" \"/style.css\" 200 null \"peer\"",
-            "\"redirect\" \"/gone\" 301 null \"peer\"",
+            "\"not_page\" \"/style.css\" 200 \"203.0.113.0/24\" \"peer\"",
+            "\"redirect\" \"/gone\" 301 \"203.0.113.0/24\" \"peer\"",
         ]
     );
     assert_eq!(sidecar.status()["decisions"]["counted"], 1);

@@ -23,6 +23,9 @@ use tokio_rustls::TlsAcceptor;
 use super::{Arrival, Mode, Reply, State, lock};
 use crate::support::message::latin;
 
+/// The name of the event that the doctor sends.
+const DOCTORS_EVENT: &str = "gatecount doctor";
+
 /// The server's half, on its own thread.
 pub(super) struct Server {
     /// Where it listens, also after a death.
@@ -148,8 +151,11 @@ async fn take(
     if head.uri.path().ends_with("/api/health") {
         return Ok(answer(edition.health, date));
     }
-    // No event carries it; a question does, and an edition that does not know it takes that for an event.
-    if head.headers.remove("x-debug-request").is_some()
+    let event = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    // No other event carries it than the doctor's, which asks by it. An edition that does not know it takes that for
+    // an event like any other.
+    if event["name"] == DOCTORS_EVENT
+        && head.headers.remove("x-debug-request").is_some()
         && let Some(address) = edition.debug
     {
         let mut debugged = answer(200, None);
@@ -165,7 +171,7 @@ async fn take(
             .iter()
             .map(|(name, value)| (name.to_string(), latin(value.as_bytes())))
             .collect(),
-        body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+        body: event,
         raw: String::from_utf8_lossy(&body).into_owned(),
         status: 0,
         recorded: false,
