@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What is marked of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageMark {
+    /// A browser has asked for it ahead, and the response is not here. A true request for it ends that.
+    AskedAhead,
     /// It was fetched ahead. It counts at the first sign that it is shown.
     Prefetched,
     /// It is counted already. The next request for it is the same view.
@@ -25,7 +27,7 @@ impl PageMark {
         match self {
             PageMark::Prefetched | PageMark::CountedAhead => 300,
             PageMark::Redirected => 10,
-            PageMark::Announced => 30,
+            PageMark::Announced | PageMark::AskedAhead => 30,
         }
     }
 
@@ -35,6 +37,7 @@ impl PageMark {
             PageMark::CountedAhead => 2,
             PageMark::Redirected => 3,
             PageMark::Announced => 4,
+            PageMark::AskedAhead => 5,
         }
     }
 }

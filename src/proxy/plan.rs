@@ -23,7 +23,7 @@ use crate::{
     facts,
     headers::ConnectionOptions,
     http1::{self, Refusal},
-    page::{self, EventKind, RequestVerdict, Verdict},
+    page::{self, EventKind, PageMark, RequestVerdict, Verdict, VisitorPage},
     tracker::{
         self, DedicatedAnswer, DedicatedPath, DedicatedRequest, Tracker, ViewedPage,
         inject::{Asking, Injector, PageRequest},
@@ -356,6 +356,11 @@ fn read(
         return reading;
     };
     if candidate.is_held() {
+        let agent = facts.user_agent.unwrap_or_default();
+        let host = visible.host.unwrap_or_default().as_bytes();
+        let page = VisitorPage::new(client, agent, host, facts.path().as_bytes());
+        let now = context.now().millis();
+        context.memory.marked.mark(page, PageMark::AskedAhead, now);
         return reading;
     }
     let mut draft = Draft::over(context.buffer());

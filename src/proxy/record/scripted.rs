@@ -54,7 +54,7 @@ impl RequestRecord {
         match outcome {
             SoftOutcome::Settled(verdict) => verdict,
             SoftOutcome::Ahead => {
-                self.mark_ahead(now, |facts| page::page_path(soft, facts));
+                self.mark_ahead(now, None, |facts| page::page_path(soft, facts));
                 page::fetched_ahead(soft)
             }
             SoftOutcome::Shown { at } => self.draft_soft(soft, at),
@@ -102,12 +102,17 @@ impl RequestRecord {
     ) {
         let is_shown = page::is_shown(&self.context.live.borrow().page, candidate, response, known);
         if is_shown {
-            self.mark_ahead(now, |facts| facts.path());
+            self.mark_ahead(now, Some(PageMark::AskedAhead), |facts| facts.path());
         }
     }
 
-    /// Marks what was fetched ahead, if it may count when it is shown.
-    fn mark_ahead(&self, now: Moment, path: impl for<'f> FnOnce(&RequestFacts<'f>) -> &'f str) {
+    /// Marks what was fetched ahead, if it may count when it is shown, and if it has this mark.
+    fn mark_ahead(
+        &self,
+        now: Moment,
+        marked: Option<PageMark>,
+        path: impl for<'f> FnOnce(&RequestFacts<'f>) -> &'f str,
+    ) {
         let live = self.context.live.borrow();
         let client = self.client;
         self.reread(|request| {
@@ -115,6 +120,7 @@ impl RequestRecord {
             let known_site = live.sites.find(request.host).is_some();
             if page::may_be_held(&live.page, &request.facts, path, known_site, client)
                 && let Some(page) = self.visitor_page(request, path)
+                && marked.is_none_or(|mark| self.context.memory.marked.take(page, mark, now.millis()))
             {
                 self.context
                     .memory
@@ -158,6 +164,8 @@ impl RequestRecord {
         };
         let now = now.millis();
         marked.take(page, PageMark::Prefetched, now);
+        // A click that does not wait for what was fetched ahead asks itself.
+        marked.take(page, PageMark::AskedAhead, now);
         let counted =
             marked.take(page, PageMark::CountedAhead, now) || marked.take(page, PageMark::Redirected, now);
         if counts_ahead {

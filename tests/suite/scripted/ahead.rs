@@ -63,6 +63,43 @@ fn the_next_navigation_is_a_sign_too_and_comes_after_the_page() {
     assert_eq!(seen.metrics.decisions("counted"), 1);
 }
 
+/// A click that does not wait for what is on its way.
+#[test]
+fn a_true_navigation_takes_the_place_of_what_is_being_fetched_ahead() {
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    let stage = stage_of(
+        |b| b,
+        move |visit| {
+            visit.body();
+            if visit.head.get("sec-purpose").is_some() {
+                // Until the test has gone on.
+                let _ = gate.lock().unwrap().recv();
+            }
+            visit.send(
+                "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 15\r\n\r\n<!doctype html>"
+                    .to_owned(),
+            )?;
+            Ok(Then::Keep)
+        },
+    );
+    let link = fetch("/a", "/").with("Sec-Purpose", "prefetch");
+    std::thread::scope(|scope| {
+        let fetched = scope.spawn(|| stage.sidecar.client().ask(&link).status());
+        crate::support::eventually("the prefetch", || match stage.app.seen().len() {
+            1 => Ok(()),
+            seen => Err(format!("{seen} requests")),
+        });
+        assert_eq!(stage.sidecar.client().ask(&page("/a")).status(), 200);
+        open.send(()).unwrap();
+        assert_eq!(fetched.join().unwrap(), 200);
+    });
+    assert_eq!(stage.sidecar.client().ask(&style("/a")).status(), 200);
+    let metrics = stage.sidecar.settled(3);
+    assert_eq!(metrics.decisions("activated"), 0);
+    assert_eq!(stage.plausible.recorded().len(), 1);
+}
+
 #[test]
 fn a_true_navigation_takes_the_place_of_what_was_fetched_ahead() {
     let stage = stage(&[], |b| b);
