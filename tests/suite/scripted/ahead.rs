@@ -77,8 +77,7 @@ fn a_true_navigation_takes_the_place_of_what_is_being_fetched_ahead() {
                 let _ = gate.lock().unwrap().recv();
             }
             visit.send(
-                "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 15\r\n\r\n<!doctype html>"
-                    .to_owned(),
+                "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 15\r\n\r\n<!doctype html>",
             )?;
             Ok(Then::Keep)
         },
