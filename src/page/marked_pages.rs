@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum PageMark {
     /// A browser has asked for it ahead, and the response is not here. A true request for it ends that.
     AskedAhead,
+    /// A true request for it was counted just now. What is fetched ahead of it comes too late.
+    JustCounted,
     /// It was fetched ahead. It counts at the first sign that it is shown.
     Prefetched,
     /// It is counted already. The next request for it is the same view.
@@ -26,6 +28,7 @@ impl PageMark {
     fn lasts(self) -> u64 {
         match self {
             PageMark::Prefetched | PageMark::CountedAhead => 300,
+            PageMark::JustCounted => 2,
             PageMark::Redirected => 10,
             PageMark::Announced | PageMark::AskedAhead => 30,
         }
@@ -38,6 +41,7 @@ impl PageMark {
             PageMark::Redirected => 3,
             PageMark::Announced => 4,
             PageMark::AskedAhead => 5,
+            PageMark::JustCounted => 6,
         }
     }
 }

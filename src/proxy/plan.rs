@@ -360,7 +360,11 @@ fn read(
         let host = visible.host.unwrap_or_default().as_bytes();
         let page = VisitorPage::new(client, agent, host, facts.path().as_bytes());
         let now = context.now().millis();
-        context.memory.marked.mark(page, PageMark::AskedAhead, now);
+        let marked = &context.memory.marked;
+        // A click that comes just as its page begins to be fetched ahead is sent first.
+        if !marked.take(page, PageMark::JustCounted, now) {
+            marked.mark(page, PageMark::AskedAhead, now);
+        }
         return reading;
     }
     let mut draft = Draft::over(context.buffer());

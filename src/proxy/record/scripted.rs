@@ -171,6 +171,9 @@ impl RequestRecord {
         if counts_ahead {
             marked.mark(page, PageMark::CountedAhead, now);
         }
+        if !counted && matches!(reading, RequestVerdict::Open(_)) && !marked.is_unused() {
+            marked.mark(page, PageMark::JustCounted, now);
+        }
         counted || (may_be_preload && self.is_fetched_again(page, now))
     }
 

@@ -99,6 +99,23 @@ fn a_true_navigation_takes_the_place_of_what_is_being_fetched_ahead() {
     assert_eq!(stage.plausible.recorded().len(), 1);
 }
 
+/// instant.page fetches at the press of the button, and the click is sent first.
+#[test]
+fn what_is_fetched_ahead_after_its_own_click_is_no_second_view() {
+    let stage = stage(&[], |b| b);
+    let seen = stage.visit(
+        Way::Http1,
+        &[
+            ahead("/a", "/"),
+            page("/b"),
+            ahead("/b", "/"),
+            style("/b"),
+            style("/a"),
+        ],
+    );
+    assert_eq!(seen.pages(), ["/b", "/a"]);
+}
+
 #[test]
 fn a_true_navigation_takes_the_place_of_what_was_fetched_ahead() {
     let stage = stage(&[], |b| b);
