@@ -113,6 +113,7 @@ export const steps = [
     'back-and-forward',
     async (tab, visit) => {
       await tab.open('a');
+      await visit.counted('a');
       await tab.follow('#go', 'b');
       await visit.counted('b');
       await tab.back('a');
@@ -126,6 +127,7 @@ export const steps = [
     'back-to-a-page-that-is-not-kept',
     async (tab, visit) => {
       await tab.open('a');
+      await visit.counted('a');
       await tab.follow('#go', 'b');
       await visit.counted('b');
       await tab.back('a');
@@ -137,6 +139,7 @@ export const steps = [
     'back-to-a-form-s-page',
     async (tab, visit) => {
       await tab.open('a');
+      await visit.counted('a');
       await tab.follow('#go', 'done');
       await tab.follow('#go', 'b');
       await visit.counted('b');
