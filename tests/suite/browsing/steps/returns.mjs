@@ -133,7 +133,8 @@ export const steps = [
       await tab.back('a');
       await visit.counted('a', 2);
     },
-    { pages: { a: { headers: { 'cache-control': 'no-store' }, ...fleeting, ...to('b') } } },
+    // A driven Firefox now and then never leaves its empty page for this one.
+    { where: chromium, pages: { a: { headers: { 'cache-control': 'no-store' }, ...fleeting, ...to('b') } } },
   ),
   step(
     'back-to-a-form-s-page',
