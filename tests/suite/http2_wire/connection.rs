@@ -301,10 +301,11 @@ impl Connection {
         }
     }
 
-    /// Reads on until so many streams have ended: how often each status came, and each code of a reset.
+    /// Reads on until so many streams have ended: how often each status came, and each code of a reset. A reset
+    /// behind a whole response, which asks for no more of the request (RFC 9113 §8.1), changes nothing.
     #[track_caller]
     pub(super) fn answers(&mut self, count: usize) -> BTreeMap<Result<u16, u32>, usize> {
-        let (mut statuses, mut ended) = (BTreeMap::new(), Vec::new());
+        let (mut statuses, mut ended) = (BTreeMap::new(), BTreeMap::new());
         while ended.len() < count {
             let frame = self.frame().unwrap_or_else(|e| panic!("{e} after {ended:?}"));
             if frame.kind == HEADERS
@@ -313,13 +314,14 @@ impl Connection {
                 statuses.insert(frame.stream, status);
             }
             if frame.kind == RST_STREAM {
-                ended.push(Err(frame.number(0)));
+                ended.entry(frame.stream).or_insert(Err(frame.number(0)));
             } else if frame.ends_stream() {
-                ended.push(Ok(statuses.get(&frame.stream).copied().unwrap_or_default()));
+                let status = statuses.get(&frame.stream).copied().unwrap_or_default();
+                ended.entry(frame.stream).or_insert(Ok(status));
             }
         }
         let mut counts = BTreeMap::new();
-        for end in ended {
+        for end in ended.into_values() {
             *counts.entry(end).or_default() += 1;
         }
         counts
