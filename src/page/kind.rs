@@ -1,6 +1,7 @@
 //! What a request is for, by its own signs: a navigation, a script's fetch, a part of a page.
 
 use crate::facts::{RequestFacts, names_document};
+use crate::field;
 
 use super::soft::{self, SoftRequest};
 use super::upgrades;
@@ -107,10 +108,27 @@ fn without_upgrade(request: &RequestFacts<'_>) -> Result<RequestKind, &'static s
         return Ok(RequestKind::Navigation);
     }
     match request.accept {
-        // Safari leaves it out for a link with `download` alone.
-        Some(SAFARIS) if upgrades::is_webkit(agent) && request.referer.is_some() => Ok(RequestKind::Saved),
+        Some(SAFARIS) if upgrades::is_webkit(agent) && is_saved_by_webkit(request, agent) => {
+            Ok(RequestKind::Saved)
+        }
         Some(accept) if accept.starts_with(BROWSERS) => Ok(RequestKind::Navigation),
         _ => Err("A script's request: this browser's navigations have Upgrade-Insecure-Requests."),
+    }
+}
+
+/// Whether it is for a link with `download`. Safari's engine follows such a link to its own site alone, and asks as
+/// for a page, but without the sign of a page: over plain http that is `Upgrade-Insecure-Requests`; over https, where
+/// it never sends that, it is `Sec-Fetch-*`, and of an engine that is too old for these nobody can tell.
+fn is_saved_by_webkit(request: &RequestFacts<'_>, agent: &[u8]) -> bool {
+    let Some(referer) = request.referer else {
+        return false;
+    };
+    match referer.strip_prefix(b"http://") {
+        Some(page) => field::first(request.fields, "host").is_some_and(|host| {
+            let rest = page.strip_prefix(host);
+            rest.is_some_and(|rest| rest.starts_with(b"/"))
+        }),
+        None => upgrades::webkit_sends_metadata(agent),
     }
 }
 

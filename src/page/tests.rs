@@ -563,21 +563,46 @@ fn a_response_without_a_type_is_what_its_first_bytes_are() {
 
 #[test]
 fn webkits_link_with_download_is_told_by_what_it_leaves_out() {
-    let safari = |fields: &[(&'static str, &'static str)]| Case {
-        agent: Some(
-            "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) \
-             Version/16.1 Safari/605.1.15",
-        ),
-        ..case(fields)
-    };
+    const OLD: &str = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+                       Version/16.1 Safari/605.1.15";
+    const NEW: &str = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+                       Version/26.0 Safari/605.1.15";
     let accept = (
         "Accept",
         "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
     );
-    safari(&[accept, ("Referer", "http://a.test/")]).is(Decision::Download, None);
-    safari(&[accept, UPGRADE]).counts();
-    safari(&[accept]).counts();
-    safari(&[("Accept", "text/html")]).is(Decision::NotPage, None);
+    let safari = |agent, fields: &[(&'static str, &'static str)]| {
+        let ours = [("Host", "a.test"), accept];
+        Case {
+            agent: Some(agent),
+            ..case(&[&ours[..], fields].concat())
+        }
+    };
+    for agent in [OLD, NEW] {
+        let plain = ("Referer", "http://a.test/");
+        safari(agent, &[plain]).is(Decision::Download, None);
+        safari(agent, &[plain, UPGRADE]).counts();
+        safari(agent, &[]).counts();
+        // A link with download to another site is a link, and https has no sign of a page before Safari 16.4.
+        safari(agent, &[("Referer", "http://a.test.b.test/")]).counts();
+    }
+    let secure = ("Referer", "https://a.test/");
+    safari(OLD, &[secure]).counts();
+    safari(NEW, &[secure]).is(Decision::Download, None);
+    safari(
+        NEW,
+        &[
+            secure,
+            ("Sec-Fetch-Dest", "document"),
+            ("Sec-Fetch-Mode", "navigate"),
+        ],
+    )
+    .counts();
+    Case {
+        agent: Some(OLD),
+        ..case(&[("Accept", "text/html"), secure])
+    }
+    .is(Decision::NotPage, None);
 }
 
 #[test]

@@ -1,5 +1,6 @@
-//! Which browsers ask for secure pages (`Upgrade-Insecure-Requests`) with every navigation. They send it with
-//! no fetch and no XHR, which makes it the sign of a navigation where there is no `Sec-Fetch-*`.
+//! Which browsers ask for secure pages (`Upgrade-Insecure-Requests`) with every navigation, Safari over plain
+//! http alone. They send it with no fetch and no XHR, which makes it the sign of a navigation where there is no
+//! `Sec-Fetch-*`.
 
 use memchr::memmem;
 
@@ -11,6 +12,9 @@ const EDGE: u32 = 16;
 /// The engine's version of Safari 10.0; 10.1 has 603.
 const WEBKIT: u32 = 602;
 
+/// The first version of Safari that sends `Sec-Fetch-*`.
+const METADATA: (u32, u32) = (16, 4);
+
 /// Whether a browser with this user agent sends it.
 pub(super) fn asks_to_upgrade(user_agent: &[u8]) -> bool {
     let newer = |product: &str, last| version(user_agent, product).map(|version| version > last);
@@ -20,8 +24,7 @@ pub(super) fn asks_to_upgrade(user_agent: &[u8]) -> bool {
         .unwrap_or_else(|| is_webkit(user_agent))
 }
 
-/// Whether it is Safari or its kin of that age: it sends the `Accept` of a navigation, and nothing else, for a link with
-/// `download`.
+/// Whether it is Safari or its kin of that age.
 pub(super) fn is_webkit(user_agent: &[u8]) -> bool {
     let has = |text: &str| memmem::find(user_agent, text.as_bytes()).is_some();
     version(user_agent, "AppleWebKit/").is_some_and(|version| version > WEBKIT)
@@ -30,12 +33,37 @@ pub(super) fn is_webkit(user_agent: &[u8]) -> bool {
         && (has("Safari/") || has("Mac OS X"))
 }
 
+/// Whether Safari or its kin with this user agent sends `Sec-Fetch-*` with what it shows, over https and to localhost.
+/// Safari 16.4 was the first, and its system's apps with it. False if the version is not told.
+pub(super) fn webkit_sends_metadata(user_agent: &[u8]) -> bool {
+    let safari = versions(user_agent, "Version/");
+    // Apps say which iOS it is: `CPU iPhone OS 16_3`, `CPU OS 16_3`.
+    let told = safari.or_else(|| versions(user_agent, "CPU iPhone OS "));
+    told.or_else(|| versions(user_agent, "CPU OS "))
+        .is_some_and(|version| version >= METADATA)
+}
+
 fn version(user_agent: &[u8], product: &str) -> Option<u32> {
+    versions(user_agent, product).map(|(major, _)| major)
+}
+
+/// The first number after the product, and the second or 0.
+fn versions(user_agent: &[u8], product: &str) -> Option<(u32, u32)> {
     let at = memmem::find(user_agent, product.as_bytes())? + product.len();
-    let digits = user_agent[at..].iter().take_while(|b| b.is_ascii_digit());
-    digits.take(6).fold(None, |number: Option<u32>, digit| {
-        Some(number.unwrap_or(0) * 10 + u32::from(digit - b'0'))
-    })
+    let (major, rest) = number(&user_agent[at..])?;
+    let minor = match rest.split_first() {
+        Some((b'.' | b'_', rest)) => number(rest).map(|(minor, _)| minor),
+        _ => None,
+    };
+    Some((major, minor.unwrap_or(0)))
+}
+
+/// The digits that a text begins with, at most six of them, and the text after them.
+fn number(text: &[u8]) -> Option<(u32, &[u8])> {
+    let end = text.iter().take(6).take_while(|b| b.is_ascii_digit()).count();
+    let (digits, rest) = text.split_at(end);
+    let number = digits.iter().fold(0, |n, digit| n * 10 + u32::from(digit - b'0'));
+    (end > 0).then_some((number, rest))
 }
 
 #[cfg(test)]
@@ -80,6 +108,49 @@ mod tests {
             ("Chrome/99999999999999".to_owned(), true),
         ] {
             assert_eq!(asks_to_upgrade(agent.as_bytes()), asks, "{agent}");
+        }
+    }
+
+    #[test]
+    fn safari_and_apps_say_since_when_they_send_metadata() {
+        let webkit = |rest: &str| format!("Mozilla/5.0 ({rest}");
+        for (agent, sends) in [
+            (
+                webkit("Macintosh) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Safari/605.1.15"),
+                true,
+            ),
+            (
+                webkit("Macintosh) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/16.4 Safari/605.1.15"),
+                true,
+            ),
+            (
+                webkit("Macintosh) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/16.3 Safari/605.1.15"),
+                false,
+            ),
+            (
+                webkit("Macintosh) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/9 Safari/601.1"),
+                false,
+            ),
+            (
+                webkit(
+                    "iPhone; CPU iPhone OS 16_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/1",
+                ),
+                true,
+            ),
+            (
+                webkit("iPad; CPU OS 15_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/1"),
+                false,
+            ),
+            // An app on a Mac, which does not tell.
+            (
+                webkit("Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko)"),
+                false,
+            ),
+            ("Version/".to_owned(), false),
+            ("Version/99999999999999.9".to_owned(), true),
+            ("Version/16.".to_owned(), false),
+        ] {
+            assert_eq!(webkit_sends_metadata(agent.as_bytes()), sends, "{agent}");
         }
     }
 }
