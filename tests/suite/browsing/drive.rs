@@ -23,6 +23,7 @@ use crate::support::{
 pub(super) enum Browser {
     Chromium,
     Firefox,
+    WebKit,
 }
 
 /// How the site is asked for.
@@ -34,6 +35,15 @@ pub(super) enum Over {
     Localhost,
     /// HTTP/2 over TLS.
     Https,
+}
+
+/// How much is browsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All the steps.
+    Whole,
+    /// What browsers do each in its own way.
+    Brief,
 }
 
 /// What came of it.
@@ -99,15 +109,19 @@ enum Said {
     Done { requests: Vec<Exchange> },
 }
 
-/// Browses all the steps; or says what is missing for it on this machine.
+/// Browses; or says what is missing for it on this machine.
 #[track_caller]
-pub(super) fn browse(browser: Browser, over: Over) -> Result<Browsed, String> {
+pub(super) fn browse(browser: Browser, over: Over, part: Part) -> Result<Browsed, String> {
     let program = match browser {
         Browser::Chromium => ["chromium", "chromium-browser", "google-chrome"].as_slice(),
         Browser::Firefox => &["firefox-esr", "firefox"],
+        Browser::WebKit => &["WebKitWebDriver"],
     };
     let program = program.iter().find(|name| has(name));
     let program = program.ok_or_else(|| format!("{browser:?} is not installed"))?;
+    if browser == Browser::WebKit && !has("Xvfb") {
+        return Err("Xvfb is not installed".into());
+    }
     if !has("node") {
         return Err("Node.js is not installed".into());
     }
@@ -131,7 +145,10 @@ pub(super) fn browse(browser: Browser, over: Over) -> Result<Browsed, String> {
         "modules": modules,
         "tracker": root().join("tests/corpus/tracker/tracker-0.4.6.js"),
         "certificate": (over == Over::Https).then_some(&pair.certificate),
-        "at_once": 3,
+        "key": (over == Over::Https).then_some(&pair.key),
+        // Of WebKit each is a browser of its own.
+        "at_once": if browser == Browser::WebKit { 2 } else { 3 },
+        "brief": part == Part::Brief,
         "only": std::env::var("BROWSING_ONLY").ok(),
     });
     let mut driver = Driver::start(&options.to_string());

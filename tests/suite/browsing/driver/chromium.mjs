@@ -111,10 +111,14 @@ export class Chromium {
     };
   }
 
+  kill() {
+    this.process.kill('SIGKILL');
+  }
+
   async stop() {
     const ended = new Promise((resolve) => this.process.once('exit', resolve));
     this.call('Browser.close').catch(() => {});
-    const late = setTimeout(() => this.process.kill('SIGKILL'), 5000);
+    const late = setTimeout(() => this.kill(), 5000);
     await ended;
     clearTimeout(late);
     rmSync(this.home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });

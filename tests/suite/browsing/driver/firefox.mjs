@@ -117,10 +117,14 @@ export class Firefox {
     };
   }
 
+  kill() {
+    this.process.kill('SIGKILL');
+  }
+
   async stop() {
     const ended = new Promise((resolve) => this.process.once('exit', resolve));
     this.call('browser.close').catch(() => {});
-    const late = setTimeout(() => this.process.kill('SIGKILL'), 10000);
+    const late = setTimeout(() => this.kill(), 10000);
     await ended;
     clearTimeout(late);
     rmSync(this.home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });

@@ -1,9 +1,10 @@
 // Browses: serves the site, runs the steps in a browser through the proxy before it, and says what the tracker sent.
 //
-// Its argument is a JSON object: `browser` (chromium or firefox), `program`, `scheme`, `host`, `modules` (where npm
-// installed the libraries), `tracker` (the script's file), `certificate` (the proxy's, for https), `at_once` (how many steps run beside each other), `only` (a
-// part of the steps' names). It writes {"app": PORT}, reads the proxy's port from its input, and then writes one JSON
-// object a step, and what the app was asked at the end.
+// Its argument is a JSON object: `browser` (chromium, firefox or webkit), `program`, `scheme`, `host`, `modules` (where
+// npm installed the libraries), `tracker` (the script's file), `certificate` and `key` (the proxy's, for https), `at_once`
+// (how many steps run beside each other), `brief` (only what browsers do each in its own way), `only` (a part of the
+// steps' names). It writes {"app": PORT}, reads the proxy's port from its input, and then writes one JSON object a step,
+// and what the app was asked at the end.
 
 import { createInterface } from 'node:readline';
 import { createRequire } from 'node:module';
@@ -12,15 +13,18 @@ import { Chromium } from './chromium.mjs';
 import { Firefox } from './firefox.mjs';
 import { Site } from './site.mjs';
 import { Tab, until } from './tab.mjs';
-import { steps as all } from '../steps/all.mjs';
+import { WebKit } from './webkit.mjs';
+import { brief, steps as all } from '../steps/all.mjs';
 
 const options = JSON.parse(process.argv[2]);
 const { browser: kind, scheme, host } = options;
 // Secure contexts send `Sec-Fetch-*` and have service workers and speculation rules.
 const mode = { browser: kind, scheme, secure: scheme === 'https' || host === 'localhost' };
 const applies = (step) => (!step.where || step.where(mode)) && (!options.only || step.id.includes(options.only));
-const steps = all.filter(applies);
-const site = new Site({ steps, modules: options.modules, tracker: options.tracker });
+const steps = (options.brief ? brief : all).filter(applies);
+// WebKit takes nothing in plain text for a page over https, not from this machine either.
+const pair = kind === 'webkit' && scheme === 'https' ? options : undefined;
+const site = new Site({ steps, modules: options.modules, tracker: options.tracker, pair });
 await site.listen();
 const say = (object) => process.stdout.write(JSON.stringify(object) + '\n');
 say({ app: site.port });
@@ -30,19 +34,22 @@ const input = createInterface({ input: process.stdin });
 // Whoever started this has gone.
 input.once('close', () => {
   if (done) return;
-  browser?.process.kill('SIGKILL');
+  browser?.kill();
   process.exit(1);
 });
 const proxy = Number(await new Promise((resolve) => input.once('line', resolve)));
 const foreign = `http://other.test:${site.port}`;
 
-browser =
-  kind === 'firefox'
-    ? await Firefox.start(options.program, {
-        hosts: [host, 'other.test'],
-        WebSocket: createRequire(join(options.modules, 'x'))('ws'),
-      })
-    : await Chromium.start(options.program, options);
+const start = {
+  chromium: () => Chromium.start(options.program, options),
+  firefox: () =>
+    Firefox.start(options.program, {
+      hosts: [host, 'other.test'],
+      WebSocket: createRequire(join(options.modules, 'x'))('ws'),
+    }),
+  webkit: () => WebKit.start(options.program),
+};
+browser = await start[kind]();
 
 // One step, in the lane's tab. Each step's pages have paths of their own, so steps share a cache as visits do.
 async function run(step, lane) {

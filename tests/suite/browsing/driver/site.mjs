@@ -2,6 +2,7 @@
 // where the tracker's events arrive. It keeps each request with its answer.
 
 import { createServer } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -20,10 +21,12 @@ export class Site {
   #steps;
   #waiting = new Set();
 
-  constructor({ steps, modules, tracker }) {
+  // `pair`: the files with which the tracker's events are taken over https.
+  constructor({ steps, modules, tracker, pair }) {
     this.#steps = new Map(steps.map((step) => [step.id, step]));
     this.modules = modules;
     this.tracker = readFileSync(tracker);
+    this.pair = pair && { cert: readFileSync(pair.certificate), key: readFileSync(pair.key) };
   }
 
   async listen() {
@@ -31,7 +34,9 @@ export class Site {
       new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server.address().port)));
     this.servers = [
       createServer((request, response) => this.#answer(request, response)),
-      createServer((request, response) => this.#receive(request, response)),
+      this.pair
+        ? createSecureServer(this.pair, (request, response) => this.#receive(request, response))
+        : createServer((request, response) => this.#receive(request, response)),
     ];
     // Longer than the proxy in front keeps a connection.
     this.servers[0].keepAliveTimeout = 60000;
@@ -111,7 +116,7 @@ export class Site {
       response.writeHead(200, { 'content-type': type, 'cache-control': cache }).end(body);
     if (path === 'tracker.js') return write(this.tracker);
     if (path === 'count.js') {
-      const endpoint = `http://127.0.0.1:${this.collector}/api/event`;
+      const endpoint = `${this.pair ? 'https' : 'http'}://127.0.0.1:${this.collector}/api/event`;
       const init = JSON.stringify({ domain: 'example.com', endpoint, captureOnLocalhost: true });
       return write(`import { init } from './tracker.js';\ninit(${init});`);
     }

@@ -1,6 +1,6 @@
 // Pages that are fetched before a person goes to them, and then shown, or not.
 
-import { both, chromium, link, script, secure, step } from './step.mjs';
+import { both, chromium, link, prefetches, script, secure, step } from './step.mjs';
 
 const rules = (object) => `<script type="speculationrules">${JSON.stringify(object)}</script>`;
 const urls = (kind, list, eagerness = 'immediate') => rules({ [kind]: [{ urls: list, eagerness }] });
@@ -41,8 +41,8 @@ const pair = (id, head, where, { goes = {}, stays = {}, before = async () => {} 
 const hover = { before: (tab) => tab.hover('#go') };
 
 export const steps = [
-  ...pair('prefetch-by-a-link', '<link rel="prefetch" href="b">', chromium),
-  ...pair('prefetch-by-a-link-as-document', '<link rel="prefetch" as="document" href="b">', chromium),
+  ...pair('prefetch-by-a-link', '<link rel="prefetch" href="b">', prefetches),
+  ...pair('prefetch-by-a-link-as-document', '<link rel="prefetch" as="document" href="b">', prefetches),
   ...pair('prefetch-by-rules', urls('prefetch', ['b']), speculation),
   ...pair('prerender-by-rules', urls('prerender', ['b']), speculation),
   ...pair('prefetch-by-rules-on-hover', links('prefetch', 'moderate'), speculation, hover),
@@ -119,11 +119,11 @@ export const steps = [
       },
     },
   ),
-  ...pair('prefetch-by-instant-page', script('instant.page/instantpage.js', 'type="module"'), chromium, hover),
+  ...pair('prefetch-by-instant-page', script('instant.page/instantpage.js', 'type="module"'), prefetches, hover),
   ...pair(
     'prefetch-by-quicklink',
     script('quicklink/dist/quicklink.umd.js') +
       `<script>addEventListener('load', () => quicklink.listen({ ignores: [(url) => !url.endsWith('/b')] }))</script>`,
-    chromium,
+    prefetches,
   ),
 ];

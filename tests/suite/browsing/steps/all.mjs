@@ -23,3 +23,13 @@ export const steps = [
   ...unpoly,
   ...swaps,
 ];
+
+// What browsers do each in its own way. The rest is mostly asked for by scripts, which ask alike in all of them.
+export const brief = [
+  ...documents.slice(0, 3),
+  ...returns,
+  ...files,
+  ...ahead,
+  ...workers,
+  ...[turbo, htmx, inertia, unpoly, swaps].map(([first]) => first),
+];

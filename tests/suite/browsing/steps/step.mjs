@@ -12,6 +12,11 @@ export const step = (id, run, { pages, beyond, alias, where } = {}) => ({ id, ru
 export const secure = ({ secure }) => secure;
 export const plain = ({ secure }) => !secure;
 export const chromium = ({ browser }) => browser === 'chromium';
+// A link fetches ahead as people have it in Chromium, and as a driven WebKit is told to.
+export const prefetches = ({ browser }) => browser !== 'firefox';
+// What WebKit opens in the background is out of its driver's reach, and what a driven one keeps of pages and their parts
+// is a matter of moments.
+export const notWebkit = ({ browser }) => browser !== 'webkit';
 export const both = (...conditions) => (mode) => conditions.every((condition) => condition(mode));
 
 export const link = (to, text = to, id = 'go', more = '') => `<a id="${id}" href="${to}" ${more}>${text}</a> `;
