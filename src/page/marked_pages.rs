@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum PageMark {
     /// A browser has asked for it ahead, and the response is not here. A true request for it ends that.
     AskedAhead,
-    /// A true request for it was counted just now. What is fetched ahead of it comes too late.
-    JustCounted,
+    /// The visitor has just asked for it, or was shown it. What is fetched ahead of it comes too late.
+    JustAsked,
     /// It was fetched ahead. It counts at the first sign that it is shown.
     Prefetched,
     /// It is counted already. The next request for it is the same view.
@@ -28,7 +28,7 @@ impl PageMark {
     fn lasts(self) -> u64 {
         match self {
             PageMark::Prefetched | PageMark::CountedAhead => 300,
-            PageMark::JustCounted => 2,
+            PageMark::JustAsked => 5,
             PageMark::Redirected => 10,
             PageMark::Announced | PageMark::AskedAhead => 30,
         }
@@ -41,7 +41,7 @@ impl PageMark {
             PageMark::Redirected => 3,
             PageMark::Announced => 4,
             PageMark::AskedAhead => 5,
-            PageMark::JustCounted => 6,
+            PageMark::JustAsked => 6,
         }
     }
 }
@@ -136,6 +136,17 @@ impl MarkedPages {
         group[place].store(identity | (now & TIME), Ordering::Relaxed);
     }
 
+    /// Whether a page has a mark that still holds.
+    pub fn holds(&self, page: VisitorPage, mark: PageMark, now: u64) -> bool {
+        let Some(slots) = self.slots.get() else {
+            return false;
+        };
+        let identity = identity(page, mark);
+        let found = group(slots, page).iter().map(|slot| slot.load(Ordering::Relaxed));
+        let mut found = found.filter(|found| found & !TIME == identity);
+        found.next().is_some_and(|found| (now / 1000).wrapping_sub(found) & TIME <= mark.lasts())
+    }
+
     /// Takes a page's mark away. Whether there was one that still held. Of two threads only one gets it.
     pub fn take(&self, page: VisitorPage, mark: PageMark, now: u64) -> bool {
         let Some(slots) = self.slots.get() else {
@@ -205,6 +216,19 @@ mod tests {
         pages.mark(page(1, "/a"), PageMark::Prefetched, NOW + 200_000);
         assert!(pages.take(page(1, "/a"), PageMark::Prefetched, NOW + 400_000));
         assert!(!pages.take(page(1, "/a"), PageMark::Prefetched, NOW + 400_000));
+    }
+
+    #[test]
+    fn a_mark_is_looked_at_and_stays() {
+        let pages = MarkedPages::new();
+        assert!(!pages.holds(page(1, "/a"), PageMark::JustAsked, NOW));
+        pages.mark(page(1, "/a"), PageMark::JustAsked, NOW);
+        for _ in 0..2 {
+            assert!(pages.holds(page(1, "/a"), PageMark::JustAsked, NOW + 5000));
+        }
+        assert!(!pages.holds(page(1, "/b"), PageMark::JustAsked, NOW));
+        assert!(!pages.holds(page(1, "/a"), PageMark::Prefetched, NOW));
+        assert!(!pages.holds(page(1, "/a"), PageMark::JustAsked, NOW + 7000));
     }
 
     #[test]

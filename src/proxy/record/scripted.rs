@@ -22,6 +22,13 @@ pub(super) struct Reread<'a> {
     pub(super) host: Option<&'a str>,
 }
 
+/// What was fetched ahead.
+#[derive(Clone, Copy)]
+enum Ahead {
+    Document,
+    OfAScript(SoftRequest),
+}
+
 impl RequestRecord {
     /// Reads the request again. `None` where it has more lines than a request may have, now that the
     /// forwarding headers are among them.
@@ -54,7 +61,7 @@ impl RequestRecord {
         match outcome {
             SoftOutcome::Settled(verdict) => verdict,
             SoftOutcome::Ahead => {
-                self.mark_ahead(now, None, |facts| page::page_path(soft, facts));
+                self.mark_ahead(now, Ahead::OfAScript(soft), |facts| page::page_path(soft, facts));
                 page::fetched_ahead(soft)
             }
             SoftOutcome::Shown { at } => self.draft_soft(soft, at),
@@ -102,30 +109,33 @@ impl RequestRecord {
     ) {
         let is_shown = page::is_shown(&self.context.live.borrow().page, candidate, response, known);
         if is_shown {
-            self.mark_ahead(now, Some(PageMark::AskedAhead), |facts| facts.path());
+            self.mark_ahead(now, Ahead::Document, |facts| facts.path());
         }
     }
 
-    /// Marks what was fetched ahead, if it may count when it is shown, and if it has this mark.
+    /// Marks what was fetched ahead, if it may count when it is shown, and if that is not too late.
     fn mark_ahead(
         &self,
         now: Moment,
-        marked: Option<PageMark>,
+        what: Ahead,
         path: impl for<'f> FnOnce(&RequestFacts<'f>) -> &'f str,
     ) {
         let live = self.context.live.borrow();
-        let client = self.client;
+        let (client, now) = (self.client, now.millis());
+        let marks = &self.context.memory.marked;
         self.reread(|request| {
             let path = path(&request.facts);
             let known_site = live.sites.find(request.host).is_some();
             if page::may_be_held(&live.page, &request.facts, path, known_site, client)
                 && let Some(page) = self.visitor_page(request, path)
-                && marked.is_none_or(|mark| self.context.memory.marked.take(page, mark, now.millis()))
+                && match what {
+                    Ahead::Document => marks.take(page, PageMark::AskedAhead, now),
+                    Ahead::OfAScript(soft) => {
+                        soft.replaces_the_click() || !marks.holds(page, PageMark::JustAsked, now)
+                    }
+                }
             {
-                self.context
-                    .memory
-                    .marked
-                    .mark(page, PageMark::Prefetched, now.millis());
+                marks.mark(page, PageMark::Prefetched, now);
             }
         });
     }
@@ -171,8 +181,8 @@ impl RequestRecord {
         if counts_ahead {
             marked.mark(page, PageMark::CountedAhead, now);
         }
-        if !counted && matches!(reading, RequestVerdict::Open(_)) && !marked.is_unused() {
-            marked.mark(page, PageMark::JustCounted, now);
+        if !counted && (!marked.is_unused() || matches!(reading, RequestVerdict::Soft(_))) {
+            marked.mark(page, PageMark::JustAsked, now);
         }
         counted || (may_be_preload && self.is_fetched_again(page, now))
     }

@@ -2,7 +2,8 @@
 //
 // Its argument is a JSON object: `browser` (chromium or firefox), `program`, `scheme`, `host`, `modules` (where npm
 // installed the libraries), `tracker` (the script's file), `certificate` (the proxy's, for https), `at_once` (how many steps run beside each other), `only` (a
-// part of the steps' names). It writes {"app": PORT}, reads the proxy's port from its input, and then writes one JSON
+// part of the steps' names), `framework` (the name of one: its steps are browsed, and its site is the app), `frameworks` (where the
+// sites of the frameworks are built). It writes {"app": PORT}, reads the proxy's port from its input, and then writes one JSON
 // object a step, and what the app was asked at the end.
 
 import { createInterface } from 'node:readline';
@@ -10,20 +11,22 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { Chromium } from './chromium.mjs';
 import { Firefox } from './firefox.mjs';
+import { Framework } from './framework.mjs';
 import { Site } from './site.mjs';
 import { Tab, until } from './tab.mjs';
-import { steps as all } from '../steps/all.mjs';
+import { steps as libraries } from '../steps/all.mjs';
+import { steps as frameworks } from '../steps/frameworks.mjs';
 
 const options = JSON.parse(process.argv[2]);
 const { browser: kind, scheme, host } = options;
 // Secure contexts send `Sec-Fetch-*` and have service workers and speculation rules.
 const mode = { browser: kind, scheme, secure: scheme === 'https' || host === 'localhost' };
 const applies = (step) => (!step.where || step.where(mode)) && (!options.only || step.id.includes(options.only));
-const steps = all.filter(applies);
-const site = new Site({ steps, modules: options.modules, tracker: options.tracker });
+const steps = (options.framework ? frameworks(options.framework) : libraries).filter(applies);
+const framework = options.framework && new Framework(options.frameworks, options.framework);
+const site = new Site({ steps, modules: options.modules, tracker: options.tracker, framework });
 await site.listen();
 const say = (object) => process.stdout.write(JSON.stringify(object) + '\n');
-say({ app: site.port });
 let browser;
 let done = false;
 const input = createInterface({ input: process.stdin });
@@ -31,8 +34,11 @@ const input = createInterface({ input: process.stdin });
 input.once('close', () => {
   if (done) return;
   browser?.process.kill('SIGKILL');
+  framework?.stop();
   process.exit(1);
 });
+await framework?.start();
+say({ app: site.port });
 const proxy = Number(await new Promise((resolve) => input.once('line', resolve)));
 const foreign = `http://other.test:${site.port}`;
 
@@ -118,5 +124,6 @@ for (const { step, id, took, error } of results) {
 }
 say({ requests: site.requests });
 done = true;
+framework?.stop();
 site.close();
 input.close();
