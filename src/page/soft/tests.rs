@@ -293,8 +293,14 @@ fn next_shows_what_is_neither_fetched_ahead_nor_a_refresh() {
     rsc().with("Next-Url", "/a").is_part();
     page().with("Next-Router-Prefetch", "1").is_held("/a");
     page()
-        .with("Next-Router-Segment-Prefetch", "/_tree")
+        .with("Next-Router-Segment-Prefetch", "/$d$lang/__PAGE__")
         .is_held("/a");
+    for part in ["/_tree", "/_index", "/$d$lang"] {
+        page().with("Next-Router-Segment-Prefetch", part).is_part();
+    }
+    page()
+        .beginning("1:\"$Sreact.fragment\"\na:E{\"digest\":\"NEXT_REDIRECT;replace;/b;307;\"}\n")
+        .is(Decision::Redirect);
     page().answered(200, &[HTML]).is_part();
     page().answered(404, &[COMPONENT]).is(Decision::NotFound);
     let action = || fetch("/from", &[("Next-Action", "1f2e")]).by("POST");
@@ -320,15 +326,15 @@ fn frameworks_that_fetch_a_pages_data_are_known_by_its_path() {
             .answered(200, &[JSON])
             .beginning("{\"type\":\"data\"")
     };
-    kit("/a/__data.json?x-sveltekit-invalidated=01&b=c").is_page("/a?b=c");
-    kit("/__data.json?x-sveltekit-invalidated=1").is_page("/");
-    kit("/a/__data.json?x-sveltekit-trailing-slash=1&x-sveltekit-invalidated=1").is_page("/a/");
-    kit("/a.html__data.json?x-sveltekit-invalidated=1").is_page("/a.html");
+    kit("/a/__data.json?x-sveltekit-invalidated=01&b=c").is_held("/a");
+    kit("/__data.json?x-sveltekit-invalidated=1").is_held("/");
+    kit("/a/__data.json?x-sveltekit-trailing-slash=1&x-sveltekit-invalidated=1").is_held("/a/");
+    kit("/a.html__data.json?x-sveltekit-invalidated=1").is_held("/a.html");
     kit("/a/__data.json").is_part();
     kit("/from/__data.json?x-sveltekit-invalidated=1").is_part();
     kit("/a/__data.json?x-sveltekit-invalidated=1")
         .beginning("{\"type\":\"redirect\",\"location\":\"/login\"}")
-        .is(Decision::Redirect);
+        .is(Decision::Prefetch);
     kit("/a").by("POST").with("x-sveltekit-action", "true").is_part();
 
     let router = |target| fetch(target, &[]).answered(200, &[("content-type", "text/x-script")]);
@@ -336,12 +342,18 @@ fn frameworks_that_fetch_a_pages_data_are_known_by_its_path() {
     router("/a.data?index&index=2").is_page("/a?index=2");
     router("/_root.data").is_page("/");
     router("/a/_.data").is_page("/a/");
-    router("/a.data?_routes=routes%2Fa").is_part();
+    router("/a.data?_routes=routes%2Fa").is_held("/a");
+    router("/from.data?_routes=routes%2Fa").is_part();
     router("/from.data").is_part();
     router("/a.data").answered(202, &[]).is(Decision::Redirect);
     router("/a.data")
         .answered(200, &[("content-type", "text/csv")])
         .is_part();
+    // Built ahead, and sent as a file.
+    let file = || router("/a.data").answered(200, &[("content-type", "application/octet-stream")]);
+    file().beginning("[{\"_1\":2,\"_3\":-5},\"routes/a\"").is_page("/a");
+    file().beginning("UnityWebData1.0").is_part();
+    router("/a.data").answered(304, &[]).is_held("/a");
     router("/a.data").with("Sec-Purpose", "prefetch").is_held("/a");
     router("/a.data").by("POST").is_part();
 

@@ -99,9 +99,9 @@ enum Said {
     Done { requests: Vec<Exchange> },
 }
 
-/// Browses all the steps; or says what is missing for it on this machine.
+/// Browses all the steps, or those of a framework; or says what is missing for it on this machine.
 #[track_caller]
-pub(super) fn browse(browser: Browser, over: Over) -> Result<Browsed, String> {
+pub(super) fn browse(browser: Browser, over: Over, framework: Option<&str>) -> Result<Browsed, String> {
     let program = match browser {
         Browser::Chromium => ["chromium", "chromium-browser", "google-chrome"].as_slice(),
         Browser::Firefox => &["firefox-esr", "firefox"],
@@ -115,6 +115,12 @@ pub(super) fn browse(browser: Browser, over: Over) -> Result<Browsed, String> {
     let modules = cache.join("node_modules");
     if !cache.join("complete").exists() {
         return Err("the libraries are not installed: tests/run does it".into());
+    }
+    let frameworks = root().join("tests/.cache/frameworks");
+    if let Some(name) = framework
+        && !frameworks.join(name).join("complete").exists()
+    {
+        return Err(format!("the site of {name} is not built: GATECOUNT_FULL=1 tests/run does it"));
     }
     let authority = Authority::new();
     let pair = authority.pair("site", &["site.test", "localhost"]);
@@ -132,6 +138,8 @@ pub(super) fn browse(browser: Browser, over: Over) -> Result<Browsed, String> {
         "tracker": root().join("tests/corpus/tracker/tracker-0.4.6.js"),
         "certificate": (over == Over::Https).then_some(&pair.certificate),
         "at_once": 3,
+        "framework": framework,
+        "frameworks": frameworks,
         "only": std::env::var("BROWSING_ONLY").ok(),
     });
     let mut driver = Driver::start(&options.to_string());
@@ -172,13 +180,14 @@ pub(super) fn browse(browser: Browser, over: Over) -> Result<Browsed, String> {
         counted: counted.collect(),
         requests,
     };
-    recording.keep(browser, over);
+    let name = framework.map_or_else(|| format!("{browser:?}"), str::to_owned);
+    recording.keep(&format!("{name}-{over:?}.jsonl").to_lowercase());
     Ok(recording)
 }
 
 impl Browsed {
     /// Writes the recording where `BROWSING_RECORD` says, for `tests/corpus/pages/make.mjs`.
-    fn keep(&self, browser: Browser, over: Over) {
+    fn keep(&self, name: &str) {
         let Some(directory) = std::env::var_os("BROWSING_RECORD") else {
             return;
         };
@@ -191,7 +200,6 @@ impl Browsed {
             });
             writeln!(text, "{line}").expect("a string takes it");
         }
-        let name = format!("{browser:?}-{over:?}.jsonl").to_lowercase();
         fs::write(PathBuf::from(directory).join(name), text).expect("write the recording");
     }
 }

@@ -7,11 +7,12 @@
 
 mod corpus;
 mod drive;
+mod frameworks;
 mod peers;
 mod tally;
 
 use self::{
-    drive::{Browser, Over, browse},
+    drive::{Browsed, Browser, Over, browse},
     peers::Rule,
     tally::Tally,
 };
@@ -51,17 +52,23 @@ fn firefox_over_http_agrees_page_by_page() {
 /// Browses, and asks for this share of the views that a server can see, and for not one view too many.
 #[track_caller]
 fn agrees(browser: Browser, over: Over, share: f64) {
-    let recording = match browse(browser, over) {
+    let recording = match browse(browser, over, None) {
         Ok(recording) => recording,
         Err(missing) => return skip(&missing),
     };
+    let tally = compare(&format!("{browser:?} over {over:?}"), &recording, share);
+    assert!(tally.steps >= STEPS, "{} steps", tally.steps);
+}
+
+/// Prints how far others agree with the tracker, and asks for this share and for no view too many.
+#[track_caller]
+fn compare(name: &str, recording: &Browsed, share: f64) -> Tally {
     let tally = Tally::of(&recording.steps, &recording.counted);
-    let name = format!("{browser:?} over {over:?}");
-    tally.print(&name);
+    tally.print(name);
     for rule in Rule::ALL {
-        rule.tally(&recording).print(&format!("{name}, {}", rule.words()));
+        rule.tally(recording).print(&format!("{name}, {}", rule.words()));
     }
-    tally.print_beyond(&name);
+    tally.print_beyond(name);
     if let Some(slowest) = recording.steps.iter().max_by_key(|step| step.took) {
         eprintln!("{name}: the slowest step is {}, {} ms", slowest.id, slowest.took);
     }
@@ -71,7 +78,6 @@ fn agrees(browser: Browser, over: Over, share: f64) {
         .filter_map(|step| step.error.as_ref())
         .collect();
     assert!(broken.is_empty(), "steps that could not be taken: {broken:#?}");
-    assert!(tally.steps >= STEPS, "{} steps", tally.steps);
     assert!(
         tally.unneeded.is_empty(),
         "seen all the same: {:#?}",
@@ -84,4 +90,5 @@ fn agrees(browser: Browser, over: Over, share: f64) {
         tally.missed,
         tally.invented
     );
+    tally
 }
