@@ -144,7 +144,9 @@ impl MarkedPages {
         let identity = identity(page, mark);
         let found = group(slots, page).iter().map(|slot| slot.load(Ordering::Relaxed));
         let mut found = found.filter(|found| found & !TIME == identity);
-        found.next().is_some_and(|found| (now / 1000).wrapping_sub(found) & TIME <= mark.lasts())
+        found
+            .next()
+            .is_some_and(|found| (now / 1000).wrapping_sub(found) & TIME <= mark.lasts())
     }
 
     /// Takes a page's mark away. Whether there was one that still held. Of two threads only one gets it.

@@ -356,7 +356,12 @@ fn read(
     let marked = &context.memory.marked;
     let page = |path: &str| {
         let agent = facts.user_agent.unwrap_or_default();
-        VisitorPage::new(client, agent, visible.host.unwrap_or_default().as_bytes(), path.as_bytes())
+        VisitorPage::new(
+            client,
+            agent,
+            visible.host.unwrap_or_default().as_bytes(),
+            path.as_bytes(),
+        )
     };
     let candidate = match &reading.verdict {
         RequestVerdict::Open(candidate) => candidate,

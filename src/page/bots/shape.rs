@@ -36,7 +36,9 @@ pub(super) fn has_a_name_behind(agent: &[u8]) -> bool {
     let count = |bracket| memchr::memchr_iter(bracket, &agent[..at]).count();
     is_product
         && count(b'(') == count(b')')
-        && COMPUTERS.iter().any(|computer| memmem::find(&agent[..at], computer).is_some())
+        && COMPUTERS
+            .iter()
+            .any(|computer| memmem::find(&agent[..at], computer).is_some())
 }
 
 /// The number at the start of a text; 0 without one.

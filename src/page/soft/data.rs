@@ -36,7 +36,10 @@ pub(super) fn recognise(request: &RequestFacts<'_>) -> Option<SoftRequest> {
         // It sends the same where a link is only pointed at, by default.
         (SoftKind::SvelteKit, true)
     } else if path.ends_with(REACT_ROUTER) {
-        (SoftKind::ReactRouter, request.prefetch || has(REACT_ROUTER_ROUTES))
+        (
+            SoftKind::ReactRouter,
+            request.prefetch || has(REACT_ROUTER_ROUTES),
+        )
     } else if path.ends_with(NUXT) {
         (SoftKind::Nuxt, true)
     } else if request.accept == Some(b"*/*") && !request.prefetch && is_of_a_page(request) {

@@ -91,7 +91,8 @@ fn by_response<'a>(soft: SoftRequest, response: &ResponseFacts<'a>, known: Known
         // The script gets the page out of the browser's cache, and knows nothing of the 304.
         304 => {
             return match soft.kind {
-                SoftKind::Plain => not_page(UNKNOWN),
+                // Astro asks again for what a browser has fetched ahead for it.
+                SoftKind::Plain if known != Known::FetchedAhead => not_page(UNKNOWN),
                 // Other files have such names, too.
                 SoftKind::ReactRouter => SoftOutcome::Ahead,
                 _ => shown,
@@ -130,7 +131,11 @@ fn by_response<'a>(soft: SoftRequest, response: &ResponseFacts<'a>, known: Known
             {
                 return silent(Decision::Redirect, "A redirect, which the script follows.");
             }
-            response.is_of_type(if soft.kind == SoftKind::Next { COMPONENT } else { "application/json" })
+            response.is_of_type(if soft.kind == SoftKind::Next {
+                COMPONENT
+            } else {
+                "application/json"
+            })
         }
         SoftKind::ReactRouter => {
             response.is_of_type(STREAM)

@@ -22,6 +22,7 @@ struct Fetch<'a> {
     answer: Vec<(&'a str, &'a str)>,
     body: &'a str,
     announced: bool,
+    fetched_ahead: bool,
     secure: bool,
 }
 
@@ -34,6 +35,7 @@ fn fetch<'a>(target: &'a str, fields: &[(&'a str, &'a str)]) -> Fetch<'a> {
         answer: vec![HTML],
         body: "",
         announced: false,
+        fetched_ahead: false,
         secure: true,
     }
 }
@@ -80,6 +82,7 @@ impl<'a> Fetch<'a> {
         let known = match doubt(&reading, &response) {
             Some(Doubt::BodyStart) => Known::BodyStart(self.body.as_bytes()),
             Some(Doubt::Announcement) if self.announced => Known::Announced,
+            Some(Doubt::FetchedAhead) if self.fetched_ahead => Known::FetchedAhead,
             _ => Known::Nothing,
         };
         match reading {
@@ -351,7 +354,9 @@ fn frameworks_that_fetch_a_pages_data_are_known_by_its_path() {
         .is_part();
     // Built ahead, and sent as a file.
     let file = || router("/a.data").answered(200, &[("content-type", "application/octet-stream")]);
-    file().beginning("[{\"_1\":2,\"_3\":-5},\"routes/a\"").is_page("/a");
+    file()
+        .beginning("[{\"_1\":2,\"_3\":-5},\"routes/a\"")
+        .is_page("/a");
     file().beginning("UnityWebData1.0").is_part();
     router("/a.data").answered(304, &[]).is_held("/a");
     router("/a.data").with("Sec-Purpose", "prefetch").is_held("/a");
@@ -409,6 +414,11 @@ fn a_fetch_without_a_mark_is_a_page_if_a_whole_document_comes() {
     plain("<!doctype html>").answered(200, &[JSON]).is_part();
     plain("<!doctype html>").answered(404, &[HTML]).is_part();
     plain("<!doctype html>").answered(304, &[]).is_part();
+    Fetch {
+        fetched_ahead: true,
+        ..plain("").answered(304, &[])
+    }
+    .is_page("/a");
     plain("<!doctype html>").by("POST").is_part();
     fetch("/from?q=2", &[]).beginning("<!doctype html>").is_part();
     fetch("/a", &[("Accept", "application/json")]).is_part();

@@ -114,12 +114,7 @@ impl RequestRecord {
     }
 
     /// Marks what was fetched ahead, if it may count when it is shown, and if that is not too late.
-    fn mark_ahead(
-        &self,
-        now: Moment,
-        what: Ahead,
-        path: impl for<'f> FnOnce(&RequestFacts<'f>) -> &'f str,
-    ) {
+    fn mark_ahead(&self, now: Moment, what: Ahead, path: impl for<'f> FnOnce(&RequestFacts<'f>) -> &'f str) {
         let live = self.context.live.borrow();
         let (client, now) = (self.client, now.millis());
         let marks = &self.context.memory.marked;
@@ -158,6 +153,16 @@ impl RequestRecord {
                 .reread(|request| self.visitor_page(request, request.facts.path()))
                 .flatten()
                 .is_some_and(|page| marked.take(page, PageMark::Announced, now.millis()))
+    }
+
+    /// Whether the page is held until it is shown.
+    pub(super) fn is_fetched_ahead(&self, now: Moment) -> bool {
+        let marked = &self.context.memory.marked;
+        !marked.is_unused()
+            && self
+                .reread(|request| self.visitor_page(request, request.facts.path()))
+                .flatten()
+                .is_some_and(|page| marked.holds(page, PageMark::Prefetched, now.millis()))
     }
 
     /// Whether the drafted page was counted before, when it was fetched ahead. Whatever was fetched ahead of

@@ -120,7 +120,9 @@ pub(super) fn browse(browser: Browser, over: Over, framework: Option<&str>) -> R
     if let Some(name) = framework
         && !frameworks.join(name).join("complete").exists()
     {
-        return Err(format!("the site of {name} is not built: GATECOUNT_FULL=1 tests/run does it"));
+        return Err(format!(
+            "the site of {name} is not built: GATECOUNT_FULL=1 tests/run does it"
+        ));
     }
     let authority = Authority::new();
     let pair = authority.pair("site", &["site.test", "localhost"]);

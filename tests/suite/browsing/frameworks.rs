@@ -45,7 +45,15 @@ fn agrees(framework: &str) {
         };
         let tally = compare(&format!("{framework} over {over:?}"), &recording, 1.0);
         assert!(tally.steps >= 15, "{} steps", tally.steps);
-        let of_steps = recording.counted.iter().filter(|view| view.is_of_a_step(&recording.steps));
-        assert_eq!(of_steps.count(), recording.counted.len(), "{:#?}", recording.counted);
+        let of_steps = recording
+            .counted
+            .iter()
+            .filter(|view| view.is_of_a_step(&recording.steps));
+        assert_eq!(
+            of_steps.count(),
+            recording.counted.len(),
+            "{:#?}",
+            recording.counted
+        );
     }
 }
