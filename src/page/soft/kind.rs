@@ -57,7 +57,10 @@ impl SoftRequest {
 
     /// Whether the library sends the same where a link is only pointed at. Then a click may send it again.
     pub fn may_be_preload(self) -> bool {
-        matches!(self.kind, SoftKind::Swup | SoftKind::Unpoly | SoftKind::Livewire)
+        matches!(
+            self.kind,
+            SoftKind::Swup | SoftKind::Unpoly | SoftKind::Livewire | SoftKind::SvelteKit
+        )
     }
 
     /// Whether it has no mark at all.

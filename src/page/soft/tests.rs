@@ -4,8 +4,8 @@ use httparse::Header;
 
 use crate::facts::{RequestFacts, ResponseFacts};
 use crate::page::{
-    Decision, Doubt, Known, PageRules, RequestVerdict, SoftOutcome, Verdict, doubt, fetched_ahead,
-    judge_request, judge_soft, soft_outcome,
+    Decision, Doubt, Known, PageRules, PrefetchMode, RequestVerdict, SoftOutcome, Verdict, counts_at_once,
+    doubt, fetched_ahead, judge_request, judge_soft, soft_outcome,
 };
 
 const HTML: (&str, &str) = ("content-type", "text/html; charset=utf-8");
@@ -470,4 +470,28 @@ fn the_rules_hold_for_the_page_and_not_for_its_data() {
         panic!("soft navigations are off");
     };
     assert_eq!(verdict.decision, Decision::NotPage);
+}
+
+#[test]
+fn what_sveltekit_fetches_counts_at_once_where_it_is_not_waited_for() {
+    let fields = headers(&[
+        ("Accept", "*/*"),
+        ("Referer", FROM),
+        ("User-Agent", "Mozilla/5.0 Firefox/140.0"),
+    ]);
+    let counts = |target, prefetch| {
+        let rules = PageRules {
+            prefetch,
+            ..PageRules::default()
+        };
+        let request = RequestFacts::read("GET", target, &fields);
+        match judge_request(&rules, &request, true, Some([203, 0, 113, 7].into())) {
+            RequestVerdict::Soft(soft) => counts_at_once(&rules, soft),
+            other => panic!("{other:?}"),
+        }
+    };
+    let kit = "/a/__data.json?x-sveltekit-invalidated=01";
+    assert!(counts(kit, PrefetchMode::Count));
+    assert!(!counts(kit, PrefetchMode::Activation) && !counts(kit, PrefetchMode::Skip));
+    assert!(!counts("/a/_payload.json", PrefetchMode::Count));
 }

@@ -60,12 +60,17 @@ impl RequestRecord {
         }
         match outcome {
             SoftOutcome::Settled(verdict) => verdict,
+            SoftOutcome::Ahead if self.counts_at_once(soft) => self.draft_soft(soft, None),
             SoftOutcome::Ahead => {
                 self.mark_ahead(now, Ahead::OfAScript(soft), |facts| page::page_path(soft, facts));
                 page::fetched_ahead(soft)
             }
             SoftOutcome::Shown { at } => self.draft_soft(soft, at),
         }
+    }
+
+    fn counts_at_once(&self, soft: SoftRequest) -> bool {
+        page::counts_at_once(&self.context.live.borrow().page, soft)
     }
 
     fn draft_soft(&mut self, soft: SoftRequest, at: Option<&str>) -> Verdict {
