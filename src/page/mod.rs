@@ -63,5 +63,5 @@ pub use response::{
 pub use rewritable::{ContentCoding, Rewritable, content_coding, rewritable};
 pub use rules::{Bots, CountMode, DOWNLOADS, PageRules, PrefetchMode, Sign, SignError};
 pub use sniff::BODY_START;
-pub use soft::{SoftOutcome, SoftPlace, SoftRequest, announced, page_path, soft_outcome};
+pub use soft::{SoftOutcome, SoftPlace, SoftRequest, announced, led_to, page_path, soft_outcome};
 pub use twins::{SeenBy, Twins};

@@ -66,7 +66,8 @@ impl Activating<'_> {
         let agent = facts.user_agent.unwrap_or_default();
         let page = VisitorPage::new(*client, agent, shown.host, shown.path());
         let (now, marked) = (context.now(), &context.memory.marked);
-        if !marked.take(page, PageMark::Prefetched, now.millis()) {
+        let mark = PageMark::Prefetched;
+        if !marked.take(page, mark, now.millis()) && !marked.take_led(page, mark, now.millis()) {
             return false;
         }
         marked.mark(page, PageMark::JustAsked, now.millis());

@@ -194,8 +194,8 @@ impl Story {
             RequestVerdict::Soft(soft) => match page::soft_outcome(soft, &response, known) {
                 SoftOutcome::Settled(verdict) => verdict,
                 SoftOutcome::Ahead if !page::counts_at_once(&rules.page, soft) => page::fetched_ahead(soft),
-                shown => {
-                    let at = match shown {
+                outcome => {
+                    let at = match outcome {
                         SoftOutcome::Shown { at } => at,
                         _ => None,
                     };

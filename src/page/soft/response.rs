@@ -231,6 +231,13 @@ fn target_of(url: &[u8]) -> Option<&str> {
     }
 }
 
+/// Where the response to what a script fetches ahead leads, if it is a redirect. The address that was asked for may be
+/// shown first (Turbo).
+pub fn led_to<'a>(soft: SoftRequest, response: &ResponseFacts<'a>) -> Option<&'a str> {
+    let location = || field::first(response.fields, "location").and_then(target_of);
+    (soft.ahead && matches!(response.status, 301 | 302 | 303 | 307 | 308)).then(location)?
+}
+
 /// Where an htmx response sends the script: the next request for that path is a page's.
 pub fn announced<'a>(response: &ResponseFacts<'a>) -> Option<&'a str> {
     let value = field::first(response.fields, "hx-location")?;

@@ -58,6 +58,9 @@ impl RequestRecord {
         if let Some(path) = page::announced(response) {
             self.mark(PageMark::Announced, now, path);
         }
+        if let Some(target) = page::led_to(soft, response) {
+            self.mark_led(now, target);
+        }
         match outcome {
             SoftOutcome::Settled(verdict) => verdict,
             SoftOutcome::Ahead if self.counts_at_once(soft) => self.draft_soft(soft, None),
@@ -146,6 +149,18 @@ impl RequestRecord {
         self.reread(|request| {
             if let Some(page) = self.visitor_page(request, path) {
                 self.context.memory.marked.mark(page, mark, now.millis());
+            }
+        });
+    }
+
+    /// Marks that the page of this request has led to another one.
+    fn mark_led(&self, now: Moment, target: &str) {
+        let path = target.split('?').next().unwrap_or(target);
+        let marked = &self.context.memory.marked;
+        self.reread(|request| {
+            let pages = self.visitor_page(request, request.facts.path());
+            if let Some((page, other)) = pages.zip(self.visitor_page(request, path)) {
+                marked.mark(page.beside(other), PageMark::Led, now.millis());
             }
         });
     }
