@@ -385,6 +385,10 @@ fn read(
         }
         return reading;
     }
+    // A service worker may show the page, and its parts ask for themselves, before this is answered.
+    if !marked.is_unused() {
+        marked.take(page(facts.path()), PageMark::Prefetched, context.now().millis());
+    }
     let mut draft = Draft::over(context.buffer());
     draft.write(&Sighting {
         at_ns: 0,

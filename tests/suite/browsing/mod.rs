@@ -65,6 +65,9 @@ fn agrees(browser: Browser, over: Over, share: f64) {
 fn compare(name: &str, recording: &Browsed, share: f64) -> Tally {
     let tally = Tally::of(&recording.steps, &recording.counted);
     tally.print(name);
+    for missed in &tally.missed {
+        eprintln!("{name}: missed {missed}");
+    }
     for rule in Rule::ALL {
         rule.tally(recording).print(&format!("{name}, {}", rule.words()));
     }
