@@ -191,7 +191,8 @@ impl RequestRecord {
         let marked = &self.context.memory.marked;
         let counts_ahead = matches!(reading, RequestVerdict::Open(candidate) if candidate.counts_ahead());
         let may_be_preload = matches!(reading, RequestVerdict::Soft(soft) if soft.may_be_preload());
-        if marked.is_unused() && !counts_ahead && !may_be_preload {
+        let is_soft = matches!(reading, RequestVerdict::Soft(_));
+        if marked.is_unused() && !counts_ahead && !is_soft {
             return false;
         }
         let Some(page) = self.drafted_page() else {
@@ -206,7 +207,7 @@ impl RequestRecord {
         if counts_ahead {
             marked.mark(page, PageMark::CountedAhead, now);
         }
-        if !counted && (!marked.is_unused() || matches!(reading, RequestVerdict::Soft(_))) {
+        if !counted && (!marked.is_unused() || is_soft) {
             marked.mark(page, PageMark::JustAsked, now);
         }
         counted || (may_be_preload && self.is_fetched_again(page, now))

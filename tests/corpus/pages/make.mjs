@@ -35,7 +35,7 @@ function signature(over, { method, url, headers, response }) {
     .map(([field, value]) => (ANY.test(field) ? field : `${field}=${steady(value)}`));
   const dull = /^x-up-|^sec-speculation-tags/;
   const kept = fields.filter((field) => !dull.test(field) || /x-up-(version|target|mode|validate)/.test(field));
-  const type = lower(response.headers).filter(([field]) => /^(content-type|content-disposition|x-inertia|hx-|location)/.test(field));
+  const type = lower(response.headers).filter(([field]) => /^(content-type|content-disposition|x-inertia|x-action-redirect|hx-|location)/.test(field));
   const told = type.map(([field, value]) => (field === 'content-type' ? value.split(';')[0] : field));
   const own = url.match(PATHS) ?? [];
   // A page that asks for itself.

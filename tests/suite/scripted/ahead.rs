@@ -119,11 +119,11 @@ fn what_is_fetched_ahead_after_its_own_click_is_no_second_view() {
 /// Routers fetch ahead what comes into view, one after the other, and a click does not wait for its turn.
 #[test]
 fn what_a_script_fetches_ahead_after_its_own_click_is_no_second_view() {
-    let component = "content-type: text/x-component\r\n";
+    const COMPONENT: &str = "content-type: text/x-component\r\n";
     let stage = stage(
         &[
-            ("/a", "200 OK", component, "0:"),
-            ("/b", "200 OK", component, "0:"),
+            ("/a", "200 OK", COMPONENT, "0:"),
+            ("/b", "200 OK", COMPONENT, "0:"),
         ],
         |b| b,
     );
