@@ -40,7 +40,11 @@ fn of_navigation(candidate: &Candidate, response: &ResponseFacts<'_>) -> Option<
 }
 
 fn of_script(soft: SoftRequest, response: &ResponseFacts<'_>) -> Option<Doubt> {
-    (response.status == 200).then(|| soft_doubt(soft, response))?
+    match response.status {
+        200 => soft_doubt(soft, response),
+        304 if soft.is_plain() => Some(Doubt::FetchedAhead),
+        _ => None,
+    }
 }
 
 /// `X-Content-Type-Options: nosniff` (WHATWG Fetch §3.5).

@@ -9,7 +9,8 @@ use super::decision::{Decision, Verdict};
 use super::kind::{RequestKind, kind};
 use super::known::Known;
 use super::request::{
-    Candidate, PathKind, RequestVerdict, ServiceWorker, extension, judge_kind, judge_soft, path_kind,
+    Candidate, PathKind, RequestVerdict, ServiceWorker, counts_at_once, extension, judge_kind, judge_soft,
+    path_kind,
 };
 use super::response::judge_response;
 use super::rules::PageRules;
@@ -122,7 +123,11 @@ fn judge_script<'a>(
         let why = "A script's request, and the response is not known.";
         return JudgedFromAside::of(Verdict::silent(Decision::NotPage, why));
     };
-    match soft_outcome(soft, facts, Known::Nothing) {
+    let outcome = match soft_outcome(soft, facts, Known::Nothing) {
+        SoftOutcome::Ahead if counts_at_once(rules, soft) => SoftOutcome::Shown { at: None },
+        outcome => outcome,
+    };
+    match outcome {
         SoftOutcome::Settled(verdict) => JudgedFromAside::of(verdict),
         SoftOutcome::Ahead => JudgedFromAside::of(super::response::fetched_ahead(soft)),
         // A line has no field in which the app says where the page is.

@@ -9,6 +9,8 @@ pub enum Doubt {
     BodyStart,
     /// Whether the response before sent the script to this page.
     Announcement,
+    /// Whether the page was fetched ahead before, for this visitor.
+    FetchedAhead,
 }
 
 /// What is known beside the two heads.
@@ -23,4 +25,6 @@ pub enum Known<'a> {
     BodyStart(&'a [u8]),
     /// The response before has sent the script to this page.
     Announced,
+    /// The page was fetched ahead before.
+    FetchedAhead,
 }

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum PageMark {
     /// A browser has asked for it ahead, and the response is not here. A true request for it ends that.
     AskedAhead,
-    /// A true request for it was counted just now. What is fetched ahead of it comes too late.
-    JustCounted,
+    /// The visitor has just asked for it, or was shown it. What is fetched ahead of it comes too late.
+    JustAsked,
     /// It was fetched ahead. It counts at the first sign that it is shown.
     Prefetched,
     /// It is counted already. The next request for it is the same view.
@@ -21,14 +21,16 @@ pub enum PageMark {
     Redirected,
     /// The app has sent a script there. The script's next request for it is a page view.
     Announced,
+    /// Of two pages, see [`VisitorPage::beside`]: what was fetched ahead of the one has led to the other.
+    Led,
 }
 
 impl PageMark {
     /// How long it holds, in seconds. Browsers keep what they fetch ahead for five minutes.
     fn lasts(self) -> u64 {
         match self {
-            PageMark::Prefetched | PageMark::CountedAhead => 300,
-            PageMark::JustCounted => 2,
+            PageMark::Prefetched | PageMark::CountedAhead | PageMark::Led => 300,
+            PageMark::JustAsked => 5,
             PageMark::Redirected => 10,
             PageMark::Announced | PageMark::AskedAhead => 30,
         }
@@ -41,7 +43,8 @@ impl PageMark {
             PageMark::Redirected => 3,
             PageMark::Announced => 4,
             PageMark::AskedAhead => 5,
-            PageMark::JustCounted => 6,
+            PageMark::JustAsked => 6,
+            PageMark::Led => 7,
         }
     }
 }
@@ -66,6 +69,15 @@ impl VisitorPage {
         VisitorPage {
             visitor: crc32c::crc32c_append(visitor, host),
             path: crc32c::crc32c(path),
+        }
+    }
+
+    /// This page and another one, in any order.
+    #[must_use]
+    pub fn beside(self, other: VisitorPage) -> Self {
+        VisitorPage {
+            path: self.path ^ other.path,
+            ..self
         }
     }
 
@@ -134,6 +146,35 @@ impl MarkedPages {
             }
         }
         group[place].store(identity | (now & TIME), Ordering::Relaxed);
+    }
+
+    /// Whether a page has a mark that still holds.
+    pub fn holds(&self, page: VisitorPage, mark: PageMark, now: u64) -> bool {
+        let Some(slots) = self.slots.get() else {
+            return false;
+        };
+        let identity = identity(page, mark);
+        let found = group(slots, page).iter().map(|slot| slot.load(Ordering::Relaxed));
+        let mut found = found.filter(|found| found & !TIME == identity);
+        found
+            .next()
+            .is_some_and(|found| (now / 1000).wrapping_sub(found) & TIME <= mark.lasts())
+    }
+
+    /// As [`take`](Self::take), with the mark of a page to which this one has [led](PageMark::Led).
+    pub fn take_led(&self, page: VisitorPage, mark: PageMark, now: u64) -> bool {
+        let Some(slots) = self.slots.get() else {
+            return false;
+        };
+        let pairs = identity(VisitorPage { path: 0, ..page }, PageMark::Led);
+        group(slots, page).iter().any(|slot| {
+            let found = slot.load(Ordering::Relaxed);
+            let pair = VisitorPage {
+                path: (found >> 32) as u32,
+                ..page
+            };
+            found & !TIME & u64::from(u32::MAX) == pairs && self.take(page.beside(pair), mark, now)
+        })
     }
 
     /// Takes a page's mark away. Whether there was one that still held. Of two threads only one gets it.
@@ -205,6 +246,33 @@ mod tests {
         pages.mark(page(1, "/a"), PageMark::Prefetched, NOW + 200_000);
         assert!(pages.take(page(1, "/a"), PageMark::Prefetched, NOW + 400_000));
         assert!(!pages.take(page(1, "/a"), PageMark::Prefetched, NOW + 400_000));
+    }
+
+    #[test]
+    fn a_mark_is_looked_at_and_stays() {
+        let pages = MarkedPages::new();
+        assert!(!pages.holds(page(1, "/a"), PageMark::JustAsked, NOW));
+        pages.mark(page(1, "/a"), PageMark::JustAsked, NOW);
+        for _ in 0..2 {
+            assert!(pages.holds(page(1, "/a"), PageMark::JustAsked, NOW + 5000));
+        }
+        assert!(!pages.holds(page(1, "/b"), PageMark::JustAsked, NOW));
+        assert!(!pages.holds(page(1, "/a"), PageMark::Prefetched, NOW));
+        assert!(!pages.holds(page(1, "/a"), PageMark::JustAsked, NOW + 7000));
+    }
+
+    #[test]
+    fn a_page_that_led_to_another_stands_for_it() {
+        let pages = MarkedPages::new();
+        let (old, new) = (page(1, "/old"), page(1, "/new"));
+        pages.mark(old.beside(new), PageMark::Led, NOW);
+        assert!(!pages.take_led(old, PageMark::Prefetched, NOW));
+        pages.mark(new, PageMark::Prefetched, NOW);
+        assert!(!pages.take_led(page(2, "/old"), PageMark::Prefetched, NOW));
+        assert!(!pages.take_led(page(1, "/a"), PageMark::Prefetched, NOW));
+        assert!(pages.take_led(old, PageMark::Prefetched, NOW));
+        assert!(!pages.take_led(old, PageMark::Prefetched, NOW));
+        assert!(!pages.take(new, PageMark::Prefetched, NOW));
     }
 
     #[test]

@@ -53,8 +53,8 @@ pub use marked_pages::{MarkedPages, PageMark, VisitorPage};
 pub use memory::PageMemory;
 pub use preload_pairs::PreloadPairs;
 pub use request::{
-    Candidate, RequestVerdict, ServiceWorker, is_refused_prefetch, judge_pixel, judge_request, judge_soft,
-    judge_visitor, may_activate, may_be_held, may_be_shown,
+    Candidate, RequestVerdict, ServiceWorker, counts_at_once, is_refused_prefetch, judge_pixel,
+    judge_request, judge_soft, judge_visitor, may_activate, may_be_held, may_be_shown,
 };
 pub use response::{
     aborted, activated, amended, counted_ahead, dedicated, failed, fetched_ahead, is_shown, judge_response,
@@ -63,5 +63,5 @@ pub use response::{
 pub use rewritable::{ContentCoding, Rewritable, content_coding, rewritable};
 pub use rules::{Bots, CountMode, DOWNLOADS, PageRules, PrefetchMode, Sign, SignError};
 pub use sniff::BODY_START;
-pub use soft::{SoftOutcome, SoftPlace, SoftRequest, announced, page_path, soft_outcome};
+pub use soft::{SoftOutcome, SoftPlace, SoftRequest, announced, led_to, page_path, soft_outcome};
 pub use twins::{SeenBy, Twins};

@@ -249,6 +249,11 @@ pub fn may_activate(
         && admit(rules, &shown, path, client) == Ok(None)
 }
 
+/// Whether what a script fetches ahead, or at a click, counts at once, for it is not waited until it is shown.
+pub fn counts_at_once(rules: &PageRules, soft: SoftRequest) -> bool {
+    rules.prefetch == PrefetchMode::Count && soft.is_sveltekits()
+}
+
 /// Whether a page with this path that this request fetches ahead is to be held until it is shown. What a page
 /// fetches ahead of itself is shown already.
 pub fn may_be_held(

@@ -66,6 +66,13 @@ pub fn fetched_ahead(soft: SoftRequest) -> Verdict {
             "A script fetches a whole page. It counts if a request shows that it is shown.",
         );
     }
+    if soft.is_sveltekits() {
+        return Verdict::silent(
+            Decision::Prefetch,
+            "SvelteKit fetches a page, at a click or where its link is pointed at. It counts if a request shows \
+             that it is shown.",
+        );
+    }
     Verdict::silent(
         Decision::Prefetch,
         "A script fetches the page ahead. It counts if a request shows that it is shown.",

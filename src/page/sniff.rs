@@ -30,6 +30,10 @@ const HTML: [&[u8]; 17] = [
 ];
 
 const REDIRECT: &[u8] = b"{\"type\":\"redirect\"";
+/// How a stream of React Router's begins.
+const STREAM: &[u8] = b"[{\"_";
+/// In a stream of Next.js: what takes a page's place if the page redirects.
+const NEXTS_REDIRECT: &[u8] = b":E{\"digest\":\"NEXT_REDIRECT;";
 const DOCTYPE: &[u8] = b"<!doctype";
 /// The name of a `<meta>` of each page that Astro's client router takes part in.
 const ASTRO: &[u8] = b"astro-view-transitions-enabled";
@@ -70,6 +74,16 @@ pub(super) fn is_redirect(body: &[u8]) -> bool {
     body.starts_with(REDIRECT)
 }
 
+/// Whether `Next.js` answers a request for a page with a redirect.
+pub(super) fn is_nexts_redirect(body: &[u8]) -> bool {
+    memmem::find(body, NEXTS_REDIRECT).is_some()
+}
+
+/// Whether it is a page's data, as React Router streams it.
+pub(super) fn is_react_routers(body: &[u8]) -> bool {
+    body.starts_with(STREAM)
+}
+
 /// Whether more bytes of the body could change what it is: so far it begins as what is looked for does.
 pub(super) fn needs_more(body: &[u8]) -> bool {
     let text = without_blanks(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body));
@@ -78,7 +92,7 @@ pub(super) fn needs_more(body: &[u8]) -> bool {
             .get(..text.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(text))
     };
-    body.len() < BLANKS && HTML.iter().chain([&DOCTYPE, &REDIRECT]).any(begins)
+    body.len() < BLANKS && HTML.iter().chain([&DOCTYPE, &REDIRECT, &STREAM]).any(begins)
 }
 
 fn without_blanks(mut body: &[u8]) -> &[u8] {

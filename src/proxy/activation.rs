@@ -65,14 +65,12 @@ impl Activating<'_> {
         } = self;
         let agent = facts.user_agent.unwrap_or_default();
         let page = VisitorPage::new(*client, agent, shown.host, shown.path());
-        let now = context.now();
-        if !context
-            .memory
-            .marked
-            .take(page, PageMark::Prefetched, now.millis())
-        {
+        let (now, marked) = (context.now(), &context.memory.marked);
+        let mark = PageMark::Prefetched;
+        if !marked.take(page, mark, now.millis()) && !marked.take_led(page, mark, now.millis()) {
             return false;
         }
+        marked.mark(page, PageMark::JustAsked, now.millis());
         let (Ok(host), Ok(path)) = (std::str::from_utf8(shown.host), std::str::from_utf8(shown.path()))
         else {
             return false;

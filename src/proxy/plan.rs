@@ -350,22 +350,44 @@ fn read(
         is_refused: facts.prefetch && page::is_refused_prefetch(&live.page, &facts),
         ..Reading::of(verdict)
     };
-    let (RequestVerdict::Open(candidate), Some(client), Some(domain)) =
-        (&reading.verdict, resolved.client, domain)
-    else {
+    let (Some(client), Some(domain)) = (resolved.client, domain) else {
         return reading;
     };
-    if candidate.is_held() {
+    let marked = &context.memory.marked;
+    let page = |path: &str| {
         let agent = facts.user_agent.unwrap_or_default();
-        let host = visible.host.unwrap_or_default().as_bytes();
-        let page = VisitorPage::new(client, agent, host, facts.path().as_bytes());
+        VisitorPage::new(
+            client,
+            agent,
+            visible.host.unwrap_or_default().as_bytes(),
+            path.as_bytes(),
+        )
+    };
+    let candidate = match &reading.verdict {
+        RequestVerdict::Open(candidate) => candidate,
+        RequestVerdict::Soft(soft) => {
+            // Whatever becomes of it, its own response tells it.
+            if soft.is_marked() {
+                let (page, now) = (page(page::page_path(*soft, &facts)), context.now().millis());
+                marked.take(page, PageMark::Prefetched, now);
+                marked.mark(page, PageMark::JustAsked, now);
+            }
+            return reading;
+        }
+        RequestVerdict::Settled(_) => return reading,
+    };
+    if candidate.is_held() {
+        let page = page(facts.path());
         let now = context.now().millis();
-        let marked = &context.memory.marked;
         // A click that comes just as its page begins to be fetched ahead is sent first.
-        if !marked.take(page, PageMark::JustCounted, now) {
+        if !marked.holds(page, PageMark::JustAsked, now) {
             marked.mark(page, PageMark::AskedAhead, now);
         }
         return reading;
+    }
+    // A service worker may show the page, and its parts ask for themselves, before this is answered.
+    if !marked.is_unused() {
+        marked.take(page(facts.path()), PageMark::Prefetched, context.now().millis());
     }
     let mut draft = Draft::over(context.buffer());
     draft.write(&Sighting {

@@ -193,8 +193,12 @@ impl Story {
             }
             RequestVerdict::Soft(soft) => match page::soft_outcome(soft, &response, known) {
                 SoftOutcome::Settled(verdict) => verdict,
-                SoftOutcome::Ahead => page::fetched_ahead(soft),
-                SoftOutcome::Shown { at } => {
+                SoftOutcome::Ahead if !page::counts_at_once(&rules.page, soft) => page::fetched_ahead(soft),
+                outcome => {
+                    let at = match outcome {
+                        SoftOutcome::Shown { at } => at,
+                        _ => None,
+                    };
                     let known_site = domain.is_some();
                     let (verdict, found) =
                         page::judge_soft(&rules.page, &facts, soft, at, known_site, resolved.client);

@@ -8,8 +8,8 @@
 //! | `marks.txt` | marks of a browser; a user agent without any is a tool's |
 //!
 //! A user agent is read once, from the left. The first line of `known.txt` that is found gives the name. Else
-//! it is [`OTHER`] if it has a general word, an address or a mailbox, no mark of a browser, or an impossible
-//! version. Beside it count `Signature-Agent`, `From` and `Sec-CH-UA`.
+//! it is [`OTHER`] if it has a general word, an address or a mailbox, no mark of a browser, another name behind a
+//! whole browser's, or an impossible version. Beside it count `Signature-Agent`, `From` and `Sec-CH-UA`.
 //!
 //! There is no list of whole user agents that overrules these rules.
 

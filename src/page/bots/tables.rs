@@ -51,6 +51,13 @@ static COMPATIBLE: Bot = Bot {
     line: None,
 };
 
+static BEHIND: Bot = Bot {
+    name: OTHER,
+    kind: BotKind::Other,
+    why: "Behind a computer's browser and a semicolon there is another name; browsers write none there.",
+    line: None,
+};
+
 static UNMARKED: Bot = Bot {
     name: OTHER,
     kind: BotKind::Tool,
@@ -114,6 +121,9 @@ impl Tables {
         }
         if is_compatible_with_itself(agent) {
             return Some(&COMPATIBLE);
+        }
+        if shape::has_a_name_behind(agent) {
+            return Some(&BEHIND);
         }
         if word.is_some() && !is_phone_browser(agent) {
             return word;

@@ -253,6 +253,25 @@ fn an_ai_reader_without_an_address_is_told_by_its_compatible() {
 }
 
 #[test]
+fn a_name_behind_a_semicolon_is_no_computers_browser() {
+    let windows = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36";
+    let phone = "Mozilla/5.0 (Linux; Android 14; SM-A155F; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/130.0 Mobile Safari/537.36";
+    assert_eq!(name(&format!("{windows}; Newest Reader/1.0")), Some(OTHER));
+    for person in [
+        windows.to_owned(),
+        format!("{windows} Vivaldi/7.1"),
+        format!("{windows}; campus"),
+        format!("{windows};; Windows NT 10.0"),
+        // The app's name.
+        format!("{phone}; MyPlans/6.12"),
+        // One agent within another.
+        format!("Mozilla/5.0 (X11; {windows}; Other/1.0) Gecko/20100101 Firefox/140.0"),
+    ] {
+        assert_eq!(name(&person), None, "{person}");
+    }
+}
+
+#[test]
 fn a_link_preview_of_messages_is_known_by_its_end() {
     let agent = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) \
                  Version/16.5 Safari/605.1.15 (MobileSMS/1.0)";

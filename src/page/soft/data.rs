@@ -18,7 +18,8 @@ const REACT_ROUTER_SLASH: &str = "/_.data";
 
 const SVELTEKIT_INVALIDATED: &str = "x-sveltekit-invalidated";
 const SVELTEKIT_SLASH: &str = "x-sveltekit-trailing-slash";
-/// The routes whose data a fetcher of React Router wants, for the page that is shown.
+/// The routes whose data a script of React Router's app wants: a page's own one, or one that shows something of
+/// another page in the page that is shown.
 const REACT_ROUTER_ROUTES: &str = "_routes";
 
 /// What the request is, by its path or its `Accept`.
@@ -32,9 +33,13 @@ pub(super) fn recognise(request: &RequestFacts<'_>) -> Option<SoftRequest> {
         && (path.ends_with(SVELTEKIT) || path.ends_with(SVELTEKIT_HTML))
         && has(SVELTEKIT_INVALIDATED)
     {
-        (SoftKind::SvelteKit, request.prefetch)
-    } else if path.ends_with(REACT_ROUTER) && !has(REACT_ROUTER_ROUTES) {
-        (SoftKind::ReactRouter, request.prefetch)
+        // It sends the same where a link is only pointed at, by default.
+        (SoftKind::SvelteKit, true)
+    } else if path.ends_with(REACT_ROUTER) {
+        (
+            SoftKind::ReactRouter,
+            request.prefetch || has(REACT_ROUTER_ROUTES),
+        )
     } else if path.ends_with(NUXT) {
         (SoftKind::Nuxt, true)
     } else if request.accept == Some(b"*/*") && !request.prefetch && is_of_a_page(request) {
@@ -81,7 +86,7 @@ pub(super) fn is_own_parameter(kind: SoftKind, parameter: &str) -> bool {
         SoftKind::Pjax => name == "_pjax",
         SoftKind::SvelteKit => [SVELTEKIT_INVALIDATED, SVELTEKIT_SLASH].contains(&name),
         // The index route's own mark; a page that has it in its url says `index=`.
-        SoftKind::ReactRouter => parameter == "index",
+        SoftKind::ReactRouter => parameter == "index" || name == REACT_ROUTER_ROUTES,
         // Nothing but the build's number.
         SoftKind::Nuxt => true,
         _ => false,

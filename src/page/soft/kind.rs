@@ -21,7 +21,7 @@ pub(super) enum SoftKind {
     Next,
     /// An action of Next.js, whose response may lead to another page.
     NextAction,
-    /// `…/__data.json`.
+    /// `…/__data.json`, which SvelteKit fetches where a link is pointed at.
     SvelteKit,
     /// `….data` of React Router and Remix.
     ReactRouter,
@@ -68,8 +68,18 @@ impl SoftRequest {
         self.kind == SoftKind::Plain
     }
 
-    /// A request that is a page's unless its response says otherwise.
-    pub(in super::super) fn is_marked(self) -> bool {
+    /// Whether a click on the page's link asks for nothing if this came before. Then it never comes too late.
+    pub fn replaces_the_click(self) -> bool {
+        matches!(self.kind, SoftKind::SvelteKit | SoftKind::Nuxt)
+    }
+
+    /// Whether SvelteKit has made it.
+    pub(in super::super) fn is_sveltekits(self) -> bool {
+        self.kind == SoftKind::SvelteKit
+    }
+
+    /// A request for a page that is to be shown now, unless its response says otherwise.
+    pub fn is_marked(self) -> bool {
         !self.ahead && !self.kind.is_seldom_a_page()
     }
 }

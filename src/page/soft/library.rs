@@ -106,11 +106,20 @@ fn next(request: &RequestFacts<'_>) -> Result<(SoftKind, bool), NoSoftNavigation
     if has(request, "next-action") {
         return Ok((SoftKind::NextAction, false));
     }
+    // The outline of a page, and what it has in common with others.
+    if field::first(request.fields, "next-router-segment-prefetch").is_some_and(|part| !is_whole(part)) {
+        return Err("A script fetches a part of a page ahead (Next-Router-Segment-Prefetch).");
+    }
     // A refresh leaves out on which page it is made.
     if !request.prefetch && !has(request, "next-url") {
         return Err("A script's refresh of the page that is shown (no Next-Url).");
     }
     Ok((SoftKind::Next, request.prefetch))
+}
+
+/// Whether a segment is the page itself, and none of the layouts around it.
+fn is_whole(segment: &[u8]) -> bool {
+    memchr::memmem::find(segment, b"__PAGE__").is_some()
 }
 
 /// Whether the page that asks has the target's url already. Barba changes the url before it fetches a page

@@ -32,7 +32,7 @@ use kind::NoSoftNavigation;
 
 pub use kind::SoftRequest;
 pub use place::SoftPlace;
-pub use response::{SoftOutcome, announced, soft_outcome};
+pub use response::{SoftOutcome, announced, led_to, soft_outcome};
 
 pub(super) use response::{soft_body_suffices, soft_doubt};
 

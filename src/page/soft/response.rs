@@ -49,17 +49,28 @@ pub(in super::super) fn soft_doubt(soft: SoftRequest, response: &ResponseFacts<'
         SoftKind::HtmxPart if !soft.post && response.is_document() => Some(Doubt::Announcement),
         SoftKind::Plain if response.is_document() => Some(Doubt::BodyStart),
         SoftKind::SvelteKit if response.is_of_type("application/json") => Some(Doubt::BodyStart),
+        SoftKind::Next if response.is_of_type(COMPONENT) => Some(Doubt::BodyStart),
+        // A file that was built ahead has the type that the server gives to unknown files.
+        SoftKind::ReactRouter if !response.is_of_type(STREAM) => Some(Doubt::BodyStart),
         _ => None,
     }
 }
 
 /// Whether these first bytes of the body settle it.
 pub(in super::super) fn soft_body_suffices(soft: SoftRequest, body: &[u8]) -> bool {
-    soft.kind != SoftKind::Plain
-        || !sniff::begins_with_doctype(body)
-        || sniff::is_astros(body)
-        || sniff::has_head(body)
+    match soft.kind {
+        SoftKind::Plain => {
+            !sniff::begins_with_doctype(body) || sniff::is_astros(body) || sniff::has_head(body)
+        }
+        // It comes as the page is made.
+        SoftKind::Next => sniff::is_nexts_redirect(body),
+        _ => true,
+    }
 }
+
+/// The types of a page's data, of Next.js and of React Router.
+const COMPONENT: &str = "text/x-component";
+const STREAM: &str = "text/x-script";
 
 fn silent(decision: Decision, why: &'static str) -> SoftOutcome<'static> {
     SoftOutcome::Settled(Verdict::silent(decision, why))
@@ -79,10 +90,12 @@ fn by_response<'a>(soft: SoftRequest, response: &ResponseFacts<'a>, known: Known
         304 if soft.post => return not_page("A 304 says nothing about a POST."),
         // The script gets the page out of the browser's cache, and knows nothing of the 304.
         304 => {
-            return if soft.kind == SoftKind::Plain {
-                not_page(UNKNOWN)
-            } else {
-                shown
+            return match soft.kind {
+                // Astro asks again for what a browser has fetched ahead for it.
+                SoftKind::Plain if known != Known::FetchedAhead => not_page(UNKNOWN),
+                // Other files have such names, too.
+                SoftKind::ReactRouter => SoftOutcome::Ahead,
+                _ => shown,
             };
         }
         300..=399 => return silent(Decision::Redirect, "A redirect: its target is the page."),
@@ -112,16 +125,22 @@ fn by_response<'a>(soft: SoftRequest, response: &ResponseFacts<'a>, known: Known
         | SoftKind::Barba
         | SoftKind::Livewire => response.is_document(),
         SoftKind::Inertia => response.status == 200 && says_true(response, "x-inertia"),
-        SoftKind::Next => response.is_of_type("text/x-component"),
-        SoftKind::SvelteKit => {
+        SoftKind::Next | SoftKind::SvelteKit => {
             if let Known::BodyStart(body) = known
-                && sniff::is_redirect(body)
+                && (sniff::is_redirect(body) || sniff::is_nexts_redirect(body))
             {
                 return silent(Decision::Redirect, "A redirect, which the script follows.");
             }
-            response.is_of_type("application/json")
+            response.is_of_type(if soft.kind == SoftKind::Next {
+                COMPONENT
+            } else {
+                "application/json"
+            })
         }
-        SoftKind::ReactRouter => response.is_of_type("text/x-script"),
+        SoftKind::ReactRouter => {
+            response.is_of_type(STREAM)
+                || matches!(known, Known::BodyStart(body) if sniff::is_react_routers(body))
+        }
         SoftKind::Nuxt => response.is_of_type("application/json"),
         SoftKind::Plain => {
             let body = match known {
@@ -210,6 +229,13 @@ fn target_of(url: &[u8]) -> Option<&str> {
         Some(_) => None,
         None => Some("/"),
     }
+}
+
+/// Where the response to what a script fetches ahead leads, if it is a redirect. The address that was asked for may be
+/// shown first (Turbo).
+pub fn led_to<'a>(soft: SoftRequest, response: &ResponseFacts<'a>) -> Option<&'a str> {
+    let location = || field::first(response.fields, "location").and_then(target_of);
+    (soft.ahead && matches!(response.status, 301 | 302 | 303 | 307 | 308)).then(location)?
 }
 
 /// Where an htmx response sends the script: the next request for that path is a page's.

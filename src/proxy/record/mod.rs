@@ -132,6 +132,8 @@ impl RequestRecord {
             Some(Doubt::LastType) => self.last_type(),
             Some(Doubt::Announcement) if !self.is_announced(self.context.now()) => Known::Nothing,
             Some(Doubt::Announcement) => Known::Announced,
+            Some(Doubt::FetchedAhead) if !self.is_fetched_ahead(self.context.now()) => Known::Nothing,
+            Some(Doubt::FetchedAhead) => Known::FetchedAhead,
             Some(Doubt::BodyStart) => {
                 let start = start();
                 if !deferred::suffices(reading, response, start) {

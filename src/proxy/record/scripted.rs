@@ -22,6 +22,13 @@ pub(super) struct Reread<'a> {
     pub(super) host: Option<&'a str>,
 }
 
+/// What was fetched ahead.
+#[derive(Clone, Copy)]
+enum Ahead {
+    Document,
+    OfAScript(SoftRequest),
+}
+
 impl RequestRecord {
     /// Reads the request again. `None` where it has more lines than a request may have, now that the
     /// forwarding headers are among them.
@@ -51,14 +58,22 @@ impl RequestRecord {
         if let Some(path) = page::announced(response) {
             self.mark(PageMark::Announced, now, path);
         }
+        if let Some(target) = page::led_to(soft, response) {
+            self.mark_led(now, target);
+        }
         match outcome {
             SoftOutcome::Settled(verdict) => verdict,
+            SoftOutcome::Ahead if self.counts_at_once(soft) => self.draft_soft(soft, None),
             SoftOutcome::Ahead => {
-                self.mark_ahead(now, None, |facts| page::page_path(soft, facts));
+                self.mark_ahead(now, Ahead::OfAScript(soft), |facts| page::page_path(soft, facts));
                 page::fetched_ahead(soft)
             }
             SoftOutcome::Shown { at } => self.draft_soft(soft, at),
         }
+    }
+
+    fn counts_at_once(&self, soft: SoftRequest) -> bool {
+        page::counts_at_once(&self.context.live.borrow().page, soft)
     }
 
     fn draft_soft(&mut self, soft: SoftRequest, at: Option<&str>) -> Verdict {
@@ -102,30 +117,28 @@ impl RequestRecord {
     ) {
         let is_shown = page::is_shown(&self.context.live.borrow().page, candidate, response, known);
         if is_shown {
-            self.mark_ahead(now, Some(PageMark::AskedAhead), |facts| facts.path());
+            self.mark_ahead(now, Ahead::Document, |facts| facts.path());
         }
     }
 
-    /// Marks what was fetched ahead, if it may count when it is shown, and if it has this mark.
-    fn mark_ahead(
-        &self,
-        now: Moment,
-        marked: Option<PageMark>,
-        path: impl for<'f> FnOnce(&RequestFacts<'f>) -> &'f str,
-    ) {
+    /// Marks what was fetched ahead, if it may count when it is shown, and if that is not too late.
+    fn mark_ahead(&self, now: Moment, what: Ahead, path: impl for<'f> FnOnce(&RequestFacts<'f>) -> &'f str) {
         let live = self.context.live.borrow();
-        let client = self.client;
+        let (client, now) = (self.client, now.millis());
+        let marks = &self.context.memory.marked;
         self.reread(|request| {
             let path = path(&request.facts);
             let known_site = live.sites.find(request.host).is_some();
             if page::may_be_held(&live.page, &request.facts, path, known_site, client)
                 && let Some(page) = self.visitor_page(request, path)
-                && marked.is_none_or(|mark| self.context.memory.marked.take(page, mark, now.millis()))
+                && match what {
+                    Ahead::Document => marks.take(page, PageMark::AskedAhead, now),
+                    Ahead::OfAScript(soft) => {
+                        soft.replaces_the_click() || !marks.holds(page, PageMark::JustAsked, now)
+                    }
+                }
             {
-                self.context
-                    .memory
-                    .marked
-                    .mark(page, PageMark::Prefetched, now.millis());
+                marks.mark(page, PageMark::Prefetched, now);
             }
         });
     }
@@ -140,6 +153,18 @@ impl RequestRecord {
         });
     }
 
+    /// Marks that the page of this request has led to another one.
+    fn mark_led(&self, now: Moment, target: &str) {
+        let path = target.split('?').next().unwrap_or(target);
+        let marked = &self.context.memory.marked;
+        self.reread(|request| {
+            let pages = self.visitor_page(request, request.facts.path());
+            if let Some((page, other)) = pages.zip(self.visitor_page(request, path)) {
+                marked.mark(page.beside(other), PageMark::Led, now.millis());
+            }
+        });
+    }
+
     /// Whether the app has sent the script to this page.
     pub(super) fn is_announced(&self, now: Moment) -> bool {
         let marked = &self.context.memory.marked;
@@ -150,13 +175,24 @@ impl RequestRecord {
                 .is_some_and(|page| marked.take(page, PageMark::Announced, now.millis()))
     }
 
+    /// Whether the page is held until it is shown.
+    pub(super) fn is_fetched_ahead(&self, now: Moment) -> bool {
+        let marked = &self.context.memory.marked;
+        !marked.is_unused()
+            && self
+                .reread(|request| self.visitor_page(request, request.facts.path()))
+                .flatten()
+                .is_some_and(|page| marked.holds(page, PageMark::Prefetched, now.millis()))
+    }
+
     /// Whether the drafted page was counted before, when it was fetched ahead. Whatever was fetched ahead of
     /// it is fetched no more.
     pub(super) fn is_counted_ahead(&self, reading: &RequestVerdict, now: Moment) -> bool {
         let marked = &self.context.memory.marked;
         let counts_ahead = matches!(reading, RequestVerdict::Open(candidate) if candidate.counts_ahead());
         let may_be_preload = matches!(reading, RequestVerdict::Soft(soft) if soft.may_be_preload());
-        if marked.is_unused() && !counts_ahead && !may_be_preload {
+        let is_soft = matches!(reading, RequestVerdict::Soft(_));
+        if marked.is_unused() && !counts_ahead && !is_soft {
             return false;
         }
         let Some(page) = self.drafted_page() else {
@@ -171,8 +207,8 @@ impl RequestRecord {
         if counts_ahead {
             marked.mark(page, PageMark::CountedAhead, now);
         }
-        if !counted && matches!(reading, RequestVerdict::Open(_)) && !marked.is_unused() {
-            marked.mark(page, PageMark::JustCounted, now);
+        if !counted && (!marked.is_unused() || is_soft) {
+            marked.mark(page, PageMark::JustAsked, now);
         }
         counted || (may_be_preload && self.is_fetched_again(page, now))
     }

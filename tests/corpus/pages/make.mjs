@@ -5,6 +5,8 @@
 //
 //   BROWSING_RECORD=/tmp/records cargo nextest run -E 'test(browsing::)'
 //   node tests/corpus/pages/make.mjs chromium target/debug/gatecount /tmp/records/chromium-*.jsonl
+//
+// With GATECOUNT_FULL=1 the frameworks' sites are browsed, too: make.mjs frameworks … /tmp/records/{next,nuxt,…}-*.jsonl
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -17,21 +19,32 @@ const here = import.meta.dirname ?? new URL('.', import.meta.url).pathname;
 const DULL =
   /^(connection|content-length|cookie|priority|accept-language|accept-encoding|if-none-match|if-modified-since|date|keep-alive|te|sec-ch-.*)$/;
 // Fields whose value is of no importance, only that they are there.
-const ANY = /^(referer|origin|user-agent|host|content-type|x-turbo-request-id|turbolinks-referrer|hx-(current-url|target|source|trigger|trigger-name))$/;
+const ANY =
+  /^(referer|origin|user-agent|host|content-type|x-turbo-request-id|turbolinks-referrer|hx-(current-url|target|source|trigger|trigger-name)|next-(url|action|router-state-tree))$/;
+// Paths and parameters that say what a request is for.
+const PATHS = /(__data\.json|_payload\.json|\.data)(?=$|\?)|[?&](_routes|x-sveltekit-invalidated)=/g;
+// Parts of a framework's program, whose names every build changes.
+const BUILT = /^\/(_next|_nuxt|_app|_astro|assets)\//;
 
 const lower = (fields) => fields.map(([field, value]) => [field.toLowerCase(), value]);
 const steady = (text) => text.replace(/(localhost|site\.test|other\.test):\d+/g, '$1').replace(/(WebKitFormBoundary|geckoformboundary)\w+/g, '$1');
 
-function signature(over, { method, headers, response }) {
+function signature(over, { method, url, headers, response }) {
   const fields = lower(headers)
     .filter(([field]) => !DULL.test(field))
     .map(([field, value]) => (ANY.test(field) ? field : `${field}=${steady(value)}`));
-  const own = /^x-up-|^sec-speculation-tags/;
-  const kept = fields.filter((field) => !own.test(field) || /x-up-(version|target|mode|validate)/.test(field));
-  const type = lower(response.headers).filter(([field]) => /^(content-type|content-disposition|x-inertia|hx-|location)/.test(field));
+  const dull = /^x-up-|^sec-speculation-tags/;
+  const kept = fields.filter((field) => !dull.test(field) || /x-up-(version|target|mode|validate)/.test(field));
+  const type = lower(response.headers).filter(([field]) => /^(content-type|content-disposition|x-inertia|x-action-redirect|hx-|location)/.test(field));
   const told = type.map(([field, value]) => (field === 'content-type' ? value.split(';')[0] : field));
-  return [over, method, ...kept.sort(), response.status, ...told.sort()].join('\n');
+  const own = url.match(PATHS) ?? [];
+  // A page that asks for itself.
+  const referer = lower(headers).find(([field]) => field === 'referer')?.[1];
+  if (own.length && pathOf(referer) === url.split('?')[0].replace(/(\/__data\.json|\/_payload\.json|\.data)$/, '')) own.push('itself');
+  return [over, method, ...own, ...kept.sort(), response.status, ...told.sort()].join('\n');
 }
+
+const pathOf = (address) => (address ? new URL(address).pathname : undefined);
 
 function line(over, { method, url, headers, response }) {
   const host = over === 'localhost' ? 'localhost' : 'site.test';
@@ -62,7 +75,7 @@ for (const file of files) {
   const over = basename(file, '.jsonl').split('-').pop();
   for (const text of readFileSync(file, 'utf8').split('\n').filter(Boolean)) {
     const exchange = JSON.parse(text);
-    if (!exchange.response) continue;
+    if (!exchange.response || BUILT.test(exchange.url)) continue;
     const key = signature(over, exchange);
     const kind = exchange.url.split('?')[0].replace(/^\/_\//, '/parts-of-pages/').slice(1);
     if (!kinds.has(key)) kinds.set(key, { over, kind, line: line(over, exchange) });

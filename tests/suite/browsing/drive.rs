@@ -44,6 +44,8 @@ pub(super) enum Part {
     Whole,
     /// What browsers do each in its own way.
     Brief,
+    /// The steps on the site of this framework.
+    Framework(&'static str),
 }
 
 /// What came of it.
@@ -130,6 +132,18 @@ pub(super) fn browse(browser: Browser, over: Over, part: Part) -> Result<Browsed
     if !cache.join("complete").exists() {
         return Err("the libraries are not installed: tests/run does it".into());
     }
+    let frameworks = root().join("tests/.cache/frameworks");
+    let framework = match part {
+        Part::Framework(name) => Some(name),
+        Part::Whole | Part::Brief => None,
+    };
+    if let Some(name) = framework
+        && !frameworks.join(name).join("complete").exists()
+    {
+        return Err(format!(
+            "the site of {name} is not built: GATECOUNT_FULL=1 tests/run does it"
+        ));
+    }
     let authority = Authority::new();
     let pair = authority.pair("site", &["site.test", "localhost"]);
     let (scheme, host) = match over {
@@ -149,6 +163,8 @@ pub(super) fn browse(browser: Browser, over: Over, part: Part) -> Result<Browsed
         // Of WebKit each is a browser of its own.
         "at_once": if browser == Browser::WebKit { 2 } else { 3 },
         "brief": part == Part::Brief,
+        "framework": framework,
+        "frameworks": frameworks,
         "only": std::env::var("BROWSING_ONLY").ok(),
     });
     let mut driver = Driver::start(&options.to_string());
@@ -189,13 +205,14 @@ pub(super) fn browse(browser: Browser, over: Over, part: Part) -> Result<Browsed
         counted: counted.collect(),
         requests,
     };
-    recording.keep(browser, over);
+    let name = framework.map_or_else(|| format!("{browser:?}"), str::to_owned);
+    recording.keep(&format!("{name}-{over:?}.jsonl").to_lowercase());
     Ok(recording)
 }
 
 impl Browsed {
     /// Writes the recording where `BROWSING_RECORD` says, for `tests/corpus/pages/make.mjs`.
-    fn keep(&self, browser: Browser, over: Over) {
+    fn keep(&self, name: &str) {
         let Some(directory) = std::env::var_os("BROWSING_RECORD") else {
             return;
         };
@@ -208,7 +225,6 @@ impl Browsed {
             });
             writeln!(text, "{line}").expect("a string takes it");
         }
-        let name = format!("{browser:?}-{over:?}.jsonl").to_lowercase();
         fs::write(PathBuf::from(directory).join(name), text).expect("write the recording");
     }
 }

@@ -7,11 +7,12 @@
 
 mod corpus;
 mod drive;
+mod frameworks;
 mod peers;
 mod tally;
 
 use self::{
-    drive::{Browser, Over, Part, browse},
+    drive::{Browsed, Browser, Over, Part, browse},
     peers::Rule,
     tally::Tally,
 };
@@ -88,13 +89,23 @@ fn agrees_in(part: Part, browser: Browser, over: Over, share: f64) {
         Ok(recording) => recording,
         Err(missing) => return skip(&missing),
     };
+    let tally = compare(&format!("{browser:?} over {over:?}"), &recording, share);
+    let least = if part == Part::Whole { STEPS } else { BRIEF };
+    assert!(tally.steps >= least, "{} steps", tally.steps);
+}
+
+/// Prints how far others agree with the tracker, and asks for this share and for no view too many.
+#[track_caller]
+fn compare(name: &str, recording: &Browsed, share: f64) -> Tally {
     let tally = Tally::of(&recording.steps, &recording.counted);
-    let name = format!("{browser:?} over {over:?}");
-    tally.print(&name);
-    for rule in Rule::ALL {
-        rule.tally(&recording).print(&format!("{name}, {}", rule.words()));
+    tally.print(name);
+    for missed in &tally.missed {
+        eprintln!("{name}: missed {missed}");
     }
-    tally.print_beyond(&name);
+    for rule in Rule::ALL {
+        rule.tally(recording).print(&format!("{name}, {}", rule.words()));
+    }
+    tally.print_beyond(name);
     if let Some(slowest) = recording.steps.iter().max_by_key(|step| step.took) {
         eprintln!("{name}: the slowest step is {}, {} ms", slowest.id, slowest.took);
     }
@@ -104,8 +115,6 @@ fn agrees_in(part: Part, browser: Browser, over: Over, share: f64) {
         .filter_map(|step| step.error.as_ref())
         .collect();
     assert!(broken.is_empty(), "steps that could not be taken: {broken:#?}");
-    let least = if part == Part::Whole { STEPS } else { BRIEF };
-    assert!(tally.steps >= least, "{} steps", tally.steps);
     assert!(
         tally.unneeded.is_empty(),
         "seen all the same: {:#?}",
@@ -118,4 +127,5 @@ fn agrees_in(part: Part, browser: Browser, over: Over, share: f64) {
         tally.missed,
         tally.invented
     );
+    tally
 }

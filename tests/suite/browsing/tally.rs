@@ -46,6 +46,11 @@ impl View {
         path.split_once('/').unwrap_or((path, ""))
     }
 
+    /// Whether it is of one of these steps' pages.
+    pub(super) fn is_of_a_step(&self, steps: &[Step]) -> bool {
+        steps.iter().any(|step| step.id == self.place().0)
+    }
+
     /// What both must agree on: the address with the parameters that are kept, and which other site led there.
     /// Where the visitor was on this site before is of no interest to Plausible.
     fn essence(&self, alias: &BTreeMap<String, String>) -> String {

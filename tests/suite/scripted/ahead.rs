@@ -116,6 +116,71 @@ fn what_is_fetched_ahead_after_its_own_click_is_no_second_view() {
     assert_eq!(seen.pages(), ["/b", "/a"]);
 }
 
+/// Routers fetch ahead what comes into view, one after the other, and a click does not wait for its turn.
+#[test]
+fn what_a_script_fetches_ahead_after_its_own_click_is_no_second_view() {
+    const COMPONENT: &str = "content-type: text/x-component\r\n";
+    let stage = stage(
+        &[
+            ("/a", "200 OK", COMPONENT, "0:"),
+            ("/b", "200 OK", COMPONENT, "0:"),
+        ],
+        |b| b,
+    );
+    let next = |target: &str| fetch(target, "/").with("RSC", "1").with("Next-Url", "/");
+    let prefetch = |target: &str| next(target).with("Next-Router-Prefetch", "1");
+    let seen = stage.visit(
+        Way::Http1,
+        &[
+            next("/a"),
+            prefetch("/a"),
+            style("/a"),
+            prefetch("/b"),
+            next("/b"),
+            style("/b"),
+        ],
+    );
+    assert_eq!(seen.pages(), ["/a", "/b"]);
+    assert_eq!(seen.metrics.decisions("activated"), 0);
+}
+
+/// Turbo shows the address that it was asked for first, and then the one that it led to.
+#[test]
+fn what_is_fetched_ahead_over_a_redirect_is_shown_by_either_address() {
+    let turbo = |target: &str| {
+        fetch(target, "/")
+            .with("X-Turbo-Request-Id", "1")
+            .with("X-Sec-Purpose", "prefetch")
+    };
+    for (shown, pages) in [(["/old", "/new"], ["/old"]), (["/new", "/old"], ["/new"])] {
+        let stage = stage(&[("/old", "302 Found", "location: /new\r\n", "")], |b| b);
+        let signs = shown.map(style);
+        let mut requests = vec![turbo("/old"), turbo("/new")];
+        requests.extend(signs);
+        assert_eq!(stage.visit(Way::Http1, &requests).pages(), pages);
+    }
+}
+
+/// Astro asks again for what the browser has fetched ahead; unchanged, nothing of its body comes.
+#[test]
+fn what_was_fetched_ahead_and_is_unchanged_is_shown_by_a_scripts_fetch() {
+    let stage = stage_of(
+        |b| b,
+        |visit| {
+            visit.send(if visit.head.has("if-none-match") {
+                "HTTP/1.1 304 Not Modified\r\netag: \"1\"\r\n\r\n"
+            } else {
+                "HTTP/1.1 200 OK\r\netag: \"1\"\r\ncontent-type: text/html\r\ncontent-length: 0\r\n\r\n"
+            })?;
+            Ok(Then::Keep)
+        },
+    );
+    let again = |path: &str| fetch(path, "/").with("If-None-Match", "\"1\"");
+    let link = fetch("/a", "/").with("Sec-Purpose", "prefetch");
+    let seen = stage.visit(Way::Http1, &[link, again("/a"), again("/b"), style("/a")]);
+    assert_eq!(seen.pages(), ["/a"]);
+}
+
 #[test]
 fn a_true_navigation_takes_the_place_of_what_was_fetched_ahead() {
     let stage = stage(&[], |b| b);

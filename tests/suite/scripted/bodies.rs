@@ -81,22 +81,50 @@ fn a_fetch_without_a_mark_is_a_page_if_a_whole_document_comes() {
                 "content-type: application/json\r\n",
                 "{\"type\":\"redirect\",\"location\":\"/\"}",
             ),
+            (
+                "/moved",
+                "200 OK",
+                "content-type: text/x-component\r\n",
+                "0:{}\na:E{\"digest\":\"NEXT_REDIRECT;replace;/next;307;\"}\n",
+            ),
+            ("/next", "200 OK", "content-type: text/x-component\r\n", "0:{}\n"),
+            (
+                "/built.data",
+                "200 OK",
+                "content-type: application/octet-stream\r\n",
+                "[{\"_1\":2},\"routes/built\"]",
+            ),
+            (
+                "/game.data",
+                "200 OK",
+                "content-type: application/octet-stream\r\n",
+                "UnityWebData1.0",
+            ),
         ],
         |b| b,
     );
     let kit = |path: &str| fetch(&format!("{path}/__data.json?x-sveltekit-invalidated=01"), "/");
+    let next = |path: &str| fetch(path, "/").with("RSC", "1").with("Next-Url", "/");
     let requests = [
         fetch("/astro", "/"),
         fetch("/part", "/"),
+        // Whether it is shown, only what follows tells.
         kit("/data"),
         kit("/login"),
+        kit("/hovered"),
+        style("/data"),
+        style("/login"),
+        next("/moved"),
+        next("/next"),
+        fetch("/built.data", "/"),
+        fetch("/game.data", "/"),
         // Whole pages, of which one is shown after that.
         fetch("/card", "/"),
         fetch("/shown", "/"),
         style("/shown"),
     ];
     let seen = stage.visit(Way::Http1, &requests);
-    assert_eq!(seen.pages(), ["/astro", "/data", "/shown"]);
+    assert_eq!(seen.pages(), ["/astro", "/data", "/next", "/built", "/shown"]);
     assert_eq!(seen.metrics.decisions("redirect"), 1);
 }
 

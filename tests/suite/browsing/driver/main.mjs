@@ -2,32 +2,36 @@
 //
 // Its argument is a JSON object: `browser` (chromium, firefox or webkit), `program`, `scheme`, `host`, `modules` (where
 // npm installed the libraries), `tracker` (the script's file), `certificate` and `key` (the proxy's, for https), `at_once`
-// (how many steps run beside each other), `brief` (only what browsers do each in its own way), `only` (a part of the
-// steps' names). It writes {"app": PORT}, reads the proxy's port from its input, and then writes one JSON object a step,
-// and what the app was asked at the end.
+// (how many steps run beside each other), `brief` (only what browsers do each in its own way), `framework` (the name of
+// one: its steps are browsed, and its site is the app), `frameworks` (where the sites of the frameworks are built),
+// `only` (a part of the steps' names). It writes {"app": PORT}, reads the proxy's port from its input, and then writes
+// one JSON object a step, and what the app was asked at the end.
 
 import { createInterface } from 'node:readline';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { Chromium } from './chromium.mjs';
 import { Firefox } from './firefox.mjs';
+import { Framework } from './framework.mjs';
 import { Site } from './site.mjs';
 import { Tab, until } from './tab.mjs';
 import { WebKit } from './webkit.mjs';
 import { brief, steps as all } from '../steps/all.mjs';
+import { steps as frameworks } from '../steps/frameworks.mjs';
 
 const options = JSON.parse(process.argv[2]);
 const { browser: kind, scheme, host } = options;
 // Secure contexts send `Sec-Fetch-*` and have service workers and speculation rules.
 const mode = { browser: kind, scheme, secure: scheme === 'https' || host === 'localhost' };
 const applies = (step) => (!step.where || step.where(mode)) && (!options.only || step.id.includes(options.only));
-const steps = (options.brief ? brief : all).filter(applies);
+const chosen = options.framework ? frameworks(options.framework) : options.brief ? brief : all;
+const steps = chosen.filter(applies);
+const framework = options.framework && new Framework(options.frameworks, options.framework);
 // WebKit takes nothing in plain text for a page over https, not from this machine either.
 const pair = kind === 'webkit' && scheme === 'https' ? options : undefined;
-const site = new Site({ steps, modules: options.modules, tracker: options.tracker, pair });
+const site = new Site({ steps, modules: options.modules, tracker: options.tracker, pair, framework });
 await site.listen();
 const say = (object) => process.stdout.write(JSON.stringify(object) + '\n');
-say({ app: site.port });
 let browser;
 let done = false;
 const input = createInterface({ input: process.stdin });
@@ -35,8 +39,11 @@ const input = createInterface({ input: process.stdin });
 input.once('close', () => {
   if (done) return;
   browser?.kill();
+  framework?.stop();
   process.exit(1);
 });
+await framework?.start();
+say({ app: site.port });
 const proxy = Number(await new Promise((resolve) => input.once('line', resolve)));
 const foreign = `http://other.test:${site.port}`;
 
@@ -125,5 +132,6 @@ for (const { step, id, took, error } of results) {
 }
 say({ requests: site.requests });
 done = true;
+framework?.stop();
 site.close();
 input.close();

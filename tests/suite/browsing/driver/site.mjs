@@ -21,8 +21,12 @@ export class Site {
   #steps;
   #waiting = new Set();
 
-  // `pair`: the files with which the tracker's events are taken over https.
-  constructor({ steps, modules, tracker, pair }) {
+  #framework;
+
+  // `pair`: the files with which the tracker's events are taken over https. Where there is a framework, its site answers
+  // what is not shared.
+  constructor({ steps, modules, tracker, pair, framework }) {
+    this.#framework = framework;
     this.#steps = new Map(steps.map((step) => [step.id, step]));
     this.modules = modules;
     this.tracker = readFileSync(tracker);
@@ -77,11 +81,14 @@ export class Site {
     const entry = { step: id, method: request.method, url: request.url, headers: pairs(request.rawHeaders) };
     this.requests.push(entry);
     response.on('close', () => {
-      if (response.headersSent) entry.response = { status: response.statusCode, headers: sent(response) };
+      if (response.headersSent) entry.response ??= { status: response.statusCode, headers: sent(response) };
       this.#tell();
     });
     this.#tell();
     const chunks = [];
+    if (this.#framework && id !== '_') {
+      return this.#framework.answer(request, response, (status, headers) => (entry.response = { status, headers }));
+    }
     request.on('data', (chunk) => chunks.push(chunk));
     request.on('end', async () => {
       try {

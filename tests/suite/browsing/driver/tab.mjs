@@ -75,6 +75,11 @@ export class Tab {
     await this.#raw.mouse('move', x, y);
   }
 
+  // Points at nothing.
+  async away() {
+    await this.#raw.mouse('move', 1, 1);
+  }
+
   async click(selector, how) {
     await this.clickAt(await this.middle(selector), how);
   }

@@ -41,7 +41,8 @@ export const steps = [
   goes('link-with-campaign', { a: page(link('b?utm_source=x&n=1')) }),
   stays(
     'redirect',
-    { a: page(link('old')), b: page(''), old: { status: 302, headers: { location: 'b' } } },
+    // Without it, Turbo fetches ahead while the pointer is on the link for a tenth of a second.
+    { a: page(link('old', 'old', 'go', 'data-turbo-prefetch="false"')), b: page(''), old: { status: 302, headers: { location: 'b' } } },
     async (tab, visit) => {
       await tab.follow('#go', 'b');
       await visit.counted('old');
@@ -99,6 +100,17 @@ export const steps = [
       await tab.follow('#go', 'c');
       await visit.counted('c');
     },
+  ),
+  stays(
+    'hover-waited-over-a-redirect-and-shown',
+    { a: page(link('old')), b: page(''), old: ({ pathname }) => ({ status: 302, headers: { location: pathname.replace('old', 'b') } }) },
+    async (tab, visit) => {
+      await tab.hover('#go');
+      await visit.asked('b');
+      await tab.follow('#go', 'b');
+      await visit.counted('old');
+    },
+    { alias: { old: 'b' } },
   ),
   stays(
     'frame',

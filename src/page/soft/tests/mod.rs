@@ -1,5 +1,7 @@
 //! For each library what it sends for a page, what for a part of one, and the url that follows.
 
+mod frameworks;
+
 use httparse::Header;
 
 use crate::facts::{RequestFacts, ResponseFacts};
@@ -22,6 +24,7 @@ struct Fetch<'a> {
     answer: Vec<(&'a str, &'a str)>,
     body: &'a str,
     announced: bool,
+    fetched_ahead: bool,
     secure: bool,
 }
 
@@ -34,6 +37,7 @@ fn fetch<'a>(target: &'a str, fields: &[(&'a str, &'a str)]) -> Fetch<'a> {
         answer: vec![HTML],
         body: "",
         announced: false,
+        fetched_ahead: false,
         secure: true,
     }
 }
@@ -80,6 +84,7 @@ impl<'a> Fetch<'a> {
         let known = match doubt(&reading, &response) {
             Some(Doubt::BodyStart) => Known::BodyStart(self.body.as_bytes()),
             Some(Doubt::Announcement) if self.announced => Known::Announced,
+            Some(Doubt::FetchedAhead) if self.fetched_ahead => Known::FetchedAhead,
             _ => Known::Nothing,
         };
         match reading {
@@ -285,76 +290,6 @@ fn unpoly_shows_what_replaces_the_main_element() {
 }
 
 #[test]
-fn next_shows_what_is_neither_fetched_ahead_nor_a_refresh() {
-    let rsc = || fetch("/a?_rsc=1abc&b=c", &[("RSC", "1")]).answered(200, &[COMPONENT]);
-    let page = || rsc().with("Next-Url", "/from");
-    page().is_page("/a?b=c");
-    rsc().is_part();
-    rsc().with("Next-Url", "/a").is_part();
-    page().with("Next-Router-Prefetch", "1").is_held("/a");
-    page()
-        .with("Next-Router-Segment-Prefetch", "/_tree")
-        .is_held("/a");
-    page().answered(200, &[HTML]).is_part();
-    page().answered(404, &[COMPONENT]).is(Decision::NotFound);
-    let action = || fetch("/from", &[("Next-Action", "1f2e")]).by("POST");
-    action().answered(200, &[COMPONENT]).is_part();
-    action()
-        .answered(303, &[("x-action-redirect", "/a;push")])
-        .is_page("/a");
-    action()
-        .answered(200, &[("x-action-redirect", "/a?b")])
-        .is_page("/a?b");
-    action()
-        .answered(303, &[("x-action-redirect", "/a;replace")])
-        .is_part();
-    action()
-        .answered(303, &[("x-action-redirect", "/from;push")])
-        .is_part();
-}
-
-#[test]
-fn frameworks_that_fetch_a_pages_data_are_known_by_its_path() {
-    let kit = |target| {
-        fetch(target, &[])
-            .answered(200, &[JSON])
-            .beginning("{\"type\":\"data\"")
-    };
-    kit("/a/__data.json?x-sveltekit-invalidated=01&b=c").is_page("/a?b=c");
-    kit("/__data.json?x-sveltekit-invalidated=1").is_page("/");
-    kit("/a/__data.json?x-sveltekit-trailing-slash=1&x-sveltekit-invalidated=1").is_page("/a/");
-    kit("/a.html__data.json?x-sveltekit-invalidated=1").is_page("/a.html");
-    kit("/a/__data.json").is_part();
-    kit("/from/__data.json?x-sveltekit-invalidated=1").is_part();
-    kit("/a/__data.json?x-sveltekit-invalidated=1")
-        .beginning("{\"type\":\"redirect\",\"location\":\"/login\"}")
-        .is(Decision::Redirect);
-    kit("/a").by("POST").with("x-sveltekit-action", "true").is_part();
-
-    let router = |target| fetch(target, &[]).answered(200, &[("content-type", "text/x-script")]);
-    router("/a.data?b=c").is_page("/a?b=c");
-    router("/a.data?index&index=2").is_page("/a?index=2");
-    router("/_root.data").is_page("/");
-    router("/a/_.data").is_page("/a/");
-    router("/a.data?_routes=routes%2Fa").is_part();
-    router("/from.data").is_part();
-    router("/a.data").answered(202, &[]).is(Decision::Redirect);
-    router("/a.data")
-        .answered(200, &[("content-type", "text/csv")])
-        .is_part();
-    router("/a.data").with("Sec-Purpose", "prefetch").is_held("/a");
-    router("/a.data").by("POST").is_part();
-
-    let nuxt = |target| fetch(target, &[]).answered(200, &[JSON]);
-    nuxt("/a/_payload.json?0f3c").is_held("/a");
-    nuxt("/_payload.json").is_held("/");
-    nuxt("/from/_payload.json").is_part();
-    nuxt("/a/_payload.json")
-        .answered(404, &[JSON])
-        .is(Decision::Prefetch);
-}
-
-#[test]
 fn libraries_with_one_mark_are_known_by_it() {
     fetch("/a", &[("X-PJAX", "true")]).by("POST").is_page("/a");
     for (name, value) in [
@@ -397,6 +332,11 @@ fn a_fetch_without_a_mark_is_a_page_if_a_whole_document_comes() {
     plain("<!doctype html>").answered(200, &[JSON]).is_part();
     plain("<!doctype html>").answered(404, &[HTML]).is_part();
     plain("<!doctype html>").answered(304, &[]).is_part();
+    Fetch {
+        fetched_ahead: true,
+        ..plain("").answered(304, &[])
+    }
+    .is_page("/a");
     plain("<!doctype html>").by("POST").is_part();
     fetch("/from?q=2", &[]).beginning("<!doctype html>").is_part();
     fetch("/a", &[("Accept", "application/json")]).is_part();

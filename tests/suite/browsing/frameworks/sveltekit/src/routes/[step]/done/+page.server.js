@@ -1,0 +1,1 @@
+export const load = ({ params: { step } }) => ({ at: `/${step}/done`, links: { go: 'home' } });

@@ -1,0 +1,3 @@
+import { redirect } from '@sveltejs/kit';
+
+export const load = ({ params: { step } }) => redirect(307, `/${step}/posts/1`);
