@@ -16,7 +16,7 @@ const SOON: Duration = Duration::from_hours(14 * 24);
 /// Those with a short life are renewed later: when this part of it is left.
 const LAST_PART: u32 = 3;
 
-/// The rest of a certificate's life, in words that go on with "the certificate".
+/// The rest of a certificate's life, in words that follow "the certificate".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Expiry {
     pub(super) result: CheckResult,
@@ -32,12 +32,12 @@ impl Expiry {
         let (result, said) = if let Ok(wait) = not_before.duration_since(now)
             && !wait.is_zero()
         {
-            let said = format!("holds only in {}, from {}", days(wait), date(not_before));
+            let said = format!("is not valid yet, only in {}, from {}", days(wait, ""), date(not_before));
             (CheckResult::Failed, said)
         } else if let Ok(left) = not_after.duration_since(now) {
             let life = not_after.duration_since(not_before).unwrap_or_default();
             let is_near = left < SOON.min(life / LAST_PART);
-            let said = format!("holds for {} more, until {}", days(left), date(not_after));
+            let said = format!("is valid for {}, until {}", days(left, " more"), date(not_after));
             let result = if is_near {
                 CheckResult::Warned
             } else {
@@ -46,7 +46,7 @@ impl Expiry {
             (result, said)
         } else {
             let since = now.duration_since(not_after).unwrap_or_default();
-            let said = format!("expired {} ago, on {}", days(since), date(not_after));
+            let said = format!("expired {} ago, on {}", days(since, ""), date(not_after));
             (CheckResult::Failed, said)
         };
         Expiry { result, said }
@@ -77,11 +77,11 @@ pub(super) fn own(config: &Config, report: &mut Report<impl Write>) -> io::Resul
     Ok(())
 }
 
-/// In whole days, or hours on the last one.
-fn days(time: Duration) -> String {
+/// In whole days, or hours on the last one; `more` stands behind the number.
+fn days(time: Duration, more: &str) -> String {
     let many = |count: u64, unit: &str| match count {
-        1 => format!("1 {unit}"),
-        count => format!("{count} {unit}s"),
+        1 => format!("1{more} {unit}"),
+        count => format!("{count}{more} {unit}s"),
     };
     match time.as_secs() / DAY.as_secs() {
         0 => many(time.as_secs() / 3_600, "hour"),
@@ -117,25 +117,25 @@ mod tests {
                 of_90_days,
                 at(20_000),
                 CheckResult::Passed,
-                "holds for 90 days more, until 2025-01-02",
+                "is valid for 90 more days, until 2025-01-02",
             ),
             (
                 of_90_days,
                 at(20_076),
                 CheckResult::Passed,
-                "holds for 14 days more",
+                "is valid for 14 more days",
             ),
             (
                 of_90_days,
                 at(20_077),
                 CheckResult::Warned,
-                "holds for 13 days more",
+                "is valid for 13 more days",
             ),
             (
                 of_90_days,
                 at(20_090) - DAY / 24,
                 CheckResult::Warned,
-                "holds for 1 hour more",
+                "is valid for 1 more hour",
             ),
             (
                 of_90_days,
@@ -147,15 +147,15 @@ mod tests {
                 of_90_days,
                 at(19_998),
                 CheckResult::Failed,
-                "holds only in 2 days, from 2024-10-04",
+                "is not valid yet, only in 2 days, from 2024-10-04",
             ),
             (
                 of_6_days,
                 at(20_003),
                 CheckResult::Passed,
-                "holds for 3 days more",
+                "is valid for 3 more days",
             ),
-            (of_6_days, at(20_005), CheckResult::Warned, "holds for 1 day more"),
+            (of_6_days, at(20_005), CheckResult::Warned, "is valid for 1 more day"),
         ] {
             let expiry = Expiry::of(validity, now);
             assert_eq!(expiry.result, result, "{expiry:?}");

@@ -56,11 +56,11 @@ fn the_certificates_for_clients_are_told_with_their_end() {
             .set("listen.tls.certificate", pair.certificate.to_str().unwrap())
             .set("listen.tls.key", pair.key.to_str().unwrap())
     };
-    Report::of(&secure(&pair), &[]).assert("certificate", "passed", "fine.crt holds for 80 days more", "");
+    Report::of(&secure(&pair), &[]).assert("certificate", "passed", "fine.crt is valid for 80 more days", "");
     let soon = Authority::new().ending_in(days(13));
     let pair = soon.pair("soon", &["example.com"]);
     let report = Report::of(&secure(&pair), &[]);
-    report.assert("certificate", "warned", "holds for 13 days more", "renewal");
+    report.assert("certificate", "warned", "is valid for 13 more days", "renewal");
     assert_eq!(report.status, Some(0));
     let over = Authority::new().ending_in(Duration::ZERO);
     let pair = over.pair("over", &["example.com"]);
