@@ -12,6 +12,7 @@ use crate::support::{
     process::{BINARY, Builder, run},
     receiver::Receiver,
     skip,
+    tls::Authority,
 };
 
 /// The longest that the binary of the image may be, in bytes.
@@ -91,7 +92,12 @@ fn a_static_binary_is_small_and_needs_no_other_file() {
 
 #[track_caller]
 fn serve_within(root: &TempDir) {
-    let (app, plausible) = (Origin::start(origin::pages), Receiver::start());
+    // Plausible's certificate is of an authority that only the image's file of roots has.
+    let authority = Authority::new();
+    let (app, plausible) = (Origin::start(origin::pages), Receiver::tls(&authority));
+    let roots = root.path().join("etc/ssl/certs");
+    fs::create_dir_all(&roots).unwrap();
+    fs::copy(authority.file(), roots.join("ca-certificates.crt")).unwrap();
     let path = root.path().to_str().unwrap().to_owned();
     // The queue's directory is a volume; all else can't be written.
     let enter = "mount --bind \"$0\" \"$0\" && mount --bind \"$0/var/lib/gatecount\" \"$0/var/lib/gatecount\" && \
@@ -105,7 +111,7 @@ fn serve_within(root: &TempDir) {
         return skip("no root of its own can be made here");
     }
     let builder = Builder::before(&app)
-        .telling(&plausible)
+        .set("plausible.url", plausible.url().replace("localhost", "127.0.0.1"))
         .set("queue.path", "/var/lib/gatecount/queue")
         .under(&runner);
     // The configuration is a volume too.
@@ -120,6 +126,14 @@ fn serve_within(root: &TempDir) {
     let status = sidecar.status();
     assert_eq!(status["queue"]["at"], "disk", "{status}");
     assert_eq!(status["queue"]["alarm"], serde_json::Value::Null, "{status}");
+    // HEALTHCHECK of the image.
+    let health = Command::new(runner[0])
+        .args(&runner[1..])
+        .args([BINARY, "healthcheck"])
+        .env("GATECOUNT_ADMIN_ADDRESS", sidecar.admin.to_string())
+        .output()
+        .unwrap();
+    assert!(health.status.success(), "{health:?}");
     sidecar.stop();
 }
 

@@ -32,7 +32,11 @@ impl Expiry {
         let (result, said) = if let Ok(wait) = not_before.duration_since(now)
             && !wait.is_zero()
         {
-            let said = format!("is not valid yet, only in {}, from {}", days(wait, ""), date(not_before));
+            let said = format!(
+                "is not valid yet, only in {}, from {}",
+                days(wait, ""),
+                date(not_before)
+            );
             (CheckResult::Failed, said)
         } else if let Ok(left) = not_after.duration_since(now) {
             let life = not_after.duration_since(not_before).unwrap_or_default();
@@ -155,7 +159,12 @@ mod tests {
                 CheckResult::Passed,
                 "is valid for 3 more days",
             ),
-            (of_6_days, at(20_005), CheckResult::Warned, "is valid for 1 more day"),
+            (
+                of_6_days,
+                at(20_005),
+                CheckResult::Warned,
+                "is valid for 1 more day",
+            ),
         ] {
             let expiry = Expiry::of(validity, now);
             assert_eq!(expiry.result, result, "{expiry:?}");

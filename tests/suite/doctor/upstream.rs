@@ -218,7 +218,12 @@ fn a_certificate_that_ends_soon_is_told_in_time() {
     let days = |days: u64| Duration::from_hours(24 * days + 1);
     for (left, result, said, advice) in [
         (days(60), "passed", "is valid for 60 more days", ""),
-        (days(5), "warned", "is valid for 5 more days", "Plausible's to renew"),
+        (
+            days(5),
+            "warned",
+            "is valid for 5 more days",
+            "Plausible's to renew",
+        ),
     ] {
         let authority = Authority::new().ending_in(left);
         let secure = Receiver::tls(&authority);
