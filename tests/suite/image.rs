@@ -15,8 +15,8 @@ use crate::support::{
     tls::Authority,
 };
 
-/// The longest that the binary of the image may be, in bytes.
-const MAX_IMAGE: u64 = 15 << 20;
+/// The longest that the binary of the image may be, in bytes. The image has some 200 KiB of roots beside it.
+const MAX_IMAGE: u64 = 14_700_000;
 
 /// A root file system with these files, each in the place of another, and the directory of the queue.
 fn empty_root(files: &[(String, String)]) -> TempDir {
@@ -63,6 +63,18 @@ fn a_static_binary_is_small_and_needs_no_other_file() {
         .find_map(|line| line.strip_prefix("host: "))
         .unwrap();
     let target = root.join("target/static");
+    // The image's own settings; Alpine's compiler links statically by itself.
+    let dockerfile = fs::read_to_string(root.join("deploy/Dockerfile")).unwrap();
+    let settings = dockerfile.lines().filter_map(|line| {
+        let (name, value) = line.strip_prefix("ENV ")?.split_once('=')?;
+        let value = value.trim_matches('"').to_owned();
+        Some(match name {
+            "RUSTFLAGS" => (name, format!("-C target-feature=+crt-static {value}")),
+            _ => (name, value),
+        })
+    });
+    let settings: Vec<_> = settings.collect();
+    assert_eq!(settings.len(), 3, "{settings:?}");
     let built = Command::new("cargo")
         .args([
             "build",
@@ -74,8 +86,7 @@ fn a_static_binary_is_small_and_needs_no_other_file() {
             "--target-dir",
         ])
         .arg(&target)
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        .env("CARGO_PROFILE_RELEASE_STRIP", "symbols")
+        .envs(settings)
         .current_dir(root)
         .status()
         .unwrap();
