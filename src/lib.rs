@@ -17,7 +17,7 @@
 //!   which fields are passed on, [`client`] who the client is, [`page`] whether a request counts, [`event`]
 //!   what Plausible is told (its `custom` beside page views), [`plausible`] what it accepts.
 //! - Ground floor: [`field`] is the grammar of field names and values; [`clock`], [`timer`]; [`lookup`] finds
-//!   the addresses of names.
+//!   the addresses of names; [`certificate`] tells how long one holds.
 //!
 //! # A request, straight down
 //!
@@ -41,6 +41,7 @@
 //! 5. At a start, the events that the queue holds are recovered and sent.
 
 pub mod admin;
+pub mod certificate;
 pub mod cli;
 pub mod client;
 pub mod clock;

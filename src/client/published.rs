@@ -1,5 +1,5 @@
-//! The ranges that networks in front of many sites publish, by name. They change every few years: whoever
-//! wants a newer list writes it into a file (`"@FILE"`).
+//! The ranges that networks in front of many sites publish, by name. They change now and then: whoever wants a
+//! newer list writes it into a file (`"@FILE"`).
 
 /// The names, each with the ranges of both families, as published in November 2026.
 pub(super) const PUBLISHED: [(&str, &[&str]); 3] = [

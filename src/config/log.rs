@@ -1,6 +1,6 @@
 //! `[log]`, and `RUST_LOG` in place of the default level.
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 use crate::telemetry::{LogFormat, Settings};
 
@@ -58,5 +58,5 @@ fn rust_log(r: &KeyReader<'_>) -> Option<String> {
 }
 
 fn is_readable(text: &str) -> bool {
-    EnvFilter::builder().parse(text).is_ok()
+    text.parse::<Targets>().is_ok()
 }

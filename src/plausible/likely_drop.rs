@@ -84,9 +84,13 @@ pub fn likely_drop(user_agent: &[u8], body: &[u8]) -> Option<DropRisk> {
 }
 
 fn is_spam(host: &str) -> bool {
-    let known = include_str!("spam.txt").lines();
-    let known = known.filter(|line| !line.is_empty() && !line.starts_with('#'));
-    known.into_iter().any(|spam| is_at_or_below(host, spam))
+    let host = host.strip_prefix("www.").unwrap_or(host);
+    spam_hosts().any(|spam| spam == host)
+}
+
+fn spam_hosts() -> impl Iterator<Item = &'static str> {
+    let lines = include_str!("spam.txt").lines();
+    lines.filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
 fn is_at_or_below(host: &str, domain: &str) -> bool {
@@ -107,17 +111,34 @@ mod tests {
     }
 
     #[test]
+    fn the_list_has_hosts_as_browsers_send_them() {
+        let known: Vec<&str> = spam_hosts().collect();
+        assert!(known.len() > 250);
+        for host in known {
+            let wanted =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+            assert!(host.contains('.') && host.bytes().all(wanted), "{host:?}");
+            assert!(is_spam(&format!("www.{host}")), "{host}");
+        }
+    }
+
+    #[test]
     fn bots_spam_and_foreign_hosts_are_told_apart() {
         let page = "https://www.example.com/a";
         assert_eq!(risk(BROWSER, page, "https://news.example/"), None);
         assert_eq!(risk(BROWSER, "https://shop.all.example/", ""), None);
         assert_eq!(risk(b"curl/8.5.0", page, ""), Some(DropRisk::Bot("curl")));
-        let spam = risk(BROWSER, page, "http://semalt.semalt.com/crawler.php?u=x").unwrap();
+        let spam = risk(BROWSER, page, "http://www.semalt.com/crawler.php?u=x").unwrap();
         assert!(
             matches!(&spam, DropRisk::SpamReferrer(host) if host.ends_with("semalt.com")),
             "{spam:?}"
         );
         assert_eq!(risk(BROWSER, page, "https://notsemalt.com/"), None);
+        assert_eq!(
+            risk(BROWSER, page, "https://anything.semalt.com/"),
+            None,
+            "the list has no such host"
+        );
         let foreign = risk(BROWSER, "http://localhost/", "").unwrap();
         assert_eq!(foreign, DropRisk::ForeignHost("localhost".to_owned()));
         assert!(!foreign.is_general() && spam.is_general());

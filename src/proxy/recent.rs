@@ -18,6 +18,11 @@ use crate::{
 const KEPT: usize = 128;
 /// Bytes of a request's head kept: the method, the path and the host, cut where they are long.
 const HEAD: usize = 224;
+/// Bytes of a host kept beside a path that is cut.
+const HOST: usize = 80;
+/// Stands for what was cut.
+const CUT: &[u8] = "…".as_bytes();
+const HOST_LINE: &[u8] = b"\r\nHost: ";
 
 /// One decision as it was taken.
 #[derive(Debug, Clone)]
@@ -108,9 +113,7 @@ impl Recent {
         // centuries.
         let seq = (now.micros & !63 | self.worker).max(self.last + 64);
         self.last = seq;
-        let len = head.len().min(HEAD);
-        let mut kept = [0; HEAD];
-        kept[..len].copy_from_slice(&head[..len]);
+        let (kept, len) = kept_of(head);
         records.push_back(RecentRequest {
             seq,
             micros: now.micros,
@@ -119,7 +122,7 @@ impl Recent {
             client: client.map(masked),
             from,
             head: kept,
-            len: len as u8,
+            len,
         });
     }
 
@@ -138,6 +141,41 @@ impl Recent {
         found.sort_by_key(|record| record.seq);
         found
     }
+}
+
+/// As much of a head as is kept, and its length.
+fn kept_of(head: &[u8]) -> ([u8; HEAD], u8) {
+    let mut kept = [0; HEAD];
+    let start = &head[..head.len().min(HEAD)];
+    // Nearly always both lines are short, and one copy keeps them.
+    if start.len() == head.len() || memchr::memchr_iter(b'\n', start).nth(1).is_some() {
+        kept[..start.len()].copy_from_slice(start);
+        return (kept, start.len() as u8);
+    }
+    let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+    let line = lines.next().unwrap_or_default();
+    let host = lines.next().and_then(|line| line.strip_prefix(b"Host: "));
+    let host = host.unwrap_or_default();
+    let path_end = memchr::memchr(b'?', line)
+        .or_else(|| memchr::memrchr(b' ', line))
+        .unwrap_or(line.len());
+    let mut len = 0;
+    let mut put = |text: &[u8], room: usize| {
+        let parts = if text.len() <= room {
+            [text, &[]]
+        } else {
+            [&text[..room - CUT.len()], CUT]
+        };
+        for part in parts {
+            kept[len..len + part.len()].copy_from_slice(part);
+            len += part.len();
+        }
+    };
+    let host_room = host.len().min(HOST);
+    put(&line[..path_end], HEAD - HOST_LINE.len() - host_room);
+    put(HOST_LINE, HOST_LINE.len());
+    put(host, host_room);
+    (kept, len as u8)
 }
 
 #[cfg(test)]
@@ -167,6 +205,36 @@ mod tests {
         for record in [&kept[0], &kept[KEPT + 1]] {
             assert_eq!(record.verdict, page::suppressed());
         }
+    }
+
+    #[test]
+    fn a_long_path_or_query_takes_nothing_from_the_host() {
+        let told = |path: &str, host: &str| {
+            let mut recent = Recent::new(0);
+            let moment = Moment { nanos: 0, micros: 1 };
+            let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/html\r\n\r\n");
+            recent.push(moment, &page::suppressed(), 200, None, "peer", head.as_bytes());
+            recent.since(0, moment, SystemTime::UNIX_EPOCH)[0].request()
+        };
+        let is = |method: &str, host: &str, path: &str| (method.to_owned(), host.to_owned(), path.to_owned());
+        let long = |length: usize| "/".to_owned() + &"a".repeat(length - 1);
+        assert_eq!(told("/a?b=c", "example.com"), is("GET", "example.com", "/a"));
+        let query = long(120) + "?" + &"q".repeat(5_000);
+        assert_eq!(told(&query, "example.com"), is("GET", "example.com", &long(120)));
+        let (_, host, path) = told(&long(1_000), "example.com");
+        assert_eq!(host, "example.com");
+        let start = path.strip_suffix('…').unwrap();
+        assert!(long(1_000).starts_with(start) && start.len() > 190, "{path}");
+        // At every length around the one that just fits.
+        for length in 150..260 {
+            let (_, host, path) = told(&long(length), "example.com");
+            assert_eq!(host, "example.com", "{length}");
+            assert!(path == long(length) || path.ends_with('…'), "{length}: {path}");
+        }
+        let far = "h".repeat(200) + ".example";
+        let (_, host, path) = told("/a/path/of/some/length", &far);
+        assert_eq!(path, "/a/path/of/some/length");
+        assert!(host.starts_with("hhhh") && host.ends_with('…'), "{host}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use std::{
 };
 
 use prometheus::{IntCounter, IntGaugeVec, Opts, Registry, process_collector::ProcessCollector};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 pub use throttle::LogThrottle;
 pub use trouble::{Trouble, TroubleKind, TroubleWords};
@@ -110,7 +110,10 @@ impl Drop for LastLines {
 /// [`Error::Level`], [`Error::Logging`], [`Error::Thread`]
 pub fn init_logging(settings: &Settings) -> Result<LastLines, Error> {
     let text = settings.level.clone();
-    let filter = EnvFilter::try_new(&text).map_err(|source| Error::Level { text, source })?;
+    let filter: Targets = match text.parse() {
+        Ok(filter) => filter,
+        Err(source) => return Err(Error::Level { text, source }),
+    };
     let buffer = LogBuffer::start(DROPPED.clone()).map_err(Error::Thread)?;
     std::panic::set_hook(Box::new(log_panic));
     let subscriber = tracing_subscriber::registry().with(filter);

@@ -17,7 +17,11 @@ use crate::{
     telemetry::chain,
 };
 
-use super::{super::surroundings, report::Report};
+use super::{
+    super::surroundings,
+    expiry::Expiry,
+    report::{CheckResult, Report},
+};
 
 /// How long the resolver may take.
 const RESOLVER: Duration = Duration::from_secs(5);
@@ -58,10 +62,15 @@ pub(super) async fn examine(config: &Config, report: &mut Report<impl Write>) ->
         Ok(fetched) => {
             if settings.base.https {
                 let host = &settings.base.host;
-                report.passed(
-                    "tls",
-                    format!("the certificate is valid for {host}, by a trusted authority"),
-                )?;
+                let said = format!("the certificate is {host}'s, by a trusted authority");
+                let expiry = fetched.certificate.map(|validity| Expiry::of(validity, begun));
+                let (result, said) = match expiry {
+                    Some(Expiry { result, said: rest }) => (result, format!("{said}, and {rest}")),
+                    None => (CheckResult::Passed, said),
+                };
+                let advice = "it is Plausible's to renew: is its renewal (certbot, Caddy, cert-manager) still running? \
+                              Once it has expired, events wait";
+                report.add_judged("tls", result, said, advice)?;
             }
             let is_well = judge(&url, edition, &fetched, report)?;
             clock(begun, &fetched.fields, report)?;

@@ -5,6 +5,7 @@
 //! `/`, and Plausible gets a test event only where somebody agrees to that.
 
 mod endpoint;
+mod expiry;
 mod machine;
 mod report;
 mod test_event;
@@ -50,6 +51,7 @@ pub(super) fn run(sources: &Sources, arguments: &DoctorArguments) -> Result<(), 
     machine::configuration(&config, &mut report)?;
     machine::running(&config, &mut report)?;
     machine::ports(&config, &mut report)?;
+    expiry::own(&config, &mut report)?;
     machine::queue(&config, &mut report)?;
     machine::log(&config, &mut report)?;
     machine::app(&config, &mut report)?;

@@ -81,6 +81,18 @@ impl<W: Write> Report<W> {
         self.add(check, CheckResult::Failed, &said.into(), Some(advice.into()))
     }
 
+    /// A check whose result is known by its name. `advice` goes with one that did not pass.
+    pub(super) fn add_judged(
+        &mut self,
+        check: &'static str,
+        result: CheckResult,
+        said: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> io::Result<()> {
+        let advice = (result != CheckResult::Passed).then(|| advice.into());
+        self.add(check, result, &said.into(), advice)
+    }
+
     fn add(
         &mut self,
         check: &'static str,

@@ -31,6 +31,7 @@ use super::{
     tunnel::Tunnel,
 };
 use crate::{
+    certificate::Validity,
     delivery::{
         DeliveryError,
         settings::{AddressHeader, Base, ForwardProxy},
@@ -62,6 +63,8 @@ pub struct Fetched {
     pub fields: HeaderMap,
     /// The body, whole.
     pub body: Bytes,
+    /// How long the server's certificate holds; none without TLS.
+    pub certificate: Option<Validity>,
 }
 
 /// Why there is no answer.
@@ -203,7 +206,14 @@ impl Fetcher {
                     error if is_of_handshake(&error) => FetchError::Tls(error),
                     error => FetchError::Connect(error),
                 });
-                self.ask(tls?, request).await
+                let tls = tls?;
+                let shown = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
+                let certificate = shown.and_then(Validity::of_der);
+                let fetched = self.ask(tls, request).await?;
+                Ok(Fetched {
+                    certificate,
+                    ..fetched
+                })
             }
             None => self.ask(stream, request).await,
         }
@@ -229,6 +239,7 @@ impl Fetcher {
             status: head.status,
             fields: head.headers,
             body: body?,
+            certificate: None,
         })
     }
 

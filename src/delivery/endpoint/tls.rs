@@ -1,10 +1,12 @@
 //! Which certificates are trusted to be Plausible's.
 
 use std::{
+    borrow::Cow,
     error::Error,
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use rustls::{CertificateError, ClientConfig, InvalidMessage, RootCertStore, crypto::ring};
@@ -100,9 +102,15 @@ pub(super) fn handshake_in_words(error: io::Error) -> io::Error {
             CertificateError::UnknownIssuer => {
                 "its certificate is of an authority that is not trusted; ca_file in [plausible] can name it"
             }
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                "its certificate has expired, or this machine's clock is wrong"
+            CertificateError::ExpiredContext { not_after, .. } => {
+                let end = UNIX_EPOCH + Duration::from_secs(not_after.as_secs());
+                let end = humantime::format_rfc3339_seconds(end);
+                return said(
+                    error.kind(),
+                    format!("its certificate expired at {end}, or this machine's clock is wrong"),
+                );
             }
+            CertificateError::Expired => "its certificate has expired, or this machine's clock is wrong",
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 "its certificate is not valid yet, or this machine's clock is wrong"
             }
@@ -117,12 +125,12 @@ pub(super) fn handshake_in_words(error: io::Error) -> io::Error {
 }
 
 /// A handshake's failure, in words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-struct HandshakeFailure(&'static str);
+struct HandshakeFailure(Cow<'static, str>);
 
-fn said(kind: io::ErrorKind, words: &'static str) -> io::Error {
-    io::Error::new(kind, HandshakeFailure(words))
+fn said(kind: io::ErrorKind, words: impl Into<Cow<'static, str>>) -> io::Error {
+    io::Error::new(kind, HandshakeFailure(words.into()))
 }
 
 /// Whether this is such a failure, or another one of TLS.
@@ -135,6 +143,8 @@ pub(super) fn is_of_handshake(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rustls_pki_types::UnixTime;
+
     use super::*;
 
     #[test]
@@ -151,6 +161,13 @@ mod tests {
             (
                 rustls::Error::InvalidCertificate(CertificateError::Expired),
                 "has expired",
+            ),
+            (
+                rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {
+                    time: UnixTime::since_unix_epoch(Duration::from_hours(24)),
+                    not_after: UnixTime::since_unix_epoch(Duration::from_secs(0)),
+                }),
+                "expired at 1970-01-01T00:00:00Z, or",
             ),
             (
                 rustls::Error::InvalidCertificate(CertificateError::NotValidForName),

@@ -6,6 +6,7 @@ mod https;
 mod life;
 mod order;
 mod outcomes;
+mod senders;
 mod server;
 
 use std::{

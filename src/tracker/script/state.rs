@@ -117,6 +117,7 @@ mod tests {
             status: StatusCode::OK,
             fields: HeaderMap::new(),
             body: Bytes::from_static(b"f()"),
+            certificate: None,
         };
         ScriptCopy::of(&fetched).ok().map(Arc::new)
     }

@@ -1,6 +1,6 @@
 //! This machine: ports, the queue's directory, the app, the observed log, a gatecount that runs, visits.
 
-use std::{fs, net::TcpListener};
+use std::{fs, net::TcpListener, time::Duration};
 
 use super::{Report, before, run, stage};
 use crate::support::{
@@ -8,6 +8,7 @@ use crate::support::{
     origin::{self, Origin},
     process::{Builder, free_port},
     receiver::Receiver,
+    tls::{Authority, Pair},
 };
 
 #[test]
@@ -41,6 +42,31 @@ fn what_is_not_there_is_a_line_with_what_to_do() {
         );
     }
     assert!(told.contains(" checks: 4 failed, "), "{told}");
+}
+
+#[test]
+fn the_certificates_for_clients_are_told_with_their_end() {
+    let (_app, _plausible, builder) = stage();
+    let days = |days: u64| Duration::from_hours(24 * days + 1);
+    let fine = Authority::new().ending_in(days(80));
+    let pair = fine.pair("fine", &["example.com"]);
+    let secure = |pair: &Pair| {
+        builder
+            .clone()
+            .set("listen.tls.certificate", pair.certificate.to_str().unwrap())
+            .set("listen.tls.key", pair.key.to_str().unwrap())
+    };
+    Report::of(&secure(&pair), &[]).assert("certificate", "passed", "fine.crt is valid for 80 more days", "");
+    let soon = Authority::new().ending_in(days(13));
+    let pair = soon.pair("soon", &["example.com"]);
+    let report = Report::of(&secure(&pair), &[]);
+    report.assert("certificate", "warned", "is valid for 13 more days", "renewal");
+    assert_eq!(report.status, Some(0));
+    let over = Authority::new().ending_in(Duration::ZERO);
+    let pair = over.pair("over", &["example.com"]);
+    let report = Report::of(&secure(&pair), &[]);
+    report.assert("certificate", "failed", "expired 0 hours ago", "renewal");
+    assert_eq!(report.status, Some(1));
 }
 
 #[test]

@@ -213,6 +213,38 @@ fn tls_that_fails_says_what_to_look_at() {
 }
 
 #[test]
+fn a_certificate_that_ends_soon_is_told_in_time() {
+    let app = Origin::start(origin::pages);
+    let days = |days: u64| Duration::from_hours(24 * days + 1);
+    for (left, result, said, advice) in [
+        (days(60), "passed", "is valid for 60 more days", ""),
+        (
+            days(5),
+            "warned",
+            "is valid for 5 more days",
+            "Plausible's to renew",
+        ),
+    ] {
+        let authority = Authority::new().ending_in(left);
+        let secure = Receiver::tls(&authority);
+        let builder = before(&app)
+            .telling(&secure)
+            .set("plausible.ca_file", authority.file().to_str().unwrap());
+        let report = Report::of(&builder, &[]);
+        report.assert("tls", result, said, advice);
+        assert_eq!(report.results("plausible"), ["passed"]);
+    }
+    let authority = Authority::new().ending_in(Duration::ZERO);
+    let secure = Receiver::tls(&authority);
+    let builder = before(&app)
+        .telling(&secure)
+        .set("plausible.ca_file", authority.file().to_str().unwrap());
+    let report = Report::of(&builder, &[]);
+    report.assert("tls", "failed", "its certificate expired at 20", "openssl");
+    assert_eq!(report.status, Some(1));
+}
+
+#[test]
 fn a_plausible_that_is_not_there_is_told_from_a_name_that_is_none() {
     let app = Origin::start(origin::pages);
     let nobody = before(&app).set("plausible.url", format!("http://{}", free_port()));

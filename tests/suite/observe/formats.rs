@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::{Log, now};
-use crate::support::{client::CHROME, process::Builder, receiver::Receiver};
+use crate::support::{as_long_as_it_moves, client::CHROME, process::Builder, receiver::Receiver};
 
 /// Two pages and two that are none, as each format has them, and what the browser's page is sent as.
 struct Case {
@@ -94,8 +94,19 @@ fn each_format_tells_of_pages() {
             .start();
         log.write(&case.lines);
         log.file.flush().unwrap();
-        let count = case.lines.lines().count();
-        sidecar.settled(count);
+        let count = case.lines.lines().count() as u64;
+        // Lines are decided before their events are offered together.
+        as_long_as_it_moves("every line is decided and no event on its way", || {
+            let metrics = sidecar.metrics();
+            metrics.assert_account();
+            let decided = (metrics.decided(), metrics.decisions("counted"));
+            let offered = (metrics.offered(), metrics.pending());
+            if decided.0 == count && offered == (decided.1, 0) {
+                Ok(())
+            } else {
+                Err((decided, offered))
+            }
+        });
         let events = plausible.recorded();
         assert_eq!(events.len(), 1, "{}", case.format);
         assert_eq!(events[0].text("url"), case.url);

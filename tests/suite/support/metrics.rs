@@ -55,6 +55,12 @@ impl Metrics {
         self.text.contains(&format!("# HELP {name} "))
     }
 
+    /// The names of all metrics.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let helps = self.text.lines().filter_map(|line| line.strip_prefix("# HELP "));
+        helps.filter_map(|help| help.split(' ').next())
+    }
+
     /// The label values that a metric has.
     pub(crate) fn values(&self, name: &str, label: &str) -> Vec<&str> {
         self.series

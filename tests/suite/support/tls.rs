@@ -10,6 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::{Duration, SystemTime},
 };
 
 use rcgen::{
@@ -38,6 +39,8 @@ static MADE: AtomicUsize = AtomicUsize::new(0);
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     directory: TempDir,
+    /// When its certificates end, if that matters.
+    end: Option<SystemTime>,
 }
 
 /// A certificate with its key.
@@ -69,7 +72,19 @@ impl Authority {
         let issuer = CertifiedIssuer::self_signed(params, key).expect("a certificate");
         let directory = TempDir::new().expect("a directory");
         fs::write(directory.path().join("ca.pem"), issuer.pem()).expect("write the certificate");
-        Authority { issuer, directory }
+        Authority {
+            issuer,
+            directory,
+            end: None,
+        }
+    }
+
+    /// Its certificates are of 90 days, of which these are left.
+    pub(crate) fn ending_in(self, left: Duration) -> Authority {
+        Authority {
+            end: Some(SystemTime::now() + left),
+            ..self
+        }
     }
 
     /// The PEM file of its certificate.
@@ -90,6 +105,10 @@ impl Authority {
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
+        if let Some(end) = self.end {
+            params.not_before = (end - Duration::from_hours(90 * 24)).into();
+            params.not_after = end.into();
+        }
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         Leaf {

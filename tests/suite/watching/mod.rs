@@ -46,6 +46,30 @@ fn each_alert_fires_when_it_should_and_not_before() {
     }
 }
 
+/// Each metric is explained, and nothing else is.
+#[test]
+fn the_page_about_metrics_has_them_all() {
+    let app = Origin::start(origin::pages);
+    let sidecar = Builder::before(&app)
+        .set("tracker.event", "/api/event")
+        .set("tracker.source", "/js/script.js")
+        .set("observe.log", "udp:127.0.0.1:0")
+        .start();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/metrics.md");
+    let mut explained = named(&fs::read_to_string(page).unwrap());
+    // These need a shared queue.
+    explained.retain(|name| !name.starts_with("gatecount_stream_") && !name.starts_with("process_"));
+    let metrics = sidecar.metrics();
+    let own = metrics.names().filter(|name| name.starts_with("gatecount_"));
+    let own: BTreeSet<String> = own.map(str::to_owned).collect();
+    let missing: Vec<_> = own.difference(&explained).collect();
+    let made_up: Vec<_> = explained.difference(&own).collect();
+    assert!(
+        missing.is_empty() && made_up.is_empty(),
+        "not explained: {missing:?}; not there: {made_up:?}"
+    );
+}
+
 /// No alert without a test of it.
 #[test]
 fn each_alert_is_among_the_tested_ones() {

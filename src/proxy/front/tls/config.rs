@@ -21,7 +21,10 @@ use rustls::{
 use rustls_pki_types::CertificateDer;
 
 use super::pair::{self, Pair, PairError};
-use crate::proxy::settings::{KeyPair, Tls};
+use crate::{
+    certificate::Validity,
+    proxy::settings::{KeyPair, Tls},
+};
 
 /// HTTP/2's name in ALPN (RFC 9113 §3.2).
 pub(in crate::proxy) const H2: &[u8] = b"h2";
@@ -98,7 +101,7 @@ pub fn load(tls: &Tls, offer_h2: bool, before: Option<&Loaded>) -> Result<Loaded
     for files in &tls.pairs {
         let pair = read_pair(files)?;
         warn_of_key(&files.key);
-        warn_of_end(&files.certificate, &pair, SystemTime::now());
+        warn_of_end(&files.certificate, pair.validity, SystemTime::now());
         pairs.push(pair);
     }
     let (verifier, client_ca) = verifier(tls.client_ca.as_deref())?;
@@ -110,7 +113,7 @@ pub fn load(tls: &Tls, offer_h2: bool, before: Option<&Loaded>) -> Result<Loaded
             client_ca,
         },
     };
-    let not_after = pairs.iter().map(|p| p.not_after).min();
+    let not_after = pairs.iter().map(|p| p.validity.not_after).min();
     let mut config = ServerConfig::builder_with_provider(Arc::new(pair::provider()))
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(verifier)
@@ -177,19 +180,22 @@ fn warn_of_key(path: &Path) {
     }
 }
 
-fn warn_of_end(path: &Path, pair: &Pair, now: SystemTime) {
+fn warn_of_end(path: &Path, validity: Validity, now: SystemTime) {
     let date = |time| humantime::format_rfc3339_seconds(time).to_string();
     let certificate = path.display();
-    if now < pair.not_before {
-        tracing::warn!(%certificate, from = date(pair.not_before), "the certificate is not valid yet: clients will refuse it");
-    } else if let Ok(left) = pair.not_after.duration_since(now) {
+    if now < validity.not_before {
+        tracing::warn!(%certificate, from = date(validity.not_before), "the certificate is not valid yet: clients will refuse it");
+    } else if let Ok(left) = validity.not_after.duration_since(now) {
         let (part, most) = NEARLY_OVER;
-        let life = pair.not_after.duration_since(pair.not_before).unwrap_or_default();
+        let life = validity
+            .not_after
+            .duration_since(validity.not_before)
+            .unwrap_or_default();
         if left < (life / part).min(most) {
-            tracing::warn!(%certificate, expires = date(pair.not_after), "the certificate expires soon");
+            tracing::warn!(%certificate, expires = date(validity.not_after), "the certificate expires soon");
         }
     } else {
-        tracing::warn!(%certificate, expired = date(pair.not_after), "the certificate has expired: clients will refuse it");
+        tracing::warn!(%certificate, expired = date(validity.not_after), "the certificate has expired: clients will refuse it");
     }
 }
 

@@ -1,17 +1,16 @@
 //! A certificate chain and its private key, from PEM. Nothing of a key gets into an error or a log.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::sync::Arc;
 
 use rustls::{
     InconsistentKeys, RootCertStore,
     crypto::{CryptoProvider, ring},
     sign::CertifiedKey,
 };
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject};
-use webpki::{EndEntityCert, KeyUsage};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use webpki::EndEntityCert;
+
+use crate::certificate::Validity;
 
 /// Why a certificate and a key, or a list of authorities, can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +54,7 @@ pub(super) struct Pair {
     pub(super) certified: Arc<CertifiedKey>,
     /// The names of the certificate's `subjectAltName`, in lower case; `*.example.com` is a wildcard.
     pub(super) names: Vec<String>,
-    pub(super) not_before: SystemTime,
-    pub(super) not_after: SystemTime,
+    pub(super) validity: Validity,
 }
 
 /// Every mistake of a pair's two files.
@@ -134,37 +132,9 @@ fn pair(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Res
         .valid_dns_names()
         .map(str::to_ascii_lowercase)
         .collect();
-    let (not_before, not_after) = validity(&certificate);
     Ok(Pair {
         names,
-        not_before,
-        not_after,
+        validity: Validity::of(&certificate),
         certified: Arc::new(certified),
     })
 }
-
-/// From when until when a certificate holds. webpki has no accessor for it, but says so when it is asked to
-/// verify the certificate at a moment before and at one after: it looks at the time first. What it does not
-/// say is no bound.
-fn validity(certificate: &EndEntityCert<'_>) -> (SystemTime, SystemTime) {
-    let verify = |seconds| {
-        let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
-        certificate
-            .verify_for_usage(&[], &[], &[], time, KeyUsage::server_auth(), None, None)
-            .err()
-    };
-    let at = |time: UnixTime| UNIX_EPOCH + Duration::from_secs(time.as_secs());
-    let not_before = match verify(0) {
-        Some(webpki::Error::CertNotValidYet { not_before, .. }) => at(not_before),
-        _ => UNIX_EPOCH,
-    };
-    let not_after = match verify(u64::MAX) {
-        Some(webpki::Error::CertExpired { not_after, .. }) => at(not_after),
-        _ => UNIX_EPOCH + Duration::from_secs(END_OF_TIME),
-    };
-    (not_before, not_after)
-}
-
-/// 9999-12-31T23:59:59Z, which certificates without an end are given (RFC 5280 §4.1.2.5), in seconds since
-/// 1970.
-const END_OF_TIME: u64 = 253_402_300_799;

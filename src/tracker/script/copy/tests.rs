@@ -11,6 +11,7 @@ fn fetched(status: u16, fields: &[(&'static str, &str)], body: &[u8]) -> Fetched
         status: StatusCode::from_u16(status).unwrap(),
         fields: map,
         body: Bytes::copy_from_slice(body),
+        certificate: None,
     }
 }
 
