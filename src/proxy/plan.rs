@@ -385,9 +385,13 @@ fn read(
         }
         return reading;
     }
-    // A service worker may show the page, and its parts ask for themselves, before this is answered.
+    // Whatever becomes of it, its own response tells it. A service worker may show the page before that, whose parts
+    // ask then.
     if !marked.is_unused() {
-        marked.take(page(facts.path()), PageMark::Prefetched, context.now().millis());
+        let (page, now) = (page(facts.path()), context.now().millis());
+        marked.take(page, PageMark::Prefetched, now);
+        marked.take(page, PageMark::AskedAhead, now);
+        marked.mark(page, PageMark::JustAsked, now);
     }
     let mut draft = Draft::over(context.buffer());
     draft.write(&Sighting {
