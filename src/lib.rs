@@ -11,8 +11,9 @@
 //!   drain, [`telemetry`] logs and metrics; [`config`] alone knows the file format.
 //! - Services: [`proxy`] is the data path, [`tracker`] answers the tracker script's own paths and puts the
 //!   script into pages, [`observe`] sees requests from aside, [`delivery`] goes from the offer of an event to
-//!   Plausible's answer, [`queue`] stores events, [`admin`] is what operators read, [`demo`] a site and a
-//!   receiver, [`web`] the HTTP server pieces of those that are no data path.
+//!   Plausible's answer, [`queue`] stores events, [`stream`] shares them among machines, [`admin`] is what
+//!   operators read, [`demo`] a site and a receiver, [`web`] the HTTP server pieces of those that are no data
+//!   path.
 //! - Pure: [`http1`] is the codec, [`facts`] what one request head and one response head tell, [`headers`]
 //!   which fields are passed on, [`client`] who the client is, [`page`] whether a request counts, [`event`]
 //!   what Plausible is told (its `custom` beside page views), [`plausible`] what it accepts.
@@ -39,6 +40,9 @@
 //! 4. Delivery takes events oldest first, one at a time per visitor, and sends them. The outcome ends an
 //!    event, or keeps it for a later try.
 //! 5. At a start, the events that the queue holds are recovered and sent.
+//!
+//! With `[stream]`, step 4 sends events into the shared stream instead, and they end here as published. A
+//! gateway (`gatecount gateway`) runs the same delivery over what the stream gives it, and sends to Plausible.
 
 pub mod admin;
 pub mod certificate;
@@ -61,6 +65,7 @@ pub mod plausible;
 pub mod proxy;
 pub mod queue;
 pub mod sidecar;
+pub mod stream;
 pub mod telemetry;
 pub mod timer;
 pub mod tracker;

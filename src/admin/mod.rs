@@ -34,8 +34,8 @@ pub use inputs::{DecisionsSince, ExplainRequest, Explanation, Inputs, TakeStatus
 pub use probes::Probes;
 pub use settings::Settings;
 pub use status::{
-    AppCondition, AppReport, DecisionCounts, DeliveryReport, ObserveReport, QueueReport, SendingState,
-    SitesReport, StatusReport, Storage, TroubleReport,
+    AppCondition, AppReport, DecisionCounts, DeliveryReport, GatewayReport, ObserveReport, QueueReport,
+    SendingState, SitesReport, StatusReport, Storage, StreamReport, StreamRole, TroubleReport,
 };
 
 use routes::Routes;

@@ -30,6 +30,9 @@ pub struct StatusReport {
     /// What is seen from aside; left out where nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observe: Option<ObserveReport>,
+    /// The shared stream; left out where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream: Option<StreamReport>,
     /// The events that wait.
     pub queue: QueueReport,
     /// How sending to Plausible goes.
@@ -102,6 +105,61 @@ pub struct ObserveReport {
     pub mirror: Option<String>,
     /// Where lines of an access log come from.
     pub log: Option<String>,
+}
+
+/// The shared stream, as this process sees it.
+#[derive(Debug, Clone, Serialize)]
+pub struct StreamReport {
+    /// What this process does with it.
+    pub role: StreamRole,
+    /// The servers, as configured.
+    pub servers: String,
+    /// The stream's name.
+    pub name: String,
+    /// Whether a server is connected.
+    pub connected: bool,
+    /// Why the stream can't be used, if it can't.
+    pub error: Option<String>,
+    /// Events that this process published.
+    pub published: u64,
+    /// Into how many partitions it is divided.
+    pub partitions: u16,
+    /// How many of them this process delivers.
+    pub owned: usize,
+    /// Events that wait in those, and that this process does not have yet.
+    pub waiting: u64,
+    /// Messages that came to this process after somebody had had them.
+    pub redelivered: u64,
+    /// How sending from the stream to Plausible goes, where `delivery` is about publishing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<GatewayReport>,
+}
+
+/// What a process does with the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamRole {
+    /// Its own events go into it.
+    Publishes,
+    /// It delivers from it.
+    Delivers,
+    /// Both.
+    PublishesAndDelivers,
+}
+
+/// How sending from the stream to Plausible goes.
+#[derive(Debug, Clone, Serialize)]
+pub struct GatewayReport {
+    /// What it is doing.
+    pub state: SendingState,
+    /// Since when events get through, or since when they do not: a time by RFC 3339.
+    pub since: Option<String>,
+    /// The reason of the last failed attempt, however long ago it was.
+    pub last_error: Option<String>,
+    /// What may help against that error, while it is not over.
+    pub hint: Option<String>,
+    /// Requests in flight.
+    pub in_flight: usize,
 }
 
 /// The events that wait for Plausible.
@@ -251,6 +309,7 @@ pub(super) mod tests {
             },
             troubles: Vec::new(),
             observe: None,
+            stream: None,
             queue: QueueReport {
                 at: Storage::Disk,
                 events: 0,

@@ -93,6 +93,9 @@ pub(super) fn of_outcome(label: &str) -> &str {
         "evicted" => "Gave way in a full queue",
         "corrupt" => "Damaged on the disk",
         "overflow" => "Came faster than it could be taken",
+        "tracked" => "Counted by the script",
+        "published" => "In the shared stream",
+        "handed_over" => "Left to another gateway",
         other => other,
     }
 }

@@ -16,16 +16,26 @@ pub(super) struct CheckArguments {
     /// End with status 2 where there is a warning
     #[arg(long)]
     deny_warnings: bool,
+    /// Check what `gatecount gateway` would take: it needs [stream], and neither app nor sites
+    #[arg(long)]
+    gateway: bool,
 }
 
 pub(super) fn run(sources: &Sources, arguments: &CheckArguments) -> Result<(), CommandError> {
-    let config = config::load(sources)?;
+    let config = if arguments.gateway {
+        config::load_gateway(sources)
+    } else {
+        config::load(sources)
+    }?;
     let mut out = io::stdout().lock();
     out.write_all(config.to_toml().as_bytes())?;
     if let Some(said) = config.says_of_no_app() {
         writeln!(out, "\n# No app: {said}.")?;
     }
-    writeln!(out, "\n# Trust: {}.", config.client.who_could_choose())?;
+    // No visitor comes to a gateway, so nobody has to be trusted.
+    if !config.is_gateway {
+        writeln!(out, "\n# Trust: {}.", config.client.who_could_choose())?;
+    }
     out.flush()?;
     let warnings = warnings(&config);
     if warnings.is_empty() {

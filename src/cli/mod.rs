@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod error;
 mod explain;
+mod gateway;
 mod healthcheck;
 mod inject;
 mod man;
@@ -107,6 +108,11 @@ enum CliCommand {
         #[command(flatten)]
         doctor: doctor::DoctorArguments,
     },
+    /// Take events from the shared stream and deliver them
+    Gateway {
+        #[command(flatten)]
+        options: Options,
+    },
     /// Read an access log and print what would be counted, and why; nothing is sent
     Observe {
         #[command(flatten)]
@@ -146,6 +152,10 @@ enum CliCommand {
 /// accepted, for one command line may serve several commands, and not listed.
 const LISTED: &[(&[&str], &[&str])] = &[
     (&["explain"], &["config", "domain"]),
+    (
+        &["gateway"],
+        &["config", "plausible", "admin", "log", "log_format"],
+    ),
     (&["observe"], &["config", "domain"]),
     (&["queue", "status"], &["config", "queue"]),
     (&["queue", "list"], &["config", "queue"]),
@@ -244,6 +254,7 @@ fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Command
             options: own,
             explain,
         }) => explain::run(&own.after(options), explain),
+        Some(CliCommand::Gateway { options: own }) => gateway::run(own.after(options)),
         Some(CliCommand::Observe {
             options: own,
             observe,

@@ -10,7 +10,8 @@ use crate::{
     config::{self, Config, Flags, Mistakes, Sources},
     lifecycle::AppCommand,
     proxy::Upstream,
-    sidecar, telemetry,
+    sidecar::{self, StartError},
+    telemetry,
 };
 
 use super::{error::CommandError, explain::explain_pasted};
@@ -50,12 +51,17 @@ pub(super) fn run(mut flags: Flags, command: &[OsString]) -> Result<(), CommandE
     match sidecar::run(config, sources, explain_pasted, command.as_ref()) {
         Ok(0) => Ok(()),
         Ok(status) => Err(CommandError::App(status)),
-        Err(error) if tracing::enabled!(tracing::Level::ERROR) => {
-            tracing::error!("{}", telemetry::chain(&error));
-            Err(CommandError::Told)
-        }
-        Err(error) => Err(CommandError::Running(error.into())),
+        Err(error) => Err(failed(error)),
     }
+}
+
+/// Tells in the log why it did not start, where the log takes that.
+pub(super) fn failed(error: StartError) -> CommandError {
+    if tracing::enabled!(tracing::Level::ERROR) {
+        tracing::error!("{}", telemetry::chain(&error));
+        return CommandError::Told;
+    }
+    CommandError::Running(error.into())
 }
 
 /// A port that nobody has on loopback.
@@ -91,7 +97,7 @@ fn port_of_app(config: &Config) -> Option<u16> {
 
 /// Tells the mistakes in the log where its lines are JSON: whoever reads them reads nothing else. For people
 /// they are listed by the command.
-fn refuse(sources: &Sources, mistakes: Mistakes) -> CommandError {
+pub(super) fn refuse(sources: &Sources, mistakes: Mistakes) -> CommandError {
     let log = config::load_log(sources);
     if log.is_text() {
         return CommandError::Mistakes(mistakes);

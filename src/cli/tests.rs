@@ -107,6 +107,14 @@ fn help_lists_the_flags_that_a_command_obeys_and_takes_them_all() {
             assert!(help(path).contains(&flag), "{path:?} lists no {flag}");
         }
     }
+    let gateway = help(&["gateway"]);
+    for flag in ["--config", "--plausible", "--admin", "--log "] {
+        assert!(gateway.contains(flag), "gateway lists no {flag}: {gateway}");
+    }
+    assert!(
+        !gateway.contains("--app") && !gateway.contains("--domain"),
+        "{gateway}"
+    );
     parse("gatecount explain --app http://a --log debug /").unwrap();
 }
 

@@ -1,5 +1,4 @@
-//! What to say about a name that is not known: the name that was probably meant, or that it comes in a later
-//! version.
+//! What to say about a name that is not known: the name that was probably meant.
 
 use super::keys::{
     EVENT_TABLE, EVENTS, KEYS, PAIR_TABLE, RepeatedTable, SITE_TABLE, listed, name_of, names_in, tables,
@@ -8,12 +7,6 @@ use super::keys::{
 
 /// How alike two names must be, from 0 to 1, for one to be suggested for the other.
 const SIMILAR: f64 = 0.85;
-
-/// Tables of later versions.
-pub(super) const LATER_TABLES: &[&str] = &["stream"];
-
-/// What is said about names of later versions.
-const LATER: &str = "comes in a later version of gatecount";
 
 /// Names that other programs use, and what they may be called here.
 const SYNONYMS: &[(&str, &[&str])] = &[
@@ -28,9 +21,6 @@ const SYNONYMS: &[(&str, &[&str])] = &[
 
 /// The problem of an unknown table, or of a key outside of its table.
 pub(super) fn unknown_table(table: &str) -> String {
-    if LATER_TABLES.contains(&table) {
-        return LATER.to_owned();
-    }
     if SITE_TABLE.has(table) {
         return format!("no such table; did you mean {table} in [[sites]]?");
     }
@@ -96,14 +86,6 @@ pub(super) fn unknown_variable(name: &str, others: &[&str]) -> String {
     // Compared without the prefix, which all names have in common.
     let bare = |name: &str| name.trim_start_matches("GATECOUNT_").to_ascii_lowercase();
     let wanted = bare(name);
-    let in_later_table = LATER_TABLES.iter().any(|table| {
-        wanted
-            .strip_prefix(table)
-            .is_some_and(|rest| rest.starts_with('_'))
-    });
-    if in_later_table {
-        return LATER.to_owned();
-    }
     let best = KEYS
         .iter()
         .map(|k| variable(k.path))

@@ -90,6 +90,10 @@ pub(super) enum Form {
     OwnPathOrNone,
     /// `file:/PATH`, `udp:ADDRESS:PORT`, `unixgram:/PATH`, or nothing.
     LogSource,
+    /// `nats://HOST:PORT` or `tls://HOST:PORT`, several with commas, or nothing.
+    Servers,
+    /// A stream's name.
+    StreamName,
     /// `cookie:NAME` or `header:NAME`.
     Present,
     /// Anything but nothing.
@@ -112,6 +116,8 @@ impl Form {
             Form::OwnPath => "^/[^?#]+$",
             Form::OwnPathOrNone => "^(/[^?#]+)?$",
             Form::LogSource => "^(file:.+|udp:.+:[0-9]+|unixgram:.+)?$",
+            Form::Servers => "^((nats|tls)://[^,]+(, *(nats|tls)://[^,]+)*)?$",
+            Form::StreamName => "^[A-Za-z0-9_-]+$",
             Form::Present => "^(cookie|header):.+$",
             Form::Something => "^.+$",
         }

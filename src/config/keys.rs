@@ -270,6 +270,41 @@ pub(super) const KEYS: &[Key] = &[
     key("observe.format", ValueKind::Text, "\"json\"")
         .words(&["json", "combined", "caddy", "traefik"])
         .about("The form of its lines; deploy/nginx has json."),
+    key("stream.url", ValueKind::Text, "\"\"")
+        .form(Form::Servers)
+        .about(
+            "The servers, such as \"nats://nats:4222\", several with commas; tls:// for TLS, \
+             USER:PASSWORD@ before the host where they want it. \"\" is off: each sidecar delivers by itself.",
+        ),
+    key("stream.name", ValueKind::Text, "\"gatecount\"")
+        .form(Form::StreamName)
+        .about("The stream's name, which is made if it is missing: letters, digits, - and _."),
+    key("stream.replicas", ValueKind::Integer, "3")
+        .range(1, 5)
+        .about("On how many servers each event is kept. Of a stream that exists, its own holds."),
+    key("stream.partitions", ValueKind::Integer, "64")
+        .range(1, 1024)
+        .about(
+            "Into how many parts visitors are divided, of which each gateway delivers some. Fixed for the \
+             stream's life, and the same everywhere.",
+        ),
+    key("stream.credentials", ValueKind::Text, "\"\"")
+        .about("A .creds file, such as \"/etc/nats/gatecount.creds\"; \"\" is none."),
+    key("stream.ca_file", ValueKind::Text, "\"\"")
+        .about("A PEM file with certificates that are trusted beside the system's roots."),
+    key("stream.reorder", ValueKind::Text, "\"500ms\"")
+        .form(Form::Duration)
+        .about(
+            "How long an event waits at a gateway for older ones of the same visitor that another sidecar may \
+             have, at most \"1m\".",
+        ),
+    key("stream.strict", ValueKind::Boolean, "false")
+        .about(
+            "true: of a partition one event at a time is on its way to Plausible. Slower; a gateway that is \
+             held up can then send one event twice and no more.",
+        ),
+    key("stream.deliver", ValueKind::Boolean, "false")
+        .about("true: this sidecar delivers from the stream as well, as `gatecount gateway` does."),
 ];
 
 /// What the tables of [`KEYS`] are for.
@@ -293,6 +328,10 @@ const TABLES: &[(&str, &str)] = &[
     (
         "observe",
         "Requests that are seen from aside, and never stood in the way of.",
+    ),
+    (
+        "stream",
+        "A queue on NATS JetStream that many sidecars share: they publish, `gatecount gateway` delivers.",
     ),
 ];
 

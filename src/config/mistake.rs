@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use super::password::mask_password;
+use super::password::{mask_password, mask_passwords};
 
 /// Longer values are cut, in characters.
 const MAX_QUOTED: usize = 80;
@@ -103,9 +103,14 @@ impl Display for Mistake {
 /// The keys whose values are URLs, so that a password is found in them without a scheme too.
 const URLS: [&str; 3] = ["app.url", "plausible.url", "plausible.proxy"];
 
+/// The key whose value is a list of URLs.
+const SERVERS: &str = "stream.url";
+
 /// The value without a URL's password: a message goes to the log and the terminal.
 fn without_password(key: &str, value: String) -> String {
-    if value.contains("://") || URLS.contains(&key) {
+    if key == SERVERS {
+        mask_passwords(&value)
+    } else if value.contains("://") || URLS.contains(&key) {
         mask_password(&value)
     } else {
         value

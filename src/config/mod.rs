@@ -34,6 +34,7 @@ mod observe;
 mod pages;
 mod parse;
 mod password;
+mod pem;
 mod queue;
 mod reader;
 mod reference;
@@ -42,6 +43,7 @@ mod schema;
 mod show;
 mod sites;
 mod sources;
+mod stream;
 mod tls;
 mod tracker;
 mod trust;
@@ -105,6 +107,10 @@ pub struct Config {
     pub queue: crate::queue::Settings,
     /// `[observe]`
     pub observe: observing::Settings,
+    /// Whether this is a gateway's, which delivers from the stream and does nothing else.
+    pub is_gateway: bool,
+    /// `[stream]`; none where no server is named.
+    pub stream: Option<crate::stream::Settings>,
     /// `[tracker]`
     pub tracker: crate::tracker::Settings,
     /// The files that this configuration consists of, absolute if the working directory is known: the
@@ -141,6 +147,8 @@ pub struct DecisionRules {
     pub excludes_by_default: bool,
     /// `[observe]`
     pub observe: observing::Settings,
+    /// The stream that events go through, by its name; `None`: they go to Plausible directly.
+    pub stream: Option<String>,
 }
 
 /// Resolves the sources, at a start and for a reload.
@@ -148,6 +156,34 @@ pub struct DecisionRules {
 /// # Errors
 /// Every mistake at once.
 pub fn load(sources: &Sources) -> Result<Config, Mistakes> {
+    load_with(sources, Required::AppAndSite)
+}
+
+/// Resolves what a gateway needs: `[stream]`, `[plausible]`, `[admin]` and `[log]`. The rest may be there, for
+/// one file may serve sidecars and gateways, and does nothing.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_gateway(sources: &Sources) -> Result<Config, Mistakes> {
+    let config = load_with(sources, Required::Stream)?;
+    Ok(Config {
+        proxy: None,
+        observe: observing::Settings {
+            mirror: None,
+            log: None,
+            ..config.observe
+        },
+        tracker: crate::tracker::Settings::default(),
+        queue: crate::queue::Settings {
+            at: crate::queue::At::Memory,
+            ..config.queue
+        },
+        is_gateway: true,
+        ..config
+    })
+}
+
+fn load_with(sources: &Sources, required: Required) -> Result<Config, Mistakes> {
     let ResolvedParts {
         proxy,
         drain,
@@ -160,6 +196,7 @@ pub fn load(sources: &Sources) -> Result<Config, Mistakes> {
         delivery,
         queue,
         observe,
+        stream,
         inject,
         tracker,
         files,
@@ -168,7 +205,7 @@ pub fn load(sources: &Sources) -> Result<Config, Mistakes> {
         events,
         pairs,
         warnings,
-    } = resolve(sources, Required::AppAndSite)?;
+    } = resolve(sources, required)?;
     Ok(Config {
         proxy: proxy.map(|proxy| proxy::Settings { inject, ..proxy }),
         drain,
@@ -181,6 +218,8 @@ pub fn load(sources: &Sources) -> Result<Config, Mistakes> {
         delivery,
         queue,
         observe,
+        is_gateway: false,
+        stream,
         tracker,
         files,
         warnings,
@@ -208,6 +247,7 @@ pub fn load_rules(sources: &Sources) -> Result<DecisionRules, Mistakes> {
         tracker: parts.tracker,
         any_site: !parts.sites.is_empty(),
         observe: parts.observe,
+        stream: parts.stream.map(|stream| stream.name),
     })
 }
 
@@ -249,7 +289,9 @@ impl Config {
                 let differs = |key: &ResolvedKey| key.key == old.key && key.toml != old.toml;
                 // Shown without its password, so two different ones may look the same.
                 let other_proxy = old.key == "plausible.proxy" && self.delivery.proxy != new.delivery.proxy;
-                other_proxy || new.keys.iter().any(differs)
+                let login = |config: &Config| config.stream.as_ref().and_then(|stream| stream.login.clone());
+                let other_login = old.key == stream::URL && login(self) != login(new);
+                other_proxy || other_login || new.keys.iter().any(differs)
             })
             .map(|old| old.key)
             .collect()
@@ -332,6 +374,7 @@ impl Config {
             tracker: self.tracker.clone(),
             any_site: !self.sites.is_empty(),
             observe: self.observe.clone(),
+            stream: self.stream.as_ref().map(|stream| stream.name.clone()),
         }
     }
 

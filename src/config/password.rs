@@ -19,6 +19,12 @@ pub(super) fn mask_password(text: &str) -> String {
     }
 }
 
+/// The same for several URLs with commas between them.
+pub(super) fn mask_passwords(text: &str) -> String {
+    let masked: Vec<String> = text.split(',').map(mask_password).collect();
+    masked.join(",")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,5 +43,9 @@ mod tests {
         ] {
             assert_eq!(mask_password(text), masked);
         }
+        assert_eq!(
+            mask_passwords("nats://a:b@c:1,nats://d:e@f:2,tls://g"),
+            "nats://a:***@c:1,nats://d:***@f:2,tls://g"
+        );
     }
 }

@@ -2,12 +2,10 @@
 
 use std::{fmt::Display, path::PathBuf, time::Duration};
 
-use rustls_pki_types::{CertificateDer, pem::PemObject};
-
 use crate::{
     admin, client, delivery, event, observe, page,
     proxy::{self, Listen, Upstream},
-    queue, telemetry, tracker,
+    queue, stream, telemetry, tracker,
 };
 
 use super::{
@@ -15,10 +13,11 @@ use super::{
     events::{self, ResolvedEvent},
     forward_proxy, inject, log,
     mistake::{Mistake, Mistakes, Origin},
-    observe as observe_table, pages, parse, queue as queue_table,
+    observe as observe_table, pages, parse, pem, queue as queue_table,
     reader::{KeyReader, ResolvedKey, each},
     sites::{self, ResolvedSite},
     sources::Sources,
+    stream as stream_table,
     tls::{self, ResolvedPair},
     tracker as tracker_table, trust,
     value::{self, TypedValue},
@@ -39,6 +38,8 @@ pub(super) struct ResolvedParts {
     pub(super) delivery: delivery::Settings,
     pub(super) queue: queue::Settings,
     pub(super) observe: observe::Settings,
+    /// `None` where no stream is configured.
+    pub(super) stream: Option<stream::Settings>,
     pub(super) inject: Option<crate::tracker::inject::InjectSettings>,
     pub(super) tracker: tracker::Settings,
     pub(super) files: Vec<PathBuf>,
@@ -54,6 +55,8 @@ pub(super) struct ResolvedParts {
 pub(super) enum Required {
     /// An app, or a path of the tracker's, or something to observe, and a site, as a sidecar needs.
     AppAndSite,
+    /// A stream, as a gateway needs.
+    Stream,
     /// Nothing. Without a site nothing is counted.
     Nothing,
 }
@@ -73,6 +76,10 @@ pub(super) fn resolve(sources: &Sources, required: Required) -> Result<ResolvedP
     let delivery = delivery(&mut r);
     let queue = queue_table::resolve(&mut r, delivery.max_age);
     let observe = observe_table::resolve(&mut r, delivery.max_age);
+    let stream = stream_table::resolve(&mut r, delivery.timeout);
+    if required == Required::Stream {
+        stream_table::require(&mut r, stream.as_ref());
+    }
     let tracker = tracker_table::resolve(&mut r, &delivery);
     let inject = inject::resolve(&mut r, &delivery.base, &tracker);
     let needs_no_app = inject.is_none() && (observe.is_used() || !tracker.is_off());
@@ -112,6 +119,7 @@ pub(super) fn resolve(sources: &Sources, required: Required) -> Result<ResolvedP
         delivery,
         queue,
         observe,
+        stream,
         inject,
         tracker,
         files,
@@ -257,30 +265,8 @@ fn delivery(r: &mut KeyReader<'_>) -> delivery::Settings {
         retry_initial,
         retry_max,
         max_tries,
-        ca_file: ca_file(r),
+        ca_file: pem::certificates(r, "plausible.ca_file"),
     }
-}
-
-/// `ca_file`. It is read here once, so that a file without a certificate is a mistake in the configuration.
-fn ca_file(r: &mut KeyReader<'_>) -> Option<PathBuf> {
-    let sources = r.sources;
-    let file = r.text("plausible.ca_file", |text, base| {
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let path = parse::path_from(text, base)?;
-        let pem = (sources.read)(&path).map_err(|error| format!("can't be read: {error}"))?;
-        let mut certificates = CertificateDer::pem_slice_iter(&pem);
-        match certificates.next() {
-            Some(Ok(_)) if certificates.all(|c| c.is_ok()) => Ok(Some(path)),
-            None => Err("a PEM file with certificates is wanted; it has none".to_owned()),
-            Some(_) => Err("a PEM file with certificates is wanted; it is damaged".to_owned()),
-        }
-    });
-    if let Some(path) = &file {
-        r.show("plausible.ca_file", value::quote(&path.display().to_string()));
-    }
-    file
 }
 
 fn display(error: impl Display) -> String {

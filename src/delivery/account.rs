@@ -28,16 +28,19 @@ pub enum Source {
     Tracker,
     /// A request that was only observed.
     Observe,
+    /// The shared stream: another process had it first.
+    Stream,
 }
 
 impl Source {
     /// All of them.
-    pub const ALL: [Source; 5] = [
+    pub const ALL: [Source; 6] = [
         Source::Page,
         Source::App,
         Source::Rule,
         Source::Tracker,
         Source::Observe,
+        Source::Stream,
     ];
 
     /// The metric's label.
@@ -48,6 +51,7 @@ impl Source {
             Source::Rule => "rule",
             Source::Tracker => "tracker",
             Source::Observe => "observe",
+            Source::Stream => "stream",
         }
     }
 
@@ -97,10 +101,14 @@ pub(super) enum EventEnd {
     Overflow,
     /// A page view that the tracker script, or another report of it, counted in its place.
     Tracked,
+    /// The shared stream has it, from which another process delivers it.
+    Published,
+    /// It went back to the shared stream, for another gateway.
+    HandedOver,
 }
 
 impl EventEnd {
-    pub(super) const ALL: [EventEnd; 8] = [
+    pub(super) const ALL: [EventEnd; 10] = [
         EventEnd::Delivered,
         EventEnd::DroppedByPlausible,
         EventEnd::Rejected,
@@ -109,6 +117,8 @@ impl EventEnd {
         EventEnd::Corrupt,
         EventEnd::Overflow,
         EventEnd::Tracked,
+        EventEnd::Published,
+        EventEnd::HandedOver,
     ];
 
     pub(super) fn label(self) -> &'static str {
@@ -121,6 +131,8 @@ impl EventEnd {
             EventEnd::Corrupt => "corrupt",
             EventEnd::Overflow => "overflow",
             EventEnd::Tracked => "tracked",
+            EventEnd::Published => "published",
+            EventEnd::HandedOver => "handed_over",
         }
     }
 }
@@ -209,7 +221,8 @@ impl Holdings {
 #[derive(Debug)]
 pub(super) struct AccountMetrics {
     account: Arc<Account>,
-    holdings: Arc<Holdings>,
+    /// Of each engine.
+    holdings: Vec<Arc<Holdings>>,
     clock: Clock,
     descs: Vec<Desc>,
 }
@@ -241,7 +254,7 @@ const ALARM: (&str, &str) = (
 impl AccountMetrics {
     pub(super) fn new(
         account: Arc<Account>,
-        holdings: Arc<Holdings>,
+        holdings: Vec<Arc<Holdings>>,
         clock: Clock,
     ) -> Result<Self, prometheus::Error> {
         let desc = |(name, help): (&str, &str), labels: &[&str]| {
@@ -273,6 +286,19 @@ impl Collector for AccountMetrics {
     fn collect(&self) -> Vec<MetricFamily> {
         let balance = self.account.balance();
         let offered = Source::ALL.map(|s| counter("source", s.label(), balance.offered[s as usize]));
+        let sum = |of: fn(&Holdings) -> &AtomicU64| {
+            let each = self.holdings.iter();
+            each.map(|holdings| of(holdings).load(Ordering::Relaxed))
+                .sum::<u64>() as f64
+        };
+        let oldest = self
+            .holdings
+            .iter()
+            .map(|holdings| holdings.oldest_seconds(&self.clock));
+        let alarmed = self
+            .holdings
+            .iter()
+            .any(|holdings| holdings.is_alarmed(&self.clock));
         let finished = EventEnd::ALL.map(|e| counter("outcome", e.label(), balance.finished[e as usize]));
         vec![
             family(OFFERED, MetricType::COUNTER, offered.into()),
@@ -281,23 +307,15 @@ impl Collector for AccountMetrics {
             family(
                 BYTES,
                 MetricType::GAUGE,
-                vec![gauge(self.holdings.bytes.load(Ordering::Relaxed) as f64)],
+                vec![gauge(sum(|holdings| &holdings.bytes))],
             ),
-            family(
-                OLDEST,
-                MetricType::GAUGE,
-                vec![gauge(self.holdings.oldest_seconds(&self.clock))],
-            ),
+            family(OLDEST, MetricType::GAUGE, vec![gauge(oldest.fold(0.0, f64::max))]),
             family(
                 HELD,
                 MetricType::GAUGE,
-                vec![gauge(self.holdings.held.load(Ordering::Relaxed) as f64)],
+                vec![gauge(sum(|holdings| &holdings.held))],
             ),
-            family(
-                ALARM,
-                MetricType::GAUGE,
-                vec![gauge(f64::from(self.holdings.is_alarmed(&self.clock)))],
-            ),
+            family(ALARM, MetricType::GAUGE, vec![gauge(f64::from(alarmed))]),
         ]
     }
 }
@@ -339,7 +357,7 @@ mod tests {
         let account = Arc::new(Account::default());
         let holdings = Arc::new(Holdings::default());
         let registry = Registry::new();
-        let metrics = AccountMetrics::new(account.clone(), holdings.clone(), Clock::start()).unwrap();
+        let metrics = AccountMetrics::new(account.clone(), vec![holdings.clone()], Clock::start()).unwrap();
         registry.register(Box::new(metrics)).unwrap();
         account.offered(Source::Page, 5);
         account.offered(Source::Tracker, 2);

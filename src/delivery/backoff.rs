@@ -5,13 +5,14 @@ use std::time::Duration;
 /// Exponential backoff with full jitter: the nth failure in a row waits a random time between nothing and
 /// `initial · 2ⁿ⁻¹`, but at most `max`. Full jitter spreads the retries of events that failed together.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Backoff {
+pub struct Backoff {
     initial: Duration,
     max: Duration,
 }
 
 impl Backoff {
-    pub(super) fn new(initial: Duration, max: Duration) -> Self {
+    /// The longest wait after the first failure, and the longest at all.
+    pub fn new(initial: Duration, max: Duration) -> Self {
         Backoff { initial, max }
     }
 
@@ -22,7 +23,7 @@ impl Backoff {
     }
 
     /// The wait after the `failures`th failure in a row, where `random` is drawn evenly from 0 to 1.
-    pub(super) fn delay(&self, failures: u32, random: f64) -> Duration {
+    pub fn delay(&self, failures: u32, random: f64) -> Duration {
         self.ceiling(failures).mul_f64(random.clamp(0.0, 1.0))
     }
 }

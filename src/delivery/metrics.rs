@@ -27,7 +27,7 @@ impl DeliveryMetrics {
     pub(super) fn register(
         registry: &Registry,
         account: Arc<Account>,
-        holdings: Arc<Holdings>,
+        holdings: Vec<Arc<Holdings>>,
         clock: Clock,
     ) -> Result<Self, prometheus::Error> {
         let attempts = IntCounterVec::new(

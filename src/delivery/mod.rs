@@ -21,10 +21,15 @@
 //! A page view may be held until the tracker script has reported it or its time is over (`held`). It waits in
 //! its lane, and ends as tracked or goes on as any event.
 //!
+//! With a [stream](crate::stream), events go there instead (`target`) and end as published. A gateway's engine
+//! gets them from there (`streamed`), asks each event's lease before each attempt, and tells the stream of each
+//! end; what it may not send any more goes back, and ends here as handed over.
+//!
 //! The delivery thread runs `engine`'s loop; `supervisor` starts another engine if one panics. Every event
 //! ends exactly once (`account`): delivered, dropped by Plausible, rejected (by Plausible, or after its tries
-//! while others got through, or because it could not be made), expired, evicted, corrupt, overflow, or
-//! tracked (the script's event stands for it).
+//! while others got through, or because it could not be made), expired, evicted, corrupt, overflow, tracked
+//! (the script's event stands for it), published (the stream has it), or handed over (it went back to the
+//! stream).
 //!
 //! # What is promised
 //!
@@ -59,7 +64,9 @@ mod senders;
 mod settings;
 mod state_metrics;
 mod status;
+mod streamed;
 mod supervisor;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -81,19 +88,23 @@ use engine::{CarryOver, Command, EngineParts};
 use metrics::DeliveryMetrics;
 use state_metrics::StateMetrics;
 use status::Shared;
+use streamed::Streamed;
 use supervisor::Supervisor;
+use target::TargetParts;
 
 pub use account::Source;
+pub use backoff::Backoff;
 pub use desk::{DESK_ROOM, Desk, NoRoom, Receipt};
 pub use endpoint::{AddressError, FetchError, Fetched, Fetcher, TlsError};
 pub use feed::Feed;
 pub use held::{DecidedRequest, HeldDecisions, HeldRequest, Hold, Mouth, ShownRequest};
+pub use lanes::{Lanes, PendingEvent, Ticket};
 pub use outbox::{Draft, Outbox};
 pub use portion::{FeedLost, KnownPlace, Portion, Taken};
 pub use settings::{AddressHeader, Base, ForwardProxy, Settings};
 pub use status::{DeliveryState, DeliveryStatus, QueueStatus, Status, Stopped};
 
-use crate::{clock::Clock, event::EventRules, queue, telemetry::Troubles};
+use crate::{clock::Clock, event::EventRules, queue, stream::Stream, telemetry::Troubles};
 
 /// Delivery cannot start as it is configured.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +123,20 @@ pub enum DeliveryError {
     Thread(#[source] io::Error),
 }
 
+/// Where events come from, and where they go.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Role<'a> {
+    /// From this process to Plausible.
+    #[default]
+    Deliver,
+    /// From this process into the stream.
+    Publish(&'a Stream),
+    /// From the stream to Plausible.
+    Gateway(&'a Stream),
+    /// From this process into the stream, and from the stream to Plausible.
+    PublishAndDeliver(&'a Stream),
+}
+
 /// What delivery needs of the other parts.
 #[derive(Debug)]
 pub struct DeliveryLinks<'a> {
@@ -121,13 +146,24 @@ pub struct DeliveryLinks<'a> {
     pub decisions: Arc<dyn HeldDecisions>,
     /// Where it says what goes wrong.
     pub troubles: Troubles,
+    /// Where events come from, and where they go.
+    pub role: Role<'a>,
 }
 
 /// A handle on the running delivery.
 #[derive(Debug)]
 pub struct Delivery {
-    shared: Arc<Shared>,
     desk: Desk,
+    /// The engine of this process's own events, or a gateway's.
+    engine: EngineHandle,
+    /// The engine of what comes from the stream, in a process that has both.
+    gateway: Option<EngineHandle>,
+}
+
+/// One engine's thread.
+#[derive(Debug)]
+struct EngineHandle {
+    shared: Arc<Shared>,
     commands: UnboundedSender<Command>,
     thread: JoinHandle<Stopped>,
     /// Fails when the thread ends.
@@ -153,7 +189,7 @@ impl Watcher {
 
 /// Starts delivery on a thread of its own, with an [`Outbox`] for each of `workers`. That thread opens and
 /// recovers the queue, so this function returns at once, also if the queue is large. What goes wrong is in
-/// `troubles`.
+/// `troubles`. A process that publishes and delivers has two such threads.
 pub fn start(
     settings: Settings,
     queue: queue::Settings,
@@ -161,62 +197,153 @@ pub fn start(
     workers: usize,
     links: DeliveryLinks<'_>,
 ) -> Result<(Delivery, Vec<Outbox>), DeliveryError> {
+    let clock = Clock::start();
+    let shared = Arc::new(Shared::new(clock, links.troubles));
+    let beside = match links.role {
+        Role::PublishAndDeliver(_) => Some(Arc::new(Shared::beside(&shared))),
+        Role::Deliver | Role::Publish(_) | Role::Gateway(_) => None,
+    };
+    let holdings = [Some(&shared), beside.as_ref()];
+    let holdings = holdings
+        .into_iter()
+        .flatten()
+        .map(|shared| shared.holdings.clone());
+    let metrics =
+        DeliveryMetrics::register(links.registry, shared.account.clone(), holdings.collect(), clock)?;
+    links
+        .registry
+        .register(Box::new(StateMetrics::new(shared.clone(), queue.max_bytes)?))?;
+    let (outboxes, desk, intake) = intake::rings(workers, &shared.account, clock);
+    let starter = EngineStarter {
+        metrics,
+        decisions: links.decisions,
+    };
+    let (target, streamed) = match links.role {
+        Role::Deliver => (plausible(&settings)?, None),
+        Role::Publish(stream) | Role::PublishAndDeliver(stream) => {
+            (TargetParts::Stream(stream.publisher()), None)
+        }
+        Role::Gateway(stream) => (plausible(&settings)?, Some(stream)),
+    };
+    let gateway = match (links.role, beside) {
+        (Role::PublishAndDeliver(stream), Some(beside)) => {
+            let (_, _, no_rings) = intake::rings(0, &shared.account, clock);
+            let carry = CarryOver::new(no_rings, rules.clone(), Some(Streamed::new(stream.take(clock))));
+            let target = plausible(&settings)?;
+            Some(starter.start(settings.clone(), target, in_memory(&queue), carry, beside)?)
+        }
+        _ => None,
+    };
+    let settings = match &target {
+        TargetParts::Plausible(_) => settings,
+        TargetParts::Stream(_) => settings.for_the_stream(),
+    };
+    let queue = match streamed {
+        Some(_) => in_memory(&queue),
+        None => queue,
+    };
+    let streamed = streamed.map(|stream| Streamed::new(stream.take(clock)));
+    let carry = CarryOver::new(intake, rules, streamed);
+    let engine = starter.start(settings, target, queue, carry, shared)?;
+    let delivery = Delivery {
+        desk,
+        engine,
+        gateway,
+    };
+    Ok((delivery, outboxes))
+}
+
+/// Plausible as the target.
+fn plausible(settings: &Settings) -> Result<TargetParts, DeliveryError> {
     let tls = if settings.base.https {
         Some(client_config(settings.ca_file.as_deref())?)
     } else {
         None
     };
-    let destination = Destination::new(&settings, tls)?;
     if let Some(proxy) = &settings.proxy {
         tracing::info!(%proxy, "events leave through a proxy");
     }
-    let clock = Clock::start();
-    let shared = Arc::new(Shared::new(clock, links.troubles));
-    let metrics = DeliveryMetrics::register(
-        links.registry,
-        shared.account.clone(),
-        shared.holdings.clone(),
-        clock,
-    )?;
-    links
-        .registry
-        .register(Box::new(StateMetrics::new(shared.clone(), queue.max_bytes)?))?;
-    let (outboxes, desk, intake) = intake::rings(workers, &shared.account, clock);
-    let (commands, receiver) = tokio::sync::mpsc::unbounded_channel();
-    let supervisor = Supervisor {
-        parts: EngineParts {
-            settings,
-            destination,
-            shared: shared.clone(),
-            metrics,
-            decisions: links.decisions,
-        },
-        queue,
-        carry: CarryOver::new(intake, rules),
-        commands: receiver,
-    };
-    let (running, ended) = oneshot::channel();
-    let thread = Builder::new()
-        .name("gatecount-delivery".to_owned())
-        .spawn(move || {
-            let _until_the_end = running;
-            supervisor.run()
+    Ok(TargetParts::Plausible(Destination::new(settings, tls)?))
+}
+
+/// The queue of a gateway's engine, in which there is never anything.
+fn in_memory(queue: &queue::Settings) -> queue::Settings {
+    queue::Settings {
+        at: queue::At::Memory,
+        ..queue.clone()
+    }
+}
+
+/// What all engines of a process share.
+struct EngineStarter {
+    metrics: DeliveryMetrics,
+    decisions: Arc<dyn HeldDecisions>,
+}
+
+impl EngineStarter {
+    fn start(
+        &self,
+        settings: Settings,
+        target: TargetParts,
+        queue: queue::Settings,
+        carry: CarryOver,
+        shared: Arc<Shared>,
+    ) -> Result<EngineHandle, DeliveryError> {
+        let name = match &carry.streamed {
+            Some(_) => "gatecount-gateway",
+            None => "gatecount-delivery",
+        };
+        let (commands, receiver) = tokio::sync::mpsc::unbounded_channel();
+        let supervisor = Supervisor {
+            parts: EngineParts {
+                settings,
+                target,
+                shared: shared.clone(),
+                metrics: self.metrics.clone(),
+                decisions: self.decisions.clone(),
+            },
+            queue,
+            carry,
+            commands: receiver,
+        };
+        let (running, ended) = oneshot::channel();
+        let thread = Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                let _until_the_end = running;
+                supervisor.run()
+            })
+            .map_err(DeliveryError::Thread)?;
+        Ok(EngineHandle {
+            shared,
+            commands,
+            thread,
+            ended,
         })
-        .map_err(DeliveryError::Thread)?;
-    let delivery = Delivery {
-        shared,
-        desk,
-        commands,
-        thread,
-        ended,
-    };
-    Ok((delivery, outboxes))
+    }
+}
+
+impl EngineHandle {
+    /// Stops by `deadline`; gives up waiting at `limit`.
+    async fn stop(self, deadline: Instant, limit: Instant) -> Stopped {
+        let _ = self.commands.send(Command::Stop { deadline });
+        let thread = self.thread;
+        // The sender goes when the thread ends, whichever way.
+        let in_time = timeout_at(limit.into(), self.ended).await.is_ok();
+        let joined = in_time.then(|| thread.join());
+        match joined {
+            Some(Ok(stopped)) => stopped,
+            _ => Stopped {
+                pending: self.shared.account.balance().pending,
+            },
+        }
+    }
 }
 
 impl Delivery {
     /// The clock from which a sighting's times have to be read.
     pub fn clock(&self) -> Clock {
-        self.shared.clock
+        self.engine.shared.clock
     }
 
     /// Where events are handed in whose senders wait until they are durable.
@@ -235,39 +362,45 @@ impl Delivery {
 
     /// The way of the one source that can be read again.
     pub fn feed(&self) -> Feed {
-        Feed::new(self.commands.clone())
+        Feed::new(self.engine.commands.clone())
     }
 
     /// A view for other threads.
     pub fn watcher(&self) -> Watcher {
-        Watcher(self.shared.clone())
+        Watcher(self.engine.shared.clone())
+    }
+
+    /// A view of what delivers from the stream, in a process that has that beside its own events.
+    pub fn gateway(&self) -> Option<Watcher> {
+        let gateway = self.gateway.as_ref()?;
+        Some(Watcher(gateway.shared.clone()))
     }
 
     /// The status now.
     pub fn status(&self) -> Status {
-        self.shared.status()
+        self.engine.shared.status()
     }
 
     /// Makes events by these rules from now on.
     pub fn reload(&self, rules: EventRules) {
         // Fails only if the thread has ended, and then makes no events anyway.
-        let _ = self.commands.send(Command::Reload(Box::new(rules)));
+        let _ = self.engine.commands.send(Command::Reload(Box::new(rules)));
     }
 
-    /// Takes in everything that was offered, waits until `deadline` (at most 2 s) for what is in flight, and
+    /// Takes in everything that was offered, waits until `deadline` (a gateway; others at most 2 s) for what is in flight, and
     /// closes the queue. Gives up waiting at `limit`, in case the queue's disk is stuck. The workers must
     /// have made their last offers: later ones are lost.
     pub async fn stop(self, deadline: Instant, limit: Instant) -> Stopped {
-        let _ = self.commands.send(Command::Stop { deadline });
-        let thread = self.thread;
-        // The sender goes when the thread ends, whichever way.
-        let in_time = timeout_at(limit.into(), self.ended).await.is_ok();
-        let joined = in_time.then(|| thread.join());
-        match joined {
-            Some(Ok(stopped)) => stopped,
-            _ => Stopped {
-                pending: self.shared.account.balance().pending,
-            },
+        let engine = self.engine.stop(deadline, limit);
+        match self.gateway {
+            None => engine.await,
+            Some(gateway) => {
+                let (stopped, last) = tokio::join!(engine, gateway.stop(deadline, limit));
+                // Both count in one account.
+                Stopped {
+                    pending: stopped.pending.min(last.pending),
+                }
+            }
         }
     }
 }

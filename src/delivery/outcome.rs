@@ -10,6 +10,8 @@ pub(super) const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 pub(super) enum Outcome {
     /// Plausible accepted it.
     Delivered,
+    /// The stream has it; another process delivers it. Final here.
+    Published,
     /// Plausible accepted and dropped it, for at least one of the event's sites. Final.
     DroppedByPlausible,
     /// Plausible refused it as invalid. Final.
@@ -37,6 +39,10 @@ pub(super) enum RetryReason {
     Misconfigured(u16),
     /// Any other answer that does not accept the event.
     Refused(u16),
+    /// The stream takes no events: it is full, or is not the one that it should be.
+    StreamRefuses,
+    /// The event is larger than the stream's servers take.
+    TooLarge,
 }
 
 impl RetryReason {
@@ -51,25 +57,33 @@ impl RetryReason {
             RetryReason::Throttled => "Plausible, or a proxy before it, limits how many requests it takes",
             RetryReason::ServerError(_) => "Plausible's own log says why, or that of the proxy before it",
             RetryReason::Misconfigured(_) => "is [plausible] url right?",
-            RetryReason::Refused(_) => "a firewall or a proxy before Plausible may refuse the events",
+            RetryReason::Refused(_) | RetryReason::StreamRefuses | RetryReason::TooLarge => {
+                "a firewall or a proxy before Plausible may refuse the events"
+            }
         }
     }
 
     /// Whether the event can't be the cause.
     pub(super) fn is_of_no_event(self) -> bool {
-        matches!(self, RetryReason::Connect | RetryReason::Misconfigured(_))
+        matches!(
+            self,
+            RetryReason::Connect | RetryReason::Misconfigured(_) | RetryReason::StreamRefuses
+        )
     }
 
     /// Whether only the event can be the cause: it is forbidden, too long, or has a field that is (403, 413,
     /// 414, 422, 431). So the answer says nothing about other events.
     pub(super) fn is_of_one_event(self) -> bool {
-        matches!(self, RetryReason::Refused(403 | 413 | 414 | 422 | 431))
+        matches!(
+            self,
+            RetryReason::Refused(403 | 413 | 414 | 422 | 431) | RetryReason::TooLarge
+        )
     }
 }
 
 impl Outcome {
     /// The labels of `gatecount_delivery_attempts_total`.
-    pub(super) const LABELS: [&str; 11] = [
+    pub(super) const LABELS: [&str; 12] = [
         "delivered",
         "dropped_by_plausible",
         "rejected",
@@ -81,6 +95,7 @@ impl Outcome {
         "server_error",
         "misconfigured",
         "refused",
+        "published",
     ];
 
     /// The index of its label in [`Outcome::LABELS`].
@@ -96,7 +111,11 @@ impl Outcome {
             Outcome::Retry(RetryReason::Throttled, _) => 7,
             Outcome::Retry(RetryReason::ServerError(_), _) => 8,
             Outcome::Retry(RetryReason::Misconfigured(_), _) => 9,
-            Outcome::Retry(RetryReason::Refused(_), _) => 10,
+            Outcome::Retry(
+                RetryReason::Refused(_) | RetryReason::StreamRefuses | RetryReason::TooLarge,
+                _,
+            ) => 10,
+            Outcome::Published => 11,
         }
     }
 }
@@ -114,6 +133,8 @@ impl std::fmt::Display for RetryReason {
                 "answered {status}: this is not Plausible's event endpoint, see [plausible] url"
             ),
             RetryReason::Refused(status) => write!(f, "refused with {status}"),
+            RetryReason::StreamRefuses => f.write_str("the stream takes no events"),
+            RetryReason::TooLarge => f.write_str("larger than the stream's servers take"),
         }
     }
 }
@@ -247,6 +268,8 @@ mod tests {
         let label = |outcome: Outcome| Outcome::LABELS[outcome.index()];
         assert_eq!(label(Outcome::Retry(RetryReason::Refused(403), None)), "refused");
         assert_eq!(label(Outcome::Retry(RetryReason::Connect, None)), "connect");
+        assert_eq!(label(Outcome::Retry(RetryReason::TooLarge, None)), "refused");
         assert_eq!(label(Outcome::Delivered), "delivered");
+        assert_eq!(label(Outcome::Published), "published");
     }
 }

@@ -14,9 +14,9 @@ use slab::Slab;
 use tokio::{task::spawn_local, time::timeout};
 
 use super::{
-    endpoint::Endpoint,
     lanes::Ticket,
     outcome::{Outcome, RetryReason},
+    target::{Publication, Target},
 };
 use crate::timer::{SECOND_LOOK, Timer};
 
@@ -36,6 +36,8 @@ pub(super) struct Attempt {
     pub(super) ticket: Ticket,
     /// The event as the queue stores it.
     pub(super) stored: Vec<u8>,
+    /// What the stream has to know of it, if it goes there.
+    pub(super) publication: Option<Publication>,
     /// Whether an earlier attempt got no answer in time. It has all of its time, and few places.
     pub(super) suspect: bool,
 }
@@ -69,7 +71,7 @@ pub(super) struct FinishedAttempt {
 /// got no answer in time take a quarter of the places at most when they are sent again. Where Plausible is
 /// slow over everything, nothing counts as slow.
 pub(super) struct Senders {
-    endpoint: Rc<Endpoint>,
+    target: Rc<Target>,
     finished: Rc<FinishedAttempts>,
     mailboxes: Slab<Rc<Mailbox>>,
     /// Senders without work and since when, in the order in which they became idle.
@@ -90,9 +92,9 @@ pub(super) struct Senders {
 }
 
 impl Senders {
-    pub(super) fn new(endpoint: Rc<Endpoint>, concurrency: usize) -> Self {
+    pub(super) fn new(target: Rc<Target>, concurrency: usize) -> Self {
         Senders {
-            endpoint,
+            target,
             finished: Rc::default(),
             mailboxes: Slab::new(),
             idle: VecDeque::new(),
@@ -176,7 +178,7 @@ impl Senders {
         if self.mailboxes.len() >= self.concurrency {
             return false;
         }
-        if self.endpoint.multiplexed() || self.mailboxes.len() < EAGER {
+        if self.target.multiplexed() || self.mailboxes.len() < EAGER {
             return true;
         }
         self.short_since.get_or_insert(now);
@@ -217,7 +219,7 @@ impl Senders {
         spawn_local(run_sender(
             sender,
             mailbox,
-            self.endpoint.clone(),
+            self.target.clone(),
             self.finished.clone(),
         ));
     }
@@ -250,18 +252,13 @@ impl Senders {
             self.mailboxes.remove(sender).put(SenderOrder::Close);
         }
         if self.mailboxes.is_empty() {
-            self.endpoint.close_shared();
+            self.target.close_shared();
         }
     }
 }
 
 /// Makes attempts until it is told to close its connection.
-async fn run_sender(
-    sender: usize,
-    mailbox: Rc<Mailbox>,
-    endpoint: Rc<Endpoint>,
-    finished: Rc<FinishedAttempts>,
-) {
+async fn run_sender(sender: usize, mailbox: Rc<Mailbox>, target: Rc<Target>, finished: Rc<FinishedAttempts>) {
     let (mut link, mut timer) = (None, Timer::new());
     while let SenderOrder::Send(attempt) = mailbox.take().await {
         let mut report = AttemptReport {
@@ -273,9 +270,10 @@ async fn run_sender(
             alive: false,
         };
         let (stored, begun) = (&report.attempt.stored, report.begun);
+        let publication = report.attempt.publication;
         mailbox.given_up.set(false);
         let outcome = {
-            let mut attempt = pin!(endpoint.attempt(&mut link, &mut timer, stored, begun));
+            let mut attempt = pin!(target.attempt(&mut link, &mut timer, stored, publication, begun));
             match mailbox.unless_given_up(attempt.as_mut()).await {
                 Some(outcome) => Some(outcome),
                 // The answer may have arrived, unseen, while the process was held up.

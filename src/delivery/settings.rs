@@ -103,6 +103,24 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
 }
 
+/// How many events are on their way into the stream at once, at the least. Each waits for the servers to agree.
+const PUBLISHED_AT_ONCE: usize = 256;
+/// The first wait after a failure to publish, and the longest: the servers agree on a new leader within seconds,
+/// and a try costs them nothing.
+const PUBLISHING: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+
+impl Settings {
+    /// The same for events that go into the stream.
+    pub(super) fn for_the_stream(self) -> Self {
+        Settings {
+            concurrency: self.concurrency.max(PUBLISHED_AT_ONCE),
+            retry_initial: self.retry_initial.min(PUBLISHING.0),
+            retry_max: self.retry_max.min(PUBLISHING.1),
+            ..self
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -169,6 +169,14 @@ impl Shared {
         }
     }
 
+    /// That of a second engine, which counts in the same account.
+    pub(super) fn beside(other: &Shared) -> Self {
+        Shared {
+            account: other.account.clone(),
+            ..Shared::new(other.clock, other.troubles.clone())
+        }
+    }
+
     /// `since`: milliseconds since 1970.
     pub(super) fn set_state(&self, state: DeliveryState, since: u64) {
         if matches!(state, DeliveryState::Restarting | DeliveryState::Stopped) {

@@ -65,6 +65,9 @@ impl Supervisor {
                 panics + 1
             };
             self.carry.intake.forget();
+            if let Some(streamed) = &mut self.carry.streamed {
+                streamed.forget();
+            }
             shared.set_state(DeliveryState::Restarting, shared.clock.millis());
             shared.in_flight.store(0, Ordering::Relaxed);
             tracing::error!(

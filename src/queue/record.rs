@@ -10,12 +10,13 @@ pub type Millis = u64;
 pub struct Position(u64);
 
 impl Position {
-    pub(crate) const fn new(segment: u32, offset: u32) -> Self {
+    /// The place at an offset of a segment.
+    pub const fn new(segment: u32, offset: u32) -> Self {
         Self((segment as u64) << 32 | offset as u64)
     }
 
     /// The position as a number, ordered likewise. It means the same in each process that uses the directory.
-    pub(crate) const fn to_number(self) -> u64 {
+    pub const fn to_number(self) -> u64 {
         self.0
     }
 

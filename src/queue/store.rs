@@ -298,6 +298,13 @@ impl Queue {
         }
     }
 
+    /// What identifies a record among those of all queues, in this process and in later ones: its file's random
+    /// name, and its place there. `None` if the record is gone.
+    pub fn identity(&self, at: Position) -> Option<(u64, u32)> {
+        let index = self.find(at.segment())?;
+        Some((self.segments[index].name.salt, at.offset()))
+    }
+
     fn find(&self, number: u32) -> Option<usize> {
         self.segments.binary_search_by_key(&number, Segment::number).ok()
     }

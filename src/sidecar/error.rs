@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr};
 
-use crate::{delivery, observe, proxy, telemetry, tracker};
+use crate::{delivery, observe, proxy, stream, telemetry, tracker};
 
 /// Why the sidecar can't start.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +13,9 @@ pub enum StartError {
     /// Delivery, for example because no trusted roots are found.
     #[error("can't start delivery")]
     Delivery(#[from] delivery::DeliveryError),
+    /// The shared stream, for example because its credentials can't be read.
+    #[error("can't use the stream")]
+    Stream(#[from] stream::StreamError),
     /// The data path, for example because the address is in use.
     #[error("can't start the proxy")]
     Proxy(#[from] proxy::Error),

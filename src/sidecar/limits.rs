@@ -36,6 +36,9 @@ const COPIER: u64 = 80 << 10;
 /// What is kept in memory of each event on disk, in bytes, and the least that such an event takes there.
 const EVENT_IN_MEMORY: u64 = 64;
 const EVENT_ON_DISK: u64 = 256;
+/// What comes from the stream: events up to the bound of their bytes, twice for those on their way, and what is
+/// known of each.
+const STREAMED: u64 = 192 << 20;
 /// What a queue on disk keeps in memory while its disk is out of use, in bytes.
 const DISK_FALLBACK: u64 = 16 << 20;
 
@@ -138,6 +141,8 @@ fn memory_bound(config: &Config) -> u64 {
     });
     let copiers = config.observe.mirror.map_or(0, |_| observe::MIRROR_CONNECTIONS);
     let queue = match config.queue.at {
+        // There is never anything in it.
+        _ if config.is_gateway => 0,
         queue::At::Memory => {
             config.queue.max_bytes + config.queue.max_bytes / EVENT_ON_DISK * EVENT_IN_MEMORY
         }
@@ -148,7 +153,9 @@ fn memory_bound(config: &Config) -> u64 {
         None => 0,
     });
     let tracker = config.tracker.most_memory() + pages as u64;
-    BASE_MEMORY + connections + copiers as u64 * COPIER + queue + tracker
+    let delivers = config.is_gateway || config.stream.as_ref().is_some_and(|stream| stream.deliver);
+    let streamed = if delivers { STREAMED } else { 0 };
+    BASE_MEMORY + connections + copiers as u64 * COPIER + queue + tracker + streamed
 }
 
 /// The lowest limit that holds for this process, and whose it is.

@@ -65,7 +65,12 @@ pub fn run(
         if let Some(command) = command {
             sidecar.running.start_app(command)?;
         }
-        sidecar.serve(&mut signals, move || config::load(&sources)).await
+        let load = if sidecar.running.is_gateway {
+            config::load_gateway
+        } else {
+            config::load
+        };
+        sidecar.serve(&mut signals, move || load(&sources)).await
     });
     // Delivery's thread may be stuck in a system call on the queue's disk; the process ends nevertheless.
     runtime.shutdown_background();

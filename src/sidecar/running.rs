@@ -28,6 +28,7 @@ use crate::{
     observe::{self, Observe},
     page,
     proxy::{self, Proxy},
+    stream::{self, Stream},
     telemetry::{self, Troubles},
     tracker,
 };
@@ -39,6 +40,10 @@ const RECOVERY_WAIT: Duration = Duration::from_millis(250);
 /// Everything that runs.
 pub(super) struct Running {
     pub(super) delivery: Delivery,
+    /// None where no stream is configured. It ends when this is dropped.
+    pub(super) stream: Option<Stream>,
+    /// Whether this process delivers from the stream and does nothing else.
+    pub(super) is_gateway: bool,
     /// None without an app.
     pub(super) proxy: Option<Proxy>,
     /// None where nothing is observed.
@@ -81,6 +86,10 @@ impl Running {
         let late = LateDecisions::new(&decisions);
         let workers = config.proxy.as_ref().map_or(0, |proxy| proxy.workers);
         let observers = usize::from(config.observe.is_used());
+        let stream = match &config.stream {
+            Some(settings) => Some(stream::start(settings.clone(), &registry)?),
+            None => None,
+        };
         let (delivery, mut outboxes) = delivery::start(
             config.delivery.clone(),
             config.queue.clone(),
@@ -90,6 +99,7 @@ impl Running {
                 registry: &registry,
                 decisions: late.clone(),
                 troubles: troubles.clone(),
+                role: role(config, stream.as_ref()),
             },
         )?;
         delivery.recovered(RECOVERY_WAIT).await;
@@ -140,6 +150,7 @@ impl Running {
                 proxy: proxy.as_ref(),
                 observe: observe.as_ref(),
                 delivery: &delivery,
+                stream: stream.as_ref(),
                 decisions,
                 troubles: &troubles,
                 reloadable: &reloadable,
@@ -157,7 +168,12 @@ impl Running {
             };
             admin::serve(admin_listener, &admin_settings, inputs, shutdown).await;
         });
-        let upkeep = upkeep::start(troubles, delivery.watcher(), proxy.as_ref().map(Proxy::handle));
+        let upkeep = upkeep::start(upkeep::Watched {
+            troubles,
+            delivery: delivery.watcher(),
+            proxy: proxy.as_ref().map(Proxy::handle),
+            stream: stream.as_ref().map(Stream::watcher),
+        });
         readiness.turn_on();
         start::log(
             config,
@@ -170,6 +186,8 @@ impl Running {
         manager.ready("Serving");
         Ok(Running {
             delivery,
+            stream,
+            is_gateway: config.is_gateway,
             proxy,
             observe,
             tls,
@@ -201,6 +219,17 @@ impl Running {
         );
         self.app = Some(app);
         Ok(())
+    }
+}
+
+/// Where events come from and go to by this configuration.
+fn role<'a>(config: &Config, stream: Option<&'a Stream>) -> delivery::Role<'a> {
+    let delivers = config.stream.as_ref().is_some_and(|stream| stream.deliver);
+    match stream {
+        None => delivery::Role::Deliver,
+        Some(stream) if config.is_gateway => delivery::Role::Gateway(stream),
+        Some(stream) if delivers => delivery::Role::PublishAndDeliver(stream),
+        Some(stream) => delivery::Role::Publish(stream),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::{client, config::Config, observe::Observe, proxy::Bound, queue};
+use crate::{client, config::Config, observe::Observe, proxy::Bound, queue, stream};
 
 use super::status::NONE;
 
@@ -19,6 +19,7 @@ pub(super) fn log(config: &Config, listen: Option<&Bound>, observe: Option<&Obse
         queue::At::Disk(path) => path.display().to_string(),
         queue::At::Memory => "memory".to_owned(),
     };
+    let stream = config.stream.as_ref().map(stream::Settings::servers_in_words);
     let file = match config.files.first() {
         Some(file) => file.display().to_string(),
         None => "none".to_owned(),
@@ -33,6 +34,7 @@ pub(super) fn log(config: &Config, listen: Option<&Bound>, observe: Option<&Obse
         trusted = trusted(&config.client),
         sites = config.sites_in_words(),
         plausible,
+        stream,
         queue,
         queue_max_bytes = config.queue.max_bytes,
         max_connections = config.proxy.as_ref().map(|proxy| proxy.max_connections),
@@ -43,6 +45,12 @@ pub(super) fn log(config: &Config, listen: Option<&Bound>, observe: Option<&Obse
     if let Some(said) = config.says_of_no_app() {
         tracing::info!("{said}");
     }
+    if let Some(stream) = &config.stream {
+        say_of_the_stream(config.is_gateway, stream);
+    }
+    if config.is_gateway {
+        return log_warnings(config);
+    }
     let trust = config.client.who_could_choose();
     if config.client.believes_everybody() {
         tracing::warn!("{trust}");
@@ -50,6 +58,17 @@ pub(super) fn log(config: &Config, listen: Option<&Bound>, observe: Option<&Obse
         tracing::info!("{trust}");
     }
     log_warnings(config);
+}
+
+fn say_of_the_stream(is_gateway: bool, stream: &stream::Settings) {
+    let name = &stream.name;
+    if is_gateway {
+        tracing::info!("events come from the stream {name}, and this gateway delivers them");
+    } else if stream.deliver {
+        tracing::info!("events go into the stream {name}, and this process delivers from it as well");
+    } else {
+        tracing::info!("events go into the stream {name}, and a gateway delivers them");
+    }
 }
 
 /// Logs what is no mistake in the configuration and probably not meant.

@@ -19,6 +19,7 @@ use crate::{
     proxy,
     proxy::Proxy,
     queue,
+    stream::{Stream, StreamWatcher},
     telemetry::{Trouble, TroubleKind, Troubles},
 };
 
@@ -35,6 +36,7 @@ pub(super) struct StatusParts<'a> {
     pub(super) proxy: Option<&'a Proxy>,
     pub(super) observe: Option<&'a Observe>,
     pub(super) delivery: &'a Delivery,
+    pub(super) stream: Option<&'a Stream>,
     pub(super) decisions: IntCounterVec,
     pub(super) troubles: &'a Troubles,
     pub(super) reloadable: &'a Arc<RwLock<Reloadable>>,
@@ -87,7 +89,14 @@ pub(super) fn take_status(parts: StatusParts<'_>) -> admin::TakeStatus {
         mirror: observe.mirror().map(|address| address.to_string()),
         log: observe.log().map(ToString::to_string),
     });
+    let role = match &parts.config.stream {
+        Some(_) if parts.config.is_gateway => admin::StreamRole::Delivers,
+        Some(stream) if stream.deliver => admin::StreamRole::PublishesAndDelivers,
+        _ => admin::StreamRole::Publishes,
+    };
+    let stream = parts.stream.map(Stream::watcher);
     let (ready, delivery) = (parts.readiness.watch(), parts.delivery.watcher());
+    let gateway = parts.delivery.gateway();
     let upstream = parts
         .config
         .proxy
@@ -116,6 +125,9 @@ pub(super) fn take_status(parts: StatusParts<'_>) -> admin::TakeStatus {
                 .sites
                 .clone(),
             observe: observe.clone(),
+            stream: stream
+                .as_ref()
+                .map(|stream| stream_report(role, stream, gateway.as_ref())),
             queue: admin::QueueReport {
                 at: storage,
                 events: queue.events,
@@ -152,6 +164,35 @@ pub(super) fn explain_request(
         let reloadable = reloadable.read().unwrap_or_else(PoisonError::into_inner);
         explain(&reloadable.rules, request, peer)
     })
+}
+
+/// `gateway`: what delivers from the stream, in a process that has that beside its own events.
+fn stream_report(
+    role: admin::StreamRole,
+    stream: &StreamWatcher,
+    gateway: Option<&delivery::Watcher>,
+) -> admin::StreamReport {
+    let status = stream.status();
+    let gateway = gateway.map(delivery::Watcher::status);
+    admin::StreamReport {
+        role,
+        servers: status.servers,
+        name: status.name,
+        connected: status.connected,
+        error: status.fault.map(|fault| fault.error).or(status.connection_error),
+        published: status.published,
+        partitions: status.partitions,
+        owned: status.owned,
+        waiting: status.waiting,
+        redelivered: status.redelivered,
+        delivery: gateway.map(|gateway| admin::GatewayReport {
+            state: sending_state(gateway.delivery.state),
+            since: gateway.delivery.since,
+            last_error: gateway.delivery.last_error,
+            hint: gateway.delivery.hint,
+            in_flight: gateway.delivery.in_flight,
+        }),
+    }
 }
 
 fn warnings(troubles: &[Trouble]) -> Vec<String> {

@@ -104,13 +104,22 @@ impl Drop for LastLines {
     }
 }
 
+/// A level for gatecount's own lines alone: the client of the stream tells each of its tries to connect. What
+/// names more than a level is taken as it is.
+fn without_chatter(text: &str) -> String {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "warn" | "info" | "debug" => format!("{text},async_nats=off"),
+        _ => text.to_owned(),
+    }
+}
+
 /// Starts logging to standard error, by a thread of its own.
 ///
 /// # Errors
 /// [`Error::Level`], [`Error::Logging`], [`Error::Thread`]
 pub fn init_logging(settings: &Settings) -> Result<LastLines, Error> {
     let text = settings.level.clone();
-    let filter: Targets = match text.parse() {
+    let filter: Targets = match without_chatter(&text).parse() {
         Ok(filter) => filter,
         Err(source) => return Err(Error::Level { text, source }),
     };

@@ -31,11 +31,15 @@ pub enum TroubleKind {
     ReloadFailed,
     /// Pages go on without the tracker script.
     ScriptMissing,
+    /// No server of the shared stream answers, or too few of them to take or give events.
+    StreamUnreachable,
+    /// The shared stream answers that it takes no events, or is not as it has to be.
+    StreamRefuses,
 }
 
 impl TroubleKind {
     /// Every kind, in the order of their declaration.
-    pub const ALL: [TroubleKind; 10] = [
+    pub const ALL: [TroubleKind; 12] = [
         TroubleKind::PlausibleUnreachable,
         TroubleKind::PlausibleRefuses,
         TroubleKind::DomainDropped,
@@ -46,6 +50,8 @@ impl TroubleKind {
         TroubleKind::UntrustedProxy,
         TroubleKind::ReloadFailed,
         TroubleKind::ScriptMissing,
+        TroubleKind::StreamUnreachable,
+        TroubleKind::StreamRefuses,
     ];
 
     /// The word for metrics, logs and `/status`.
@@ -61,6 +67,8 @@ impl TroubleKind {
             TroubleKind::UntrustedProxy => "untrusted_proxy",
             TroubleKind::ReloadFailed => "reload_failed",
             TroubleKind::ScriptMissing => "script_missing",
+            TroubleKind::StreamUnreachable => "stream_unreachable",
+            TroubleKind::StreamRefuses => "stream_refuses",
         }
     }
 
@@ -72,11 +80,13 @@ impl TroubleKind {
             | TroubleKind::EventsRejected
             | TroubleKind::QueueStorage
             | TroubleKind::AppDown
-            | TroubleKind::ReloadFailed => true,
+            | TroubleKind::ReloadFailed
+            | TroubleKind::StreamRefuses => true,
             TroubleKind::PlausibleUnreachable
             | TroubleKind::QueueFilling
             | TroubleKind::UntrustedProxy
-            | TroubleKind::ScriptMissing => false,
+            | TroubleKind::ScriptMissing
+            | TroubleKind::StreamUnreachable => false,
         }
     }
 
@@ -92,7 +102,9 @@ impl TroubleKind {
             | TroubleKind::QueueFilling
             | TroubleKind::QueueStorage
             | TroubleKind::AppDown
-            | TroubleKind::ReloadFailed => None,
+            | TroubleKind::ReloadFailed
+            | TroubleKind::StreamUnreachable
+            | TroubleKind::StreamRefuses => None,
         }
     }
 
@@ -102,13 +114,15 @@ impl TroubleKind {
             TroubleKind::PlausibleRefuses
             | TroubleKind::EventsRejected
             | TroubleKind::QueueStorage
-            | TroubleKind::ReloadFailed => true,
+            | TroubleKind::ReloadFailed
+            | TroubleKind::StreamRefuses => true,
             TroubleKind::PlausibleUnreachable
             | TroubleKind::DomainDropped
             | TroubleKind::QueueFilling
             | TroubleKind::AppDown
             | TroubleKind::UntrustedProxy
-            | TroubleKind::ScriptMissing => false,
+            | TroubleKind::ScriptMissing
+            | TroubleKind::StreamUnreachable => false,
         }
     }
 }

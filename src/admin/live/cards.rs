@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     admin::{
-        status::{AppCondition, SendingState, StatusReport, Storage},
+        status::{AppCondition, SendingState, StatusReport, Storage, StreamReport, StreamRole},
         words::{self, Group},
     },
     web::html::{Escaped, Grouped},
@@ -40,7 +40,10 @@ pub(super) fn write(html: &mut String, status: &StatusReport, views_in_the_hour:
         views(status, views_in_the_hour),
         delivered(status),
         waiting(status),
-        app(status),
+        match &status.stream {
+            Some(stream) if stream.role == StreamRole::Delivers => of_the_stream(stream),
+            _ => app(status),
+        },
     ] {
         let tone = match card.tone {
             Tone::Calm => "calm",
@@ -94,6 +97,10 @@ fn delivered(status: &StatusReport) -> Card {
     let finished = &status.delivery.finished;
     let count = |outcome: &str| finished.get(outcome).copied().unwrap_or(0);
     let (delivered, dropped) = (count("delivered"), count("dropped_by_plausible"));
+    let publishes_alone = status
+        .stream
+        .as_ref()
+        .is_some_and(|stream| stream.role == StreamRole::Publishes);
     let lost: u64 = LOST.into_iter().map(count).sum();
     let worst = LOST
         .into_iter()
@@ -123,6 +130,15 @@ fn delivered(status: &StatusReport) -> Card {
     } else {
         (Tone::Calm, "Nothing was lost. Nothing to do.")
     };
+    if publishes_alone {
+        return Card {
+            title: "In the shared stream",
+            figure: Grouped(count("published")).to_string(),
+            tone,
+            facts: format!("a gateway delivers them · <span>{} lost</span>", Grouped(lost)),
+            advice: advice.to_owned(),
+        };
+    }
     Card {
         title: "Delivered to Plausible",
         figure: Grouped(delivered).to_string(),
@@ -140,11 +156,11 @@ fn waiting(status: &StatusReport) -> Card {
     let (queue, delivery) = (&status.queue, &status.delivery);
     let tone = match delivery.state {
         SendingState::Stopped => Tone::Bad,
-        _ if status.has(&["queue_storage", "plausible_refuses"]) => Tone::Bad,
+        _ if status.has(&["queue_storage", "plausible_refuses", "stream_refuses"]) => Tone::Bad,
         SendingState::Failing | SendingState::Tripped | SendingState::Probing | SendingState::Restarting => {
             Tone::Warning
         }
-        _ if status.has(&["plausible_unreachable", "queue_filling"]) => Tone::Warning,
+        _ if status.has(&["plausible_unreachable", "stream_unreachable", "queue_filling"]) => Tone::Warning,
         SendingState::Starting | SendingState::Passing => Tone::Calm,
     };
     let place = match queue.at {
@@ -189,6 +205,32 @@ fn waiting(status: &StatusReport) -> Card {
         tone,
         facts,
         advice,
+    }
+}
+
+/// A gateway's side of the stream, in the place of the app.
+fn of_the_stream(stream: &StreamReport) -> Card {
+    let (tone, advice) = match &stream.error {
+        _ if !stream.connected => (Tone::Warning, "No server can be reached: see above."),
+        Some(_) => (Tone::Bad, "The stream can't be used: see above."),
+        None if stream.owned == 0 => (
+            Tone::Calm,
+            "Other gateways deliver, or nothing has been published yet. Nothing to do.",
+        ),
+        None => (Tone::Calm, "Nothing to do."),
+    };
+    Card {
+        title: "The stream",
+        figure: format!("{} of {} parts", stream.owned, stream.partitions),
+        tone,
+        facts: format!(
+            "{} at {} · {} wait in it, {} came again",
+            Escaped(&stream.name),
+            Escaped(&stream.servers),
+            Grouped(stream.waiting),
+            Grouped(stream.redelivered),
+        ),
+        advice: advice.to_owned(),
     }
 }
 
@@ -316,6 +358,45 @@ mod tests {
         let mut status = healthy();
         status.delivery.finished.insert("evicted", 5);
         assert!(cards(&status).contains("max_bytes can be raised"));
+    }
+
+    #[test]
+    fn a_process_that_publishes_and_a_gateway_say_what_they_do_with_the_stream() {
+        let mut status = healthy();
+        status.delivery.finished = [("published", 12), ("evicted", 2)].into();
+        status.stream = Some(StreamReport {
+            role: StreamRole::Publishes,
+            servers: "nats://a<b:4222".to_owned(),
+            name: "gatecount".to_owned(),
+            connected: true,
+            error: None,
+            published: 12,
+            partitions: 64,
+            owned: 22,
+            waiting: 7,
+            redelivered: 3,
+            delivery: None,
+        });
+        let html = cards(&status);
+        assert!(
+            html.contains("In the shared stream</h2><p class=figure>12<"),
+            "{html}"
+        );
+        assert!(html.contains("2 lost") && html.contains("<h2>The app"), "{html}");
+
+        status.stream.as_mut().unwrap().role = StreamRole::Delivers;
+        let html = cards(&status);
+        assert!(
+            html.contains("The stream</h2><p class=figure>22 of 64 parts"),
+            "{html}"
+        );
+        assert!(
+            html.contains("7 wait in it, 3 came again") && html.contains("a&lt;b"),
+            "{html}"
+        );
+        assert!(!html.contains("<h2>The app"), "{html}");
+        status.stream.as_mut().unwrap().connected = false;
+        assert!(cards(&status).contains("data-kind=warning><h2>The stream"));
     }
 
     #[test]

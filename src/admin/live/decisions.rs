@@ -165,10 +165,10 @@ pub(super) fn write_counts(html: &mut String, status: &StatusReport) {
         .map(|(outcome, count)| Bar {
             name: words::of_outcome(outcome),
             code: outcome,
-            kind: if *outcome == "delivered" {
-                "counted"
-            } else {
-                "failed"
+            kind: match *outcome {
+                "delivered" | "published" => "counted",
+                "tracked" | "handed_over" => "uncounted",
+                _ => "failed",
             },
             count: *count,
         })

@@ -18,7 +18,12 @@ use crate::web::{
     response::ResponseBody,
 };
 
-use super::{decision::DecisionRecord, history::History, inputs::Explanation, status::StatusReport};
+use super::{
+    decision::DecisionRecord,
+    history::History,
+    inputs::Explanation,
+    status::{StatusReport, StreamRole},
+};
 use decisions::Filter;
 use explain::Pasted;
 use format::duration;
@@ -121,6 +126,21 @@ fn link_to(address: &str) -> String {
     }
 }
 
+/// Where events go: to Plausible, or into the stream, or from there to Plausible.
+fn way_of_events(status: &StatusReport) -> String {
+    let plausible = Escaped(&status.plausible);
+    let plausible = format!("<a href=\"{plausible}\">{plausible}</a>");
+    let Some(stream) = &status.stream else {
+        return plausible;
+    };
+    let (name, servers) = (Escaped(&stream.name), Escaped(&stream.servers));
+    match stream.role {
+        StreamRole::Publishes => format!("the stream {name} at {servers}"),
+        StreamRole::Delivers => format!("{plausible}, from the stream {name} at {servers}"),
+        StreamRole::PublishesAndDelivers => format!("the stream {name} at {servers}, and on to {plausible}"),
+    }
+}
+
 fn write_header(html: &mut String, status: &StatusReport, links: &[(String, String)]) {
     let tone = match status.lasting().count() {
         _ if trouble::is_severe(status) => "bad",
@@ -132,12 +152,12 @@ fn write_header(html: &mut String, status: &StatusReport, links: &[(String, Stri
         "<header><h1>gatecount</h1><p class=badge data-kind={tone} role=status>{state}</p>\
          <p id=live class=live>snapshot</p>\
          <dl class=about><div><dt>Clients come to</dt><dd>{listen}</dd></div>\
-         <div><dt>Events go to</dt><dd><a href=\"{plausible}\">{plausible}</a></dd></div>\
+         <div><dt>Events go to</dt><dd>{way}</dd></div>\
          <div><dt>Counted</dt><dd>{counted}</dd></div>\
          <div><dt>Version</dt><dd>{version}, up {uptime}</dd></div>",
         state = trouble::state(status),
         listen = link_to(&status.listen),
-        plausible = Escaped(&status.plausible),
+        way = way_of_events(status),
         counted = Escaped(&status.sites.counted),
         version = Escaped(status.version),
         uptime = duration(status.uptime_seconds),

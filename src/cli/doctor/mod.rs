@@ -8,6 +8,7 @@ mod endpoint;
 mod expiry;
 mod machine;
 mod report;
+mod stream;
 mod test_event;
 mod visits;
 
@@ -34,43 +35,66 @@ pub(super) struct DoctorArguments {
     /// minute and more
     #[arg(long, value_name = "TIME", default_value = "90s", value_parser = humantime::parse_duration)]
     wait: Duration,
+    /// Look at what `gatecount gateway` needs: NATS and Plausible, and neither app nor sites
+    #[arg(long)]
+    gateway: bool,
     /// One JSON object at the end instead of lines
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(sources: &Sources, arguments: &DoctorArguments) -> Result<(), CommandError> {
-    let config = config::load(sources)?;
-    let rules = config::load_rules(sources)?;
     // What is fetched is fetched by local tasks.
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())?;
     let mut report = Report::new(io::stdout().lock(), arguments.json);
-
-    machine::configuration(&config, &mut report)?;
-    machine::running(&config, &mut report)?;
-    machine::ports(&config, &mut report)?;
-    expiry::own(&config, &mut report)?;
-    machine::queue(&config, &mut report)?;
-    machine::log(&config, &mut report)?;
-    machine::app(&config, &mut report)?;
-    visits::of_browsers(&config, &rules, &mut report)?;
-    visits::waiting(&config, &mut report)?;
-    runtime.block_on(async {
-        if endpoint::examine(&config, &mut report).await? {
-            let wanted = arguments.send_test_event || agrees(&config, arguments)?;
-            test_event::send(&config, wanted.then_some(arguments.wait), &mut report).await?;
-        } else {
-            report.skipped("test event", "not sent, as Plausible is not well")?;
-        }
-        endpoint::tracker(&config, &mut report).await
-    })?;
+    if arguments.gateway {
+        let config = config::load_gateway(sources)?;
+        machine::running(&config, &mut report)?;
+        machine::ports(&config, &mut report)?;
+        runtime.block_on(async {
+            endpoint::examine(&config, &mut report).await?;
+            stream::examine(&config, &mut report).await
+        })?;
+    } else {
+        let config = config::load(sources)?;
+        let rules = config::load_rules(sources)?;
+        machine::configuration(&config, &mut report)?;
+        machine::running(&config, &mut report)?;
+        machine::ports(&config, &mut report)?;
+        expiry::own(&config, &mut report)?;
+        machine::queue(&config, &mut report)?;
+        machine::log(&config, &mut report)?;
+        machine::app(&config, &mut report)?;
+        visits::of_browsers(&config, &rules, &mut report)?;
+        visits::waiting(&config, &mut report)?;
+        runtime.block_on(delivery(&config, arguments, &mut report))?;
+    }
     if report.end()? {
         Ok(())
     } else {
         Err(CommandError::Told)
     }
+}
+
+/// The way of a sidecar's events: to Plausible, or to the stream, from where gateways deliver.
+async fn delivery(
+    config: &config::Config,
+    arguments: &DoctorArguments,
+    report: &mut Report<impl Write>,
+) -> io::Result<()> {
+    if config.stream.as_ref().is_some_and(|stream| !stream.deliver) {
+        let said = "left to the gateways: `gatecount doctor --gateway` asks it where one runs";
+        report.skipped("plausible", said)?;
+    } else if endpoint::examine(config, report).await? {
+        let wanted = arguments.send_test_event || agrees(config, arguments)?;
+        test_event::send(config, wanted.then_some(arguments.wait), report).await?;
+    } else {
+        report.skipped("test event", "not sent, as Plausible is not well")?;
+    }
+    endpoint::tracker(config, report).await?;
+    stream::examine(config, report).await
 }
 
 /// Asks on a terminal whether a test event may be sent. Without one nobody can agree.

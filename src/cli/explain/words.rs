@@ -95,6 +95,12 @@ fn write(out: &mut String, rules: &DecisionRules, case: &Case, story: &Story) ->
             writeln!(out, "  - Plausible will probably drop it: {risk}")?;
         }
     }
+    if let Some(stream) = &rules.stream {
+        writeln!(
+            out,
+            "\nOn its way it goes through the stream {stream}, from which a gateway delivers it."
+        )?;
+    }
     if !story.cut.is_empty() {
         writeln!(
             out,

@@ -9,6 +9,7 @@ mod precedence;
 mod reload;
 mod round_trip;
 mod sites;
+mod stream;
 mod table;
 mod tls;
 mod tracker;

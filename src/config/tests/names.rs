@@ -76,12 +76,12 @@ fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
             "gatecount.toml:1: url: no such table; did you mean app.url?",
         ),
         (
-            "[stream]\nurl = \"\"",
-            "gatecount.toml:1: stream: comes in a later version of gatecount",
+            "[streams]\nurl = \"\"",
+            "gatecount.toml:1: streams: no such table; did you mean [stream]?",
         ),
         (
             "[colour]\nred = 1",
-            "gatecount.toml:1: colour: no such table; there are listen, listen.tls, app, admin, log, client, plausible, queue, pages, tracker, observe, sites and events",
+            "gatecount.toml:1: colour: no such table; there are listen, listen.tls, app, admin, log, client, plausible, queue, pages, tracker, observe, stream, sites and events",
         ),
         (
             "[listen]\ncertificate = \"a\"",
@@ -108,13 +108,6 @@ fn an_unknown_key_is_a_mistake_and_the_nearest_is_named() {
     }
 }
 
-/// What later versions will know is not accepted and ignored.
-#[test]
-fn tables_that_this_version_does_not_do_are_refused() {
-    let file = "[stream]\nurl = \"nats://nats:4222\"";
-    assert_eq!(told(from_file(file)).len(), 1);
-}
-
 #[test]
 fn a_queue_that_looks_like_a_slip_of_a_word_is_no_directory() {
     let queue = |text: &str| {
@@ -134,15 +127,6 @@ fn a_queue_that_looks_like_a_slip_of_a_word_is_no_directory() {
     for directory in ["./memry", "/disc", "queue", "data"] {
         assert_eq!(queue(directory), [""; 0], "{directory}");
     }
-}
-
-#[test]
-fn variables_of_later_versions_are_known_to_come() {
-    let name = "GATECOUNT_STREAM_URL";
-    assert_eq!(
-        told(load(&sources(&[], &[(name, "a")], enough()))),
-        [format!("{name}: comes in a later version of gatecount")]
-    );
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use super::{
     super::{
-        hints,
         key::{Accepted, Key},
         keys::{self, ValueKind},
     },
@@ -40,14 +39,6 @@ fn every_key_and_every_table_is_described() {
         for key in table.keys {
             assert_eq!(keys::table_of(key.path), table.name);
         }
-    }
-}
-
-#[test]
-fn nothing_that_is_there_is_said_to_come_later() {
-    for later in hints::LATER_TABLES {
-        assert!(keys::find(later).is_none(), "{later}");
-        assert!(keys::tables().all(|table| table != *later), "{later}");
     }
 }
 

@@ -52,6 +52,7 @@ impl Engine<'_> {
                 let attempt = Attempt {
                     ticket,
                     stored,
+                    publication: self.publication(ticket),
                     suspect,
                 };
                 self.senders.send(attempt, instant);
@@ -86,9 +87,17 @@ impl Engine<'_> {
             self.give_up(ticket, instant);
             return None;
         }
+        if !self.has_lease(ticket, now) {
+            return None;
+        }
         let mut stored = self.buffers.pop().unwrap_or_default();
         stored.shrink_to(KEPT);
-        match self.queue.read(event.position, &mut stored) {
+        let read = match &self.carry.streamed {
+            None => self.queue.read(event.position, &mut stored),
+            Some(streamed) if streamed.read(ticket, &mut stored) => Ok(()),
+            Some(_) => Err(ReadError::Gone),
+        };
+        match read {
             Ok(()) => return Some(stored),
             Err(ReadError::Corrupt) => self.end_corrupt(ticket, instant),
             Err(ReadError::Gone) => self.end(ticket, EventEnd::Evicted),

@@ -11,6 +11,7 @@ mod hold;
 mod recovery;
 mod settle;
 mod state;
+mod streamed;
 mod take_in;
 mod tries;
 mod trouble;
@@ -22,15 +23,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::{sync::mpsc::UnboundedReceiver, time::timeout_at};
 
-use crate::delivery::status::DeliveryState;
+use crate::delivery::{status::DeliveryState, streamed::Streamed};
 
 pub(super) use state::{CarryOver, Command, Engine, EngineParts};
 use wait::LONGEST_STOP;
 
 /// How long a stop goes on sending what is left.
 const LAST_SENDS: Duration = Duration::from_secs(1);
+/// How long a gateway's stop waits until the stream's servers know of the last ends.
+const LAST_ACKS: Duration = Duration::from_secs(1);
 
 impl Engine<'_> {
     /// Works until it is told to stop. `after_panic`: an engine before this one panicked.
@@ -55,6 +58,7 @@ impl Engine<'_> {
         self.hurry = false;
         self.settle(instant, now);
         self.take_in(instant, now);
+        self.take_in_streamed();
         self.decide_due(now);
         self.look_after(instant, now);
         if std::mem::take(&mut self.unflushed_ends) {
@@ -72,15 +76,25 @@ impl Engine<'_> {
     }
 
     /// Takes in everything that was offered, goes on sending for a moment if Plausible accepts events, and
-    /// waits for what is in flight. The rest stays in the queue.
+    /// waits for what is in flight. The rest stays in the queue, or goes back to the stream at once.
     async fn stop(&mut self, deadline: Instant) {
         let begun = Instant::now();
-        let deadline = deadline.min(begun + LONGEST_STOP);
+        let is_gateway = self.carry.streamed.is_some();
+        let deadline = if is_gateway {
+            deadline
+        } else {
+            deadline.min(begun + LONGEST_STOP)
+        };
+        if let Some(streamed) = &self.carry.streamed {
+            streamed.leave();
+        }
         self.take_in_all();
         loop {
             let now = Instant::now();
-            let send = now < begun + LAST_SENDS && now < deadline && self.breaker.is_passing();
+            let may_send = !is_gateway && self.breaker.is_passing();
+            let send = may_send && now < begun + LAST_SENDS && now < deadline;
             self.pass(send);
+            self.hand_over(true);
             let busy = self.senders.in_flight() > 0 || self.hurry || send && self.lanes.ready();
             if !busy || now >= deadline {
                 break;
@@ -98,6 +112,12 @@ impl Engine<'_> {
         }
         self.queue.flush();
         self.publish();
+        if let Some(streamed) = &mut self.carry.streamed {
+            // What is still on its way: its answer is not waited for.
+            streamed.forget();
+            // Events of which the servers don't hear come twice.
+            let _ = timeout_at((Instant::now() + LAST_ACKS).into(), streamed.left()).await;
+        }
     }
 
     /// Shows the status and the metrics how things stand.
@@ -109,7 +129,10 @@ impl Engine<'_> {
         shared
             .in_flight
             .store(self.senders.in_flight(), Ordering::Relaxed);
-        holdings.bytes.store(self.queue.bytes(), Ordering::Relaxed);
+        let streamed = self.carry.streamed.as_ref().map_or(0, Streamed::bytes);
+        holdings
+            .bytes
+            .store(self.queue.bytes() + streamed, Ordering::Relaxed);
         let oldest = self.lanes.oldest().unwrap_or(0);
         holdings.oldest.store(oldest, Ordering::Relaxed);
         let failing = self.health.failing.as_ref();

@@ -97,7 +97,12 @@ impl Engine<'_> {
             self.shared.account.offered(Source::Page, found - expected);
             self.carry.adopt(found - expected);
         } else {
-            self.count_ended(EventEnd::Overflow, expected - found);
+            // What came from the stream is there still, for whichever gateway it is given to.
+            let end = match self.carry.streamed {
+                Some(_) => EventEnd::HandedOver,
+                None => EventEnd::Overflow,
+            };
+            self.count_ended(end, expected - found);
         }
     }
 }

@@ -34,6 +34,7 @@ impl Engine<'_> {
                     self.note_record(attempt);
                 }
             }
+            Outcome::Published => self.answered(ticket, EventEnd::Published, now),
             Outcome::DroppedByPlausible => {
                 self.answered(ticket, EventEnd::DroppedByPlausible, now);
                 self.note_drop(attempt);
@@ -52,7 +53,7 @@ impl Engine<'_> {
         }
     }
 
-    /// Plausible has judged the event, so Plausible works.
+    /// Plausible has judged the event, or the stream has it. So that works.
     fn answered(&mut self, ticket: Ticket, end: EventEnd, now: u64) {
         self.end(ticket, end);
         self.answered += 1;
@@ -70,7 +71,7 @@ impl Engine<'_> {
             return;
         };
         self.shared
-            .set_error(self.endpoint.describe(reason), reason.hint());
+            .set_error(self.target.describe(reason), self.target.hint(reason));
         let passing = self.breaker.is_passing();
         let tries = self.tries.entry(ticket).or_default();
         let known = tries.failed(reason, self.answered, passing);

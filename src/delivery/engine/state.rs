@@ -14,7 +14,6 @@ use crate::{
         backoff::Backoff,
         breaker::Breaker,
         drops::DropWatch,
-        endpoint::{Destination, Endpoint},
         health::Health,
         held::{HeldDecisions, Loads},
         intake::Intake,
@@ -24,6 +23,8 @@ use crate::{
         senders::{FinishedAttempt, FinishedAttempts, Senders},
         settings::Settings,
         status::{DeliveryState, Shared},
+        streamed::Streamed,
+        target::{Target, TargetParts},
     },
     event::EventRules,
     queue::{Batch, Position, Queue},
@@ -57,6 +58,8 @@ pub(in crate::delivery) enum Command {
 pub(in crate::delivery) struct CarryOver {
     pub(in crate::delivery) intake: Intake,
     pub(in crate::delivery) rules: EventRules,
+    /// What comes from the stream; none where this engine is no gateway's.
+    pub(in crate::delivery) streamed: Option<Streamed>,
     /// Events that came from the queue's recovery and not from the intake.
     adopted: u64,
     /// Events that this thread ended.
@@ -64,10 +67,11 @@ pub(in crate::delivery) struct CarryOver {
 }
 
 impl CarryOver {
-    pub(in crate::delivery) fn new(intake: Intake, rules: EventRules) -> Self {
+    pub(in crate::delivery) fn new(intake: Intake, rules: EventRules, streamed: Option<Streamed>) -> Self {
         CarryOver {
             intake,
             rules,
+            streamed,
             adopted: 0,
             ended: 0,
         }
@@ -88,7 +92,7 @@ impl CarryOver {
 #[derive(Clone)]
 pub(in crate::delivery) struct EngineParts {
     pub(in crate::delivery) settings: Settings,
-    pub(in crate::delivery) destination: Destination,
+    pub(in crate::delivery) target: TargetParts,
     pub(in crate::delivery) shared: Arc<Shared>,
     pub(in crate::delivery) metrics: DeliveryMetrics,
     pub(in crate::delivery) decisions: Arc<dyn HeldDecisions>,
@@ -103,7 +107,7 @@ pub(in crate::delivery) struct Engine<'a> {
     pub(super) decisions: Arc<dyn HeldDecisions>,
     pub(super) carry: &'a mut CarryOver,
     pub(super) queue: &'a mut Queue,
-    pub(super) endpoint: Rc<Endpoint>,
+    pub(super) target: Rc<Target>,
     pub(super) lanes: Lanes,
     /// The views that are held.
     pub(super) loads: Loads,
@@ -226,16 +230,16 @@ impl<'a> Engine<'a> {
         queue: &'a mut Queue,
     ) -> Self {
         let (settings, now) = (parts.settings, parts.shared.clock.millis());
-        let endpoint = Rc::new(Endpoint::new(parts.destination, settings.timeout));
+        let target = Rc::new(Target::new(parts.target, &settings));
         let backoff = Backoff::new(settings.retry_initial, settings.retry_max);
-        let senders = Senders::new(endpoint.clone(), settings.concurrency.max(1));
+        let senders = Senders::new(target.clone(), settings.concurrency.max(1));
         Engine {
             shared: parts.shared,
             metrics: parts.metrics,
             decisions: parts.decisions,
             carry,
             queue,
-            endpoint,
+            target,
             lanes: Lanes::new(fastrand::u64(..)),
             loads: Loads::default(),
             breaker: Breaker::new(backoff),
@@ -274,6 +278,7 @@ impl<'a> Engine<'a> {
             self.tries.remove(&ticket);
         }
         self.queue.finish(event.position);
+        self.finish_streamed(ticket);
         self.count_ended(end, 1);
     }
 

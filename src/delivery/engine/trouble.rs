@@ -17,11 +17,13 @@ const UNSAID_OF_NO_EVENT: u64 = 2_000;
 const HELD_UP: u64 = 5;
 
 /// The kinds that an engine begins, and that another engine does not know of.
-const OF_AN_ENGINE: [TroubleKind; 4] = [
+const OF_AN_ENGINE: [TroubleKind; 6] = [
     TroubleKind::PlausibleUnreachable,
     TroubleKind::PlausibleRefuses,
     TroubleKind::DomainDropped,
     TroubleKind::QueueFilling,
+    TroubleKind::StreamUnreachable,
+    TroubleKind::StreamRefuses,
 ];
 
 impl Engine<'_> {
@@ -45,7 +47,7 @@ impl Engine<'_> {
         self.shared.set_over();
         if let Some(kind) = self.health.said.take() {
             let troubles = &self.shared.troubles;
-            troubles.end(kind, "", "Plausible takes events again");
+            troubles.end(kind, "", self.target.is_well_again());
         }
     }
 
@@ -67,36 +69,12 @@ impl Engine<'_> {
 
     /// Says that no event gets through. It stays the kind of trouble that it was said to be first.
     fn say_failing(&mut self, reason: RetryReason) {
-        let (kind, what) = match reason {
-            _ if self.endpoint.is_refused_by_proxy(reason) => (
-                TroubleKind::PlausibleUnreachable,
-                "the proxy lets no events through; they wait",
-            ),
-            RetryReason::Connect => (
-                TroubleKind::PlausibleUnreachable,
-                "Plausible can't be reached; events wait",
-            ),
-            RetryReason::Misconfigured(_) => (
-                TroubleKind::PlausibleRefuses,
-                "events cannot be delivered and wait: the address or the proxy looks wrong",
-            ),
-            RetryReason::Refused(_) => (
-                TroubleKind::PlausibleRefuses,
-                "Plausible, or what stands before it, refuses all events; they wait",
-            ),
-            RetryReason::Broken
-            | RetryReason::Timeout
-            | RetryReason::Throttled
-            | RetryReason::ServerError(_) => (
-                TroubleKind::PlausibleUnreachable,
-                "Plausible takes no events; they wait",
-            ),
-        };
+        let (kind, what) = self.target.trouble(reason);
         let kind = *self.health.said.get_or_insert(kind);
         let words = TroubleWords {
             what: what.to_owned(),
-            error: Some(self.endpoint.describe(reason)),
-            cure: reason.hint().to_owned(),
+            error: Some(self.target.describe(reason)),
+            cure: self.target.hint(reason).to_owned(),
         };
         self.shared.troubles.begin(kind, "", words);
     }

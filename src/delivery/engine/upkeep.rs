@@ -28,6 +28,7 @@ impl Engine<'_> {
         self.schedule.ticked = instant;
         self.queue.tick(now);
         self.drop_gone(instant);
+        self.hand_over(false);
         if self.queue.needs_recovery() {
             self.recover(true);
         }
@@ -46,6 +47,7 @@ impl Engine<'_> {
     fn sweep(&mut self, now: u64) {
         let max_age = self.max_age;
         let (queue, tries) = (&mut *self.queue, &mut self.tries);
+        let streamed = &mut self.carry.streamed;
         let mut expired = 0;
         let more = self.lanes.sweep(
             ENDS_PER_PASS,
@@ -53,6 +55,9 @@ impl Engine<'_> {
             |ticket, event| {
                 queue.finish(event.position);
                 tries.remove(&ticket);
+                if let Some(streamed) = streamed {
+                    streamed.finish(ticket);
+                }
                 expired += 1;
             },
         );

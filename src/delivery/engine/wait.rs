@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::{sync::mpsc::UnboundedReceiver, task::yield_now};
 
-use super::state::{Command, Engine};
+use super::state::{CarryOver, Command, Engine};
 
 /// The longest that a stop waits for what is in flight.
 pub(super) const LONGEST_STOP: Duration = Duration::from_secs(2);
@@ -19,14 +19,22 @@ impl Engine<'_> {
             yield_now().await;
         }
         let until = self.next_pass();
+        let CarryOver { intake, streamed, .. } = &mut *self.carry;
+        let arrival = async {
+            match streamed {
+                Some(streamed) => streamed.arrival().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             command = commands.recv() => {
                 let deadline = Instant::now() + LONGEST_STOP;
                 return Some(command.unwrap_or(Command::Stop { deadline }));
             }
-            () = self.carry.intake.signalled() => {}
+            () = intake.signalled() => {}
             () = self.finished.reach(1) => {}
+            () = arrival => {}
             () = self.timer.at(until) => {}
         }
         self.gather().await;

@@ -13,7 +13,7 @@ const CHUNK: usize = 1_024;
 
 /// The number of an entry. Numbers grow and are never used again, so tickets compare by age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in super::super) struct Ticket(pub(super) u64);
+pub struct Ticket(pub(super) u64);
 
 impl Ticket {
     #[cfg(test)]

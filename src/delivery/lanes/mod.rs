@@ -19,7 +19,7 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 use hashbrown::{HashTable, hash_table};
 use ledger::{LaneState, Ledger, LedgerEntry};
 
-pub(super) use ledger::Ticket;
+pub use ledger::Ticket;
 
 use crate::queue::Position;
 
@@ -28,7 +28,7 @@ const KEPT: usize = 1_024;
 
 /// All lanes; see the module's doc.
 #[derive(Debug)]
-pub(super) struct Lanes {
+pub struct Lanes {
     ledger: Ledger,
     /// The low half of the ticket of each visitor's first entry, found by visitor.
     heads: HashTable<u32>,
@@ -44,17 +44,18 @@ pub(super) struct Lanes {
 
 /// What the index knows of a pending event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct PendingEvent {
+pub struct PendingEvent {
     /// Its place in the queue.
-    pub(super) position: Position,
+    pub position: Position,
     /// Its visitor.
-    pub(super) visitor: u64,
+    pub visitor: u64,
     /// When it happened, in milliseconds since 1970.
-    pub(super) at: u64,
+    pub at: u64,
 }
 
 impl Lanes {
-    pub(super) fn new(seed: u64) -> Self {
+    /// Lanes of which none has an event. `seed`: random, and secret where visitors are strangers.
+    pub fn new(seed: u64) -> Self {
         Lanes {
             ledger: Ledger::default(),
             heads: HashTable::new(),
@@ -71,7 +72,7 @@ impl Lanes {
     }
 
     /// A pending event; `None` if it has ended.
-    pub(super) fn event(&self, ticket: Ticket) -> Option<PendingEvent> {
+    pub fn event(&self, ticket: Ticket) -> Option<PendingEvent> {
         self.ledger.get(ticket).map(PendingEvent::of)
     }
 
@@ -82,9 +83,9 @@ impl Lanes {
     }
 
     /// Adds an event at the end of its visitor's lane. Events have to be added in the order of their
-    /// positions. `None` if there is no room (see [`Ledger::push`]).
+    /// positions. `None` if there is no room: the oldest pending event is four billion events old.
     #[must_use]
-    pub(super) fn push(&mut self, event: PendingEvent) -> Option<Ticket> {
+    pub fn push(&mut self, event: PendingEvent) -> Option<Ticket> {
         let entry = LedgerEntry::new(event.position, event.visitor, event.at);
         let ticket = self.ledger.push(entry)?;
         let (ledger, seed) = (&self.ledger, self.seed);
@@ -116,7 +117,7 @@ impl Lanes {
 
     /// Takes the oldest event that may be sent. Nothing else of its lane is sent until the event ends or
     /// waits.
-    pub(super) fn take(&mut self) -> Option<Ticket> {
+    pub fn take(&mut self) -> Option<Ticket> {
         let ticket = self.next()?;
         if self.ledger[ticket].state == LaneState::Returning {
             self.returning.pop();
@@ -128,7 +129,7 @@ impl Lanes {
     }
 
     /// Ends an event that was taken. The next event of its lane may be sent.
-    pub(super) fn end(&mut self, ticket: Ticket) {
+    pub fn end(&mut self, ticket: Ticket) {
         let entry = self.ledger[ticket];
         debug_assert!(
             !matches!(entry.state, LaneState::Queued | LaneState::Ended),
@@ -158,7 +159,7 @@ impl Lanes {
 
     /// Ends an event that is not being sent, wherever in its lane it is. False if it is being sent, or has
     /// ended.
-    pub(super) fn withdraw(&mut self, ticket: Ticket) -> bool {
+    pub fn withdraw(&mut self, ticket: Ticket) -> bool {
         let Some(entry) = self.ledger.get(ticket).copied() else {
             return false;
         };
@@ -191,7 +192,7 @@ impl Lanes {
 
     /// Puts an event that was taken back to the head of its lane, where it waits until `due` (milliseconds
     /// since 1970). The lane waits with it, because order matters more than speed.
-    pub(super) fn wait(&mut self, ticket: Ticket, due: u64) {
+    pub fn wait(&mut self, ticket: Ticket, due: u64) {
         debug_assert_eq!(
             self.ledger[ticket].state,
             LaneState::InFlight,
@@ -202,7 +203,7 @@ impl Lanes {
     }
 
     /// Lets the lanes send whose wait is over.
-    pub(super) fn admit(&mut self, now: u64) {
+    pub fn admit(&mut self, now: u64) {
         while let Some(due) = self.next_due()
             && due <= now
             && let Some(Reverse((_, ticket))) = self.waiting.pop()

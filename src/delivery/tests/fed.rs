@@ -138,7 +138,7 @@ fn a_failure_of_delivery_loses_no_place() {
     place(&rig);
     let feed = rig.delivery.feed();
     feed.store(portion(&rig, &["/a"], "after a")).unwrap();
-    rig.delivery.commands.send(Command::Panic).unwrap();
+    rig.delivery.engine.commands.send(Command::Panic).unwrap();
     let begun = Instant::now();
     let known = loop {
         match feed.place() {

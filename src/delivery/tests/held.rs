@@ -55,6 +55,7 @@ impl Rig {
 
     fn held(&self) -> u64 {
         self.delivery
+            .engine
             .shared
             .holdings
             .held
@@ -165,7 +166,7 @@ fn what_is_held_is_held_again_after_a_panic_and_by_the_next_process() {
         rig.hold(1, &long(Mouth::Server, path), path);
     }
     rig.wait_for("all to be held", |rig| rig.held() == 3);
-    rig.delivery.commands.send(Command::Panic).unwrap();
+    rig.delivery.engine.commands.send(Command::Panic).unwrap();
     rig.wait_for("the panic", |rig| {
         rig.delivery.status().delivery.state == DeliveryState::Restarting
     });

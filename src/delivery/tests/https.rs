@@ -283,6 +283,7 @@ fn a_ca_file_that_is_none_fails_the_start() {
                 registry: &Registry::new(),
                 decisions: Arc::new(Decided::default()),
                 troubles: Troubles::default(),
+                role: Role::default(),
             },
         )
         .unwrap_err();

@@ -40,7 +40,7 @@ fn a_stop_leaves_what_is_pending_to_the_next_start() {
     rig.wait_for("the recovered events", |rig| {
         rig.finished(EventEnd::Delivered) == 50
     });
-    assert_eq!(rig.balance().offered, [50, 0, 0, 0, 0]);
+    assert_eq!(rig.balance().offered, [50, 0, 0, 0, 0, 0]);
     assert_eq!(rig.stop(), Stopped { pending: 0 });
     assert_eq!(server.seen().len(), 50);
 
@@ -50,7 +50,7 @@ fn a_stop_leaves_what_is_pending_to_the_next_start() {
     });
     assert_eq!(
         rig.balance().offered,
-        [0; 5],
+        [0; 6],
         "what was delivered is not recovered"
     );
 }
@@ -105,7 +105,7 @@ fn a_panic_of_the_thread_starts_it_afresh_and_loses_nothing_that_was_stored() {
         rig.offer(visitor, "/a");
     }
     rig.wait_for("a failure", |rig| rig.attempts("server_error") > 0);
-    rig.delivery.commands.send(Command::Panic).unwrap();
+    rig.delivery.engine.commands.send(Command::Panic).unwrap();
     rig.wait_for("the panic", |rig| {
         rig.delivery.status().delivery.state == DeliveryState::Restarting
     });
@@ -114,10 +114,10 @@ fn a_panic_of_the_thread_starts_it_afresh_and_loses_nothing_that_was_stored() {
     assert_eq!(rig.finished(EventEnd::Delivered), 21);
     assert_eq!(
         rig.balance().offered,
-        [21, 0, 0, 0, 0],
+        [21, 0, 0, 0, 0, 0],
         "what was recovered is not offered again"
     );
-    rig.delivery.commands.send(Command::Panic).unwrap();
+    rig.delivery.engine.commands.send(Command::Panic).unwrap();
     assert_eq!(rig.stop(), Stopped { pending: 0 });
 }
 
@@ -129,7 +129,7 @@ fn an_alarm_does_not_outlive_what_it_tells_of_by_a_panic() {
     let rig = Rig::with_queue(settings(nobody()), on_disk(&path));
     rig.wait_for("the alarm", |rig| rig.delivery.status().queue.alarm.is_some());
     std::fs::remove_file(&path).unwrap();
-    rig.delivery.commands.send(Command::Panic).unwrap();
+    rig.delivery.engine.commands.send(Command::Panic).unwrap();
     rig.wait_for("the alarm's end", |rig| {
         rig.delivery.status().queue.alarm.is_none()
     });
@@ -143,7 +143,7 @@ fn what_a_panic_loses_is_counted() {
         rig.offer(visitor, "/a");
     }
     rig.wait_for("a failure", |rig| rig.attempts("connect") > 0);
-    rig.delivery.commands.send(Command::Panic).unwrap();
+    rig.delivery.engine.commands.send(Command::Panic).unwrap();
     rig.wait_for("the account to tell", |rig| {
         rig.finished(EventEnd::Overflow) == 20
     });

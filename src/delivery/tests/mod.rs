@@ -8,6 +8,7 @@ mod order;
 mod outcomes;
 mod senders;
 mod server;
+mod streamed;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -86,6 +87,7 @@ impl Rig {
             registry: &registry,
             decisions: decided.clone(),
             troubles: Troubles::default(),
+            role: Role::default(),
         };
         let (delivery, outboxes) = start(settings, queue, EventRules::default(), 2, links).unwrap();
         Rig {
@@ -104,7 +106,7 @@ impl Rig {
     }
 
     fn balance(&self) -> Balance {
-        let balance = self.delivery.shared.account.balance();
+        let balance = self.delivery.engine.shared.account.balance();
         let [offered, finished] =
             [&balance.offered[..], &balance.finished[..]].map(|n| n.iter().sum::<u64>());
         assert_eq!(offered, finished + balance.pending);

@@ -6,9 +6,10 @@ use tokio::task::LocalSet;
 
 use super::{
     super::{
-        endpoint::{Destination, Endpoint},
+        endpoint::Destination,
         lanes::Ticket,
         senders::{Attempt, Senders},
+        target::{Target, TargetParts},
     },
     *,
 };
@@ -20,6 +21,7 @@ fn start_all(senders: &mut Senders, now: Instant) -> usize {
         let attempt = Attempt {
             ticket: Ticket::of(senders.in_flight() as u64),
             stored: Vec::new(),
+            publication: None,
             suspect: false,
         };
         senders.send(attempt, now);
@@ -32,9 +34,9 @@ fn start_all(senders: &mut Senders, now: Instant) -> usize {
 #[test]
 fn more_senders_start_only_after_a_wait() {
     let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
-    let destination = Destination::new(&settings(nobody), None).unwrap();
-    let endpoint = Rc::new(Endpoint::new(destination, Duration::from_secs(5)));
-    let mut senders = Senders::new(endpoint, 30);
+    let settings = settings(nobody);
+    let parts = TargetParts::Plausible(Destination::new(&settings, None).unwrap());
+    let mut senders = Senders::new(Rc::new(Target::new(parts, &settings)), 30);
     // The tasks of the senders do not run: no attempt ends.
     let local = LocalSet::new();
     let _entered = local.enter();

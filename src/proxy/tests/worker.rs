@@ -339,6 +339,7 @@ pub(in crate::proxy) fn deliver(registry: &Registry) -> (Delivery, Vec<Outbox>) 
         registry,
         decisions: Arc::new(Nobody),
         troubles: Troubles::default(),
+        role: delivery::Role::default(),
     };
     delivery::start(settings, queue, event::EventRules::default(), 1, links).unwrap()
 }

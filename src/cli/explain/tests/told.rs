@@ -85,3 +85,19 @@ fn whether_the_page_gets_the_script_is_told_where_pages_do() {
     );
     assert!(!tell(SITE, "").contains("tracker script"));
 }
+
+const SHARED: &str = "[stream]\nurl = \"nats://a\"\nname = \"shared\"\n\
+                      [[sites]]\nhosts = [\"example.com\"]\ndomain = \"example.com\"\n";
+
+#[test]
+fn events_that_go_through_a_stream_are_said_to() {
+    let told = |file| {
+        let rules = rules(file);
+        let case = Case::from_json(page().to_string().as_bytes()).unwrap();
+        let story = Story::tell(&rules, &case).unwrap();
+        words::tell(&rules, &case, &story)
+    };
+    let said = "goes through the stream shared, from which a gateway delivers it";
+    assert!(told(SHARED).contains(said));
+    assert!(!told(SITE).contains("stream"));
+}
