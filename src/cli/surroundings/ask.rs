@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 
 /// The longest answer that is read, in bytes.
-const LONGEST: u64 = 256 << 10;
+const LONGEST: usize = 256 << 10;
 
 /// What was answered.
 #[derive(Debug)]
@@ -13,7 +13,8 @@ pub(in crate::cli) struct Answered {
     pub(in crate::cli) body: Vec<u8>,
 }
 
-/// `GET`s a target over a connection, which is read to its end or to its time-out.
+/// `GET`s a target over a connection, which is read as far as the answer's `Content-Length` goes, else to its
+/// end or to its time-out.
 ///
 /// # Errors
 /// The connection's; [`InvalidData`](io::ErrorKind::InvalidData) where the answer is no HTTP.
@@ -31,8 +32,11 @@ pub(in crate::cli) fn get(
     stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
     // What came before a failure may be an answer.
-    let end = stream.take(LONGEST).read_to_end(&mut bytes);
-    let Some((status, head)) = parse(&bytes) else {
+    let end = read(&mut stream, &mut bytes);
+    let Some(Head {
+        status, end: head, ..
+    }) = parse(&bytes)
+    else {
         let none = if bytes.is_empty() {
             io::Error::new(
                 io::ErrorKind::UnexpectedEof,
@@ -49,8 +53,36 @@ pub(in crate::cli) fn get(
     })
 }
 
-/// The final status, and the length of all heads up to its end.
-fn parse(mut bytes: &[u8]) -> Option<(u16, usize)> {
+/// Reads an answer, also from an app that keeps the connection open.
+fn read(stream: &mut impl Read, bytes: &mut Vec<u8>) -> io::Result<()> {
+    let mut piece = [0; 8 << 10];
+    let mut wanted = None;
+    while bytes.len() < wanted.unwrap_or(LONGEST) {
+        match stream.read(&mut piece) {
+            Ok(0) => break,
+            Ok(length) => bytes.extend_from_slice(&piece[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if wanted.is_none() {
+            let whole = |head: Head| Some(head.end.saturating_add(head.body?).min(LONGEST));
+            wanted = parse(bytes).and_then(whole);
+        }
+    }
+    Ok(())
+}
+
+/// What an answer's last head says.
+struct Head {
+    status: u16,
+    /// The length of all heads up to its end.
+    end: usize,
+    /// The body's length.
+    body: Option<usize>,
+}
+
+/// The head of the final response, once all of it is there.
+fn parse(mut bytes: &[u8]) -> Option<Head> {
     let mut before = 0;
     loop {
         let mut slots = [httparse::EMPTY_HEADER; 128];
@@ -61,7 +93,15 @@ fn parse(mut bytes: &[u8]) -> Option<(u16, usize)> {
         before += head;
         match response.code? {
             100..=199 => bytes = &bytes[head..],
-            status => return Some((status, before)),
+            status => {
+                let mut fields = response.headers.iter();
+                let length = fields.find(|field| field.name.eq_ignore_ascii_case("content-length"));
+                return Some(Head {
+                    status,
+                    end: before,
+                    body: length.and_then(|field| str::from_utf8(field.value).ok()?.trim().parse().ok()),
+                });
+            }
         }
     }
 }
@@ -100,6 +140,35 @@ mod tests {
         let answered =
             ask(b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.0 404 No\r\nA: b\r\n\r\nbody").unwrap();
         assert_eq!((answered.status, answered.body.as_slice()), (404, &b"body"[..]));
+    }
+
+    /// Gives this, and must not be read to its end, as if the connection stayed open.
+    struct Keeper(Peer);
+
+    impl Read for Keeper {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            match self.0.read(buffer)? {
+                0 => panic!("nothing more is asked for"),
+                length => Ok(length),
+            }
+        }
+    }
+
+    impl Write for Keeper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nothing_is_read_behind_the_body() {
+        let peer = Peer(Cursor::new(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody"));
+        let answered = get(Keeper(peer), "a", "/", "*/*").unwrap();
+        assert_eq!(answered.body, b"body");
     }
 
     #[test]
