@@ -39,13 +39,15 @@ const METRICS: [&str; 24] = [
     "process_resident_memory_bytes",
 ];
 
-const OUTCOMES: [&str; 8] = [
+const OUTCOMES: [&str; 10] = [
     "corrupt",
     "delivered",
     "dropped_by_plausible",
     "evicted",
     "expired",
+    "handed_over",
     "overflow",
+    "published",
     "rejected",
     "tracked",
 ];

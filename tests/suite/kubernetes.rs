@@ -210,10 +210,84 @@ fn the_overlays_are_what_kubernetes_takes() {
         };
         assert_eq!(targets, wanted, "{name}");
         let native = with_gatecount[0]["initContainers"][0]["restartPolicy"] == "Always";
-        assert_eq!(native, name == "native-sidecar");
+        assert_eq!(native, ["native-sidecar", "stream"].contains(&name.as_str()));
+        let publishes = containers(with_gatecount[0]).any(has_stream);
+        assert_eq!(publishes, name == "stream");
+        assert_eq!(delivers_in_turn(&objects), name == "stream");
         count += 1;
     }
-    assert_eq!(count, 4);
+    assert_eq!(count, 5);
+}
+
+/// Whether a container is given the stream's servers.
+fn has_stream(container: &Value) -> bool {
+    let environment = container["env"].as_array();
+    environment.is_some_and(|list| {
+        list.iter()
+            .any(|variable| variable["name"] == "GATECOUNT_STREAM_URL")
+    })
+}
+
+/// Whether there are gateways of the stream, which then are as they should be: there are several, they are kept
+/// apart, one may go at a time, each would start as it is configured, and has its time to hand over.
+#[track_caller]
+fn delivers_in_turn(objects: &[Value]) -> bool {
+    let gateways = objects.iter().find(|object| {
+        object["kind"] == "Deployment"
+            && containers(&object["spec"]["template"]["spec"]).any(|c| c["name"] == "gatecount-gateway")
+    });
+    let Some(gateways) = gateways else { return false };
+    let pod = &gateways["spec"]["template"]["spec"];
+    assert_eq!(gateways["spec"]["replicas"], 2);
+    assert_eq!(
+        pod["topologySpreadConstraints"][0]["topologyKey"],
+        "kubernetes.io/hostname"
+    );
+    assert!(pod["terminationGracePeriodSeconds"].as_u64() >= Some(30));
+    let labels = &gateways["spec"]["template"]["metadata"]["labels"];
+    assert!(
+        objects
+            .iter()
+            .any(|object| object["kind"] == "PodDisruptionBudget"
+                && &object["spec"]["selector"]["matchLabels"] == labels)
+    );
+    let container = &pod["containers"][0];
+    assert_eq!(container["args"], serde_json::json!(["gateway"]));
+    assert!(has_stream(container));
+    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+    assert_eq!(
+        container["readinessProbe"]["exec"]["command"],
+        serde_json::json!(["/gatecount", "healthcheck"])
+    );
+    let variables = container["env"].as_array().unwrap().iter();
+    let checked = Command::new(crate::support::process::BINARY)
+        .args(["check", "--gateway"])
+        .env_clear()
+        .envs(
+            variables
+                .map(|variable| {
+                    (
+                        variable["name"].as_str().unwrap(),
+                        variable["value"].as_str().unwrap(),
+                    )
+                })
+                .filter(|(name, _)| *name != "GATECOUNT_CONFIG"),
+        )
+        .output()
+        .unwrap();
+    rendered(&checked);
+    true
+}
+
+/// What is asked of NATS' own chart is what the README and the doctor ask.
+#[test]
+fn the_values_for_nats_keep_each_event_on_three_disks() {
+    let Some(tools) = tools() else { return };
+    let values = fs::read_to_string(root().join("deploy/kubernetes/nats/values.yaml")).unwrap();
+    let values = &objects(&tools, &values)[0]["config"];
+    assert_eq!(values["cluster"]["replicas"], 3);
+    assert_eq!(values["jetstream"]["fileStore"]["pvc"]["enabled"], true);
+    assert_eq!(values["jetstream"]["merge"]["sync_interval"], "always");
 }
 
 #[test]
@@ -222,7 +296,7 @@ fn the_chart_is_what_kubernetes_takes_in_every_shape() {
     let chart = root().join("deploy/helm/gatecount");
     let gateway = ["domain=a.example", "gateway.appUrl=http://shop:80"];
     let sidecar = ["domain=a.example", "mode=sidecar", "app.image=shop:1"];
-    let shapes: [(&[&str], &[&str]); 7] = [
+    let shapes: [(&[&str], &[&str]); 10] = [
         (&gateway, &["podMonitor.enabled=true"]),
         (
             &gateway,
@@ -254,6 +328,21 @@ fn the_chart_is_what_kubernetes_takes_in_every_shape() {
             &sidecar,
             &["queue.kind=ephemeral", "app.env[0].name=A", "app.env[0].value=b"],
         ),
+        (
+            &sidecar,
+            &["stream.url=nats://nats:4222", "podMonitor.enabled=true"],
+        ),
+        (
+            &gateway,
+            &["stream.url=nats://nats:4222", "imagePullSecrets[0].name=a"],
+        ),
+        (
+            &gateway,
+            &[
+                "stream.url=nats://nats:4222",
+                "config=[pages]\nbots = \"count\"\n",
+            ],
+        ),
     ];
     for (base, more) in shapes {
         let mut helm = Command::new(tools.join("helm"));
@@ -265,8 +354,13 @@ fn the_chart_is_what_kubernetes_takes_in_every_shape() {
         validate(&tools, &stream);
         let objects = objects(&tools, &stream);
         let pods = pods(&objects);
-        assert_eq!(pods.len(), 1, "{more:?}");
-        assert_sound(pods[0]);
+        let counting = |pod: &&Value| containers(pod).any(|container| container["name"] == "gatecount");
+        let counting: Vec<&Value> = pods.iter().copied().filter(counting).collect();
+        assert_eq!(counting.len(), 1, "{more:?}");
+        assert_sound(counting[0]);
+        let streams = more.iter().any(|value| value.starts_with("stream.url"));
+        assert_eq!(containers(counting[0]).any(has_stream), streams, "{more:?}");
+        assert_eq!(delivers_in_turn(&objects), streams, "{more:?}");
     }
     let bad: [&[&str]; 3] = [
         &[],

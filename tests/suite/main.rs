@@ -48,6 +48,7 @@ mod protocols;
 mod secure;
 
 /// Requests that could be read in two ways.
+mod simulation;
 mod smuggling;
 
 /// HTTP/2 frame by frame.
@@ -97,6 +98,9 @@ mod egress;
 
 /// What the queue survives.
 mod survival;
+
+/// The shared queue on real NATS servers.
+mod stream;
 
 /// Whatever is wrong with analytics, the app's answers are its own.
 mod failopen;

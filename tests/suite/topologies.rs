@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::support::{
     client::{Client, NAVIGATION, Request, connection_from},
     front::{Behind, Front, Program},
+    nats::{Nats, Sync},
     nginx::{self, Nginx},
     origin::{self, Origin},
     process::{Builder, Sidecar, free_port, run},
@@ -250,6 +251,49 @@ fn a_mirror_alone_counts_what_nginx_copies() {
     assert_eq!(event.text("url"), "http://example.com/page");
     assert_eq!(stage.app.seen().len(), 1);
     assert_eq!(sidecar.status()["listen"], "none");
+}
+
+/// A pod's sidecar publishes, and a gateway delivers.
+#[test]
+fn a_sidecar_on_a_stream_counts_and_a_gateway_delivers() {
+    let checked = run(
+        &[
+            "check",
+            "--gateway",
+            "--config",
+            Builder::example("gateway.toml").to_str().unwrap(),
+        ],
+        "",
+    );
+    assert!(checked.status.success(), "{checked:?}");
+    let Some(nats) = Nats::one(Sync::Default) else {
+        return;
+    };
+    let stage = Stage::new();
+    let on_it = |builder: Builder| {
+        builder
+            .set("stream.url", nats.url())
+            .set("stream.replicas", 1)
+            .set("stream.partitions", 4)
+    };
+    // The ingress has 127.0.0.1.
+    let sidecar = stage
+        .before_app("stream.toml")
+        .set("client.trusted_proxies", vec!["127.0.0.1"])
+        // It needs no way to Plausible.
+        .set("plausible.url", "http://127.0.0.1:9");
+    let sidecar = on_it(sidecar).start();
+    let gateway = Builder::deployed("gateway.toml").telling(&stage.plausible);
+    let gateway = on_it(gateway.for_gateway()).start();
+    let request = Request::get("/page").as_(NAVIGATION).from("203.0.113.7");
+    assert_eq!(
+        Client::from("127.0.0.1", sidecar.address).ask(&request).status(),
+        200
+    );
+    let event = stage.event();
+    assert_eq!(event.visitor().0, "203.0.113.7");
+    assert_eq!(event.text("url"), "http://example.com/page");
+    assert_eq!(gateway.status()["listen"], "none");
 }
 
 #[test]

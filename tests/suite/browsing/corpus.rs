@@ -13,7 +13,14 @@ fn explain_decides_every_kind_of_request_as_the_corpus_says() {
     let read =
         |name: String| fs::read_to_string(directory.join(&name)).unwrap_or_else(|e| panic!("{name}: {e}"));
     let mut wrong = Vec::new();
-    for browser in ["chromium", "firefox", "webkit", "safari", "frameworks", "livewire"] {
+    for browser in [
+        "chromium",
+        "firefox",
+        "webkit",
+        "safari",
+        "frameworks",
+        "livewire",
+    ] {
         let (requests, decisions) = (read(format!("{browser}.jsonl")), read(format!("{browser}.tsv")));
         let output = run(
             &[

@@ -15,13 +15,13 @@ use crate::support::{
 };
 
 /// A report as JSON, and the exit status.
-struct Report {
+pub(crate) struct Report {
     whole: Value,
     status: Option<i32>,
 }
 
 impl Report {
-    fn of(builder: &Builder, arguments: &[&str]) -> Report {
+    pub(crate) fn of(builder: &Builder, arguments: &[&str]) -> Report {
         let output = run(builder, &[&["--json"], arguments].concat());
         let whole = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"));
         Report {
@@ -31,7 +31,7 @@ impl Report {
     }
 
     /// The results of a check, in their order.
-    fn results(&self, check: &str) -> Vec<&str> {
+    pub(crate) fn results(&self, check: &str) -> Vec<&str> {
         self.checks(check)
             .map(|c| c["result"].as_str().unwrap())
             .collect()
@@ -50,7 +50,7 @@ impl Report {
 
     /// The one finding of a check ended so, and says this and advises that.
     #[track_caller]
-    fn assert(&self, check: &str, result: &str, said: &str, advice: &str) {
+    pub(crate) fn assert(&self, check: &str, result: &str, said: &str, advice: &str) {
         let found = self.one(check);
         assert_eq!(found["result"], result, "{found}");
         let text = |name: &str| found[name].as_str().unwrap_or_default();
@@ -58,7 +58,7 @@ impl Report {
         assert!(text("advice").contains(advice), "{advice:?} is not in {found}");
     }
 
-    fn checks<'a>(&'a self, check: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+    pub(crate) fn checks<'a>(&'a self, check: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
         let check = check.to_owned();
         let all = self.whole["checks"].as_array().unwrap().iter();
         all.filter(move |found| found["check"] == check.as_str())

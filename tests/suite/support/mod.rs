@@ -13,6 +13,7 @@ pub(crate) mod http2;
 pub(crate) mod load;
 pub(crate) mod message;
 pub(crate) mod metrics;
+pub(crate) mod nats;
 pub(crate) mod nginx;
 pub(crate) mod origin;
 pub(crate) mod process;

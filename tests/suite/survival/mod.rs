@@ -60,7 +60,7 @@ fn page(n: usize) -> Request {
 }
 
 /// An address for each of the first fifteen million.
-fn visitor(n: usize) -> String {
+pub(crate) fn visitor(n: usize) -> String {
     format!("203.{}.{}.{}", n / 62500 % 250, n / 250 % 250, n % 250 + 1)
 }
 
@@ -81,7 +81,7 @@ fn recorded(plausible: &Receiver) -> BTreeMap<usize, usize> {
 }
 
 /// Which page an event is of.
-fn number(event: &Arrival) -> usize {
+pub(crate) fn number(event: &Arrival) -> usize {
     event.text("url").rsplit('/').next().unwrap().parse().unwrap()
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Builder {
     runner: Vec<String>,
     /// Flags, beside those for the file and the domain.
     flags: Vec<String>,
+    /// A command's name, where it is to run another one than `run`.
+    subcommand: Option<&'static str>,
     /// The app's command, behind `--`.
     app: Vec<String>,
     /// A socket that it gets as its standard input.
@@ -51,6 +53,7 @@ impl Builder {
             environment: Vec::new(),
             runner: Vec::new(),
             flags: Vec::new(),
+            subcommand: None,
             app: Vec::new(),
             socket: None,
             directory,
@@ -74,6 +77,29 @@ impl Builder {
         builder
     }
 
+    /// A gateway: it takes events from a stream and delivers them, and has neither app nor visitors.
+    pub(crate) fn gateway() -> Builder {
+        let mut builder = Builder::before_url("");
+        builder
+            .config
+            .retain(|table, _| ["admin", "plausible"].contains(&table));
+        builder.domain = None;
+        builder.subcommand = Some("gateway");
+        builder
+    }
+
+    /// Its configuration is a gateway's from now on.
+    pub(crate) fn for_gateway(mut self) -> Builder {
+        self.subcommand = Some("gateway");
+        self
+    }
+
+    /// For another command than the one that it would be started by.
+    pub(crate) fn without_subcommand(mut self) -> Builder {
+        self.subcommand = None;
+        self
+    }
+
     /// With a configuration of `deploy/config`, on free ports, its queue in a directory of its own.
     pub(crate) fn deployed(file: &str) -> Builder {
         let text = fs::read_to_string(Builder::example(file)).expect("read deploy/config");
@@ -85,6 +111,7 @@ impl Builder {
             environment: Vec::new(),
             runner: Vec::new(),
             flags: Vec::new(),
+            subcommand: None,
             app: Vec::new(),
             socket: None,
             directory,
@@ -269,7 +296,7 @@ impl Builder {
         if let Some(domain) = &self.domain {
             command.args(["--domain", domain]);
         }
-        command.args(&self.flags);
+        command.args(&self.flags).args(self.subcommand);
         command.envs(self.environment.iter().map(|(n, v)| (n, v)));
         if !self.app.is_empty() {
             command.arg("--").args(&self.app);

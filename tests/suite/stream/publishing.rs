@@ -1,0 +1,122 @@
+//! The way of an event through one server, and what becomes of it when its sidecar is killed on that way.
+
+use std::{thread, time::Duration};
+
+use serde_json::Value;
+
+use super::{
+    fleet::{Fleet, STREAM, Size, owned, published, redelivered},
+    load::Load,
+};
+use crate::support::{
+    eventually,
+    nats::{Nats, Sync},
+};
+
+/// Forty visitors with five pages each, one after the other.
+fn pages() -> impl Iterator<Item = usize> + Clone {
+    (0..5).flat_map(|round| (0..40).map(move |visitor| round * super::load::VISITORS + visitor))
+}
+
+#[test]
+fn each_event_comes_once_in_its_visitors_order_and_is_in_the_account() {
+    let Some(nats) = Nats::one(Sync::Default) else {
+        return;
+    };
+    let fleet = Fleet::plain(nats, Size::LEAST);
+    fleet.visit(0, pages());
+    fleet.ledger.await_len(200);
+    fleet.settle();
+    fleet.ledger.assert_each_once(pages());
+    assert_eq!(fleet.ledger.disorder(|_| true), (0, 200));
+    fleet.plausible.assert_strict();
+
+    let (sidecar, gateway) = (fleet.sidecars[0].metrics(), fleet.gateways[0].metrics());
+    assert_eq!((sidecar.offered(), sidecar.finished("published")), (200, 200));
+    assert_eq!(sidecar.finished("delivered"), 0, "that is the gateway's to say");
+    assert_eq!(published(&sidecar, "accepted"), 200);
+    assert_eq!((gateway.offered(), gateway.finished("delivered")), (200, 200));
+    assert_eq!(owned(&fleet.gateways[0]), u64::from(Size::LEAST.partitions));
+    assert_eq!(redelivered(&fleet.gateways[0]), 0);
+    let status = fleet.gateways[0].status();
+    assert_eq!(status["delivery"]["state"], "passing", "{status}");
+    assert_eq!(
+        status["delivery"]["finished"]["delivered"],
+        Value::from(200),
+        "{status}"
+    );
+}
+
+/// What was on its way to the servers when the sidecar was killed is published again at its next start, under the
+/// id that it had. The server stands still meanwhile, so that all of it is on its way.
+#[test]
+fn what_is_published_again_after_a_kill_does_not_come_twice() {
+    let Some(nats) = Nats::one(Sync::Default) else {
+        return;
+    };
+    let mut fleet = Fleet::plain(nats, Size::LEAST);
+    fleet.visit(0, 0..1);
+    fleet.ledger.await_len(1);
+    fleet.settle();
+    fleet.nats.signal(0, "STOP");
+    // As many visitors as may be on their way at once.
+    fleet.visit(0, 1..=super::fleet::CONCURRENCY);
+    eventually("all are on their way", || {
+        match &fleet.sidecars[0].status()["delivery"]["in_flight"] {
+            count if *count == super::fleet::CONCURRENCY => Ok(()),
+            other => Err(other.to_string()),
+        }
+    });
+    // What is on its way is written to the socket by a task of its own.
+    thread::sleep(Duration::from_millis(200));
+    fleet.sidecars[0].kill();
+    fleet.nats.signal(0, "CONT");
+    fleet.sidecar_again(0);
+    let last = super::fleet::CONCURRENCY;
+    fleet.ledger.await_len(1 + last);
+    fleet.settle();
+    fleet.ledger.assert_each_once(0..=last);
+    let metrics = fleet.sidecars[0].metrics();
+    assert!(
+        published(&metrics, "duplicate") > 0,
+        "none was published twice: {metrics:?}"
+    );
+    assert_eq!(metrics.finished("published"), last as u64);
+}
+
+#[test]
+fn a_sidecar_that_is_killed_again_and_again_loses_nothing_and_repeats_nothing() {
+    let Some(nats) = Nats::one(Sync::Default) else {
+        return;
+    };
+    let mut fleet = Fleet::plain(nats, Size::LEAST);
+    let load = Load::through(&fleet.addresses, 200);
+    let mut kills = Vec::new();
+    for _ in 0..4 {
+        load.goes_on(fastrand::usize(1..80));
+        kills.push(std::time::Instant::now());
+        fleet.sidecars[0].kill();
+        fleet.sidecar_again(0);
+    }
+    load.goes_on(20);
+    let asked = load.finish();
+    fleet.settle();
+    let times = fleet.ledger.times();
+    let lost: Vec<_> = asked
+        .iter()
+        .filter(|asked| asked.is_safe_at(kills.iter().copied()))
+        .filter(|asked| !times.contains_key(&asked.number))
+        .collect();
+    assert!(
+        lost.is_empty(),
+        "{} of {} are lost: {lost:?}",
+        lost.len(),
+        asked.len()
+    );
+    let repeats = fleet.ledger.repeats();
+    assert!(repeats.is_empty(), "{repeats:?}");
+    let (wrong, all) = fleet.ledger.disorder(|_| true);
+    assert_eq!(wrong, 0, "of {all}");
+    fleet.plausible.assert_strict();
+    assert_eq!(fleet.nats.stream(STREAM).map(|stream| stream.messages), Some(0));
+}
