@@ -7,6 +7,36 @@ app.kubernetes.io/name: gatecount
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* Of the pods that deliver from the stream. */}}
+{{- define "gatecount.streamLabels" -}}
+app.kubernetes.io/name: gatecount-gateway
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* What the container may do: nothing but run. */}}
+{{- define "gatecount.securityContext" -}}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+  seccompProfile:
+    type: RuntimeDefault
+{{- end }}
+
+{{/* The stream's servers, where there are some. */}}
+{{- define "gatecount.stream" -}}
+{{- if .Values.stream.url }}
+- name: GATECOUNT_STREAM_URL
+  value: {{ .Values.stream.url | quote }}
+- name: GATECOUNT_STREAM_REPLICAS
+  value: {{ .Values.stream.replicas | quote }}
+{{- end }}
+{{- end }}
+
 {{/* The container, in both modes. Takes the root as `root` and the app's URL as `app`. */}}
 {{- define "gatecount.container" -}}
 {{- $values := .root.Values -}}
@@ -40,6 +70,9 @@ env:
     value: {{ $values.maxConnections | quote }}
   - name: GATECOUNT_LISTEN_DRAIN
     value: {{ printf "%ds" (int $values.drainSeconds) | quote }}
+  {{- with include "gatecount.stream" .root | trim }}
+  {{- . | nindent 2 }}
+  {{- end }}
   {{- with $values.env }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -62,16 +95,7 @@ livenessProbe:
   failureThreshold: 3
 resources:
   {{- toYaml $values.resources | nindent 2 }}
-securityContext:
-  runAsNonRoot: true
-  runAsUser: 65532
-  runAsGroup: 65532
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  capabilities:
-    drop: [ALL]
-  seccompProfile:
-    type: RuntimeDefault
+{{ include "gatecount.securityContext" . }}
 {{- if or $values.config (ne $values.queue.kind "memory") }}
 volumeMounts:
   {{- if ne $values.queue.kind "memory" }}
