@@ -1,6 +1,9 @@
 //! Servers, sidecars and gateways killed at any moment under load (RELIABILITY.md P20).
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::RangeInclusive,
+    time::{Duration, Instant},
+};
 
 use super::{
     fleet::{CONCURRENCY, Fleet, Size},
@@ -22,7 +25,10 @@ enum Victim {
 #[derive(Debug, Clone, Copy)]
 struct Kill {
     victim: Victim,
+    /// Just before it.
     at: Instant,
+    /// When the process was gone.
+    gone: Instant,
 }
 
 impl Victim {
@@ -60,7 +66,7 @@ impl Kill {
             // What it publishes again may have been delivered long ago, while nobody could confirm that it was there.
             Victim::Sidecar(_) => (Duration::from_secs(15), Duration::from_secs(1)),
         };
-        self.at <= repeat.again && self.at <= repeat.first + before && repeat.first <= self.at + after
+        self.at <= repeat.again && self.at <= repeat.first + before && repeat.first <= self.gone + after
     }
 }
 
@@ -85,26 +91,26 @@ fn kills_of_servers_sidecars_and_gateways_lose_nothing_and_keep_each_visitors_or
     let mut done = Vec::new();
     for victim in Victim::shuffled(kills, size, fleet.nats.count(), &mut random) {
         load.goes_on(random.usize(1..2 * rate as usize));
+        let at = Instant::now();
+        match victim {
+            Victim::Server(number) => fleet.nats.kill(number),
+            Victim::Sidecar(number) => fleet.sidecars[number].kill(),
+            Victim::Gateway(number) => fleet.gateways[number].kill(),
+        }
         done.push(Kill {
             victim,
-            at: Instant::now(),
+            at,
+            gone: Instant::now(),
         });
         match victim {
             Victim::Server(number) => {
-                fleet.nats.kill(number);
                 load.goes_on(random.usize(1..rate as usize));
                 fleet.nats.again(number);
                 // Two of three that are away are an outage, which is another test's.
                 fleet.nats.await_well();
             }
-            Victim::Sidecar(number) => {
-                fleet.sidecars[number].kill();
-                fleet.sidecar_again(number);
-            }
-            Victim::Gateway(number) => {
-                fleet.gateways[number].kill();
-                fleet.gateway_again(number);
-            }
+            Victim::Sidecar(number) => fleet.sidecar_again(number),
+            Victim::Gateway(number) => fleet.gateway_again(number),
         }
     }
     load.goes_on(rate as usize);
@@ -153,23 +159,45 @@ fn kills_of_servers_sidecars_and_gateways_lose_nothing_and_keep_each_visitors_or
 }
 
 /// When a sidecar was killed.
-fn of_sidecar(kills: &[Kill], sidecar: usize) -> impl Iterator<Item = Instant> {
+fn of_sidecar(kills: &[Kill], sidecar: usize) -> impl Iterator<Item = RangeInclusive<Instant>> {
     let its = kills
         .iter()
         .filter(move |kill| kill.victim == Victim::Sidecar(sidecar));
-    its.map(|kill| kill.at)
+    its.map(|kill| kill.at..=kill.gone)
 }
 
-/// How many events came again by each kill. What may be of several counts for the one that has most left. None is
-/// without a kill.
+/// How many events came again by each kill. What may be of several counts for one that had so many in flight, as
+/// far as there is a way to share them out like that. None is without a kill.
 fn repeated_by(repeats: &[Repeat], kills: &[Kill]) -> Vec<usize> {
-    let mut by = vec![0; kills.len()];
+    let mut of = vec![Vec::new(); kills.len()];
     for repeat in repeats {
-        let culprits = (0..kills.len()).filter(|number| kills[*number].may_have_repeated(repeat));
-        let culprit =
-            culprits.max_by_key(|number| kills[*number].victim.in_flight().saturating_sub(by[*number]));
-        let culprit = culprit.unwrap_or_else(|| panic!("repeated without a kill: {repeat:?} of {kills:?}"));
-        by[culprit] += 1;
+        if !find_kill(repeat, kills, &mut of, &mut vec![false; kills.len()]) {
+            let culprit = kills.iter().position(|kill| kill.may_have_repeated(repeat));
+            let culprit = culprit.unwrap_or_else(|| panic!("repeated without a kill: {repeat:?} of {kills:?}"));
+            of[culprit].push(*repeat);
+        }
     }
-    by
+    of.iter().map(Vec::len).collect()
+}
+
+/// Finds a kill that has room for a repeat, if need be by moving others. `of`: the repeats of each kill.
+fn find_kill(repeat: &Repeat, kills: &[Kill], of: &mut [Vec<Repeat>], tried: &mut [bool]) -> bool {
+    for (number, kill) in kills.iter().enumerate() {
+        if tried[number] || !kill.may_have_repeated(repeat) {
+            continue;
+        }
+        tried[number] = true;
+        if of[number].len() < kill.victim.in_flight() {
+            of[number].push(*repeat);
+            return true;
+        }
+        for place in 0..of[number].len() {
+            let other = of[number][place];
+            if find_kill(&other, kills, of, tried) {
+                of[number][place] = *repeat;
+                return true;
+            }
+        }
+    }
+    false
 }

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    ops::RangeInclusive,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -36,15 +37,22 @@ pub(super) struct Asked {
     pub(super) number: usize,
     /// Which sidecar answered.
     pub(super) sidecar: usize,
-    /// When the answer was there.
+    /// When it was asked for.
+    pub(super) begun: Instant,
+    /// When the answer was read.
     pub(super) at: Instant,
 }
 
 impl Asked {
-    /// Whether its event was safe when its sidecar was killed, if it was at any of these moments.
-    pub(super) fn is_safe_at(&self, kills: impl IntoIterator<Item = Instant>) -> bool {
-        let unsafe_for = self.at..self.at + SAFE;
-        !kills.into_iter().any(|kill| unsafe_for.contains(&kill))
+    /// Whether its event was safe when its sidecar was killed, if it was in any of these times, each from just
+    /// before the signal until the process was gone.
+    ///
+    /// The process may answer until it is gone, and the answer may be read later than that. So what tells whether
+    /// it answered is when it was asked.
+    pub(super) fn is_safe_at(&self, kills: impl IntoIterator<Item = RangeInclusive<Instant>>) -> bool {
+        !kills
+            .into_iter()
+            .any(|kill| self.begun <= *kill.end() && *kill.start() < self.at + SAFE)
     }
 }
 
@@ -139,6 +147,7 @@ fn run(
         if connection.is_none() {
             *connection = Client::try_to(address).ok();
         }
+        let asking = Instant::now();
         let answer = connection.as_mut().map(|client| client.try_ask(&page(number)));
         if let Some(Ok(response)) = answer {
             assert_eq!(response.status(), 200, "page {number}");
@@ -146,6 +155,7 @@ fn run(
             asked.push(Asked {
                 number,
                 sidecar,
+                begun: asking,
                 at: Instant::now(),
             });
         } else {

@@ -1,6 +1,9 @@
 //! The way of an event through one server, and what becomes of it when its sidecar is killed on that way.
 
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -94,8 +97,9 @@ fn a_sidecar_that_is_killed_again_and_again_loses_nothing_and_repeats_nothing() 
     let mut kills = Vec::new();
     for _ in 0..4 {
         load.goes_on(fastrand::usize(1..80));
-        kills.push(std::time::Instant::now());
+        let killed = Instant::now();
         fleet.sidecars[0].kill();
+        kills.push(killed..=Instant::now());
         fleet.sidecar_again(0);
     }
     load.goes_on(20);
@@ -104,7 +108,7 @@ fn a_sidecar_that_is_killed_again_and_again_loses_nothing_and_repeats_nothing() 
     let times = fleet.ledger.times();
     let lost: Vec<_> = asked
         .iter()
-        .filter(|asked| asked.is_safe_at(kills.iter().copied()))
+        .filter(|asked| asked.is_safe_at(kills.iter().cloned()))
         .filter(|asked| !times.contains_key(&asked.number))
         .collect();
     assert!(
