@@ -1,6 +1,10 @@
 //! The connection to the servers, the stream, and its consumers.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use async_nats::{
     Client, ConnectOptions, Event,
@@ -140,6 +144,11 @@ impl Connection {
     /// Whether a server is connected.
     pub(super) fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
+    }
+
+    /// How often the client has connected so far.
+    pub(super) fn connects(&self) -> u64 {
+        self.client.statistics().connects.load(Ordering::Relaxed)
     }
 
     /// Makes the stream if it is missing. One that is there stays as it is.

@@ -56,6 +56,8 @@ pub(super) struct PartitionTask {
     handed: usize,
     /// The messages that are over and of which the servers have yet to confirm that they know.
     unconfirmed: HashSet<u64>,
+    /// How often the client had connected when that was last looked at.
+    connects: u64,
     asked: Instant,
     looked: Instant,
 }
@@ -86,7 +88,9 @@ impl PartitionTask {
     /// A partition's task, and where it hears signals.
     pub(super) fn new(shared: Shared, partition: Partition) -> (Self, UnboundedSender<Signal>) {
         let (own_signals, signals) = tokio::sync::mpsc::unbounded_channel();
+        let connects = shared.connection.connects();
         let task = PartitionTask {
+            connects,
             ownership: Ownership::new(shared.connection.settings.terms()),
             shared,
             partition,
@@ -305,6 +309,11 @@ impl PartitionTask {
 
     /// Hands over what is due. False if delivery has gone.
     fn hand_over(&mut self) -> bool {
+        let connects = self.shared.connection.connects();
+        if connects != self.connects {
+            self.connects = connects;
+            self.ownership.reconnected(self.shared.clock.millis());
+        }
         while let Some((event, lease)) = self.ownership.take(self.shared.clock.millis()) {
             self.handed += 1;
             let handed = HandedEvent {

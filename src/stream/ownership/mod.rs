@@ -31,7 +31,9 @@
 //! their leader, and with it the pin, from time to time. If the same gateway gets the new pin while its lease
 //! lasts, it keeps what it has, for the same reason. In all other cases another gateway may have had its
 //! messages, so it forgets them, and they come again. If delivery lets go of an event that has not ended, those
-//! behind it must not go first: the partition is taken over anew.
+//! behind it must not go first: the partition is taken over anew. So it is when the connection to the servers was
+//! lost and made again: a message that was on its way is out until its time is up, and the pin is still the same,
+//! so newer ones come before it.
 //!
 //! Each message that stays here long needs signs of life (`signs`), or the servers give it to another one: an
 //! attempt that begins under a lease ends before that happens, if a message may be out for the length of an
@@ -275,6 +277,14 @@ impl Ownership {
             self.phase = Phase::Owner;
         }
         Vec::new()
+    }
+
+    /// The connection to the servers is another one: what was on its way here is lost, and comes again later.
+    pub fn reconnected(&mut self, now: u64) {
+        if self.is_pinned() {
+            self.phase = Phase::TakingOver;
+            self.since = now;
+        }
     }
 
     /// Leaves the partition to another gateway, as [`Ownership::lose`] does. Returns the messages that waited

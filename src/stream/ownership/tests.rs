@@ -56,6 +56,19 @@ fn nothing_goes_before_all_that_is_out_is_here() {
 }
 
 #[test]
+fn what_was_lost_with_a_connection_goes_before_what_came_since() {
+    let mut partition = owner();
+    // 2 was on its way when the connection broke. The servers deliver on, under the same pin.
+    partition.reconnected(NOW);
+    partition.receive("a", event(3), false, NOW + 1);
+    partition.confirm(Some("a"), out(2), NOW + 2, NOW + 2);
+    assert_eq!(taken(&mut partition, NOW + 2), NONE);
+    partition.receive("a", event(2), true, NOW + 3);
+    partition.confirm(Some("a"), Outstanding { all: 2, again: 1 }, NOW + 4, NOW + 4);
+    assert_eq!(taken(&mut partition, NOW + 4), [2, 3]);
+}
+
+#[test]
 fn what_came_after_the_question_does_not_count() {
     let mut partition = Ownership::new(TERMS);
     partition.receive("a", event(8), false, NOW);
