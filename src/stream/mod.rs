@@ -40,9 +40,11 @@
 //!   once they have not heard of an end for a second, so that is what was in flight, and a second's events.
 //! - With `strict`, only one event of a partition is out at a time, which leaves one event to which that can
 //!   happen, and limits a partition to one event in a round trip to Plausible and the servers.
-//! - The servers remember ids for two hours. What was on its way to them when a sidecar was killed, at most
-//!   as many events as it publishes at once, comes twice if the sidecar starts again later than that. So does
-//!   what was on its way when all servers went away for longer.
+//! - The servers remember ids for two hours, and a server that was started again remembers those of events
+//!   that are still in the stream. What was on its way to them when a sidecar was killed, at most as many
+//!   events as it publishes at once, comes twice if the sidecar starts again later than that, or if it was
+//!   delivered meanwhile and the stream's leader has been started again since. So does what was on its way
+//!   when all servers went away.
 //! - Between sidecars there is no order in what waited while no server answered: they publish it as each
 //!   comes to it.
 
