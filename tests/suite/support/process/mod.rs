@@ -127,9 +127,12 @@ impl Sidecar {
         as_long_as_it_moves(
             &format!("{requests} requests decided and no event pending"),
             || {
+                let decided = self.metrics().decided();
+                // Events are offered before their request counts as decided, but the reading that shows the
+                // decision may have looked at the events before that.
                 let metrics = self.metrics();
                 metrics.assert_account();
-                match (metrics.decided(), metrics.pending()) {
+                match (decided, metrics.pending()) {
                     (decided, 0) if decided == requests as u64 => Ok(metrics),
                     (decided, pending) => Err(format!("{decided} decided, {pending} pending")),
                 }
