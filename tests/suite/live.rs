@@ -254,8 +254,7 @@ fn its_list_can_be_filtered_and_paused() {
     tab.until(&rows(0));
     // The filter is in the address: who opens it sees the same, also without a script.
     tab.go(&format!("{}?show=all&host=EXAMPLE.com", stage.url()));
-    // Of a request with a long path the host is not kept.
-    tab.until(&rows(5));
+    tab.until(&rows(6));
     assert_eq!(
         tab.value("document.querySelector('input[name=show]:checked').value"),
         "all"
@@ -270,9 +269,9 @@ fn its_list_can_be_filtered_and_paused() {
     });
     // Longer than from one refresh to the next.
     tab.value("new Promise((done) => setTimeout(done, 2600))");
-    tab.until(&rows(5));
-    tab.value("document.querySelector('[data-pause]').click()");
     tab.until(&rows(6));
+    tab.value("document.querySelector('[data-pause]').click()");
+    tab.until(&rows(7));
     assert!(list(&mut tab).contains("/while-paused"));
     assert_eq!(tab.forbidden(), json!([]));
 }

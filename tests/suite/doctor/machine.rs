@@ -62,10 +62,10 @@ fn the_certificates_for_clients_are_told_with_their_end() {
     let report = Report::of(&secure(&pair), &[]);
     report.assert("certificate", "warned", "is valid for 13 more days", "renewal");
     assert_eq!(report.status, Some(0));
-    let over = Authority::new().ending_in(Duration::ZERO);
+    let over = Authority::new().ended_for(days(2));
     let pair = over.pair("over", &["example.com"]);
     let report = Report::of(&secure(&pair), &[]);
-    report.assert("certificate", "failed", "expired 0 hours ago", "renewal");
+    report.assert("certificate", "failed", "expired 2 days ago", "renewal");
     assert_eq!(report.status, Some(1));
 }
 

@@ -234,7 +234,7 @@ fn a_certificate_that_ends_soon_is_told_in_time() {
         report.assert("tls", result, said, advice);
         assert_eq!(report.results("plausible"), ["passed"]);
     }
-    let authority = Authority::new().ending_in(Duration::ZERO);
+    let authority = Authority::new().ended_for(days(2));
     let secure = Receiver::tls(&authority);
     let builder = before(&app)
         .telling(&secure)

@@ -87,6 +87,14 @@ impl Authority {
         }
     }
 
+    /// Its certificates were of 90 days, and ended so long ago.
+    pub(crate) fn ended_for(self, since: Duration) -> Authority {
+        Authority {
+            end: Some(SystemTime::now() - since),
+            ..self
+        }
+    }
+
     /// The PEM file of its certificate.
     pub(crate) fn file(&self) -> PathBuf {
         self.path("ca.pem")
