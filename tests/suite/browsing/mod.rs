@@ -11,8 +11,10 @@ mod frameworks;
 mod peers;
 mod tally;
 
+use std::mem;
+
 use self::{
-    drive::{Browsed, Browser, Over, Part, browse},
+    drive::{Browsed, Browser, Over, Part, Step, browse},
     peers::Rule,
     tally::Tally,
 };
@@ -85,13 +87,38 @@ fn agrees(browser: Browser, over: Over, share: f64) {
 /// As [`agrees`], in a part of the steps.
 #[track_caller]
 fn agrees_in(part: Part, browser: Browser, over: Over, share: f64) {
-    let recording = match browse(browser, over, part) {
+    let mut recording = match browse(browser, over, part) {
         Ok(recording) => recording,
         Err(missing) => return skip(&missing),
     };
+    if browser == Browser::Firefox {
+        leave_out_unbegun(&mut recording);
+    }
     let tally = compare(&format!("{browser:?} over {over:?}"), &recording, share);
     let least = if part == Part::Whole { STEPS } else { BRIEF };
     assert!(tally.steps >= least, "{} steps", tally.steps);
+}
+
+/// On a busy machine a new window of Firefox now and then never goes to its first address. Then nothing was asked,
+/// and there is nothing to compare. Takes out such steps, few at the most.
+#[track_caller]
+fn leave_out_unbegun(recording: &mut Browsed) {
+    let requests = &recording.requests;
+    let unbegun = |step: &Step| {
+        let stayed = step.error.as_ref().is_some_and(|e| e.contains("(about:blank "));
+        stayed && requests.iter().all(|exchange| exchange.step != step.id)
+    };
+    let (left_out, browsed) = mem::take(&mut recording.steps)
+        .into_iter()
+        .partition::<Vec<_>, _>(unbegun);
+    recording.steps = browsed;
+    for step in &left_out {
+        eprintln!(
+            "left out: {}: the window stayed empty, and nothing was asked",
+            step.id
+        );
+    }
+    assert!(left_out.len() <= 3, "{} windows stayed empty", left_out.len());
 }
 
 /// Prints how far others agree with the tracker, and asks for this share and for no view too many.

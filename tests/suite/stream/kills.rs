@@ -173,7 +173,8 @@ fn repeated_by(repeats: &[Repeat], kills: &[Kill]) -> Vec<usize> {
     for repeat in repeats {
         if !find_kill(repeat, kills, &mut of, &mut vec![false; kills.len()]) {
             let culprit = kills.iter().position(|kill| kill.may_have_repeated(repeat));
-            let culprit = culprit.unwrap_or_else(|| panic!("repeated without a kill: {repeat:?} of {kills:?}"));
+            let culprit =
+                culprit.unwrap_or_else(|| panic!("repeated without a kill: {repeat:?} of {kills:?}"));
             of[culprit].push(*repeat);
         }
     }
