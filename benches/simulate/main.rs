@@ -149,7 +149,8 @@ fn sizes(day: &[PageShown]) {
                 sizes[of(page)] += 1;
             }
             let most = sizes.into_iter().max().unwrap_or_default();
-            (most * u64::from(partitions) * 100 / pages.len() as u64) as u32
+            let pages = pages.len() as u64;
+            ((most * u64::from(partitions) * 100 + pages / 2) / pages) as u32
         };
         let minutes = day.chunk_by(|one, next| one.at / 60_000 == next.at / 60_000);
         let mut minutes: Vec<u32> = minutes.map(largest).collect();
