@@ -15,6 +15,7 @@
 
 mod bot;
 mod memo;
+mod place;
 mod shape;
 mod tables;
 

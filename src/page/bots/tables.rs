@@ -3,6 +3,7 @@
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, Input, MatchKind};
 
 use super::bot::{Bot, BotKind, OTHER, TableLine};
+use super::place::Place;
 use super::shape;
 
 pub(super) struct Tables {
@@ -15,10 +16,11 @@ pub(super) struct Tables {
 
 struct Meaning {
     clue: Clue,
-    /// Counts only at the user agent's start.
-    at_start: bool,
-    /// Counts only at its end.
+    place: Place,
+    /// Counts only at the user agent's end.
     at_end: bool,
+    /// Counts beside a phone's browser too, as a product: with a version.
+    beside_phones: bool,
     /// Who it is if this line decides.
     bot: Bot,
 }
@@ -89,14 +91,14 @@ impl Tables {
 
     /// The bot, or `None` for a person's browser.
     pub(super) fn recognise(&'static self, agent: &[u8]) -> Option<&'static Bot> {
-        let (mut sure, mut word) = (None, None);
+        let (mut sure, mut word, mut is_product) = (None, None, false);
         let mut from = 0;
         while let Some(hit) = self
             .texts
             .find(Input::new(agent).span(from..agent.len()).anchored(Anchored::No))
         {
             let meaning = &self.meanings[hit.pattern().as_usize()];
-            let is_out_of_place = (meaning.at_start && hit.start() != 0)
+            let is_out_of_place = !meaning.place.is_at(agent, hit.start(), hit.end())
                 || (meaning.at_end && hit.end() != agent.len())
                 || (matches!(meaning.clue, Clue::Word) && !ends_a_word(agent, hit.end()));
             if is_out_of_place {
@@ -108,6 +110,7 @@ impl Tables {
                 Clue::Sure => sure = sure.or(Some(&meaning.bot)),
                 Clue::Word | Clue::Stem if !is_in_model(agent, hit.start()) => {
                     word = word.or(Some(&meaning.bot));
+                    is_product |= meaning.beside_phones && is_a_product(agent, hit.end());
                 }
                 Clue::Word | Clue::Stem | Clue::Never => {}
             }
@@ -125,7 +128,7 @@ impl Tables {
         if shape::has_a_name_behind(agent) {
             return Some(&BEHIND);
         }
-        if word.is_some() && !is_phone_browser(agent) {
+        if word.is_some() && (is_product || !is_phone_browser(agent)) {
             return word;
         }
         if !self.marks.is_match(agent) {
@@ -140,7 +143,7 @@ impl Meaning {
     fn of_known(line: &'static str) -> (&'static str, Self) {
         let (entry, rest) = line.split_once(" | ").unwrap_or((line, ""));
         let (text, name) = entry.split_once(" = ").unwrap_or((entry, ""));
-        let (at_start, text) = text.strip_prefix('^').map_or((false, text), |t| (true, t));
+        let (place, text) = Place::of_text(text);
         let (at_end, text) = text.strip_suffix('$').map_or((false, text), |t| (true, t));
         let bot = Bot {
             name: if name.is_empty() {
@@ -157,8 +160,9 @@ impl Meaning {
         };
         let meaning = Meaning {
             clue: Clue::Known,
-            at_start,
+            place,
             at_end,
+            beside_phones: false,
             bot,
         };
         (text, meaning)
@@ -169,8 +173,8 @@ impl Meaning {
         let (entry, rest) = line.split_once(" | ").unwrap_or((line, ""));
         let (sign, text) = entry.split_at(1);
         let (clue, text) = match (sign, text.strip_suffix('*')) {
-            ("+", Some(stem)) => (Clue::Stem, stem),
-            ("+", None) => (Clue::Word, text),
+            ("+" | "&", Some(stem)) => (Clue::Stem, stem),
+            ("+" | "&", None) => (Clue::Word, text),
             ("!", _) => (Clue::Sure, text),
             _ => (Clue::Never, text),
         };
@@ -185,8 +189,9 @@ impl Meaning {
         };
         let meaning = Meaning {
             clue,
-            at_start: false,
+            place: Place::Anywhere,
             at_end: false,
+            beside_phones: sign == "&",
             bot,
         };
         (text, meaning)
@@ -216,6 +221,20 @@ pub(super) fn lines(table: &'static str) -> impl Iterator<Item = &'static str> {
 /// Whether a word ends here: `bot/`, `bot;`, `bot)`, not the `bot` of `Botswana`.
 fn ends_a_word(agent: &[u8], end: usize) -> bool {
     !agent.get(end).is_some_and(u8::is_ascii_alphabetic)
+}
+
+/// Whether what ends here is a product's name behind the first brackets: `Foobot/1.0`, `Foocrawler/1.0`.
+fn is_a_product(agent: &[u8], end: usize) -> bool {
+    let rest = &agent[end..];
+    let rest = rest.strip_prefix(b"er").unwrap_or(rest);
+    let has_slash = agent[..end].ends_with(b"/");
+    let version = if has_slash {
+        Some(rest)
+    } else {
+        rest.strip_prefix(b"/")
+    };
+    version.is_some_and(|v| v.first().is_some_and(u8::is_ascii_digit))
+        && first_brackets(agent).is_some_and(|(brackets, start)| end > start + brackets.len())
 }
 
 /// Whether a place is inside the device's model, which Android puts between the first brackets. Makers call

@@ -1,3 +1,5 @@
+mod names;
+
 use std::collections::HashSet;
 
 use super::tables::lines;
@@ -325,16 +327,16 @@ fn no_line_of_the_tables_is_there_twice_or_hides_behind_another() {
     let anywhere: Vec<&str> = texts
         .iter()
         .map(String::as_str)
-        .filter(|t| !t.starts_with('^'))
+        .filter(|t| !t.starts_with(['^', '>']))
         .chain(words)
         .collect();
-    for text in texts.iter().filter_map(|t| t.strip_prefix('^')) {
-        // Where the start is required and missed, the search goes on behind its first byte.
+    for text in texts.iter().filter_map(|t| t.strip_prefix(['^', '>'])) {
+        // Where the place is required and missed, the search goes on behind its first byte.
         let hidden = anywhere.iter().find(|t| text.starts_with(**t));
-        assert_eq!(hidden, None, "^{text} adds nothing, and hides it elsewhere");
+        assert_eq!(hidden, None, "{text} adds nothing, and hides it elsewhere");
     }
     for line in lines(include_str!("words.txt")) {
-        assert!(line.starts_with(['+', '!', '-']) && line.len() > 2, "{line}");
+        assert!(line.starts_with(['+', '&', '!', '-']) && line.len() > 2, "{line}");
         assert_eq!(line, line.to_ascii_lowercase(), "{line}");
     }
 }
