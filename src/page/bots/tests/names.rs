@@ -34,7 +34,7 @@ fn an_ai_reader_of_the_table_is_known_in_every_shape() {
         }
         names += 1;
         let text = text.split_once(" = ").map_or(text, |(text, _)| text);
-        let text = text.trim_start_matches('>').trim().trim_end_matches('/');
+        let text = text.trim_start_matches(['>', '^']).trim().trim_end_matches('/');
         // `Grok-` stands for each name that starts so.
         let ending = if text.ends_with('-') { "Reader" } else { "" };
         for agent in shapes(&format!("{text}{ending}")) {
