@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use super::tables::lines;
 use super::*;
 
-const CRAWLERS: &str = include_str!("../../../tests/corpus/agents/crawlers.txt");
-const AI_READERS: &str = include_str!("../../../tests/corpus/agents/ai_readers.txt");
-const UNSEEN_CRAWLERS: &str = include_str!("../../../tests/corpus/agents/unseen_crawlers.txt");
-const UNSEEN_BROWSERS: &str = include_str!("../../../tests/corpus/agents/unseen_browsers.txt");
-const BROWSERS: &str = include_str!("../../../tests/corpus/agents/browsers.txt");
+const CRAWLERS: &str = include_str!("../../../../tests/corpus/agents/crawlers.txt");
+const AI_READERS: &str = include_str!("../../../../tests/corpus/agents/ai_readers.txt");
+const UNSEEN_CRAWLERS: &str = include_str!("../../../../tests/corpus/agents/unseen_crawlers.txt");
+const UNSEEN_BROWSERS: &str = include_str!("../../../../tests/corpus/agents/unseen_browsers.txt");
+const BROWSERS: &str = include_str!("../../../../tests/corpus/agents/browsers.txt");
 
 fn name(agent: &str) -> Option<&'static str> {
     recognise(Some(agent.as_bytes())).map(|bot| bot.name)
@@ -108,7 +108,7 @@ fn a_bot_has_the_kind_of_its_line() {
 
 #[test]
 fn every_known_bot_has_a_kind_a_source_and_a_date() {
-    for line in lines(include_str!("known.txt")) {
+    for line in lines(include_str!("../known.txt")) {
         let parts: Vec<_> = line.split(" | ").collect();
         let [_, kind, source] = parts[..] else {
             panic!("{line}")
@@ -121,7 +121,7 @@ fn every_known_bot_has_a_kind_a_source_and_a_date() {
             "{line}"
         );
     }
-    for line in lines(include_str!("words.txt")) {
+    for line in lines(include_str!("../words.txt")) {
         if let Some((_, kind)) = line.split_once(" | ") {
             assert!(BotKind::of(kind).is_some(), "{line}");
         }
@@ -315,15 +315,15 @@ fn a_crawler_that_poses_as_a_phone_is_told_by_its_address_or_its_compatible() {
 #[test]
 fn no_line_of_the_tables_is_there_twice_or_hides_behind_another() {
     let mut seen = HashSet::new();
-    let texts: Vec<String> = lines(include_str!("known.txt"))
+    let texts: Vec<String> = lines(include_str!("../known.txt"))
         .map(|l| l.split_once(" | ").map_or(l, |(t, _)| t))
         .map(|t| t.split_once(" = ").map_or(t, |(t, _)| t).to_ascii_lowercase())
         .collect();
     for text in &texts {
         assert!(seen.insert(text.clone()), "{text} is there twice");
     }
-    let words =
-        lines(include_str!("words.txt")).map(|l| l.split(" | ").next().unwrap()[1..].trim_end_matches('*'));
+    let words = lines(include_str!("../words.txt"))
+        .map(|l| l.split(" | ").next().unwrap()[1..].trim_end_matches('*'));
     let anywhere: Vec<&str> = texts
         .iter()
         .map(String::as_str)
@@ -335,7 +335,7 @@ fn no_line_of_the_tables_is_there_twice_or_hides_behind_another() {
         let hidden = anywhere.iter().find(|t| text.starts_with(**t));
         assert_eq!(hidden, None, "{text} adds nothing, and hides it elsewhere");
     }
-    for line in lines(include_str!("words.txt")) {
+    for line in lines(include_str!("../words.txt")) {
         assert!(line.starts_with(['+', '&', '!', '-']) && line.len() > 2, "{line}");
         assert_eq!(line, line.to_ascii_lowercase(), "{line}");
     }
