@@ -41,6 +41,8 @@ pub(super) enum RetryReason {
     Refused(u16),
     /// The stream takes no events: it is full, or is not the one that it should be.
     StreamRefuses,
+    /// The stream's servers have not said in time that they have it. They may.
+    Unconfirmed,
     /// The event is larger than the stream's servers take.
     TooLarge,
 }
@@ -53,7 +55,9 @@ impl RetryReason {
                 "is [plausible] url right, is Plausible up, and may this host connect to it?"
             }
             RetryReason::Broken => "is that address Plausible's, and does a proxy stand before it?",
-            RetryReason::Timeout => "is Plausible overloaded, or does a firewall swallow what is sent to it?",
+            RetryReason::Timeout | RetryReason::Unconfirmed => {
+                "is Plausible overloaded, or does a firewall swallow what is sent to it?"
+            }
             RetryReason::Throttled => "Plausible, or a proxy before it, limits how many requests it takes",
             RetryReason::ServerError(_) => "Plausible's own log says why, or that of the proxy before it",
             RetryReason::Misconfigured(_) => "is [plausible] url right?",
@@ -67,7 +71,10 @@ impl RetryReason {
     pub(super) fn is_of_no_event(self) -> bool {
         matches!(
             self,
-            RetryReason::Connect | RetryReason::Misconfigured(_) | RetryReason::StreamRefuses
+            RetryReason::Connect
+                | RetryReason::Misconfigured(_)
+                | RetryReason::StreamRefuses
+                | RetryReason::Unconfirmed
         )
     }
 
@@ -107,7 +114,7 @@ impl Outcome {
             Outcome::Unreadable => 3,
             Outcome::Retry(RetryReason::Connect, _) => 4,
             Outcome::Retry(RetryReason::Broken, _) => 5,
-            Outcome::Retry(RetryReason::Timeout, _) => 6,
+            Outcome::Retry(RetryReason::Timeout | RetryReason::Unconfirmed, _) => 6,
             Outcome::Retry(RetryReason::Throttled, _) => 7,
             Outcome::Retry(RetryReason::ServerError(_), _) => 8,
             Outcome::Retry(RetryReason::Misconfigured(_), _) => 9,
@@ -126,6 +133,7 @@ impl std::fmt::Display for RetryReason {
             RetryReason::Connect => f.write_str("no connection"),
             RetryReason::Broken => f.write_str("the connection ended before a whole answer came"),
             RetryReason::Timeout => f.write_str("no answer in time"),
+            RetryReason::Unconfirmed => f.write_str("not confirmed in time"),
             RetryReason::Throttled => f.write_str("answered 429 (too many requests)"),
             RetryReason::ServerError(status) => write!(f, "answered {status}"),
             RetryReason::Misconfigured(status) => write!(

@@ -113,6 +113,11 @@ impl Senders {
         self.mailboxes.len() - self.idle.len()
     }
 
+    /// Requests in flight of events that are no suspects.
+    pub(super) fn in_flight_unsuspected(&self) -> usize {
+        self.in_flight() - self.suspects
+    }
+
     /// Whether as many are in flight as may be.
     pub(super) fn is_busy(&self) -> bool {
         self.in_flight() >= self.concurrency
@@ -152,8 +157,12 @@ impl Senders {
         (self.concurrency / 2).max(1)
     }
 
-    /// After how long an attempt is slow; `None` before the first answer.
+    /// After how long an attempt is slow; `None` before the first answer. None is at the stream, which is slow
+    /// over everything when it is: no event would be the faster for it, and what was given up may have arrived.
     fn slow_after(&self) -> Option<Duration> {
+        if self.target.is_stream() {
+            return None;
+        }
         self.typical.map(|typical| (typical * SLOW.0).max(SLOW.1))
     }
 

@@ -113,9 +113,10 @@ impl Target {
             Target::Plausible(_) => reason.hint(),
             Target::Stream(_) => match reason {
                 RetryReason::Connect => {
-                    "is [stream] url right, are the NATS servers up, and may this host connect to them?"
+                    "is [stream] url right, are the NATS servers up, and may this host connect to them? gatecount \
+                     doctor says more"
                 }
-                RetryReason::Timeout => {
+                RetryReason::Unconfirmed => {
                     "do most of the stream's servers run? without them it takes no events (nats stream info)"
                 }
                 RetryReason::TooLarge => "the servers' max_payload is smaller than an event",
@@ -168,12 +169,14 @@ fn trouble_of_plausible(reason: RetryReason) -> (TroubleKind, &'static str) {
             TroubleKind::PlausibleRefuses,
             "Plausible, or what stands before it, refuses all events; they wait",
         ),
-        RetryReason::Broken | RetryReason::Timeout | RetryReason::Throttled | RetryReason::ServerError(_) => {
-            (
-                TroubleKind::PlausibleUnreachable,
-                "Plausible takes no events; they wait",
-            )
-        }
+        RetryReason::Broken
+        | RetryReason::Timeout
+        | RetryReason::Unconfirmed
+        | RetryReason::Throttled
+        | RetryReason::ServerError(_) => (
+            TroubleKind::PlausibleUnreachable,
+            "Plausible takes no events; they wait",
+        ),
     }
 }
 
@@ -186,7 +189,7 @@ impl StreamTarget {
         self.error.replace(error.error);
         let reason = match error.failure {
             PublishFailure::Unreachable => RetryReason::Connect,
-            PublishFailure::TimedOut => RetryReason::Timeout,
+            PublishFailure::TimedOut => RetryReason::Unconfirmed,
             PublishFailure::TooLarge => RetryReason::TooLarge,
             PublishFailure::Refused => RetryReason::StreamRefuses,
         };

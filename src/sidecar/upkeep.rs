@@ -93,7 +93,8 @@ impl StreamLook {
             None => (
                 TroubleKind::StreamUnreachable,
                 "no server of the stream can be reached".to_owned(),
-                "is [stream] url right, are the NATS servers up, and may this host connect to them?",
+                "is [stream] url right, are the NATS servers up, and may this host connect to them? gatecount \
+                 doctor says more",
             ),
         };
         let error = match (fault, &status.connection_error) {

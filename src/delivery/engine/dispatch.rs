@@ -20,6 +20,7 @@ impl Engine<'_> {
         if self.breaker.is_passing() {
             self.lanes.admit(now);
         }
+        let unconfirmed = self.count_unconfirmed();
         let mut ends_left = ENDS_PER_PASS;
         while self.breaker.allows(now) {
             if !self.lanes.ready() && !self.breaker.is_passing() {
@@ -37,13 +38,21 @@ impl Engine<'_> {
                 }
                 break;
             }
-            let Some(ticket) = self.lanes.take() else { break };
+            let out = unconfirmed + self.senders.in_flight_unsuspected();
+            let only_again = unconfirmed > 0 && out >= self.settings.concurrency;
+            let next = if only_again {
+                self.lanes.admit(now);
+                self.lanes.take_passed_over()
+            } else {
+                self.lanes.take()
+            };
+            let Some(ticket) = next else { break };
             if let Some(due) = self.loads.due_of(ticket) {
                 self.lanes.wait(ticket, due.max(now + 1));
                 continue;
             }
             let suspect = self.is_suspect(ticket);
-            if suspect && self.senders.is_full_of_suspects() {
+            if only_again && !suspect || suspect && self.senders.is_full_of_suspects() {
                 self.lanes.wait(ticket, now + QUEUED_SUSPECT);
                 continue;
             }
@@ -66,13 +75,22 @@ impl Engine<'_> {
         }
     }
 
-    /// Whether an event got no answer in time when it was last sent.
+    /// Whether an event got no answer in time when it was last sent, or may be in the stream.
     fn is_suspect(&self, ticket: Ticket) -> bool {
         // Usually empty; checking that is cheaper than a failed lookup.
         let tries = (!self.tries.is_empty())
             .then(|| self.tries.get(&ticket))
             .flatten();
-        tries.is_some_and(|tries| tries.last == Some(RetryReason::Timeout))
+        tries.is_some_and(|tries| tries.unconfirmed || tries.last == Some(RetryReason::Timeout))
+    }
+
+    /// The events that may be in the stream, though no server has said so. They keep their places until one has:
+    /// they come twice if the process is killed and the servers do not know their ids any more.
+    fn count_unconfirmed(&self) -> usize {
+        if !self.target.is_stream() {
+            return 0;
+        }
+        self.tries.values().filter(|tries| tries.unconfirmed).count()
     }
 
     /// Reads an event that was taken out of its lane. `None` if it is not sent now: then it has ended, or

@@ -4,7 +4,7 @@
 //! failures of an event between two successes of others are a run. A run counts as one try if both are true:
 //!
 //! - It was no outage: the breaker did not trip meanwhile, and no failure of the run was a failed connection,
-//!   a 429 or an answer of a wrong address.
+//!   a 429, an answer of a wrong address, or the stream's silence.
 //! - The event is the likely cause. Either the run is a single failure, no other event failed beside it, and
 //!   others had got through before it. Or the event had failed in an earlier run. Failures of several events,
 //!   or one that lasts, may be a short outage.
@@ -22,6 +22,8 @@ pub(super) struct Tries {
     pub(super) failures: u32,
     /// The reason of the last failure.
     pub(super) last: Option<RetryReason>,
+    /// Whether it may be in the stream, though no server has said so.
+    pub(super) unconfirmed: bool,
     /// Runs that counted as a try.
     counted: u32,
     /// Failures in the current run.
@@ -53,11 +55,15 @@ impl Tries {
         let known = self.before;
         self.failures = self.failures.saturating_add(1);
         self.last = Some(reason);
+        self.unconfirmed |= reason == RetryReason::Unconfirmed;
         self.run += 1;
         self.answered = answered;
         let of_no_event = matches!(
             reason,
-            RetryReason::Connect | RetryReason::Throttled | RetryReason::Misconfigured(_)
+            RetryReason::Connect
+                | RetryReason::Throttled
+                | RetryReason::Misconfigured(_)
+                | RetryReason::Unconfirmed
         );
         if !passing || of_no_event {
             self.suspicion = Suspicion::Outage;
@@ -153,6 +159,7 @@ mod tests {
             (WHY, false),
             (RetryReason::Throttled, true),
             (RetryReason::Connect, true),
+            (RetryReason::Unconfirmed, true),
         ] {
             let mut tries = Tries::default();
             tries.failed(why, 5, passing);

@@ -128,6 +128,15 @@ impl Lanes {
         Some(ticket)
     }
 
+    /// Takes the oldest event that may be sent of those that were passed over: those that waited, and what comes
+    /// after such ones in their lanes.
+    pub(super) fn take_passed_over(&mut self) -> Option<Ticket> {
+        let ticket = self.returning()?;
+        self.returning.pop();
+        self.ledger[ticket].state = LaneState::InFlight;
+        Some(ticket)
+    }
+
     /// Ends an event that was taken. The next event of its lane may be sent.
     pub fn end(&mut self, ticket: Ticket) {
         let entry = self.ledger[ticket];
@@ -300,6 +309,13 @@ impl Lanes {
 
     /// The oldest event that may be sent.
     fn next(&mut self) -> Option<Ticket> {
+        // Entries of the heap are behind the cursor, so they are older than the next one that the cursor
+        // meets.
+        self.returning().or_else(|| self.fresh())
+    }
+
+    /// The oldest event behind the cursor that may be sent.
+    fn returning(&mut self) -> Option<Ticket> {
         while let Some(Reverse(ticket)) = self.returning.peek() {
             if self
                 .ledger
@@ -310,10 +326,7 @@ impl Lanes {
             }
             self.returning.pop();
         }
-        let returning = self.returning.peek().map(|Reverse(ticket)| *ticket);
-        // Entries of the heap are behind the cursor, so they are older than the next one that the cursor
-        // meets.
-        returning.or_else(|| self.fresh())
+        self.returning.peek().map(|Reverse(ticket)| *ticket)
     }
 
     /// Moves the cursor to the next first entry of a lane.

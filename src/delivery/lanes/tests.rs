@@ -55,6 +55,20 @@ fn what_returns_goes_before_what_is_younger() {
 }
 
 #[test]
+fn what_was_passed_over_can_be_taken_alone() {
+    let mut lanes = lanes(&[7, 8, 7, 9]);
+    let first = lanes.take().unwrap();
+    let second = lanes.take().unwrap();
+    assert_eq!(lanes.take_passed_over(), None, "both are on their way");
+    lanes.wait(second, 5);
+    lanes.admit(5);
+    assert_eq!(lanes.take_passed_over(), Some(second));
+    lanes.end(first);
+    assert_eq!(lanes.take_passed_over(), None, "the others are still to come");
+    assert_eq!(take_all(&mut lanes), [2, 3]);
+}
+
+#[test]
 fn a_waiting_event_holds_its_lane_and_no_other() {
     let mut lanes = lanes(&[7, 7, 8]);
     let first = lanes.take().unwrap();
