@@ -38,7 +38,7 @@ const TICK: Duration = Duration::from_millis(250);
 /// How long one acknowledgement may take to be confirmed. It is sent again after that.
 const CONFIRMED: Duration = Duration::from_secs(1);
 /// Bytes of events that this process may have from the stream, over all partitions. Beyond it no more are
-/// taken until some have ended.
+/// asked for until some have ended.
 const ROOM: usize = 64 << 20;
 
 /// One partition's task.
@@ -58,6 +58,8 @@ pub(super) struct PartitionTask {
     unconfirmed: HashSet<u64>,
     /// How often the client had connected when that was last looked at.
     connects: u64,
+    /// The number of the servers' last delivery, under this subscription.
+    delivery: Option<u64>,
     asked: Instant,
     looked: Instant,
 }
@@ -91,6 +93,7 @@ impl PartitionTask {
         let connects = shared.connection.connects();
         let task = PartitionTask {
             connects,
+            delivery: None,
             ownership: Ownership::new(shared.connection.settings.terms()),
             shared,
             partition,
@@ -138,6 +141,7 @@ impl PartitionTask {
     }
 
     async fn serve(&mut self, mut pull: Pull) -> Ended {
+        self.delivery = None;
         loop {
             let now = self.shared.clock.millis();
             let due = self
@@ -155,7 +159,7 @@ impl PartitionTask {
                     }
                     Some(signal) => self.hear(signal),
                 },
-                message = pull.next(), if has_room => match message {
+                message = pull.next(has_room) => match message {
                     Ok(message) => self.receive(&message),
                     Err(error) => {
                         tracing::debug!(partition = %self.partition, "stream: {error}");
@@ -239,6 +243,12 @@ impl PartitionTask {
         let pin = header("Nats-Pin-Id").unwrap_or_default().to_owned();
         self.replies.insert(sequence, reply);
         let now = self.shared.clock.millis();
+        let before = self.delivery.replace(info.consumer_sequence);
+        if before.is_some_and(|before| info.consumer_sequence != before + 1) {
+            let partition = self.partition;
+            tracing::debug!(%partition, sequence, "stream: a delivery before this one is missing");
+            self.ownership.missed(now);
+        }
         let (Some(visitor), Some(at)) = (visitor, at) else {
             tracing::error!(
                 sequence,
@@ -312,7 +322,7 @@ impl PartitionTask {
         let connects = self.shared.connection.connects();
         if connects != self.connects {
             self.connects = connects;
-            self.ownership.reconnected(self.shared.clock.millis());
+            self.ownership.missed(self.shared.clock.millis());
         }
         while let Some((event, lease)) = self.ownership.take(self.shared.clock.millis()) {
             self.handed += 1;

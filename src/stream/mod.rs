@@ -21,7 +21,11 @@
 //! - An event that a sidecar has accepted is in its queue, or on most of the servers that the stream is on,
 //!   until it has ended. What the servers keep through a power cut is their setting (`sync_interval`).
 //! - A visitor's events go to Plausible in the order of their pages, as far as they are published within
-//!   `reorder` of each other, and one at a time.
+//!   `reorder` of each other, and one at a time. That holds for partitions with up to 512 events a second (1,024
+//!   within a `reorder` of more than two seconds); of what comes faster, a gateway sees no more than it can
+//!   have at once.
+//! - A sidecar has no more events on their way to the servers, or there without knowing it, than it publishes at
+//!   once (256, or `[plausible] concurrency` if that is more), however long the servers are silent.
 //! - A gateway sends nothing of a partition without a lease (`lease`). The lease ends five seconds after the
 //!   last question that the servers answered with its pin, so a gateway that lost its connection, or was
 //!   paused, stops by itself, before the servers let another one have what it had. An attempt that has begun
@@ -44,7 +48,10 @@
 //!   that are still in the stream. What was on its way to them when a sidecar was killed, at most as many
 //!   events as it publishes at once, comes twice if the sidecar starts again later than that, or if it was
 //!   delivered meanwhile and the stream's leader has been started again since. So does what was on its way
-//!   when all servers went away.
+//!   when all servers went away. (Two hours and not `max_age`: each id takes a server's memory, `connection` says
+//!   how much, and those few events are not worth that.)
+//! - A machine that is frozen together with its clock does not know how long it was: what it sends until the servers
+//!   have answered again, or its lease's last seconds are over, another gateway may have sent, too.
 //! - Between sidecars there is no order in what waited while no server answered: they publish it as each
 //!   comes to it.
 
@@ -66,6 +73,7 @@ mod settings;
 mod shares;
 #[cfg(test)]
 mod test_stream;
+mod trust;
 mod watcher;
 
 use std::{sync::Arc, thread, time::Duration};

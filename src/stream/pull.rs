@@ -41,6 +41,15 @@ pub(super) struct Pull {
     pin: Option<String>,
 }
 
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Messages,
+    /// To be the one whom the servers deliver to, and to get nothing for now: they give the partition to another
+    /// gateway if this one asks for nothing for a while.
+    ThePin,
+}
+
 /// Why no messages come any more.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Stale {
@@ -77,19 +86,22 @@ impl Pull {
             heard: Instant::now(),
             pin: None,
         };
-        pull.request().await?;
+        pull.request(Wanted::Messages).await?;
         Ok(pull)
     }
 
-    /// The next message. It is safe to drop this and call it again.
-    pub(super) async fn next(&mut self) -> Result<Message, Stale> {
+    /// The next message. It is safe to drop this and call it again. Without room for more, no more are asked for;
+    /// those that were asked for before may still come.
+    pub(super) async fn next(&mut self, has_room: bool) -> Result<Message, Stale> {
         loop {
-            if self.asked_for <= self.batch / 2 || self.requested.elapsed() > EXPIRES + HEARTBEAT {
-                if self.requested.elapsed() > EXPIRES + HEARTBEAT {
-                    // What was asked for has expired, and the word of it was lost.
-                    self.asked_for = 0;
-                }
-                self.request().await.map_err(|_| Stale::Closed)?;
+            if self.requested.elapsed() > EXPIRES + HEARTBEAT {
+                // What was asked for has expired, and the word of it was lost.
+                self.asked_for = 0;
+            }
+            if has_room && self.asked_for <= self.batch / 2 {
+                self.request(Wanted::Messages).await.map_err(|_| Stale::Closed)?;
+            } else if !has_room && self.requested.elapsed() > HEARTBEAT {
+                self.request(Wanted::ThePin).await.map_err(|_| Stale::Closed)?;
             }
             let patience = (HEARTBEAT * 5 / 2).saturating_sub(self.heard.elapsed());
             let heard = tokio::time::timeout(patience, self.subscriber.next()).await;
@@ -116,9 +128,13 @@ impl Pull {
         last
     }
 
-    async fn request(&mut self) -> Result<(), async_nats::PublishError> {
+    async fn request(&mut self, wanted: Wanted) -> Result<(), async_nats::PublishError> {
+        let batch = match wanted {
+            Wanted::Messages => self.batch,
+            Wanted::ThePin => 1,
+        };
         let mut request = json!({
-            "batch": self.batch,
+            "batch": batch,
             "expires": EXPIRES.as_nanos() as u64,
             "idle_heartbeat": HEARTBEAT.as_nanos() as u64,
             "group": GROUP,
@@ -126,12 +142,16 @@ impl Pull {
         if let Some(pin) = &self.pin {
             request["id"] = json!(pin);
         }
+        if wanted == Wanted::ThePin {
+            // No message is as small as that.
+            request["max_bytes"] = json!(1);
+        }
         let payload = request.to_string().into();
         let client: &Client = &self.connection.client;
         client
             .publish_with_reply(self.next.clone(), self.inbox.clone(), payload)
             .await?;
-        self.asked_for += self.batch;
+        self.asked_for += batch;
         self.requested = Instant::now();
         Ok(())
     }

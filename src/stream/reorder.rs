@@ -20,7 +20,8 @@ pub struct StreamedEvent {
 /// it in its visitor's order, by the times of their pages.
 ///
 /// The wait begins when the event comes, and not at its page: so it does not depend on the clocks of sidecars,
-/// and an event that a sidecar could not publish for an hour still waits for its older sisters.
+/// and an event that a sidecar could not publish for an hour still waits for its older sisters. That is no rare
+/// case: whenever the servers choose a leader, all sidecars publish late, and at the same time.
 #[derive(Debug)]
 pub(super) struct WaitingEvents {
     /// For how long each waits, in milliseconds.

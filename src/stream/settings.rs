@@ -52,6 +52,12 @@ impl fmt::Debug for Login {
 /// a client's pin to another one.
 pub(super) const TERM: Duration = Duration::from_secs(5);
 
+/// How many events of a partition may be delivered in a second.
+const PACE: u128 = 512;
+/// How many messages of a partition may be out, at the least and at the most: they are in a gateway's memory.
+const LEAST_OUT: u16 = 256;
+const MOST_OUT: u16 = 1_024;
+
 impl Settings {
     /// The servers, with commas between them.
     pub fn servers_in_words(&self) -> String {
@@ -78,9 +84,16 @@ impl Settings {
         }
     }
 
-    /// How many messages of a partition may be out.
+    /// How many messages of a partition may be out. Each waits for `reorder`, so this is what limits how many
+    /// events of a partition are delivered in a second: [`PACE`], fewer where `reorder` is longer than two seconds.
     pub(super) fn out_at_once(&self) -> u16 {
-        if self.strict { 1 } else { 256 }
+        if self.strict {
+            return 1;
+        }
+        let during_reorder = self.reorder.as_millis() * PACE / 1_000;
+        u16::try_from(during_reorder)
+            .unwrap_or(MOST_OUT)
+            .clamp(LEAST_OUT, MOST_OUT)
     }
 }
 
@@ -118,6 +131,19 @@ mod tests {
     fn strict_has_one_event_out_and_waits_for_no_older_one() {
         let settings = settings(true);
         assert_eq!((settings.out_at_once(), settings.terms().reorder), (1, 0));
+    }
+
+    #[test]
+    fn a_longer_reorder_has_more_out() {
+        let out = |reorder| {
+            let reorder = Duration::from_millis(reorder);
+            Settings {
+                reorder,
+                ..settings(false)
+            }
+            .out_at_once()
+        };
+        assert_eq!([0, 500, 1_500, 60_000].map(out), [256, 256, 768, 1_024]);
     }
 
     #[test]

@@ -21,8 +21,9 @@
 //! acknowledgements that they did not hear. So they are asked when `reorder` has passed, for nothing goes
 //! before that anyway. Are fewer messages out then than are here, some of those that came again are over;
 //! they are all returned, and those that are not over come once more. The count could be right by accident, if
-//! another message is still out there: so those that came for the first time, which can't be over, are counted
-//! apart; and of those that come again, the servers say how many are out.
+//! another message is still out there: so those that came for the first time, which no gateway can have ended, are
+//! counted apart; and of those that come again, the servers say how many are out. If fewer are out than came for
+//! the first time, somebody has taken messages out of the stream: then all that wait are returned.
 //!
 //! # Keeping, and losing
 //!
@@ -31,9 +32,9 @@
 //! their leader, and with it the pin, from time to time. If the same gateway gets the new pin while its lease
 //! lasts, it keeps what it has, for the same reason. In all other cases another gateway may have had its
 //! messages, so it forgets them, and they come again. If delivery lets go of an event that has not ended, those
-//! behind it must not go first: the partition is taken over anew. So it is when the connection to the servers was
-//! lost and made again: a message that was on its way is out until its time is up, and the pin is still the same,
-//! so newer ones come before it.
+//! behind it must not go first: the partition is taken over anew. So it is when a message was lost on its way: the
+//! servers number what they deliver, and one that is missing is out until its time is up, while newer ones come
+//! under the same pin. It is looked for, too, when the connection to the servers was lost and made again.
 //!
 //! Each message that stays here long needs signs of life (`signs`), or the servers give it to another one: an
 //! attempt that begins under a lease ends before that happens, if a message may be out for the length of an
@@ -268,7 +269,7 @@ impl Ownership {
         }
         let (here, first) = self.here(asked);
         if out.all < here {
-            return self.forget_again();
+            return self.forget_doubtful();
         }
         // A server that has become the leader may not know which ones it has delivered more than once. By then
         // all that another gateway had has come.
@@ -279,8 +280,8 @@ impl Ownership {
         Vec::new()
     }
 
-    /// The connection to the servers is another one: what was on its way here is lost, and comes again later.
-    pub fn reconnected(&mut self, now: u64) {
+    /// A message was lost on its way here, or may have been. It comes again, later than those that came behind it.
+    pub fn missed(&mut self, now: u64) {
         if self.is_pinned() {
             self.phase = Phase::TakingOver;
             self.since = now;
@@ -455,13 +456,15 @@ impl Ownership {
         (here().count(), here().filter(|message| !message.again).count())
     }
 
-    /// Forgets the messages that may be over without this gateway's knowing. Returns them: those that are not
-    /// come again.
-    fn forget_again(&mut self) -> Vec<u64> {
+    /// Forgets the messages that may be over without this gateway's knowing: those that came again, or where
+    /// there is none of them, all that wait. Returns them: those that are not over come again.
+    fn forget_doubtful(&mut self) -> Vec<u64> {
+        let waits = |message: &OpenMessage| matches!(message.state, MessageState::Waiting);
+        let some_again = self.open.values().any(|message| message.again && waits(message));
         let mut forgotten = Vec::new();
         let waiting = &mut self.waiting;
         self.open.retain(|sequence, message| {
-            let doubtful = message.again && matches!(message.state, MessageState::Waiting);
+            let doubtful = waits(message) && (message.again || !some_again);
             if doubtful {
                 waiting.remove(*sequence);
                 forgotten.push(*sequence);

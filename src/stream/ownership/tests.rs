@@ -56,16 +56,31 @@ fn nothing_goes_before_all_that_is_out_is_here() {
 }
 
 #[test]
-fn what_was_lost_with_a_connection_goes_before_what_came_since() {
+fn what_was_lost_on_its_way_goes_before_what_came_since() {
     let mut partition = owner();
-    // 2 was on its way when the connection broke. The servers deliver on, under the same pin.
-    partition.reconnected(NOW);
+    // 2 was on its way when a connection broke. The servers deliver on, under the same pin.
+    partition.missed(NOW);
     partition.receive("a", event(3), false, NOW + 1);
     partition.confirm(Some("a"), out(2), NOW + 2, NOW + 2);
     assert_eq!(taken(&mut partition, NOW + 2), NONE);
     partition.receive("a", event(2), true, NOW + 3);
     partition.confirm(Some("a"), Outstanding { all: 2, again: 1 }, NOW + 4, NOW + 4);
     assert_eq!(taken(&mut partition, NOW + 4), [2, 3]);
+}
+
+#[test]
+fn what_somebody_took_out_of_the_stream_holds_nothing_up_for_ever() {
+    let mut partition = Ownership::new(TERMS);
+    for sequence in [1, 2, 3] {
+        partition.receive("a", event(sequence), false, NOW);
+    }
+    // 1 and 2 were removed by hand.
+    assert_eq!(partition.confirm(Some("a"), out(1), NOW + 1, NOW + 1), [1, 2, 3]);
+    assert_eq!(taken(&mut partition, NOW + 1), NONE);
+    partition.receive("a", event(3), true, NOW + 2);
+    let again = Outstanding { all: 1, again: 1 };
+    partition.confirm(Some("a"), again, NOW + 3, NOW + 3);
+    assert_eq!(taken(&mut partition, NOW + 3), [3]);
 }
 
 #[test]
