@@ -19,8 +19,10 @@ use super::{
 
 /// The stream's name.
 pub(super) const STREAM: &str = "gatecount";
-/// Requests to Plausible, and events on their way to the servers, that a process has at once.
+/// Requests to Plausible that a gateway has at once.
 pub(super) const CONCURRENCY: usize = 8;
+/// Events that a sidecar has on their way to the servers at once, at the most.
+pub(super) const PUBLISHED_AT_ONCE: usize = 256;
 
 /// How many of each there are.
 #[derive(Debug, Clone, Copy)]

@@ -1,16 +1,15 @@
 //! No server, and no Plausible.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{
     fleet::{ACK_WAIT, Fleet, Size, redelivered},
-    load::{Load, VISITORS},
+    load::VISITORS,
 };
 use crate::support::{
-    as_long_as_it_moves, full,
+    as_long_as_it_moves,
     load::Steady,
     nats::{Nats, Sync},
-    receiver::Reply,
 };
 
 /// The app notices nothing of it. What was published before is there when the server is back, and what came
@@ -94,90 +93,4 @@ fn while_plausible_is_away_nothing_is_given_to_another_gateway() {
     assert_eq!(after, before, "nothing came again");
     assert!(fleet.ledger.repeats().is_empty());
     fleet.plausible.assert_strict();
-}
-
-/// An outage of all servers for the time of a million events. A good part of them is in the sidecars' queues
-/// meanwhile, and the app's own requests take no longer.
-#[test]
-fn all_servers_are_away_for_a_million_events() {
-    if !full() {
-        // Five thousand take a minute in a debug build; three hundred are in every run, above.
-        return;
-    }
-    let Some(nats) = Nats::three(Sync::Always) else {
-        return;
-    };
-    let size = Size {
-        sidecars: 4,
-        gateways: 3,
-        partitions: 16,
-    };
-    let mut fleet = Fleet::start(
-        nats,
-        size,
-        |builder| {
-            builder
-                .set("queue.max_bytes", "1GiB")
-                .set("plausible.concurrency", 256)
-        },
-        |builder| builder.set("plausible.concurrency", 256),
-    );
-    fleet.visit(0, 0..size.partitions as usize * 4);
-    fleet.settle();
-    fleet.plausible.always(Reply::Accept);
-    let events = 1_000_000;
-    // Before: the same load, with all servers there.
-    let rate = 2_000;
-    let steady = Steady::through(fleet.sidecars[0].address);
-    let load = Load::through(&fleet.addresses, rate);
-    load.goes_on(rate as usize * 20);
-    load.finish();
-    let before = steady.finish();
-    fleet.settle();
-
-    fleet.nats.kill_all();
-    let ledger = super::ledger::Ledger::of(&fleet.plausible);
-    let steady = Steady::through(fleet.sidecars[0].address);
-    let load = Load::through(&fleet.addresses, rate);
-    let mut asked = 0;
-    while asked < events {
-        load.goes_on(10_000);
-        asked += 10_000;
-    }
-    let asked = load.finish();
-    let during = steady.finish();
-    let waiting: u64 = fleet
-        .sidecars
-        .iter()
-        .map(|sidecar| sidecar.metrics().pending())
-        .sum();
-    assert_eq!(waiting, asked.len() as u64, "all of it waits");
-
-    let begun = Instant::now();
-    fleet.nats.all_again();
-    fleet.nats.await_well();
-    fleet.ledger = ledger;
-    fleet.ledger.await_len(asked.len());
-    let drained = begun.elapsed();
-    fleet.settle();
-    fleet
-        .ledger
-        .assert_each_once(asked.iter().map(|asked| asked.number));
-    let (wrong, all) = fleet.ledger.disorder(|number| !super::load::roams(number));
-    eprintln!(
-        "measured: {} events kept while no server was there, drained in {drained:?}; p99 of the app before {:?}, \
-         during {:?}",
-        asked.len(),
-        before.p99,
-        during.p99
-    );
-    assert_eq!(wrong, 0, "of {all}");
-    fleet.plausible.assert_strict();
-    // Of two halves of one run on a quiet machine they differ by some tenths.
-    assert!(
-        during.p99 <= before.p99 * 2 + Duration::from_millis(1),
-        "{:?}, before {:?}",
-        during.p99,
-        before.p99
-    );
 }

@@ -8,17 +8,18 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    fleet::{Fleet, STREAM, Size, owned, published, redelivered},
-    load::Load,
+    fleet::{CONCURRENCY, Fleet, PUBLISHED_AT_ONCE, STREAM, Size, owned, published, redelivered},
+    load::{Load, SAFE, VISITORS},
 };
 use crate::support::{
     eventually,
+    metrics::Metrics,
     nats::{Nats, Sync},
 };
 
 /// Forty visitors with five pages each, one after the other.
 fn pages() -> impl Iterator<Item = usize> + Clone {
-    (0..5).flat_map(|round| (0..40).map(move |visitor| round * super::load::VISITORS + visitor))
+    (0..5).flat_map(|round| (0..40).map(move |visitor| round * VISITORS + visitor))
 }
 
 #[test]
@@ -63,10 +64,10 @@ fn what_is_published_again_after_a_kill_does_not_come_twice() {
     fleet.settle();
     fleet.nats.signal(0, "STOP");
     // As many visitors as may be on their way at once.
-    fleet.visit(0, 1..=super::fleet::CONCURRENCY);
+    fleet.visit(0, 1..=CONCURRENCY);
     eventually("all are on their way", || {
         match &fleet.sidecars[0].status()["delivery"]["in_flight"] {
-            count if *count == super::fleet::CONCURRENCY => Ok(()),
+            count if *count == CONCURRENCY => Ok(()),
             other => Err(other.to_string()),
         }
     });
@@ -75,7 +76,7 @@ fn what_is_published_again_after_a_kill_does_not_come_twice() {
     fleet.sidecars[0].kill();
     fleet.nats.signal(0, "CONT");
     fleet.sidecar_again(0);
-    let last = super::fleet::CONCURRENCY;
+    let last = CONCURRENCY;
     fleet.ledger.await_len(1 + last);
     fleet.settle();
     fleet.ledger.assert_each_once(0..=last);
@@ -85,6 +86,40 @@ fn what_is_published_again_after_a_kill_does_not_come_twice() {
         "none was published twice: {metrics:?}"
     );
     assert_eq!(metrics.finished("published"), last as u64);
+}
+
+/// However long the servers are silent, no more events may have come to them unconfirmed than are published at once: so
+/// many may come twice if the sidecar is killed and they do not know the ids any more. Here they do, and so say how many.
+#[test]
+fn while_a_server_is_silent_no_more_is_published_than_may_be_at_once() {
+    let Some(nats) = Nats::one(Sync::Default) else {
+        return;
+    };
+    let mut fleet = Fleet::plain(nats, Size::LEAST);
+    // So that the sidecar knows how long an answer takes.
+    fleet.visit(0, 0..20);
+    fleet.ledger.await_len(20);
+    fleet.settle();
+    fleet.nats.signal(0, "STOP");
+    fleet.visit(0, 20..VISITORS);
+    let timed_out = |metrics: &Metrics| {
+        let attempts = metrics.metric("gatecount_delivery_attempts_total");
+        attempts.label("result", "timeout").value()
+    };
+    fleet.sidecars[0].await_metrics("all that may be were published, and some again", |metrics| {
+        timed_out(metrics) > PUBLISHED_AT_ONCE as u64
+    });
+    fleet.sidecars[0].kill();
+    fleet.nats.signal(0, "CONT");
+    fleet.sidecar_again(0);
+    fleet.ledger.await_len(VISITORS);
+    fleet.settle();
+    fleet.ledger.assert_each_once(0..VISITORS);
+    let were_there = published(&fleet.sidecars[0].metrics(), "duplicate");
+    assert!(
+        (1..=PUBLISHED_AT_ONCE as u64).contains(&were_there),
+        "{were_there}"
+    );
 }
 
 #[test]
@@ -108,7 +143,7 @@ fn a_sidecar_that_is_killed_again_and_again_loses_nothing_and_repeats_nothing() 
     let times = fleet.ledger.times();
     let lost: Vec<_> = asked
         .iter()
-        .filter(|asked| asked.is_safe_at(kills.iter().cloned()))
+        .filter(|asked| asked.is_safe_at(kills.iter().cloned(), SAFE))
         .filter(|asked| !times.contains_key(&asked.number))
         .collect();
     assert!(

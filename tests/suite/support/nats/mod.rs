@@ -1,9 +1,11 @@
 //! Real NATS servers with JetStream, one or a cluster of three, as processes of a test's own.
 
+mod operator;
 mod relay;
 mod server;
 
 use std::{
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -14,7 +16,7 @@ use tempfile::TempDir;
 use self::server::Server;
 use super::{eventually, process::has, skip};
 
-pub(crate) use self::relay::Relay;
+pub(crate) use self::{operator::Operator, relay::Relay};
 
 /// When the servers write through to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub(crate) struct Nats {
 pub(crate) struct StreamFacts {
     /// How many messages are in it.
     pub(crate) messages: u64,
+    /// How many ever were.
+    pub(crate) stored: u64,
     /// How many consumers it has.
     pub(crate) consumers: u64,
     /// Whether one of the servers leads it.
@@ -46,21 +50,37 @@ pub(crate) struct StreamFacts {
 impl Nats {
     /// One server. Nothing where the program is missing, which is said.
     pub(crate) fn one(sync: Sync) -> Option<Nats> {
-        Nats::start(1, sync)
+        Nats::start(1, sync, Nats::any_host(), "")
     }
 
     /// A cluster of three.
     pub(crate) fn three(sync: Sync) -> Option<Nats> {
-        Nats::start(3, sync)
+        Nats::start(3, sync, Nats::any_host(), "")
     }
 
-    fn start(count: usize, sync: Sync) -> Option<Nats> {
+    /// One server at this address, with more in its configuration.
+    pub(crate) fn alone(host: Ipv4Addr, more: &str) -> Option<Nats> {
+        Nats::start(1, Sync::Default, host, more)
+    }
+
+    /// An address for servers. It is none that a connection of this machine is made from by itself, so nobody takes
+    /// the port of one that is to start again.
+    pub(crate) fn any_host() -> Ipv4Addr {
+        Ipv4Addr::new(
+            127,
+            fastrand::u8(64..=254),
+            fastrand::u8(..),
+            fastrand::u8(1..=254),
+        )
+    }
+
+    fn start(count: usize, sync: Sync, host: Ipv4Addr, more: &str) -> Option<Nats> {
         let Some(program) = program() else {
             skip("nats-server is not installed");
             return None;
         };
         let directory = TempDir::new().expect("a directory");
-        let mut servers = Server::prepare(&program, directory.path(), count, sync);
+        let mut servers = Server::prepare(&program, directory.path(), host, count, sync, more);
         for server in &mut servers {
             server.start();
         }
@@ -157,6 +177,7 @@ impl Nats {
         let stream = streams.find(|stream| stream["name"] == name)?;
         Some(StreamFacts {
             messages: stream["state"]["messages"].as_u64()?,
+            stored: stream["state"]["last_seq"].as_u64()?,
             consumers: stream["state"]["consumer_count"].as_u64()?,
             is_led: self.servers.len() == 1 || stream["cluster"]["leader"].is_string(),
         })

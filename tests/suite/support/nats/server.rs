@@ -26,17 +26,16 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Servers that are to make a cluster if there are several, each with ports and files of its own.
-    ///
-    /// Their address is none that a connection of this machine is made from by itself, so nobody takes the port of
-    /// one that is to start again.
-    pub(super) fn prepare(program: &Path, directory: &Path, count: usize, sync: Sync) -> Vec<Server> {
-        let host = Ipv4Addr::new(
-            127,
-            fastrand::u8(64..=254),
-            fastrand::u8(..),
-            fastrand::u8(1..=254),
-        );
+    /// Servers at this address that are to make a cluster if there are several, each with ports and files of its
+    /// own, and with `more` in its configuration.
+    pub(super) fn prepare(
+        program: &Path,
+        directory: &Path,
+        host: Ipv4Addr,
+        count: usize,
+        sync: Sync,
+        more: &str,
+    ) -> Vec<Server> {
         let ports = free_ports(host, count * 3);
         let routes: Vec<String> = ports
             .chunks(3)
@@ -59,7 +58,7 @@ impl Server {
                 };
                 let text = format!(
                     "server_name: n{number}\nlisten: \"{}\"\nhttp: \"{}\"\n{cluster}jetstream {{ {sync}store_dir: \
-                     \"{}\", max_mem: 64MB, max_file: 4GB }}\n",
+                     \"{}\", max_mem: 64MB, max_file: 4GB }}\n{more}",
                     own[0],
                     own[1],
                     files.display()
