@@ -43,6 +43,7 @@ fn of_script(soft: SoftRequest, response: &ResponseFacts<'_>) -> Option<Doubt> {
     match response.status {
         200 => soft_doubt(soft, response),
         304 if soft.is_plain() => Some(Doubt::FetchedAhead),
+        304 if soft.is_htmx_part() => Some(Doubt::Announcement),
         _ => None,
     }
 }

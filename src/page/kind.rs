@@ -15,6 +15,8 @@ pub(super) enum RequestKind {
     Preload,
     /// The same; fetched by the service worker.
     WorkerFetch,
+    /// The same; asked for by WebKit itself once its service worker has failed it.
+    Fallback,
     /// Save it.
     Saved,
     /// Keep it until the page is shown.
@@ -43,6 +45,8 @@ pub(super) fn kind(request: &RequestFacts<'_>) -> Result<RequestKind, &'static s
             None if request.navigation_preload => Ok(RequestKind::Preload),
             None => Ok(RequestKind::Navigation),
             Some(_) if navigate && request.navigation_preload => Ok(RequestKind::Preload),
+            // What it asks for itself says at first which types are best.
+            Some(_) if navigate && request.accept == Some(b"*/*") => Ok(RequestKind::Fallback),
             Some(_) if navigate => Ok(RequestKind::Navigation),
             Some(_) => Err("A document is fetched, but not to navigate to it (Sec-Fetch-Mode)."),
         };

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum PageMark {
     /// A browser has asked for it ahead, and the response is not here. A true request for it ends that.
     AskedAhead,
-    /// The visitor has just asked for it, or was shown it. What is fetched ahead of it comes too late.
+    /// The visitor has just asked for it, and has not gone on from there. What is fetched ahead of it comes too late.
     JustAsked,
     /// It was fetched ahead. It counts at the first sign that it is shown.
     Prefetched,
@@ -23,6 +23,14 @@ pub enum PageMark {
     Announced,
     /// Of two pages, see [`VisitorPage::beside`]: what was fetched ahead of the one has led to the other.
     Led,
+    /// It was fetched ahead, and is counted since a request showed that it is shown. A service worker that answered
+    /// with what it had may ask for it at the same time, as the same view.
+    Activated,
+    /// Of the way to a page, see [`VisitorPage::coming_from`]: a script has fetched the page, to show it there. If it
+    /// cannot, for the site is another version by now, the browser loads the page from there: the same view.
+    ByScript,
+    /// A service worker's view of it was counted. If the browser then gives the worker up, it asks for the same view.
+    ByWorker,
 }
 
 impl PageMark {
@@ -30,8 +38,8 @@ impl PageMark {
     fn lasts(self) -> u64 {
         match self {
             PageMark::Prefetched | PageMark::CountedAhead | PageMark::Led => 300,
-            PageMark::JustAsked => 5,
-            PageMark::Redirected => 10,
+            PageMark::JustAsked | PageMark::Activated | PageMark::ByWorker => 5,
+            PageMark::Redirected | PageMark::ByScript => 10,
             PageMark::Announced | PageMark::AskedAhead => 30,
         }
     }
@@ -45,6 +53,9 @@ impl PageMark {
             PageMark::AskedAhead => 5,
             PageMark::JustAsked => 6,
             PageMark::Led => 7,
+            PageMark::Activated => 8,
+            PageMark::ByScript => 9,
+            PageMark::ByWorker => 10,
         }
     }
 }
@@ -96,7 +107,7 @@ impl VisitorPage {
 /// page that was fetched ahead is not counted then.
 #[derive(Debug, Default)]
 pub struct MarkedPages {
-    /// `path << 32 | visitor's upper bits << 20 | code << 17 | seconds`; 0 is nothing.
+    /// `path << 32 | visitor's upper bits << 21 | code << 17 | seconds`; 0 is nothing.
     slots: OnceLock<Box<[AtomicU64]>>,
 }
 
@@ -205,8 +216,8 @@ fn group(slots: &[AtomicU64], page: VisitorPage) -> &[AtomicU64] {
 
 /// All bits of a mark but its time.
 fn identity(page: VisitorPage, mark: PageMark) -> u64 {
-    let visitor = u64::from(page.visitor >> 20);
-    u64::from(page.path) << 32 | visitor << 20 | mark.code() << 17
+    let visitor = u64::from(page.visitor >> 21);
+    u64::from(page.path) << 32 | visitor << 21 | mark.code() << 17
 }
 
 #[cfg(test)]

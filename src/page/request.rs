@@ -67,6 +67,9 @@ pub enum ServiceWorker {
     Preload,
     /// The worker fetched the navigation itself.
     Fetch,
+    /// The browser gave the worker up and asked itself. WebKit does so now and then where both of the others have
+    /// come, and then `Accept` is `*/*`.
+    Fallback,
 }
 
 impl Candidate {
@@ -187,6 +190,7 @@ fn judge(
         service_worker: match kind {
             RequestKind::Preload => Some(ServiceWorker::Preload),
             RequestKind::WorkerFetch => Some(ServiceWorker::Fetch),
+            RequestKind::Fallback => Some(ServiceWorker::Fallback),
             _ => None,
         },
     })
@@ -278,7 +282,7 @@ pub fn is_refused_prefetch(rules: &PageRules, request: &RequestFacts<'_>) -> boo
         && path_kind(rules, request.path()) == PathKind::Page
         && matches!(
             kind(request),
-            Ok(RequestKind::Navigation | RequestKind::Preload | RequestKind::Prefetch)
+            Ok(RequestKind::Navigation | RequestKind::Preload | RequestKind::Fallback | RequestKind::Prefetch)
         )
 }
 

@@ -87,11 +87,11 @@ pub fn activated() -> Verdict {
     )
 }
 
-/// The page was counted when it was fetched ahead.
+/// The page was counted before its own request: ahead of it, or by another request for the same view.
 pub fn counted_ahead() -> Verdict {
     Verdict::silent(
         Decision::NotPage,
-        "The page was counted when it was fetched ahead or announced.",
+        "The page is counted already: it was fetched ahead or announced, or a script or a worker has fetched it too.",
     )
 }
 

@@ -70,7 +70,7 @@ impl Activating<'_> {
         if !marked.take(page, mark, now.millis()) && !marked.take_led(page, mark, now.millis()) {
             return false;
         }
-        marked.mark(page, PageMark::JustAsked, now.millis());
+        marked.mark(page, PageMark::Activated, now.millis());
         let (Ok(host), Ok(path)) = (std::str::from_utf8(shown.host), std::str::from_utf8(shown.path()))
         else {
             return false;

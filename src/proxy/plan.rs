@@ -2,7 +2,7 @@
 //! page view, what the app gets. No protocol's bytes are read here, so each rule is written once for HTTP/1.1
 //! and HTTP/2.
 
-use std::rc::Rc;
+use std::{net::IpAddr, rc::Rc};
 
 use tokio::time::Instant;
 
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     client::{self, Peer, Visible},
     delivery::Draft,
-    event::Sighting,
+    event::{Sighting, WebPage},
     facts,
     headers::ConnectionOptions,
     http1::{self, Refusal},
@@ -328,6 +328,20 @@ impl Reading {
     }
 }
 
+/// The page that this request for another one comes from has been there for a moment: what is fetched ahead of it from
+/// now on is for another view.
+fn go_on(context: &Context, facts: &facts::RequestFacts<'_>, client: IpAddr) {
+    let Some(from) = facts.referer.and_then(WebPage::split) else {
+        return;
+    };
+    if from.path() != facts.path().as_bytes() {
+        let agent = facts.user_agent.unwrap_or_default();
+        let page = VisitorPage::new(client, agent, from.host, from.path());
+        let now = context.now().millis();
+        context.memory.marked.take(page, PageMark::JustAsked, now);
+    }
+}
+
 /// Reads what the request alone tells.
 fn read(
     context: &Context,
@@ -363,6 +377,14 @@ fn read(
             path.as_bytes(),
         )
     };
+    let is_for_a_page = match &reading.verdict {
+        RequestVerdict::Open(_) => true,
+        RequestVerdict::Soft(soft) => !soft.is_plain(),
+        RequestVerdict::Settled(_) => false,
+    };
+    if is_for_a_page && !marked.is_unused() {
+        go_on(context, &facts, client);
+    }
     let candidate = match &reading.verdict {
         RequestVerdict::Open(candidate) => candidate,
         RequestVerdict::Soft(soft) => {

@@ -165,6 +165,45 @@ fn a_user_agent_arrives_byte_for_byte() {
 }
 
 #[test]
+fn a_request_that_is_sent_to_the_app_again_is_one_view() {
+    let app = Origin::start(origin::closes_on_the_second_request);
+    let plausible = Receiver::start();
+    let sidecar = Builder::before(&app)
+        .telling(&plausible)
+        .set("listen.workers", 1)
+        .start();
+    let mut client = sidecar.client();
+    for n in 0..6 {
+        let page = Request::get(&format!("/{n}")).as_(NAVIGATION).from("203.0.113.7");
+        assert_eq!(client.ask(&page).status(), 200);
+    }
+    sidecar.settled(6);
+    assert!(app.seen().len() > 6, "nothing was sent again");
+    let events = plausible.recorded();
+    assert_eq!(events.len(), 6, "{events:#?}");
+}
+
+#[test]
+fn a_page_that_is_asked_for_again_after_an_error_is_one_view() {
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let app = Origin::start(move |visit| {
+        if asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 2 {
+            visit.send(
+                "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/html\r\nretry-after: 1\r\n\
+                 content-length: 4\r\n\r\nbusy",
+            )?;
+            return Ok(Then::Keep);
+        }
+        origin::pages(visit)
+    });
+    let stage = Stage::new(app, |b| b);
+    let page = || Request::get("/a").as_(NAVIGATION).from("203.0.113.7");
+    let (events, metrics) = stage.visit(&[page(), page(), page()]);
+    assert_eq!(events.len(), 1, "{events:#?}");
+    assert_eq!(metrics.decisions("error_status"), 2);
+}
+
+#[test]
 fn a_post_answered_with_a_page_is_one_and_one_that_redirects_is_not() {
     let stage = Stage::new(Origin::start(post_redirect_get), |b| b);
     let form = |path| Request::post(path, b"a=1").as_(NAVIGATION).from("203.0.113.7");

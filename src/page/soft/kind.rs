@@ -64,8 +64,13 @@ impl SoftRequest {
     }
 
     /// Whether it has no mark at all.
-    pub(in super::super) fn is_plain(self) -> bool {
+    pub fn is_plain(self) -> bool {
         self.kind == SoftKind::Plain
+    }
+
+    /// Whether htmx asks for a part of a page, which is a page if the response before has sent it there.
+    pub(in super::super) fn is_htmx_part(self) -> bool {
+        self.kind == SoftKind::HtmxPart && !self.post
     }
 
     /// Whether a click on the page's link asks for nothing if this came before. Then it never comes too late.

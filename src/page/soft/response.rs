@@ -93,6 +93,7 @@ fn by_response<'a>(soft: SoftRequest, response: &ResponseFacts<'a>, known: Known
             return match soft.kind {
                 // Astro asks again for what a browser has fetched ahead for it.
                 SoftKind::Plain if known != Known::FetchedAhead => not_page(UNKNOWN),
+                SoftKind::HtmxPart if known != Known::Announced => not_page(UNKNOWN),
                 // Other files have such names, too.
                 SoftKind::ReactRouter => SoftOutcome::Ahead,
                 _ => shown,

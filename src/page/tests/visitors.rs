@@ -64,6 +64,22 @@ fn who_says_to_be_a_bot_is_one_whatever_the_user_agent() {
 }
 
 #[test]
+fn what_a_cdn_fetches_for_itself_is_no_view_and_what_it_hands_on_is_one() {
+    for agent in [
+        "Amazon CloudFront",
+        "Mozilla/5.0 (compatible; CloudFlare-AlwaysOnline/1.0; +https://www.cloudflare.com/always-online)",
+        "KeyCDN-Tools:br/1",
+    ] {
+        let fetched = Case {
+            agent: Some(agent),
+            ..page().with("Via", "1.1 cdn")
+        };
+        fetched.is(Decision::Bot, None);
+    }
+    page().with("Via", "2.0 cdn").with("CDN-Loop", "cloudflare").counts();
+}
+
+#[test]
 fn the_configuration_leaves_out_paths_and_signs() {
     page()
         .ruled(|r| r.count = CountMode::Never)

@@ -23,7 +23,7 @@ use crate::{
     delivery::{Draft, Source},
     event::Sighting,
     facts,
-    page::{self, Decision, Doubt, EventKind, Known, RequestVerdict, SeenBy, Verdict},
+    page::{self, Decision, Doubt, EventKind, Known, RequestVerdict, SeenBy, ServiceWorker, Verdict},
 };
 
 /// A path for which the statistics panic when the request is settled. A test asks for it.
@@ -296,7 +296,8 @@ impl RequestRecord {
         let RequestVerdict::Open(candidate) = reading else {
             return false;
         };
-        let Some(part) = candidate.service_worker() else {
+        let part = candidate.service_worker();
+        let Some(part) = part.filter(|part| *part != ServiceWorker::Fallback) else {
             return false;
         };
         self.draft.sighting().is_some_and(|s| {

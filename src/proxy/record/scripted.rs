@@ -12,7 +12,8 @@ use crate::{
     facts::{RequestFacts, ResponseFacts},
     field, http1,
     page::{
-        self, Candidate, Known, PageMark, RequestVerdict, SoftOutcome, SoftRequest, Verdict, VisitorPage,
+        self, Candidate, Known, PageMark, RequestVerdict, ServiceWorker, SoftOutcome, SoftRequest, Verdict,
+        VisitorPage,
     },
 };
 
@@ -133,9 +134,10 @@ impl RequestRecord {
                 && let Some(page) = self.visitor_page(request, path)
                 && match what {
                     Ahead::Document => marks.take(page, PageMark::AskedAhead, now),
-                    Ahead::OfAScript(soft) => {
-                        soft.replaces_the_click() || !marks.holds(page, PageMark::JustAsked, now)
-                    }
+                    Ahead::OfAScript(soft) if soft.replaces_the_click() => true,
+                    // A worker may fetch what it shows.
+                    Ahead::OfAScript(soft) if soft.is_plain() && marks.holds(page, PageMark::Activated, now) => false,
+                    Ahead::OfAScript(_) => !marks.holds(page, PageMark::JustAsked, now),
                 }
             {
                 marks.mark(page, PageMark::Prefetched, now);
@@ -189,10 +191,14 @@ impl RequestRecord {
     /// it is fetched no more.
     pub(super) fn is_counted_ahead(&self, reading: &RequestVerdict, now: Moment) -> bool {
         let marked = &self.context.memory.marked;
-        let counts_ahead = matches!(reading, RequestVerdict::Open(candidate) if candidate.counts_ahead());
-        let may_be_preload = matches!(reading, RequestVerdict::Soft(soft) if soft.may_be_preload());
-        let is_soft = matches!(reading, RequestVerdict::Soft(_));
-        if marked.is_unused() && !counts_ahead && !is_soft {
+        let (candidate, soft) = match reading {
+            RequestVerdict::Open(candidate) => (Some(candidate), None),
+            RequestVerdict::Soft(soft) => (None, Some(soft)),
+            RequestVerdict::Settled(_) => (None, None),
+        };
+        let counts_ahead = candidate.is_some_and(Candidate::counts_ahead);
+        let worker = candidate.and_then(Candidate::service_worker);
+        if marked.is_unused() && !counts_ahead && soft.is_none() && worker.is_none() {
             return false;
         }
         let Some(page) = self.drafted_page() else {
@@ -202,15 +208,41 @@ impl RequestRecord {
         marked.take(page, PageMark::Prefetched, now);
         // A click that does not wait for what was fetched ahead asks itself.
         marked.take(page, PageMark::AskedAhead, now);
-        let counted =
+        let before = self.draft.sighting().and_then(|seen| seen.referrer);
+        let way = before.map(|before| page.coming_from(before));
+        let mut counted =
             marked.take(page, PageMark::CountedAhead, now) || marked.take(page, PageMark::Redirected, now);
+        if let Some(worker) = worker {
+            counted |= self.is_workers_again(worker, page, now);
+        }
+        match (soft, way) {
+            (Some(soft), Some(way)) if soft.is_marked() && !counted => marked.mark(way, PageMark::ByScript, now),
+            (None, Some(way)) => counted |= marked.take(way, PageMark::ByScript, now),
+            _ => {}
+        }
         if counts_ahead {
             marked.mark(page, PageMark::CountedAhead, now);
         }
-        if !counted && (!marked.is_unused() || is_soft) {
+        if !counted && (!marked.is_unused() || soft.is_some()) {
             marked.mark(page, PageMark::JustAsked, now);
         }
-        counted || (may_be_preload && self.is_fetched_again(page, now))
+        counted || (soft.is_some_and(|soft| soft.may_be_preload()) && self.is_fetched_again(page, now))
+    }
+
+    /// Whether a view in which a service worker takes part is counted already: what the worker had was shown before it
+    /// asked, or the browser gave it up and asks again.
+    fn is_workers_again(&self, worker: ServiceWorker, page: VisitorPage, now: u64) -> bool {
+        let marked = &self.context.memory.marked;
+        let shown = marked.take(page, PageMark::Activated, now);
+        if worker == ServiceWorker::Fallback {
+            let again = shown || marked.take(page, PageMark::ByWorker, now);
+            if !again {
+                marked.mark(page, PageMark::Activated, now);
+            }
+            return again;
+        }
+        marked.mark(page, PageMark::ByWorker, now);
+        shown
     }
 
     /// Whether the page was fetched from the same page just before: pointed at, and then clicked.

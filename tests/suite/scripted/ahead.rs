@@ -144,6 +144,34 @@ fn what_a_script_fetches_ahead_after_its_own_click_is_no_second_view() {
     assert_eq!(seen.metrics.decisions("activated"), 0);
 }
 
+/// There and back again, faster than the first view is forgotten.
+#[test]
+fn what_is_fetched_ahead_once_its_visitor_has_gone_on_is_a_view_of_its_own() {
+    let stage = stage(&[], |b| b);
+    let turbo = |target: &str, from: &str| fetch(target, from).with("X-Turbo-Request-Id", "1");
+    let hover = |target: &str, from: &str| turbo(target, from).with("X-Sec-Purpose", "prefetch");
+    let seen = stage.visit(
+        Way::Http1,
+        &[
+            hover("/x", "/"),
+            page("/a").with("Referer", &url("/")),
+            turbo("/b", "/a"),
+            hover("/a", "/b"),
+            style("/a"),
+            ahead("/b", "/a"),
+            style("/b"),
+            page("/").with("Referer", &url("/b")),
+            ahead("/b", "/"),
+            style("/b"),
+            // What comes after its own click.
+            turbo("/c", "/b"),
+            hover("/c", "/b"),
+            style("/c"),
+        ],
+    );
+    assert_eq!(seen.pages(), ["/a", "/b", "/a", "/b", "/", "/b", "/c"]);
+}
+
 /// Turbo shows the address that it was asked for first, and then the one that it led to.
 #[test]
 fn what_is_fetched_ahead_over_a_redirect_is_shown_by_either_address() {

@@ -4,6 +4,7 @@
 mod ahead;
 mod bodies;
 mod navigations;
+mod workers;
 
 use crate::support::{
     client::{self, CHROME, Client, FETCH, NAVIGATION, Request},

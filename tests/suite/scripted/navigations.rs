@@ -46,6 +46,31 @@ fn a_soft_navigation_is_a_page_view_with_its_url_and_referrer() {
     }
 }
 
+/// Turbo fetches a page, finds that the site is another version by now, and has the browser load it.
+#[test]
+fn a_page_that_a_script_fetched_and_the_browser_then_loads_is_one_view() {
+    for way in BOTH {
+        let stage = stage(&[], |b| b);
+        let load = |path: &str, from: &str| page(path).with("Referer", &url(from));
+        let seen = stage.visit(
+            way,
+            &[
+                turbo("/b?x=1", "/a"),
+                load("/b?x=1", "/a"),
+                load("/b?x=1", "/a"),
+                // A reload has the referrer of the document, which is not the page before.
+                turbo("/c", "/a"),
+                load("/c", "/"),
+                // Another page.
+                turbo("/d", "/c"),
+                load("/e", "/c"),
+            ],
+        );
+        let pages = ["/b", "/b", "/c", "/c", "/d", "/e"];
+        assert_eq!(seen.pages(), pages, "{way:?}");
+    }
+}
+
 #[test]
 fn they_are_left_out_where_the_configuration_says_so() {
     let off = stage(&[], |b| b.set("pages.soft_navigations", false));

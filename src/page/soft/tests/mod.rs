@@ -202,11 +202,16 @@ fn htmx_shows_what_is_boosted_and_what_the_app_pushes() {
         part().answered(200, &[HTML, word]).is_part();
     }
     part().answered(404, &[HTML, ("HX-Push-Url", "/x")]).is_part();
-    Fetch {
-        announced: true,
-        ..part()
+    // A part that is asked for again and again, and unchanged.
+    part().answered(304, &[]).is_part();
+    boosted().answered(304, &[]).is_page("/a");
+    for answered in [part(), part().answered(304, &[])] {
+        Fetch {
+            announced: true,
+            ..answered
+        }
+        .is_page("/a");
     }
-    .is_page("/a");
 }
 
 #[test]

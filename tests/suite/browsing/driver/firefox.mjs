@@ -153,7 +153,8 @@ class FirefoxTab {
   }
 
   navigate(url) {
-    this.browser.call('browsingContext.navigate', { context: this.context, url, wait: 'none' }).catch(() => {});
+    const t = Date.now();
+    this.browser.call('browsingContext.navigate', { context: this.context, url, wait: 'none' }).then((r) => process.env.WK_DEBUG && console.error('NAV ok', this.context, url, Date.now() - t), (e) => console.error('NAV failed', this.context, url, Date.now() - t, e.message));
   }
 
   async mouse(kind, x, y, { ctrl = false, button = 'left' } = {}) {

@@ -126,4 +126,96 @@ export const steps = [
       `<script>addEventListener('load', () => quicklink.listen({ ignores: [(url) => !url.endsWith('/b')] }))</script>`,
     prefetches,
   ),
+  step(
+    'prefetch-by-a-link-header',
+    async (tab, visit) => {
+      await tab.open('a');
+      await visit.counted('a');
+      await visit.asked('b');
+      await tab.follow('#go', 'b');
+      await visit.counted('b');
+      await tab.follow('#go', 'c');
+      await visit.counted('c');
+    },
+    { where: chromium, pages: { a: { headers: { link: '<b>; rel=prefetch' }, body: link('b') }, b: alive } },
+  ),
+  step(
+    'prerender-and-shown-by-script',
+    async (tab, visit) => {
+      await tab.open('a');
+      await visit.counted('a');
+      await visit.asked('b');
+      await tab.eval(`void (location.href = 'b')`);
+      await tab.shows('b');
+      await visit.counted('b');
+      await tab.reload();
+      await visit.counted('b', 2);
+    },
+    { where: speculation, pages: { a: { head: urls('prerender', ['b']) } } },
+  ),
+  step(
+    'prerender-of-a-redirect-and-shown',
+    async (tab, visit) => {
+      await tab.open('a');
+      await visit.counted('a');
+      await visit.asked('b');
+      await tab.follow('#go', 'b');
+      await visit.counted('b');
+    },
+    {
+      where: speculation,
+      pages: { a: { head: urls('prerender', ['old']), body: link('old') }, old: { status: 302, headers: { location: 'b' } } },
+    },
+  ),
+  // A server that has no time for what nobody has asked for.
+  step(
+    'prefetch-that-is-refused-and-shown',
+    async (tab, visit) => {
+      await tab.open('a');
+      await visit.counted('a');
+      await visit.asked('b');
+      await tab.follow('#go', 'b');
+      await visit.counted('b');
+      await tab.follow('#go', 'c');
+      await visit.counted('c');
+    },
+    {
+      where: speculation,
+      pages: {
+        a: { head: urls('prefetch', ['b']), body: link('b') },
+        b: ({ headers }) => (headers['sec-purpose'] ? { status: 503, tracker: false } : alive),
+      },
+    },
+  ),
+  step(
+    'prefetch-and-shown-in-a-new-tab',
+    async (tab, visit) => {
+      await tab.open('a');
+      await visit.counted('a');
+      await visit.asked('b');
+      await tab.click('#go');
+      const popup = await visit.popup();
+      await popup.follow('#go', 'c');
+      await visit.counted('c');
+    },
+    { where: speculation, pages: { a: { head: urls('prefetch', ['b']), body: link('b', 'b', 'go', 'target="_blank"') }, b: alive } },
+  ),
+  step(
+    'prefetch-twice-and-shown-twice',
+    async (tab, visit) => {
+      await tab.open('a');
+      await visit.counted('a');
+      await visit.asked('b');
+      await tab.follow('#go', 'b');
+      await visit.counted('b');
+      await tab.open('a');
+      await visit.counted('a', 2);
+      await tab.hover('#go');
+      await tab.follow('#go', 'b');
+      await visit.counted('b', 2);
+      await tab.follow('#go', 'c');
+      await visit.counted('c');
+    },
+    { where: speculation, pages: { a: { head: urls('prefetch', ['b']), body: link('b') }, b: alive } },
+  ),
 ];

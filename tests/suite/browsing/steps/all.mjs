@@ -8,10 +8,12 @@ import { steps as scripts } from './scripts.mjs';
 import { steps as swaps } from './swaps.mjs';
 import { steps as turbo } from './turbo.mjs';
 import { steps as unpoly } from './unpoly.mjs';
+import { steps as ways } from './ways.mjs';
 import { steps as workers } from './workers.mjs';
 
 export const steps = [
   ...documents,
+  ...ways,
   ...returns,
   ...files,
   ...scripts,

@@ -1,6 +1,6 @@
 // Inertia 3: its client with a view of its own, and its protocol spoken by the site.
 
-import { step } from './step.mjs';
+import { replaced, step } from './step.mjs';
 
 // What the client takes from es-toolkit, which has hundreds of modules, in one.
 const toolkit = `import '/_/modules/es-toolkit/dist/browser.global.js';
@@ -145,4 +145,35 @@ export const steps = [
       await visit.counted('c');
     },
   ),
+  goes('there-and-back-again', { a: page(visit('b')), b: page(visit('a')) }, async (tab, v) => {
+    await tab.follow('#go', 'a');
+    await v.counted('a', 2);
+    await tab.follow('#go', 'b');
+    await v.counted('b', 2);
+  }),
+  goes('form-by-put', {
+    a: page(visit('save', { method: 'put', data: { x: 1 } })),
+    save: { status: 303, headers: { location: 'b' } },
+  }),
+  stays(
+    'form-with-mistakes',
+    { a: ({ count, ...ask }) => page(visit('save', { method: 'post', data: { x: 1 } }), count > 1 ? { props: { news: 'fresh' } } : {})(ask), save: { status: 303, headers: { location: 'a' } } },
+    async (tab, v) => {
+      await tab.click('#go');
+      await fresh(tab);
+    },
+  ),
+  stays('link-that-replaces', { a: page(visit('b', { replace: true })), b: page('') }, (tab) => tab.follow('#go', 'b'), { beyond: replaced('b') }),
+  stays('link-that-leaves-the-address', { a: page(visit('b', { preserveUrl: true })), b: page('<p id="there">', { props: { at: null } }) }, async (tab) => {
+    await tab.click('#go');
+    await tab.until(`!!document.querySelector('#there')`);
+  }, { beyond: replaced('b') }),
+  stays('pushed-without-a-request', { a: page('') }, async (tab, v) => {
+    await tab.eval(`router.push({ url: 'b', component: 'Page', props: (props) => ({ ...props, at: null }) })`);
+    await v.counted('b');
+  }, { beyond: { 'pages shown by script without a request': { missed: ['b'] } } }),
+  goes('another-place-after-a-form', {
+    a: page(visit('save', { method: 'post', data: { x: 1 } })),
+    save: ({ pathname }) => ({ status: 409, type: null, headers: { 'x-inertia-location': pathname.replace(/save$/, 'b') }, text: '' }),
+  }),
 ];

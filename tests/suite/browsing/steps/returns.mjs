@@ -134,8 +134,7 @@ export const steps = [
       await tab.back('a');
       await visit.counted('a', 2);
     },
-    // A driven Firefox now and then never leaves its empty page for this one.
-    { where: chromium, pages: { a: { headers: { 'cache-control': 'no-store' }, ...fleeting, ...to('b') } } },
+    { pages: { a: { headers: { 'cache-control': 'no-store' }, ...fleeting, ...to('b') } } },
   ),
   step(
     'back-to-a-form-s-page',
@@ -166,5 +165,21 @@ export const steps = [
       await visit.until('the source is shown', async () => (await source.eval('document.body.innerText')).includes('doctype'));
     },
     { where: chromium, pages: { a: { headers: { 'cache-control': 'max-age=600' } } } },
+  ),
+  step(
+    'view-source-of-a-page-that-is-not-kept',
+    async (tab, visit) => {
+      await tab.open('a');
+      await visit.counted('a');
+      const source = await visit.newTab();
+      source.go('view-source:' + visit.url('a'));
+      await visit.until('the source is shown', async () => (await source.eval('document.body.innerText')).includes('doctype'));
+    },
+    {
+      where: chromium,
+      pages: { a: { headers: { 'cache-control': 'no-store' } } },
+      // The browser asks for it as for the page.
+      beyond: { 'sources of pages that no cache keeps': { invented: ['a'] } },
+    },
   ),
 ];

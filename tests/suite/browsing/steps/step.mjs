@@ -8,6 +8,11 @@
 
 export const step = (id, run, { pages, beyond, alias, where } = {}) => ({ id, run, pages, beyond, alias, where });
 
+// What no request tells of: pages that take the place of the one before in the history, which the tracker does not count,
+// and errors that a script shows as pages, which it counts.
+export const replaced = (...paths) => ({ 'pages that replace the one before in the history': { invented: paths } });
+export const errors = (...paths) => ({ 'errors that a script shows as pages': { missed: paths } });
+
 // Where service workers, speculation rules and `Sec-Fetch-*` are.
 export const secure = ({ secure }) => secure;
 export const plain = ({ secure }) => !secure;

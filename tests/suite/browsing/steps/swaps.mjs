@@ -128,4 +128,12 @@ export const steps = [
     await tab.eval('Turbolinks.clearCache()');
     await back(tab, visit);
   }),
+  ...['swup', 'pjax', 'barba', 'turbolinks'].map((kind) =>
+    goes(kind, 'there-and-back-again', { a: kinds[kind](link('b')), b: kinds[kind](link('a')) }, async (tab, visit) => {
+      await tab.follow('#go', 'a');
+      await visit.counted('a', 2);
+      await tab.follow('#go', 'b');
+      await visit.counted('b', 2);
+    }, ['swup', 'barba'].includes(kind) ? { beyond: { 'returns within a page': { missed: ['b'] } } } : {}),
+  ),
 ];

@@ -1,6 +1,6 @@
 // Turbo 8.
 
-import { link, script, step } from './step.mjs';
+import { errors, link, replaced, script, step } from './step.mjs';
 
 const head = script('@hotwired/turbo/dist/turbo.es2017-umd.js');
 const page = (body, more = {}) => ({ head, body, ...more });
@@ -157,6 +157,99 @@ export const steps = [
     { a: ({ count }) => page(`<p id="n${count}">`, { head: head + '<meta name="turbo-refresh-method" content="morph">' }) },
     async (tab) => {
       await tab.eval(`Turbo.visit(location.href, { action: 'replace' })`);
+      await tab.until(`!!document.querySelector('#n2')`);
+    },
+  ),
+  goes('link-by-post', {
+    a: page(link('save', 'save', 'go', 'data-turbo-method="post"')),
+    save: { status: 303, headers: { location: 'b' } },
+  }),
+  stays('link-that-replaces', { a: page(link('b', 'b', 'go', 'data-turbo-action="replace"')), b: page('') }, async (tab, visit) => {
+    await tab.follow('#go', 'b');
+    await visit.asked('b');
+  }, { beyond: replaced('b') }),
+  goes('there-and-back-again', { a: page(link('b')), b: page(link('a')) }, async (tab, visit) => {
+    await tab.follow('#go', 'a');
+    await visit.counted('a', 2);
+    await tab.follow('#go', 'b');
+    await visit.counted('b', 2);
+  }),
+  goes('reload', { a: page(link('b')) }, async (tab, visit) => {
+    await tab.reload();
+    await visit.counted('b', 2);
+  }),
+  // Turbo fetches the page, and then has the browser load it.
+  goes('page-that-wants-a-reload', {
+    a: page(link('b')),
+    b: page('', { head: head + '<meta name="turbo-visit-control" content="reload">' }),
+  }),
+  goes('other-assets', {
+    a: page(link('b'), { head: head + '<meta name="v" content="1" data-turbo-track="reload">' }),
+    b: page('', { head: head + '<meta name="v" content="2" data-turbo-track="reload">' }),
+  }),
+  stays('file', { a: page(link('file')), file: { type: 'text/plain', text: 'words' } }, async (tab, visit) => {
+    await tab.click('#go');
+    await tab.until(`document.contentType === 'text/plain'`);
+  }),
+  stays('missing', { a: page(link('missing')), missing: { status: 404, head } }, async (tab, visit) => {
+    await tab.follow('#go', 'missing');
+    await visit.counted('missing');
+  }, { beyond: errors('missing') }),
+  stays(
+    'form-with-mistakes-and-without',
+    {
+      a: page(form('save')),
+      save: ({ count }) =>
+        count === 1 ? { status: 422, head, body: `<p id="wrong">No</p>${form('save')}` } : { status: 303, headers: { location: 'b' } },
+      b: page(''),
+    },
+    async (tab, visit) => {
+      await tab.click('#go');
+      await tab.until(`!!document.querySelector('#wrong')`);
+      await tab.follow('#go', 'b');
+      await visit.counted('b');
+    },
+  ),
+  goes('preload-and-shown', { a: page(link('b', 'b', 'go', 'data-turbo-preload data-turbo-prefetch="false"')) }, async (tab, visit) => {
+    await tab.follow('#go', 'c');
+    await visit.counted('c');
+  }),
+  stays(
+    'preload-and-not-shown',
+    { a: page(link('b', 'b', 'go', 'data-turbo-preload') + link('c', 'c', 'other')), b: page(''), c: page('') },
+    async (tab, visit) => {
+      await visit.asked('b');
+      await tab.follow('#other', 'c');
+      await visit.counted('c');
+    },
+  ),
+  stays(
+    'link-out-of-a-frame',
+    { a: page('<turbo-frame id="f"><a id="go" href="b" data-turbo-frame="_top">b</a></turbo-frame>'), b: page('') },
+    async (tab, visit) => {
+      await tab.follow('#go', 'b');
+      await visit.counted('b');
+    },
+  ),
+  stays(
+    'page-that-breaks-out-of-a-frame',
+    {
+      a: page('<turbo-frame id="f"><a id="go" href="b">b</a></turbo-frame>'),
+      b: page('', { head: head + '<meta name="turbo-visit-control" content="reload">' }),
+    },
+    async (tab, visit) => {
+      await tab.follow('#go', 'b');
+      await visit.counted('b');
+    },
+  ),
+  stays(
+    'refresh-by-a-stream',
+    {
+      a: ({ count }) => page(form('save') + `<p id="n${count}">`),
+      save: { type: 'text/vnd.turbo-stream.html; charset=utf-8', text: '<turbo-stream action="refresh"></turbo-stream>' },
+    },
+    async (tab) => {
+      await tab.click('#go');
       await tab.until(`!!document.querySelector('#n2')`);
     },
   ),

@@ -110,4 +110,15 @@ export const steps = [
     // A preload is asked for as the page is when the link is followed.
     { beyond: { 'pages fetched ahead as if they were shown': { invented: ['b'] } } },
   ),
+  goes('there-and-back-again', { a: page(follow('b')), b: page(follow('a')) }, async (tab, visit) => {
+    await tab.follow('#go', 'a');
+    await visit.counted('a', 2);
+    await tab.follow('#go', 'b');
+    await visit.counted('b', 2);
+  }, { beyond: { 'returns within a page': { missed: ['b'] } } }),
+  goes('form-by-get', { a: page('<form up-submit action="b"><input name="q" value="x"><button id="go">Go</button></form>') }),
+  stays('reload-of-a-part', { a: ({ count, ...ask }) => page(`<div id="part"><p id="n${count}"></p></div>`)(ask) }, async (tab) => {
+    await tab.eval(`void up.reload('#part')`);
+    await tab.until(`!!document.querySelector('#n2')`);
+  }),
 ];

@@ -50,7 +50,7 @@ export const steps = [
     try { const r = await fetch(e.request); (await caches.open('x')).put(e.request, r.clone()); return r }
     catch { return caches.match(e.request) }`)),
   visits('with-preload', preload(`return (await e.preloadResponse) ?? fetch(e.request)`)),
-  visits('that-ignores-its-preload', preload(`e.waitUntil(e.preloadResponse); return fetch(e.request)`), { where: elsewhere }),
+  visits('that-ignores-its-preload', preload(`e.waitUntil(e.preloadResponse); return fetch(e.request)`)),
   visits('with-pages-it-has', navigations(`return (await caches.match(e.request.url)) ?? fetch(e.request)`), {
     install: `addEventListener('install', (e) => e.waitUntil(caches.open('x').then((x) => x.addAll(['b', 'c']))));\n`,
   }),
@@ -68,7 +68,6 @@ export const steps = [
       e.waitUntil(fresh.catch(() => {}));
       return there ?? fresh`),
     {
-      where: elsewhere,
       install: `addEventListener('install', (e) => e.waitUntil(caches.open('x').then((x) => x.addAll(['b', 'c']))));\n`,
     },
   ),
