@@ -282,7 +282,10 @@ pub fn is_refused_prefetch(rules: &PageRules, request: &RequestFacts<'_>) -> boo
         && path_kind(rules, request.path()) == PathKind::Page
         && matches!(
             kind(request),
-            Ok(RequestKind::Navigation | RequestKind::Preload | RequestKind::Fallback | RequestKind::Prefetch)
+            Ok(RequestKind::Navigation
+                | RequestKind::Preload
+                | RequestKind::Fallback
+                | RequestKind::Prefetch)
         )
 }
 

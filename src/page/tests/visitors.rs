@@ -76,7 +76,10 @@ fn what_a_cdn_fetches_for_itself_is_no_view_and_what_it_hands_on_is_one() {
         };
         fetched.is(Decision::Bot, None);
     }
-    page().with("Via", "2.0 cdn").with("CDN-Loop", "cloudflare").counts();
+    page()
+        .with("Via", "2.0 cdn")
+        .with("CDN-Loop", "cloudflare")
+        .counts();
 }
 
 #[test]

@@ -136,7 +136,11 @@ impl RequestRecord {
                     Ahead::Document => marks.take(page, PageMark::AskedAhead, now),
                     Ahead::OfAScript(soft) if soft.replaces_the_click() => true,
                     // A worker may fetch what it shows.
-                    Ahead::OfAScript(soft) if soft.is_plain() && marks.holds(page, PageMark::Activated, now) => false,
+                    Ahead::OfAScript(soft)
+                        if soft.is_plain() && marks.holds(page, PageMark::Activated, now) =>
+                    {
+                        false
+                    }
                     Ahead::OfAScript(_) => !marks.holds(page, PageMark::JustAsked, now),
                 }
             {
@@ -216,7 +220,9 @@ impl RequestRecord {
             counted |= self.is_workers_again(worker, page, now);
         }
         match (soft, way) {
-            (Some(soft), Some(way)) if soft.is_marked() && !counted => marked.mark(way, PageMark::ByScript, now),
+            (Some(soft), Some(way)) if soft.is_marked() && !counted => {
+                marked.mark(way, PageMark::ByScript, now)
+            }
             (None, Some(way)) => counted |= marked.take(way, PageMark::ByScript, now),
             _ => {}
         }

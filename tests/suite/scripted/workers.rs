@@ -16,7 +16,10 @@ fn by_worker(path: &str) -> Request {
         ("Sec-Fetch-Mode", "navigate"),
         ("Sec-Fetch-Dest", "empty"),
     ];
-    Request::get(path).as_(fields).from(VISITOR).with("Referer", &url("/"))
+    Request::get(path)
+        .as_(fields)
+        .from(VISITOR)
+        .with("Referer", &url("/"))
 }
 
 /// The browser asks while the worker starts.
@@ -34,7 +37,10 @@ fn fallback(path: &str) -> Request {
         ("Sec-Fetch-Mode", "navigate"),
         ("Sec-Fetch-Dest", "document"),
     ];
-    Request::get(path).as_(fields).from(VISITOR).with("Referer", &url("/"))
+    Request::get(path)
+        .as_(fields)
+        .from(VISITOR)
+        .with("Referer", &url("/"))
 }
 
 /// It answers with what it has, and fetches the page behind that.
@@ -58,7 +64,11 @@ fn a_page_that_a_worker_has_and_fetches_behind_is_one_view_in_any_order() {
             all.extend(requests.iter().cloned());
             // The next visit of the page is another view.
             all.push(by_worker("/a"));
-            assert_eq!(stage.visit(way, &all).pages(), ["/a", "/a"], "{way:?} {requests:#?}");
+            assert_eq!(
+                stage.visit(way, &all).pages(),
+                ["/a", "/a"],
+                "{way:?} {requests:#?}"
+            );
         }
     }
 }
@@ -69,7 +79,12 @@ fn a_page_that_a_worker_has_counts_whatever_comes_behind() {
     let stage = stage(
         &[
             ("/same", "304 Not Modified", "etag: \"1\"\r\n", ""),
-            ("/broken", "500 Internal Server Error", "content-type: text/html\r\n", ""),
+            (
+                "/broken",
+                "500 Internal Server Error",
+                "content-type: text/html\r\n",
+                "",
+            ),
         ],
         |b| b,
     );

@@ -153,8 +153,7 @@ class FirefoxTab {
   }
 
   navigate(url) {
-    const t = Date.now();
-    this.browser.call('browsingContext.navigate', { context: this.context, url, wait: 'none' }).then((r) => process.env.WK_DEBUG && console.error('NAV ok', this.context, url, Date.now() - t), (e) => console.error('NAV failed', this.context, url, Date.now() - t, e.message));
+    this.browser.call('browsingContext.navigate', { context: this.context, url, wait: 'none' }).catch(() => {});
   }
 
   async mouse(kind, x, y, { ctrl = false, button = 'left' } = {}) {
