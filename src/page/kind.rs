@@ -15,7 +15,7 @@ pub(super) enum RequestKind {
     Preload,
     /// The same; fetched by the service worker.
     WorkerFetch,
-    /// The same; asked for by WebKit itself once its service worker has failed it.
+    /// The same; asked for by the browser once its service worker has failed it.
     Fallback,
     /// Save it.
     Saved,

@@ -67,7 +67,7 @@ pub enum ServiceWorker {
     Preload,
     /// The worker fetched the navigation itself.
     Fetch,
-    /// The browser gave the worker up and asked itself. WebKit does so now and then where both of the others have
+    /// The browser gave the worker up and asked itself. Safari's engine does so now and then where both of the others have
     /// come, and then `Accept` is `*/*`.
     Fallback,
 }

@@ -78,6 +78,11 @@ impl SoftRequest {
         matches!(self.kind, SoftKind::SvelteKit | SoftKind::Nuxt)
     }
 
+    /// Whether Turbo has made it.
+    pub fn is_turbos(self) -> bool {
+        self.kind == SoftKind::Turbo
+    }
+
     /// Whether SvelteKit has made it.
     pub(in super::super) fn is_sveltekits(self) -> bool {
         self.kind == SoftKind::SvelteKit

@@ -135,9 +135,9 @@ impl RequestRecord {
                 && match what {
                     Ahead::Document => marks.take(page, PageMark::AskedAhead, now),
                     Ahead::OfAScript(soft) if soft.replaces_the_click() => true,
-                    // A worker may fetch what it shows.
+                    // Routers fetch a page in pieces, and a worker what it shows. Turbo asks once.
                     Ahead::OfAScript(soft)
-                        if soft.is_plain() && marks.holds(page, PageMark::Activated, now) =>
+                        if !soft.is_turbos() && marks.holds(page, PageMark::Activated, now) =>
                     {
                         false
                     }
@@ -221,7 +221,7 @@ impl RequestRecord {
         }
         match (soft, way) {
             (Some(soft), Some(way)) if soft.is_marked() && !counted => {
-                marked.mark(way, PageMark::ByScript, now)
+                marked.mark(way, PageMark::ByScript, now);
             }
             (None, Some(way)) => counted |= marked.take(way, PageMark::ByScript, now),
             _ => {}

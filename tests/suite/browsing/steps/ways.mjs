@@ -225,7 +225,7 @@ go.onclick = () => (location.href = URL.createObjectURL(new Blob([html], { type:
       await tab.shows('b');
       await visit.counted('b');
     },
-    { beyond: left('slow') },
+    { where: notWebkit, beyond: left('slow') },
   ),
 
   // Frames.
