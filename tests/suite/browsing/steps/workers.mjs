@@ -39,7 +39,7 @@ const visits = (id, code, { beyond, extra = {}, install = '', where = secure } =
   );
 
 // In WebKit the order of what a worker and its page ask for is a matter of moments: what a server cannot see may be seen
-// there, and now and then a page of which both ask counts twice.
+// there.
 const elsewhere = both(secure, notWebkit);
 
 export const steps = [
