@@ -29,7 +29,7 @@ fn preload(path: &str) -> Request {
         .with("Referer", &url("/"))
 }
 
-/// WebKit asks itself, having given the worker up.
+/// The browser asks itself, having given the worker up.
 fn fallback(path: &str) -> Request {
     let fields = &[
         ("User-Agent", CHROME),
