@@ -3,7 +3,8 @@
 use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr},
-    pin::pin,
+    pin::{Pin, pin},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -70,6 +71,10 @@ impl ConnectionInfo {
     }
 }
 
+/// A handler of whatever type: what hyper does for a connection is compiled once for all servers.
+type Handler = Arc<dyn Fn(Request<Incoming>, ConnectionInfo) -> Responding + Send + Sync>;
+type Responding = Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>;
+
 /// Serves until `shutdown` is ready. Handlers don't fail: an error is a response.
 pub(crate) async fn serve<H, F>(
     listener: TcpListener,
@@ -77,9 +82,10 @@ pub(crate) async fn serve<H, F>(
     handler: H,
     shutdown: impl Future<Output = ()>,
 ) where
-    H: Fn(Request<Incoming>, ConnectionInfo) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Request<Incoming>, ConnectionInfo) -> F + Send + Sync + 'static,
     F: Future<Output = Response<ResponseBody>> + Send + 'static,
 {
+    let handler: Handler = Arc::new(move |request, info| Box::pin(handler(request, info)));
     let (close, closing) = watch::channel(false);
     let connections = Connections::default();
     let mut tasks = JoinSet::new();
@@ -97,7 +103,7 @@ pub(crate) async fn serve<H, F>(
                 Ok((stream, peer)) => {
                     let info = ConnectionInfo { peer: canonical(peer), closing: closing.clone() };
                     let guard = connections.open();
-                    tasks.spawn(serve_connection(stream, limits, handler.clone(), info, guard));
+                    tasks.spawn(serve_connection(stream, limits, Arc::clone(&handler), info, guard));
                 }
                 Err(error) => {
                     if let Some(times) = accept_log.pass(Instant::now(), 1) {
@@ -117,16 +123,13 @@ pub(crate) async fn serve<H, F>(
 }
 
 /// Serves one connection until it closes.
-async fn serve_connection<H, F>(
+async fn serve_connection(
     stream: TcpStream,
     limits: Limits,
-    handler: H,
+    handler: Handler,
     mut info: ConnectionInfo,
     guard: ConnectionGuard,
-) where
-    H: Fn(Request<Incoming>, ConnectionInfo) -> F,
-    F: Future<Output = Response<ResponseBody>>,
-{
+) {
     let shared = info.clone();
     let service = service_fn(|request| {
         let busy = guard.busy();

@@ -74,7 +74,7 @@ fn a_static_binary_is_small_and_needs_no_other_file() {
         })
     });
     let settings: Vec<_> = settings.collect();
-    assert_eq!(settings.len(), 3, "{settings:?}");
+    assert_eq!(settings.len(), 4, "{settings:?}");
     let built = Command::new("cargo")
         .args([
             "build",

@@ -17,15 +17,12 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    task::spawn_local,
-    time::timeout_at,
-};
+use tokio::{task::spawn_local, time::timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::{
     connect::TcpConnector,
+    http1::ByteStream,
     request::{AddressError, spelled},
     tls::{HTTP_1_1, client_config, handshake_in_words, is_of_handshake},
     tunnel::Tunnel,
@@ -209,19 +206,19 @@ impl Fetcher {
                 let tls = tls?;
                 let shown = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
                 let certificate = shown.and_then(Validity::of_der);
-                let fetched = self.ask(tls, request).await?;
+                let fetched = self.ask(Box::new(tls), request).await?;
                 Ok(Fetched {
                     certificate,
                     ..fetched
                 })
             }
-            None => self.ask(stream, request).await,
+            None => self.ask(Box::new(stream), request).await,
         }
     }
 
     async fn ask(
         &self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+        stream: Box<dyn ByteStream>,
         request: Request<Full<Bytes>>,
     ) -> Result<Fetched, FetchError> {
         let (mut requests, connection) = http1::Builder::new()
