@@ -37,7 +37,7 @@ impl Group {
     pub(super) fn plain(self) -> &'static str {
         match self {
             Group::Counted => "Page views",
-            Group::NotCounted => "Pages not counted",
+            Group::NotCounted => "Others not counted",
             Group::Bot => "Bots",
             Group::Failed => "Errors",
             Group::Part => "What pages load",

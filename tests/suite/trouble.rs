@@ -85,7 +85,7 @@ fn an_outage_is_said_from_the_first_failure_on_and_is_over_when_it_is() {
     assert!(line.contains("INFO") && line.contains("after_seconds"), "{line}");
     let page = sidecar.admin("/").text();
     assert!(
-        page.contains("last trouble") && !page.contains("last error:"),
+        page.contains("last trouble") && !page.contains("see above"),
         "{page}"
     );
     assert_eq!(lines(&sidecar, "can't be reached"), 1);

@@ -15,6 +15,16 @@ use super::format::{bytes, duration, plural};
 /// The outcomes that mean that an event is lost.
 const LOST: [&str; 5] = ["rejected", "expired", "evicted", "corrupt", "overflow"];
 
+/// Troubles that keep events waiting. What is wrong, and what may help, stands above the cards.
+const HOLDING_UP: [&str; 6] = [
+    "plausible_unreachable",
+    "plausible_refuses",
+    "stream_unreachable",
+    "stream_refuses",
+    "queue_filling",
+    "queue_storage",
+];
+
 /// The colour of a card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tone {
@@ -168,7 +178,7 @@ fn waiting(status: &StatusReport) -> Card {
         Storage::Memory => "in memory",
     };
     let mut facts = if queue.events == 0 {
-        format!("nothing waits, {place}")
+        format!("room for {} {place}", bytes(queue.max_bytes))
     } else {
         format!(
             "the oldest for {}, {} of {} {place}",
@@ -182,6 +192,7 @@ fn waiting(status: &StatusReport) -> Card {
     let _ = write!(facts, "<br>{state} <small class=code>{code}</small>");
     let is_over = delivery.last_error_over.unwrap_or(false);
     let advice = match (&delivery.last_error, delivery.last_error_seconds) {
+        _ if status.has(&HOLDING_UP) => "Why, and what may help: see above.".to_owned(),
         _ if queue.alarm.is_some() => Escaped(queue.alarm.as_deref().unwrap_or_default()).to_string(),
         (Some(error), _) if !is_over => {
             let hint = delivery.hint.as_deref().unwrap_or_default();
@@ -275,8 +286,9 @@ fn app(status: &StatusReport) -> Card {
         figure: figure.to_owned(),
         tone,
         facts: format!(
-            "at {} · {} {}",
-            Escaped(&app.url),
+            "at {} · <span>{} {}</span>",
+            // It is http in any case; cards are narrow.
+            Escaped(app.url.trim_start_matches("http://")),
             Grouped(app.errors),
             plural(app.errors, "request failed", "requests failed"),
         ),
@@ -308,7 +320,7 @@ mod tests {
         assert_eq!(html.matches("Nothing to do").count(), 4, "{html}");
         assert!(html.contains("2 in the last hour · 1 page not counted"), "{html}");
         assert!(
-            html.contains("nothing waits, on disk<br>Sending <small class=code>passing</small>"),
+            html.contains("room for 256.0 MiB on disk<br>Sending <small class=code>passing</small>"),
             "{html}"
         );
     }
@@ -337,6 +349,19 @@ mod tests {
             "{html}"
         );
 
+        // A trouble is told above the cards, and not again.
+        status.troubles.push(trouble("plausible_unreachable", None));
+        let html = cards(&status);
+        assert!(
+            html.contains("see above") && !html.contains("last error:"),
+            "{html}"
+        );
+        assert!(
+            html.contains("<div class=card data-kind=warning><h2>Waiting"),
+            "{html}"
+        );
+
+        status.troubles.clear();
         status.delivery.state = SendingState::Passing;
         status.delivery.last_error_over = Some(true);
         let html = cards(&status);

@@ -64,7 +64,7 @@ pub(super) fn write_over(html: &mut String, status: &StatusReport) {
             lasted = duration(lasted as f64),
         );
         if trouble.times > 1 {
-            let _ = write!(html, ", and was the {}th of its kind", trouble.times);
+            let _ = write!(html, ", and has come {} times", trouble.times);
         }
         if let Some(error) = &trouble.error {
             let _ = write!(html, ": {}", Escaped(error));
@@ -106,6 +106,7 @@ mod tests {
         );
 
         status.troubles = vec![trouble("app_down", None), trouble("queue_filling", Some(60))];
+        status.troubles[1].times = 2;
         write_lasting(&mut lasting, &status);
         write_over(&mut over, &status);
         assert!(
@@ -118,7 +119,9 @@ mod tests {
         );
         assert!(!lasting.contains("queue_filling"), "{lasting}");
         assert!(
-            over.contains("Over for 1 min 0 s; it lasted 2 min 0 s: connection refused"),
+            over.contains(
+                "Over for 1 min 0 s; it lasted 2 min 0 s, and has come 2 times: connection refused"
+            ),
             "{over}"
         );
         assert!(!over.contains("app_down"), "{over}");
