@@ -8,13 +8,13 @@
 //! rate whatever becomes of the answers, over kept connections, each of a visitor of its own. One contender
 //! after the other is measured.
 
+mod events;
+
 use std::{
-    env,
-    fs::{self, File},
-    io,
+    fs, io,
     net::SocketAddr,
     path::Path,
-    process::{Child, Command, ExitCode, Stdio},
+    process::{Command, ExitCode, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -24,17 +24,15 @@ use std::{
 
 use clap::Parser;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    io::AsyncWriteExt,
+    net::TcpListener,
     time::{sleep, sleep_until},
 };
 
+use events::{Failure, Running, bench, connect, free_port, is_accepted, listens, post, receive};
+
 /// How far away Plausible is.
 const AWAY: Duration = Duration::from_millis(100);
-/// How long a contender may take until it listens.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-type Failure = Box<dyn std::error::Error>;
 
 /// The tracker's posts: time to the answer, and CPU, beside nginx.
 #[derive(Debug, Parser)]
@@ -42,13 +40,13 @@ type Failure = Box<dyn std::error::Error>;
 struct Options {
     /// How long each contender is measured.
     #[arg(long, default_value_t = 10)]
-    seconds: u64,
+    seconds: usize,
     /// Posts a second.
     #[arg(long, default_value_t = 2_000)]
-    rate: u64,
+    rate: usize,
     /// Connections, each a visitor of its own.
     #[arg(long, default_value_t = 1_000)]
-    visitors: u64,
+    visitors: usize,
     /// Requests that gatecount has under way at Plausible. At 100 ms each, 256 keep up with 2,560 a second.
     #[arg(long, default_value_t = 256)]
     concurrency: u64,
@@ -61,22 +59,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    // `cargo test --benches` runs every bench without arguments: no time to measure anything.
-    if env::args().len() == 1 {
-        println!("posts measures under `cargo bench --bench posts`");
-        return ExitCode::SUCCESS;
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let outcome = runtime
-        .map_err(Failure::from)
-        .and_then(|runtime| runtime.block_on(measure(&Options::parse())));
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("{failure}");
-            ExitCode::FAILURE
-        }
-    }
+    bench("posts", || async { measure(&Options::parse()).await })
 }
 
 async fn measure(options: &Options) -> Result<(), Failure> {
@@ -101,6 +84,15 @@ async fn measure(options: &Options) -> Result<(), Failure> {
         println!("{measured}");
     }
     Ok(())
+}
+
+/// What is posted to a contender.
+#[derive(Clone, Copy)]
+struct Posting {
+    /// Posts a second.
+    rate: usize,
+    visitors: usize,
+    posts: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -148,15 +140,22 @@ async fn run(contender: Contender, options: &Options) -> Result<Measured, Failur
     let plausible = TcpListener::bind("127.0.0.1:0").await?;
     let upstream = plausible.local_addr()?;
     let delivered = Arc::new(AtomicU64::new(0));
-    let receiving = tokio::spawn(receive(plausible, Arc::clone(&delivered)));
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let running = Running::start(contender, options, directory.path(), port, upstream)?;
-    running.listens(port).await?;
+    let counter = Arc::clone(&delivered);
+    let receiving = tokio::spawn(receive(plausible, AWAY, move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }));
+    let port = free_port()?;
+    let running = start(contender, options, directory.path(), port, upstream)?;
+    listens(port).await?;
     let before = running.cpu()?;
-    let posts = options.rate * options.seconds;
     let begun = Instant::now() + Duration::from_millis(200);
+    let posting = Posting {
+        rate: options.rate,
+        visitors: options.visitors,
+        posts: options.rate * options.seconds,
+    };
     let visitors: Vec<_> = (0..options.visitors)
-        .map(|n| tokio::spawn(visit(port, n, options.rate, options.visitors, posts, begun)))
+        .map(|visitor| tokio::spawn(visit(port, visitor, posting, begun)))
         .collect();
     let (mut answers, mut refused) = (Vec::new(), 0);
     for visitor in visitors {
@@ -190,33 +189,19 @@ async fn run(contender: Contender, options: &Options) -> Result<Measured, Failur
 /// One visitor's posts, at the moments that the rate gives; the times to the answers, and how many were no 202.
 async fn visit(
     to: SocketAddr,
-    visitor: u64,
-    rate: u64,
-    visitors: u64,
-    posts: u64,
+    visitor: usize,
+    posting: Posting,
     begun: Instant,
 ) -> io::Result<(Vec<Duration>, u64)> {
-    let mut stream = TcpStream::connect(to).await?;
-    stream.set_nodelay(true)?;
+    let mut stream = connect(to).await?;
     let (mut answers, mut refused) = (Vec::new(), 0);
-    for post in (visitor..posts).step_by(usize::try_from(visitors).unwrap_or(usize::MAX)) {
-        let due = begun + Duration::from_secs_f64(post as f64 / rate as f64);
+    for number in (visitor..posting.posts).step_by(posting.visitors) {
+        let due = begun + Duration::from_secs_f64(number as f64 / posting.rate as f64);
         sleep_until(due.into()).await;
-        let body = format!(
-            r#"{{"n":"pageview","v":36,"u":"https://example.com/page/{post}","d":"example.com","r":null}}"#
-        );
-        let request = format!(
-            "POST /api/event HTTP/1.1\r\nHost: example.com\r\nContent-Type: text/plain\r\nOrigin: \
-             https://example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like \
-             Gecko) Chrome/156.0.0.0 Safari/537.36\r\nX-Forwarded-For: 198.51.{}.{}\r\nContent-Length: {}\r\n\r\n\
-             {body}",
-            visitor / 250,
-            visitor % 250 + 1,
-            body.len()
-        );
+        let request = post(number, visitor);
         let sent = Instant::now();
         stream.write_all(request.as_bytes()).await?;
-        if answer(&mut stream).await? {
+        if is_accepted(&mut stream).await? {
             answers.push(sent.elapsed());
         } else {
             refused += 1;
@@ -225,136 +210,29 @@ async fn visit(
     Ok((answers, refused))
 }
 
-/// Reads an answer; whether it is a 202.
-async fn answer(stream: &mut TcpStream) -> io::Result<bool> {
-    let head = read_head(stream).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
-    skip_body(stream, &head).await?;
-    Ok(head.starts_with("HTTP/1.1 202"))
-}
-
-/// The stand-in for Plausible: takes every event, a while after it came.
-async fn receive(listener: TcpListener, delivered: Arc<AtomicU64>) {
-    while let Ok((mut stream, _)) = listener.accept().await {
-        let delivered = Arc::clone(&delivered);
-        tokio::spawn(async move {
-            let _ = stream.set_nodelay(true);
-            while let Ok(Some(head)) = read_head(&mut stream).await {
-                if skip_body(&mut stream, &head).await.is_err() {
-                    return;
-                }
-                sleep(AWAY).await;
-                delivered.fetch_add(1, Ordering::Relaxed);
-                let answer = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok";
-                if stream.write_all(answer).await.is_err() {
-                    return;
-                }
-            }
-        });
-    }
-}
-
-/// A message's head; nothing where the connection ends before it. The body's first bytes stay unread.
-async fn read_head(stream: &mut TcpStream) -> io::Result<Option<String>> {
-    let mut peeked = [0; 4096];
-    loop {
-        let there = stream.peek(&mut peeked).await?;
-        if there == 0 {
-            return Ok(None);
+/// A contender on its CPU.
+fn start(
+    contender: Contender,
+    options: &Options,
+    directory: &Path,
+    port: SocketAddr,
+    plausible: SocketAddr,
+) -> Result<Running, Failure> {
+    let mut command = Command::new("taskset");
+    command.args(["-c", "0"]);
+    match contender {
+        Contender::Nginx => {
+            let file = directory.join("nginx.conf");
+            fs::write(&file, nginx(directory, port, plausible))?;
+            command.args(["nginx", "-c"]).arg(&file);
         }
-        if let Some(end) = peeked[..there].windows(4).position(|bytes| bytes == b"\r\n\r\n") {
-            let mut head = vec![0; end + 4];
-            stream.read_exact(&mut head).await?;
-            return Ok(Some(String::from_utf8_lossy(&head).into_owned()));
+        Contender::Gatecount => {
+            let file = directory.join("gatecount.toml");
+            fs::write(&file, gatecount(options, directory, port, plausible))?;
+            command.arg(&options.binary).arg("--config").arg(&file);
         }
-        // The rest comes in another segment, which a peek does not wait for.
-        sleep(Duration::from_millis(1)).await;
     }
-}
-
-async fn skip_body(stream: &mut TcpStream, head: &str) -> io::Result<()> {
-    let length = head
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .and_then(|(_, value)| value.trim().parse().ok())
-        .unwrap_or(0);
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await.map(drop)
-}
-
-/// A contender that runs; dropping it stops it.
-struct Running(Child);
-
-impl Running {
-    fn start(
-        contender: Contender,
-        options: &Options,
-        directory: &Path,
-        port: SocketAddr,
-        plausible: SocketAddr,
-    ) -> Result<Self, Failure> {
-        let mut command = Command::new("taskset");
-        command.args(["-c", "0"]);
-        let log = File::create(directory.join("log"))?;
-        match contender {
-            Contender::Nginx => {
-                let file = directory.join("nginx.conf");
-                fs::write(&file, nginx(directory, port, plausible))?;
-                command.args(["nginx", "-c"]).arg(&file);
-            }
-            Contender::Gatecount => {
-                let file = directory.join("gatecount.toml");
-                fs::write(&file, gatecount(options, directory, port, plausible))?;
-                command.arg(&options.binary).arg("--config").arg(&file);
-            }
-        }
-        let child = command.stdout(log.try_clone()?).stderr(log).spawn();
-        Ok(Running(child.map_err(|error| {
-            format!("{contender:?} does not start: {error}")
-        })?))
-    }
-
-    async fn listens(&self, port: SocketAddr) -> Result<(), Failure> {
-        let begun = Instant::now();
-        while TcpStream::connect(port).await.is_err() {
-            if begun.elapsed() > PATIENCE {
-                return Err("it does not listen".into());
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
-        Ok(())
-    }
-
-    /// What all its threads and children have used.
-    fn cpu(&self) -> Result<Duration, Failure> {
-        let mut nanos: u64 = 0;
-        let own = self.0.id().to_string();
-        for entry in fs::read_dir("/proc")? {
-            let path = entry?.path();
-            let Ok(stat) = fs::read_to_string(path.join("stat")) else {
-                continue;
-            };
-            let parent = stat
-                .rsplit_once(')')
-                .and_then(|(_, rest)| rest.split_whitespace().nth(1));
-            if parent != Some(&own) && path.file_name().is_none_or(|name| name != own.as_str()) {
-                continue;
-            }
-            for thread in fs::read_dir(path.join("task"))? {
-                let schedstat = fs::read_to_string(thread?.path().join("schedstat"))?;
-                let used = schedstat.split_whitespace().next().unwrap_or_default();
-                nanos += used.parse::<u64>()?;
-            }
-        }
-        Ok(Duration::from_nanos(nanos))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
-        let _ = self.0.wait();
-    }
+    Running::start(&mut command, directory, &format!("{contender:?}"))
 }
 
 fn gatecount(options: &Options, directory: &Path, listen: SocketAddr, plausible: SocketAddr) -> String {

@@ -7,31 +7,27 @@
 //! Plausible's stand-in itself or through the stream, as fast as it goes. The rate is from the first event that the
 //! stand-in gets to the last. CPU is what the processes have used for it, in user space and kernel.
 
+mod events;
+
 use std::{
-    env, fs,
-    fs::File,
-    io,
+    fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitCode, Stdio},
+    process::{Command, ExitCode},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use clap::Parser;
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    time::sleep,
-};
+use tokio::{io::AsyncWriteExt, net::TcpListener, time::sleep};
 
-/// How long a process may take until it listens, and how long nothing may come before a run has failed.
+use events::{Failure, Running, bench, connect, free_port, is_accepted, listens, post, receive};
+
+/// How long nothing may come before a run has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Connections that the queue is filled by.
 const POSTING: usize = 64;
-
-type Failure = Box<dyn std::error::Error>;
 
 /// Events a second and CPU for each, with the stream and without.
 #[derive(Debug, Parser)]
@@ -118,22 +114,7 @@ impl Measured {
 }
 
 fn main() -> ExitCode {
-    // `cargo test --benches` runs every bench without arguments: no time to measure anything.
-    if env::args().len() == 1 {
-        println!("stream measures under `cargo bench --bench stream`");
-        return ExitCode::SUCCESS;
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let outcome = runtime
-        .map_err(Failure::from)
-        .and_then(|runtime| runtime.block_on(measure(&Options::parse())));
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("{failure}");
-            ExitCode::FAILURE
-        }
-    }
+    bench("stream", || async { measure(&Options::parse()).await })
 }
 
 async fn measure(options: &Options) -> Result<(), Failure> {
@@ -187,17 +168,18 @@ async fn fill(options: &Options, directory: &Path, queue: &Path) -> Result<(), F
         "[listen]\naddress = \"{listen}\"\ndrain = \"1s\"\n{}",
         sidecar(options, queue, SocketAddr::from(([127, 0, 0, 1], 9)))
     );
-    let running = Running::start(&options.binary, &[], directory, "fill", &text)?;
+    let running = gatecount(options, &[], directory, "fill", &text)?;
     listens(listen).await?;
     let posting: Vec<_> = (0..POSTING)
         .map(|first| {
             let (events, visitors) = (options.events, options.visitors);
             tokio::spawn(async move {
-                let mut stream = TcpStream::connect(listen).await?;
-                stream.set_nodelay(true)?;
+                let mut stream = connect(listen).await?;
                 for event in (first..events).step_by(POSTING) {
                     stream.write_all(post(event, event % visitors).as_bytes()).await?;
-                    answered(&mut stream).await?;
+                    if !is_accepted(&mut stream).await? {
+                        return Err(io::Error::other("an event was refused"));
+                    }
                 }
                 Ok::<_, io::Error>(())
             })
@@ -206,7 +188,8 @@ async fn fill(options: &Options, directory: &Path, queue: &Path) -> Result<(), F
     for posting in posting {
         posting.await??;
     }
-    running.stop().await
+    drop(running);
+    Ok(())
 }
 
 /// One measurement.
@@ -214,7 +197,10 @@ async fn once(options: &Options, way: Way, directory: &Path) -> Result<Measured,
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let plausible = listener.local_addr()?;
     let came = Arc::new(Mutex::new(Came::default()));
-    let receiving = tokio::spawn(receive(listener, Arc::clone(&came)));
+    let count = Arc::clone(&came);
+    let receiving = tokio::spawn(receive(listener, Duration::ZERO, move || {
+        count.lock().unwrap_or_else(PoisonError::into_inner).count();
+    }));
     let (nats, url) = if way.gateways == 0 {
         (None, String::new())
     } else {
@@ -225,7 +211,7 @@ async fn once(options: &Options, way: Way, directory: &Path) -> Result<Measured,
         );
         let file = directory.join("nats.conf");
         fs::write(&file, text)?;
-        let nats = Running::spawn(
+        let nats = Running::start(
             Command::new(&options.nats).arg("-c").arg(&file),
             directory,
             "nats",
@@ -245,13 +231,7 @@ async fn once(options: &Options, way: Way, directory: &Path) -> Result<Measured,
             options.concurrency
         );
         let name = format!("gateway-{number}");
-        gateways.push(Running::start(
-            &options.binary,
-            &["gateway"],
-            directory,
-            &name,
-            &text,
-        )?);
+        gateways.push(gatecount(options, &["gateway"], directory, &name, &text)?);
         listens(admin).await?;
     }
     // They make their consumers, and share the partitions once there are events.
@@ -264,7 +244,7 @@ async fn once(options: &Options, way: Way, directory: &Path) -> Result<Measured,
         free_port()?,
         sidecar(options, &directory.join("queue"), plausible)
     );
-    let sidecar = Running::start(&options.binary, &[], directory, "sidecar", &text)?;
+    let sidecar = gatecount(options, &[], directory, "sidecar", &text)?;
     let came = all_come(&came, options.events).await?;
     let events = u32::try_from(options.events)?;
     let used = |now: Duration, before: Duration| now.saturating_sub(before) / events;
@@ -291,48 +271,6 @@ fn sidecar(options: &Options, queue: &Path, plausible: SocketAddr) -> String {
     )
 }
 
-/// A tracker's post.
-fn post(event: usize, visitor: usize) -> String {
-    let body = format!(
-        r#"{{"n":"pageview","v":36,"u":"https://example.com/page/{event}","d":"example.com","r":null}}"#
-    );
-    format!(
-        "POST /api/event HTTP/1.1\r\nHost: example.com\r\nContent-Type: text/plain\r\nOrigin: https://example.com\r\n\
-         User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 \
-         Safari/537.36\r\nX-Forwarded-For: 198.18.{}.{}\r\nContent-Length: {}\r\n\r\n{body}",
-        visitor / 250,
-        visitor % 250 + 1,
-        body.len()
-    )
-}
-
-/// Reads an answer, which has to be a 202.
-async fn answered(stream: &mut TcpStream) -> io::Result<()> {
-    let mut buffer = Vec::new();
-    while message(&buffer).is_none() {
-        if stream.read_buf(&mut buffer).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-    if buffer.starts_with(b"HTTP/1.1 202") {
-        return Ok(());
-    }
-    Err(io::Error::other(String::from_utf8_lossy(&buffer).into_owned()))
-}
-
-/// How long the first message is, if it is whole.
-fn message(bytes: &[u8]) -> Option<usize> {
-    let head = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
-    let text = String::from_utf8_lossy(&bytes[..head]);
-    let length = text
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .and_then(|(_, value)| value.trim().parse::<usize>().ok());
-    let whole = head + length.unwrap_or(0);
-    (bytes.len() >= whole).then_some(whole)
-}
-
 /// What the stand-in has got.
 #[derive(Debug, Clone, Copy)]
 struct Came {
@@ -352,32 +290,13 @@ impl Default for Came {
     }
 }
 
-/// The stand-in for Plausible: takes every event at once.
-async fn receive(listener: TcpListener, came: Arc<Mutex<Came>>) {
-    while let Ok((mut stream, _)) = listener.accept().await {
-        let came = Arc::clone(&came);
-        tokio::spawn(async move {
-            // Slower, if it fails.
-            let _ = stream.set_nodelay(true);
-            let mut buffer = Vec::new();
-            while stream.read_buf(&mut buffer).await.is_ok_and(|length| length > 0) {
-                while let Some(length) = message(&buffer) {
-                    buffer.drain(..length);
-                    {
-                        let mut came = came.lock().unwrap_or_else(PoisonError::into_inner);
-                        came.last = Instant::now();
-                        if came.events == 0 {
-                            came.first = came.last;
-                        }
-                        came.events += 1;
-                    }
-                    let answer = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok";
-                    if stream.write_all(answer).await.is_err() {
-                        return;
-                    }
-                }
-            }
-        });
+impl Came {
+    fn count(&mut self) {
+        self.last = Instant::now();
+        if self.events == 0 {
+            self.first = self.last;
+        }
+        self.events += 1;
     }
 }
 
@@ -398,19 +317,19 @@ async fn all_come(came: &Mutex<Came>, events: usize) -> Result<Came, Failure> {
     }
 }
 
-fn free_port() -> io::Result<SocketAddr> {
-    std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()
-}
-
-async fn listens(address: SocketAddr) -> Result<(), Failure> {
-    let begun = Instant::now();
-    while TcpStream::connect(address).await.is_err() {
-        if begun.elapsed() > PATIENCE {
-            return Err(format!("nobody listens at {address}").into());
-        }
-        sleep(Duration::from_millis(20)).await;
-    }
-    Ok(())
+/// gatecount with this configuration.
+fn gatecount(
+    options: &Options,
+    arguments: &[&str],
+    directory: &Path,
+    name: &str,
+    text: &str,
+) -> Result<Running, Failure> {
+    let file = directory.join(format!("{name}.toml"));
+    fs::write(&file, text)?;
+    let mut command = Command::new(&options.binary);
+    command.arg("--config").arg(&file).args(arguments);
+    Running::start(&mut command, directory, name)
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
@@ -420,63 +339,4 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
         fs::copy(entry.path(), to.join(entry.file_name()))?;
     }
     Ok(())
-}
-
-/// A process that runs; killed when dropped.
-struct Running(Child);
-
-impl Running {
-    /// gatecount with this configuration.
-    fn start(
-        binary: &Path,
-        arguments: &[&str],
-        directory: &Path,
-        name: &str,
-        text: &str,
-    ) -> Result<Self, Failure> {
-        let file = directory.join(format!("{name}.toml"));
-        fs::write(&file, text)?;
-        let mut command = Command::new(binary);
-        command.arg("--config").arg(&file).args(arguments);
-        Running::spawn(&mut command, directory, name)
-    }
-
-    fn spawn(command: &mut Command, directory: &Path, name: &str) -> Result<Self, Failure> {
-        let log = File::create(directory.join(format!("{name}.log")))?;
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .map_err(|error| format!("{name} does not start: {error}"))?;
-        Ok(Running(child))
-    }
-
-    /// Asks it to end, and waits.
-    async fn stop(mut self) -> Result<(), Failure> {
-        Command::new("kill").arg(self.0.id().to_string()).status()?;
-        while self.0.try_wait()?.is_none() {
-            sleep(Duration::from_millis(20)).await;
-        }
-        Ok(())
-    }
-
-    /// What all its threads have used.
-    fn cpu(&self) -> Result<Duration, Failure> {
-        let mut nanos: u64 = 0;
-        for thread in fs::read_dir(format!("/proc/{}/task", self.0.id()))? {
-            let schedstat = fs::read_to_string(thread?.path().join("schedstat"))?;
-            let used = schedstat.split_whitespace().next().unwrap_or_default();
-            nanos += used.parse::<u64>()?;
-        }
-        Ok(Duration::from_nanos(nanos))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

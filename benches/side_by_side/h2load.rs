@@ -8,14 +8,14 @@ use std::{
     fs,
     path::PathBuf,
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Failure,
-    load::{self, LEAST_ROUNDS, Measured, Slice, Target},
+    load::{self, Measured, Slice, Target},
     process, requests,
 };
 
@@ -64,21 +64,10 @@ pub(crate) fn main(plan: &str) -> Result<(), Failure> {
     for target in &plan.targets {
         sides.push(Side::new(&plan, target)?);
     }
-    let started = Instant::now();
-    let mut round = 0;
-    while round < LEAST_ROUNDS || started.elapsed() < Duration::from_secs(plan.seconds) {
-        for turn in 0..sides.len() {
-            let index = if round % 2 == 0 {
-                turn
-            } else {
-                sides.len() - 1 - turn
-            };
-            let side = &mut sides[index];
-            let done = side.turn(&plan.manner);
-            done.map_err(|error| format!("{}: {error}", side.measured.name))?;
-        }
-        round += 1;
-    }
+    load::take_turns(&mut sides, plan.seconds, |side| {
+        let done = side.turn(&plan.manner);
+        done.map_err(|error| format!("{}: {error}", side.measured.name).into())
+    })?;
     let measured: Vec<Measured> = sides.into_iter().map(Side::finish).collect();
     println!("{}", serde_json::to_string(&measured)?);
     Ok(())

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Rounds that a measurement has at least; the first warms up and is not counted.
-pub(crate) const LEAST_ROUNDS: usize = 4;
+const LEAST_ROUNDS: usize = 4;
 
 /// A contender that uses less CPU than this share within [`REST`] has come to rest.
 const RESTING: f64 = 0.03;
@@ -97,29 +97,36 @@ pub(crate) fn main(plan: &str) -> Result<(), Failure> {
     }
 
     let mut buffer = vec![0; 256 << 10];
-    let started = Instant::now();
-    let mut round = 0;
-    while round < LEAST_ROUNDS || started.elapsed() < Duration::from_secs(plan.seconds) {
-        for turn in 0..sides.len() {
-            let index = if round % 2 == 0 {
-                turn
-            } else {
-                sides.len() - 1 - turn
-            };
-            let side = &mut sides[index];
-            let done = side.turn(
-                Duration::from_millis(plan.slice_ms),
-                plan.one_in,
-                &requests,
-                &mut buffer,
-            );
-            done.map_err(|error| format!("{}: {error}", side.name))?;
-        }
-        round += 1;
-    }
+    let slice = Duration::from_millis(plan.slice_ms);
+    take_turns(&mut sides, plan.seconds, |side| {
+        let done = side.turn(slice, plan.one_in, &requests, &mut buffer);
+        done.map_err(|error| format!("{}: {error}", side.name).into())
+    })?;
 
     let measured: Vec<Measured> = sides.into_iter().map(Side::finish).collect();
     println!("{}", serde_json::to_string(&measured)?);
+    Ok(())
+}
+
+/// Has the sides take turns for so many seconds: round after round, in one order and then in the other.
+pub(crate) fn take_turns<S>(
+    sides: &mut [S],
+    seconds: u64,
+    mut turn: impl FnMut(&mut S) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let started = Instant::now();
+    let mut round = 0;
+    while round < LEAST_ROUNDS || started.elapsed() < Duration::from_secs(seconds) {
+        for place in 0..sides.len() {
+            let index = if round % 2 == 0 {
+                place
+            } else {
+                sides.len() - 1 - place
+            };
+            turn(&mut sides[index])?;
+        }
+        round += 1;
+    }
     Ok(())
 }
 

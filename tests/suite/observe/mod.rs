@@ -11,7 +11,7 @@ mod syslog;
 
 use std::{
     collections::BTreeMap,
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::Write as _,
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -62,6 +62,18 @@ impl Log {
     fn pages(&mut self, numbers: std::ops::Range<usize>) {
         let lines: String = numbers.map(line).collect();
         self.write(lines);
+    }
+
+    /// Renames it, as logrotate does by default: the server writes on into the same file.
+    fn rename(&self, name: &str) {
+        fs::rename(self.path(), self.beside(name)).unwrap();
+    }
+
+    /// Copies it and cuts it, as logrotate's `copytruncate`.
+    fn copy_and_cut(&self, name: &str) {
+        fs::copy(self.path(), self.beside(name)).unwrap();
+        let file = OpenOptions::new().write(true).open(self.path()).unwrap();
+        file.set_len(0).unwrap();
     }
 
     /// Opens the file under the log's name, which is made where it is missing, as a server does when it is

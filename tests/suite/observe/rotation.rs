@@ -75,7 +75,7 @@ fn a_renamed_log_is_read_to_its_end() {
     let sidecar = stage.builder.start();
     stage.log.pages(0..10);
     await_lines(&sidecar, "decided", 10);
-    fs::rename(stage.log.path(), stage.log.beside("access.log.1")).unwrap();
+    stage.log.rename("access.log.1");
     stage.log.pages(10..20);
     await_lines(&sidecar, "decided", 20);
     // The new file is there before the server has it open.
@@ -99,11 +99,11 @@ fn renames_while_nobody_follows_lose_nothing() {
     sidecar.stop();
     stage.log.pages(10..20);
     // Twice: the file between was never seen.
-    fs::rename(stage.log.path(), stage.log.beside("access.log.1")).unwrap();
+    stage.log.rename("access.log.1");
     stage.log.reopen();
     stage.log.pages(20..30);
     fs::rename(stage.log.beside("access.log.1"), stage.log.beside("access.log.2")).unwrap();
-    fs::rename(stage.log.path(), stage.log.beside("access.log.1")).unwrap();
+    stage.log.rename("access.log.1");
     stage.log.reopen();
     stage.log.pages(30..40);
     let mut sidecar = sidecar.again();
@@ -128,17 +128,7 @@ fn a_log_that_is_copied_and_cut_is_read_on() {
             // Else it is cut before it is read.
             await_lines(&sidecar, "decided", next as u64);
         }
-        fs::copy(
-            stage.log.path(),
-            stage.log.beside(&format!("access.log.{}", 9 - round)),
-        )
-        .unwrap();
-        fs::File::options()
-            .write(true)
-            .open(stage.log.path())
-            .unwrap()
-            .set_len(0)
-            .unwrap();
+        stage.log.copy_and_cut(&format!("access.log.{}", 9 - round));
     }
     stage.log.pages(next..next + 10);
     assert_each_once(&sidecar, &stage.plausible, 0..next + 10);
@@ -152,13 +142,7 @@ fn a_log_that_is_cut_while_nobody_follows_loses_nothing() {
     await_lines(&sidecar, "decided", 10);
     sidecar.stop();
     stage.log.pages(10..20);
-    fs::copy(stage.log.path(), stage.log.beside("access.log-20261126")).unwrap();
-    fs::File::options()
-        .write(true)
-        .open(stage.log.path())
-        .unwrap()
-        .set_len(0)
-        .unwrap();
+    stage.log.copy_and_cut("access.log-20261126");
     // Longer than the place that is remembered.
     stage.log.pages(20..60);
     let mut sidecar = sidecar.again();
@@ -193,23 +177,9 @@ fn many_rotations_under_load_lose_nothing() {
         next += 25;
         if round % 3 == 2 {
             // Whoever cuts loses what is written meanwhile, so nothing is.
-            fs::copy(
-                stage.log.path(),
-                stage.log.beside(&format!("access.log.{}", 90 - round)),
-            )
-            .unwrap();
-            fs::File::options()
-                .write(true)
-                .open(stage.log.path())
-                .unwrap()
-                .set_len(0)
-                .unwrap();
+            stage.log.copy_and_cut(&format!("access.log.{}", 90 - round));
         } else {
-            fs::rename(
-                stage.log.path(),
-                stage.log.beside(&format!("access.log.{}", 90 - round)),
-            )
-            .unwrap();
+            stage.log.rename(&format!("access.log.{}", 90 - round));
             stage.log.pages(next..next + 5);
             next += 5;
             stage.log.reopen();

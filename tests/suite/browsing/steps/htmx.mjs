@@ -1,6 +1,6 @@
 // htmx 2 and 4.
 
-import { errors, link, replaced, script, step } from './step.mjs';
+import { errors, inPage, link, replaced, script, step, toNext } from './step.mjs';
 
 const versions = { 2: 'htmx2/dist/htmx.min.js', 4: 'htmx4/dist/htmx.min.js' };
 
@@ -11,28 +11,10 @@ function stepsOf(version) {
   const fragment = (text = 'A part') => ({ text: `<p id="there">${text}</p>` });
   const button = (attributes) => `<button id="go" ${attributes} hx-target="#into">Go</button><div id="into"></div>`;
 
-  const goes = (id, pages, then = async () => {}, more = {}) =>
-    step(
-      `htmx-${version}-${id}`,
-      async (tab, visit) => {
-        await tab.open('a');
-        await visit.counted('a');
-        await tab.follow('#go', 'b');
-        await visit.counted('b');
-        await then(tab, visit);
-      },
-      { pages: { b: page(link('c')), c: page(''), ...pages }, ...more },
-    );
+  const goes = (id, pages, then, more = {}) =>
+    step(`htmx-${version}-${id}`, inPage(toNext(then)), { pages: { b: page(link('c')), c: page(''), ...pages }, ...more });
   const stays = (id, pages, doing, more = {}) =>
-    step(
-      `htmx-${version}-${id}`,
-      async (tab, visit) => {
-        await tab.open('a');
-        await visit.counted('a');
-        await doing(tab, visit);
-      },
-      { pages, ...more },
-    );
+    step(`htmx-${version}-${id}`, inPage(doing), { pages, ...more });
   const partly = (tab) => tab.click('#go').then(() => tab.until(`!!document.querySelector('#there')`));
 
   return [

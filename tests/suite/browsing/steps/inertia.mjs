@@ -1,6 +1,6 @@
 // Inertia 3: its client with a view of its own, and its protocol spoken by the site.
 
-import { replaced, step } from './step.mjs';
+import { inPage, replaced, step, toNext } from './step.mjs';
 
 // What the client takes from es-toolkit, which has hundreds of modules, in one.
 const toolkit = `import '/_/modules/es-toolkit/dist/browser.global.js';
@@ -59,30 +59,10 @@ const page = (html, { version = '1', props = {} } = {}) => ({ pathname, headers,
 const visit = (to, options = {}) => `<a id="go" href="${to}" data-visit='${JSON.stringify(options)}'>${to}</a> `;
 const ready = (tab) => tab.until('!!window.router');
 
-const goes = (id, pages, then = async () => {}, more = {}) =>
-  step(
-    `inertia-${id}`,
-    async (tab, visit) => {
-      await tab.open('a');
-      await ready(tab);
-      await visit.counted('a');
-      await tab.follow('#go', 'b');
-      await visit.counted('b');
-      await then(tab, visit);
-    },
-    { pages: { b: page(visit('c')), c: page(''), ...shared, ...pages }, ...more },
-  );
+const goes = (id, pages, then, more = {}) =>
+  step(`inertia-${id}`, inPage(toNext(then), ready), { pages: { b: page(visit('c')), c: page(''), ...shared, ...pages }, ...more });
 const stays = (id, pages, doing, more = {}) =>
-  step(
-    `inertia-${id}`,
-    async (tab, visit) => {
-      await tab.open('a');
-      await ready(tab);
-      await visit.counted('a');
-      await doing(tab, visit);
-    },
-    { pages: { ...shared, ...pages }, ...more },
-  );
+  step(`inertia-${id}`, inPage(doing, ready), { pages: { ...shared, ...pages }, ...more });
 const fresh = (tab) => tab.until(`document.body.dataset.news === 'fresh'`);
 
 export const steps = [

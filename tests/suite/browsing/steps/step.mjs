@@ -26,6 +26,20 @@ export const both = (...conditions) => (mode) => conditions.every((condition) =>
 
 export const link = (to, text = to, id = 'go', more = '') => `<a id="${id}" href="${to}" ${more}>${text}</a> `;
 
+// What a person does in page `a` once it has been counted; `ready` waits for what has to be there first.
+export const inPage = (doing, ready = async () => {}) => async (tab, visit) => {
+  await tab.open('a');
+  await ready(tab);
+  await visit.counted('a');
+  await doing(tab, visit);
+};
+
+// A person goes on to page `b`.
+export const toNext = (then = async () => {}) => async (tab, visit) => {
+  await tab.follow('#go', 'b');
+  await visit.counted('b');
+  await then(tab, visit);
+};
 
 // A script of a library that npm installed.
 export const script = (module, more = '') => `<script src="/_/modules/${module}" ${more}></script>`;

@@ -1,6 +1,6 @@
 // Swup, PJAX, Barba and Turbolinks: they fetch the next page and swap what differs.
 
-import { link, script, step } from './step.mjs';
+import { inPage, link, script, step, toNext } from './step.mjs';
 
 const swup =
   script('swup/dist/Swup.umd.js') +
@@ -44,21 +44,11 @@ const kinds = {
   turbolinks: (body) => within('', '', { head: turbolinks, body }),
 };
 
-const run = (doing) => async (tab, visit) => {
-  await tab.open('a');
-  await visit.counted('a');
-  await doing(tab, visit);
-};
-const goes = (kind, id, pages, then = async () => {}, more = {}) =>
-  step(
-    `${kind}-${id}`,
-    run(async (tab, visit) => {
-      await tab.follow('#go', 'b');
-      await visit.counted('b');
-      await then(tab, visit);
-    }),
-    { pages: { b: kinds[kind](link('c')), c: kinds[kind](''), ...pages }, ...more },
-  );
+const goes = (kind, id, pages, then, more = {}) =>
+  step(`${kind}-${id}`, inPage(toNext(then)), {
+    pages: { b: kinds[kind](link('c')), c: kinds[kind](''), ...pages },
+    ...more,
+  });
 const on = async (tab, visit) => {
   await tab.follow('#go', 'c');
   await visit.counted('c');
@@ -74,7 +64,7 @@ const form = (method) => `<form action="b" method="${method}"><input name="q" va
 const hovers = (kind, beyond) => [
   step(
     `${kind}-and-shown`,
-    run(async (tab, visit) => {
+    inPage(async (tab, visit) => {
       await tab.hover('#go');
       await visit.asked('b');
       await tab.follow('#go', 'b');
@@ -86,7 +76,7 @@ const hovers = (kind, beyond) => [
   ),
   step(
     `${kind}-and-not-shown`,
-    run(async (tab, visit) => {
+    inPage(async (tab, visit) => {
       await tab.hover('#go');
       await visit.asked('b');
       await tab.follow('#other', 'c');
@@ -103,7 +93,7 @@ export const steps = [
   goes('swup', 'link', { a: kinds.swup(link('b')) }, on),
   step(
     'swup-redirect',
-    run(async (tab, visit) => {
+    inPage(async (tab, visit) => {
       await tab.follow('#go', 'b');
       await visit.counted('old');
     }),

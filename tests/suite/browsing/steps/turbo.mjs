@@ -1,6 +1,6 @@
 // Turbo 8.
 
-import { errors, link, replaced, script, step } from './step.mjs';
+import { errors, inPage, link, replaced, script, step, toNext } from './step.mjs';
 
 const head = script('@hotwired/turbo/dist/turbo.es2017-umd.js');
 const page = (body, more = {}) => ({ head, body, ...more });
@@ -8,30 +8,12 @@ const form = (action, method = 'post') =>
   `<form action="${action}" method="${method}"><input name="q" value="x"><button id="go">Go</button></form>`;
 
 // Goes from a page to another one.
-const goes = (id, pages, then = async () => {}, more = {}) =>
-  step(
-    `turbo-${id}`,
-    async (tab, visit) => {
-      await tab.open('a');
-      await visit.counted('a');
-      await tab.follow('#go', 'b');
-      await visit.counted('b');
-      await then(tab, visit);
-    },
-    { pages: { b: page(link('c')), c: page(''), ...pages }, ...more },
-  );
+const goes = (id, pages, then, more = {}) =>
+  step(`turbo-${id}`, inPage(toNext(then)), { pages: { b: page(link('c')), c: page(''), ...pages }, ...more });
 
 // Does something in a page, which stays.
 const stays = (id, pages, doing, more = {}) =>
-  step(
-    `turbo-${id}`,
-    async (tab, visit) => {
-      await tab.open('a');
-      await visit.counted('a');
-      await doing(tab, visit);
-    },
-    { pages, ...more },
-  );
+  step(`turbo-${id}`, inPage(doing), { pages, ...more });
 
 export const steps = [
   goes('link', { a: page(link('b')) }, async (tab, visit) => {

@@ -1,6 +1,6 @@
 // Unpoly 3.
 
-import { script, step } from './step.mjs';
+import { inPage, script, step, toNext } from './step.mjs';
 
 const head = script('unpoly/unpoly.min.js') + '<link rel="stylesheet" href="/_/modules/unpoly/unpoly.min.css">';
 // Unpoly replaces the main element, so what the page is called stands in it.
@@ -11,28 +11,10 @@ const page = (body, more = {}) => ({ page: layout, pathname }) => {
 };
 const follow = (to, more = '') => `<a id="go" href="${to}" up-follow ${more}>${to}</a> `;
 
-const goes = (id, pages, then = async () => {}, more = {}) =>
-  step(
-    `unpoly-${id}`,
-    async (tab, visit) => {
-      await tab.open('a');
-      await visit.counted('a');
-      await tab.follow('#go', 'b');
-      await visit.counted('b');
-      await then(tab, visit);
-    },
-    { pages: { b: page(follow('c')), c: page(''), ...pages }, ...more },
-  );
+const goes = (id, pages, then, more = {}) =>
+  step(`unpoly-${id}`, inPage(toNext(then)), { pages: { b: page(follow('c')), c: page(''), ...pages }, ...more });
 const stays = (id, pages, doing, more = {}) =>
-  step(
-    `unpoly-${id}`,
-    async (tab, visit) => {
-      await tab.open('a');
-      await visit.counted('a');
-      await doing(tab, visit);
-    },
-    { pages, ...more },
-  );
+  step(`unpoly-${id}`, inPage(doing), { pages, ...more });
 const partly = (tab) => tab.click('#go').then(() => tab.until(`!!document.querySelector('#there')`));
 const part = page('<div id="part"><p id="there">Part</p></div>', { tracker: false });
 

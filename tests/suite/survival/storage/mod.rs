@@ -8,16 +8,18 @@ mod room;
 mod stuck;
 
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     thread,
     time::Duration,
 };
 
-use super::files_in;
+use super::{ACCEPTED, files_in, recorded, visit};
 use crate::support::{
     full,
     load::{Calm, Steady},
     process::Sidecar,
+    receiver::Receiver,
 };
 
 /// Within which the disk is in use again once it works (Q7).
@@ -39,6 +41,19 @@ fn calm(sidecar: &Sidecar) -> Calm {
 fn as_calm_as(before: Calm, calm: Calm) {
     let limit = before.p99 * 2 + Duration::from_millis(5);
     assert!(!full() || calm.p99 <= limit, "{before:?} became {calm:?}");
+}
+
+/// What these visits leave in the queue survives a kill: every page from the first one on has come once.
+#[track_caller]
+fn survive_a_kill(mut sidecar: Sidecar, plausible: &Receiver, visits: Range<usize>, what: &str) {
+    let all = (0..visits.end).map(|n| (n, 1)).collect();
+    plausible.die();
+    visit(&sidecar, visits);
+    thread::sleep(ACCEPTED);
+    sidecar.kill();
+    plausible.come_back();
+    sidecar.again().drained();
+    assert_eq!(recorded(plausible), all, "{what}");
 }
 
 fn segments(directory: &Path) -> Vec<PathBuf> {

@@ -4,14 +4,13 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     path::PathBuf,
-    thread,
     time::Instant,
 };
 
-use super::{DURABLE, segments};
+use super::{DURABLE, segments, survive_a_kill};
 use crate::{
     support::{disk::Small, load::Steady, process::Sidecar, receiver::Receiver, skip},
-    survival::{ACCEPTED, Stage, await_alarm, queue_of, recorded, stage, visit},
+    survival::{Stage, await_alarm, queue_of, recorded, stage, visit},
 };
 
 /// It serves, its events arrive, and it says what is wrong everywhere that an operator looks.
@@ -29,7 +28,7 @@ fn falls_back(sidecar: &Sidecar, plausible: &Receiver, what: &str) {
 }
 
 /// The disk is in use again in time, and what is accepted from then on survives a kill.
-fn is_durable_again(mut sidecar: Sidecar, plausible: &Receiver, what: &str) {
+fn is_durable_again(sidecar: Sidecar, plausible: &Receiver, what: &str) {
     let mended = Instant::now();
     await_alarm(&sidecar, false);
     let took = mended.elapsed();
@@ -39,14 +38,7 @@ fn is_durable_again(mut sidecar: Sidecar, plausible: &Receiver, what: &str) {
         0,
         "{what}"
     );
-    plausible.die();
-    visit(&sidecar, 20..30);
-    thread::sleep(ACCEPTED);
-    sidecar.kill();
-    plausible.come_back();
-    let sidecar = sidecar.again();
-    sidecar.drained();
-    assert_eq!(recorded(plausible), (0..30).map(|n| (n, 1)).collect(), "{what}");
+    survive_a_kill(sidecar, plausible, 20..30, what);
 }
 
 /// Q6: a file where the directory should be.

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::survive_a_kill;
 use crate::{
     support::{eventually, faults::Faults, load::Steady, process::Sidecar, skip},
     survival::{ACCEPTED, await_alarm, recorded, stage, visit},
@@ -81,7 +82,7 @@ fn a_disk_that_does_not_answer_is_said_and_holds_nothing_up() {
     };
     for call in ["sync", "sync_directory", "write", "any"] {
         let stage = stage();
-        let mut sidecar = faults.before(stage.builder).start();
+        let sidecar = faults.before(stage.builder).start();
         visit(&sidecar, 0..10);
         sidecar.drained();
         let steady = Steady::through(sidecar.address);
@@ -104,15 +105,7 @@ fn a_disk_that_does_not_answer_is_said_and_holds_nothing_up() {
         assert_eq!(recorded(&stage.plausible).len(), 30, "{call}");
         steady.finish();
         // The disk is in use again.
-        stage.plausible.die();
-        visit(&sidecar, 30..40);
-        thread::sleep(ACCEPTED);
-        sidecar.kill();
-        stage.plausible.come_back();
-        let sidecar = sidecar.again();
-        sidecar.drained();
-        let came = recorded(&stage.plausible);
-        assert!((0..40).all(|n| came.get(&n) == Some(&1)), "{call}: {came:?}");
+        survive_a_kill(sidecar, &stage.plausible, 30..40, call);
     }
 }
 
@@ -125,21 +118,13 @@ fn a_start_on_a_disk_that_does_not_answer_serves_and_delivers() {
     for call in ["mkdir", "lock", "list", "create", "any"] {
         let stage = stage();
         faults.hang(call);
-        let mut sidecar = faults.before(stage.builder).start();
+        let sidecar = faults.before(stage.builder).start();
         visit(&sidecar, 0..10);
         stage.plausible.await_recorded(10);
         await_no_answer(&sidecar);
         faults.mend();
         await_alarm(&sidecar, false);
-        stage.plausible.die();
-        visit(&sidecar, 10..20);
-        thread::sleep(ACCEPTED);
-        sidecar.kill();
-        stage.plausible.come_back();
-        let sidecar = sidecar.again();
-        sidecar.drained();
-        let came = recorded(&stage.plausible);
-        assert!((0..20).all(|n| came.get(&n) == Some(&1)), "{call}: {came:?}");
+        survive_a_kill(sidecar, &stage.plausible, 10..20, call);
     }
 }
 
