@@ -9,7 +9,7 @@ use crate::support::{
     client::{NAVIGATION, Request},
     full,
     origin::{self, Origin},
-    process::{BINARY, Builder, run},
+    process::{BINARY, Builder, forget_the_tests_own, run},
     receiver::Receiver,
     skip,
     tls::Authority,
@@ -138,7 +138,9 @@ fn serve_within(root: &TempDir) {
     assert_eq!(status["queue"]["at"], "disk", "{status}");
     assert_eq!(status["queue"]["alarm"], serde_json::Value::Null, "{status}");
     // HEALTHCHECK of the image.
-    let health = Command::new(runner[0])
+    let mut health = Command::new(runner[0]);
+    forget_the_tests_own(&mut health);
+    let health = health
         .args(&runner[1..])
         .args([BINARY, "healthcheck"])
         .env("GATECOUNT_ADMIN_ADDRESS", sidecar.admin.to_string())

@@ -151,7 +151,7 @@ fn kills_of_servers_sidecars_and_gateways_lose_nothing_and_keep_each_visitors_or
         asked.len()
     );
     let repeats = fleet.ledger.repeats();
-    let (by, late_answers) = repeated_by(&repeats, &done);
+    let (by, late_answers) = repeated_by(&repeats, &done, stored_twice);
     let late = safe_after(PROMISED).len() - safe_after(SAFE).len();
     let late_lost = lost_of(safe_after(PROMISED)).len();
     let (wrong, all) = fleet.ledger.disorder(|number| !roams(number));
@@ -233,26 +233,33 @@ fn seconds(from: Instant, to: Instant) -> f64 {
 }
 
 /// The events that came again by each kill. What may be of several counts for one that had so many in flight, as
-/// far as there is a way to share them out like that; and how many were answered late. None is without a cause.
-fn repeated_by(repeats: &[Repeat], kills: &[Kill]) -> (Vec<Vec<Repeat>>, usize) {
+/// far as there is a way to share them out like that. A sidecar is the cause only of what is `stored_twice`, and
+/// only where nobody else can be. Beside them, how many were answered late. None is without a cause.
+fn repeated_by(repeats: &[Repeat], kills: &[Kill], stored_twice: u64) -> (Vec<Vec<Repeat>>, usize) {
+    let is_sidecars = |kill: &Kill| matches!(kill.victim, Victim::Sidecar(_));
     let mut of = vec![Vec::new(); kills.len()];
-    let mut late = 0;
-    for repeat in repeats {
-        if find_kill(repeat, kills, &mut of, &mut vec![false; kills.len()]) {
-            continue;
-        }
-        if repeat.again - repeat.first < MADE_AGAIN {
+    let (mut published_twice, mut late) = (0, 0);
+    let others = kills.iter().map(is_sidecars).collect::<Vec<bool>>();
+    let sidecars = others
+        .iter()
+        .map(|is_sidecars| !is_sidecars)
+        .collect::<Vec<bool>>();
+    let mut rest = repeats.to_vec();
+    rest.retain(|repeat| !find_kill(repeat, kills, &mut of, &mut others.clone()));
+    for repeat in &rest {
+        if published_twice < stored_twice && find_kill(repeat, kills, &mut of, &mut sidecars.clone()) {
+            published_twice += 1;
+        } else if repeat.again - repeat.first < MADE_AGAIN {
             late += 1;
-            continue;
+        } else {
+            panic!("repeated without a cause: {repeat:?}, {stored_twice} are stored twice: {kills:?}");
         }
-        let culprit = kills.iter().position(|kill| kill.may_have_repeated(repeat));
-        let culprit = culprit.unwrap_or_else(|| panic!("repeated without a kill: {repeat:?} of {kills:?}"));
-        of[culprit].push(*repeat);
     }
     (of, late)
 }
 
-/// Finds a kill that has room for a repeat, if need be by moving others. `of`: the repeats of each kill.
+/// Finds a kill that has room for a repeat, if need be by moving others. `of`: the repeats of each kill; `tried`:
+/// whom not to ask.
 fn find_kill(repeat: &Repeat, kills: &[Kill], of: &mut [Vec<Repeat>], tried: &mut [bool]) -> bool {
     for (number, kill) in kills.iter().enumerate() {
         if tried[number] || !kill.may_have_repeated(repeat) {

@@ -325,7 +325,7 @@ pub(crate) fn has(tool: &str) -> bool {
 
 /// The suite's own variables are none of the binary's, which refuses what it does not know. A proxy of this
 /// machine is none of the tests'.
-fn forget_the_tests_own(command: &mut Command) {
+pub(crate) fn forget_the_tests_own(command: &mut Command) {
     for name in ["GATECOUNT_FULL", "GATECOUNT_VECTORS"] {
         command.env_remove(name);
     }
