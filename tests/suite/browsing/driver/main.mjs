@@ -72,7 +72,7 @@ async function run(step, lane) {
     // The same site's pages, by the address of the app and another host's name.
     foreign: (path) => `${foreign}/${step.id}/${path}`,
     async newTab() {
-      const tab = new Tab(await profile.tab(), visit);
+      const tab = new Tab(await empty(profile), visit);
       tabs.push(tab);
       return tab;
     },
@@ -97,7 +97,7 @@ async function run(step, lane) {
   const begun = Date.now();
   let error = null;
   try {
-    lane.raw ??= await profile.tab();
+    lane.raw ??= await empty(profile);
     await step.run(new Tab(lane.raw, visit), visit);
     await leave(lane.raw);
   } catch (caught) {
@@ -109,10 +109,20 @@ async function run(step, lane) {
   return { id: step.id, took: Date.now() - begun, error };
 }
 
-// Leaves the last page of a step, so that nothing of it goes on.
+// A new tab that has its empty page. A browser that is still loading that would put it in the place of what it is told to
+// open next.
+async function empty(profile) {
+  const raw = await profile.tab();
+  await leave(raw);
+  return raw;
+}
+
+// Leaves the last page of a step, so that nothing of it goes on. The address has something of its own, because Firefox
+// shows `about:blank` for a moment before it is the page that was asked for.
 async function leave(raw) {
-  raw.navigate('about:blank');
-  await until('the page is left', () => raw.evaluate(`location.href === 'about:blank'`));
+  raw.navigate('about:blank?left');
+  const left = `location.href === 'about:blank?left' && document.readyState === 'complete'`;
+  await until('the page is left', () => raw.evaluate(left));
 }
 
 const waiting = [...steps];
