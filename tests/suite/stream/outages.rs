@@ -39,6 +39,7 @@ fn while_no_server_is_there_the_sidecars_keep_what_comes() {
     assert_eq!(status["troubles"][0]["kind"], "stream_unreachable", "{status}");
     steady.finish();
     // Killed as well, it still has them.
+    fleet.sidecars[0].await_on_disk(300);
     fleet.sidecars[0].kill();
     fleet.sidecar_again(0);
     fleet.nats.again(0);

@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use super::{ACCEPTED, page, queue_of, stage};
+use super::{ACCEPTED, page, stage};
 use crate::support::{
     client::Client,
     eventually, full,
@@ -116,7 +116,7 @@ impl Counted {
 
 /// What `gatecount queue status` finds in the files, in use or not.
 fn pending_in(sidecar: &Sidecar) -> u64 {
-    let queue = queue_of(sidecar);
+    let queue = sidecar.queue();
     let Output { status, stdout, .. } = run(&["queue", "status", queue.to_str().unwrap()], "");
     assert!(status.success(), "{status}");
     let text = String::from_utf8(stdout).unwrap();

@@ -14,7 +14,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{ACCEPTED, Stage, files_in, queue_of, recorded, stage, visit};
+use super::{ACCEPTED, Stage, files_in, recorded, stage, visit};
 use crate::support::{
     full,
     load::Steady,
@@ -43,7 +43,7 @@ impl Left {
         visit(&sidecar, 0..events);
         sidecar.stop();
         let directory = TempDir::new().unwrap();
-        copy(&queue_of(&sidecar), directory.path());
+        copy(&sidecar.queue(), directory.path());
         let mut files = files_in(directory.path());
         files.retain(|file| file.extension().is_some_and(|e| e == "seg"));
         files.sort();
@@ -251,7 +251,7 @@ fn foreign_files_are_left_alone() {
         fs::write(directory.join("0000000904-nonsense.seg"), [0; 5000]).unwrap();
     });
     assert_eq!((lost.len(), metrics.finished("corrupt")), (0, 0));
-    let queue = queue_of(&next);
+    let queue = next.queue();
     assert_eq!(fs::read(queue.join("README")).unwrap(), b"not ours");
     assert_eq!(
         fs::read(queue.join("0000000904-nonsense.seg")).unwrap(),

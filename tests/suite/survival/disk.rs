@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{await_alarm, files_in, mode, queue_of, recorded, stage, visit, visitor};
+use super::{await_alarm, files_in, mode, recorded, stage, visit, visitor};
 use crate::support::{
     client::{NAVIGATION, Request},
     load::Steady,
@@ -24,7 +24,7 @@ fn the_queue_is_for_its_owner_alone() {
     let sidecar = stage.builder.start();
     visit(&sidecar, 0..5);
     sidecar.await_metrics("five pending", |m| m.pending() == 5);
-    let queue = queue_of(&sidecar);
+    let queue = sidecar.queue();
     assert_eq!(mode(&queue), 0o700);
     let files = files_in(&queue);
     assert!(!files.is_empty());
@@ -39,7 +39,7 @@ fn the_queue_is_for_its_owner_alone() {
 fn two_processes_on_one_directory_both_serve_and_the_second_says_so() {
     let stage = stage();
     let mut first = stage.builder.clone().start();
-    let queue = queue_of(&first);
+    let queue = first.queue();
     let mut other = Builder::before(&stage.app)
         .telling(&stage.plausible)
         .set("queue.path", queue.to_str().unwrap())
@@ -94,7 +94,7 @@ fn a_full_queue_lets_the_oldest_go_and_keeps_its_bound() {
     stage.plausible.die();
     let sidecar = stage.builder.set("queue.max_bytes", "2MiB").start();
     let steady = Steady::through(sidecar.address);
-    let (queue, over) = (queue_of(&sidecar), AtomicBool::new(false));
+    let (queue, over) = (sidecar.queue(), AtomicBool::new(false));
     let largest = thread::scope(|scope| {
         let watch = scope.spawn(|| {
             let mut largest = 0;

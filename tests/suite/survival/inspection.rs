@@ -11,11 +11,8 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Stage, files_in, queue_of, stage, visit};
-use crate::support::{
-    eventually,
-    process::{BINARY, Sidecar, run},
-};
+use super::{Stage, files_in, stage, visit};
+use crate::support::process::{BINARY, Sidecar, run};
 
 /// What a command prints, where it ends well.
 #[track_caller]
@@ -41,15 +38,7 @@ fn five() -> (Stage, Sidecar) {
     stage.plausible.die();
     let sidecar = stage.builder.clone().start();
     visit(&sidecar, 0..5);
-    let queue = queue_of(&sidecar);
-    eventually("five in the files", || {
-        let status = told(&["queue", "status", queue.to_str().unwrap()]);
-        if status.contains("pending      5\n") {
-            Ok(())
-        } else {
-            Err(status)
-        }
-    });
+    sidecar.await_on_disk(5);
     (stage, sidecar)
 }
 
@@ -69,7 +58,7 @@ fn state(directory: &Path) -> Vec<(String, u64, SystemTime)> {
 #[test]
 fn looking_shows_what_waits_and_changes_nothing() {
     let (_stage, mut sidecar) = five();
-    let queue = queue_of(&sidecar);
+    let queue = sidecar.queue();
     let config = sidecar.builder().file();
     let (directory, config) = (queue.to_str().unwrap(), config.to_str().unwrap());
     for in_use in ["yes", "no"] {
@@ -128,7 +117,7 @@ fn looking_shows_what_waits_and_changes_nothing() {
 #[test]
 fn a_purge_is_refused_in_use_and_thorough_otherwise() {
     let (stage, mut sidecar) = five();
-    let queue = queue_of(&sidecar);
+    let queue = sidecar.queue();
     let directory = queue.to_str().unwrap();
     let before = state(&queue);
     let why = refused(&["queue", "purge", directory], 1);
@@ -181,7 +170,7 @@ fn what_is_no_queue_is_said_once_and_left_as_it_is() {
 #[test]
 fn who_has_read_enough_ends_it_quietly() {
     let (_stage, sidecar) = five();
-    let queue = queue_of(&sidecar);
+    let queue = sidecar.queue();
     let Output {
         status,
         stderr,

@@ -85,12 +85,6 @@ pub(crate) fn number(event: &Arrival) -> usize {
     event.text("url").rsplit('/').next().unwrap().parse().unwrap()
 }
 
-fn queue_of(sidecar: &Sidecar) -> PathBuf {
-    let file = fs::read_to_string(sidecar.builder().file()).unwrap();
-    let config: toml::Table = file.parse().unwrap();
-    config["queue"]["path"].as_str().unwrap().into()
-}
-
 /// Waits until the queue has an alarm, or none. It is opened beside the start, so both may take a moment.
 #[track_caller]
 fn await_alarm(sidecar: &Sidecar, wanted: bool) {

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{ACCEPTED, await_alarm, files_in, mode, queue_of, recorded, stage, visit};
+use super::{ACCEPTED, await_alarm, files_in, mode, recorded, stage, visit};
 use crate::support::{load::Steady, process::Builder, process::run, receiver::Reply, skip, within};
 
 /// Within which the alarm is up. The machine may be busy with other tests.
@@ -86,7 +86,7 @@ fn whatever_is_done_to_the_files_is_noticed_and_mended() {
         // Root may open everything; others may not.
         stage.builder = stage.builder.clone().bound_by_modes().unwrap_or(stage.builder);
         let mut sidecar = stage.builder.start();
-        let queue = queue_of(&sidecar);
+        let queue = sidecar.queue();
         let steady = Steady::through(sidecar.address);
         visit(&sidecar, 0..60);
         sidecar.await_metrics("sixty pending", |m| m.pending() == 60);
@@ -142,7 +142,7 @@ fn what_nobody_knows_any_more_is_counted_and_said() {
         let stage = stage();
         stage.plausible.always(Reply::Status(503));
         let sidecar = stage.builder.start();
-        let queue = queue_of(&sidecar);
+        let queue = sidecar.queue();
         visit(&sidecar, 0..3000);
         sidecar.await_metrics("3,000 pending", |m| m.pending() == 3000);
         thread::sleep(ACCEPTED);
@@ -178,7 +178,7 @@ fn a_stop_right_after_it_loses_nothing() {
         let stage = stage();
         stage.plausible.die();
         let mut sidecar = stage.builder.start();
-        let queue = queue_of(&sidecar);
+        let queue = sidecar.queue();
         visit(&sidecar, 0..60);
         sidecar.await_metrics("sixty pending", |m| m.pending() == 60);
         thread::sleep(SYNCED);
@@ -201,7 +201,7 @@ fn a_stop_that_can_write_nothing_says_how_many_are_lost() {
     let stage = stage();
     stage.plausible.die();
     let mut sidecar = stage.builder.start();
-    let queue = queue_of(&sidecar);
+    let queue = sidecar.queue();
     visit(&sidecar, 0..60);
     sidecar.await_metrics("sixty pending", |m| m.pending() == 60);
     fs::remove_dir_all(&queue).unwrap();
@@ -231,7 +231,7 @@ fn the_lock_cannot_be_removed() {
     let stage = stage();
     stage.plausible.die();
     let first = stage.builder.clone().start();
-    let queue = queue_of(&first);
+    let queue = first.queue();
     visit(&first, 0..5);
     first.await_metrics("five pending", |m| m.pending() == 5);
     // Where there is such a file, it is not the lock.

@@ -164,6 +164,13 @@ impl Builder {
         self
     }
 
+    /// A key's value, which is text.
+    #[track_caller]
+    pub(crate) fn configured(&self, table: &str, key: &str) -> &str {
+        let value = self.config.get(table).and_then(|table| table.get(key));
+        value.and_then(toml::Value::as_str).expect("a configured text")
+    }
+
     /// Gives a flag.
     pub(crate) fn flag(mut self, name: &str, value: &str) -> Builder {
         self.flags.extend([name.to_owned(), value.to_owned()]);

@@ -6,6 +6,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener},
+    path::PathBuf,
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
@@ -164,6 +165,28 @@ impl Sidecar {
                 Err(format!("{metrics:?}"))
             }
         })
+    }
+
+    /// Its queue's directory, as configured.
+    pub(crate) fn queue(&self) -> PathBuf {
+        self.builder.configured("queue", "path").into()
+    }
+
+    /// Waits until so many events that have not ended are in the queue's files, which outlive a kill.
+    #[track_caller]
+    pub(crate) fn await_on_disk(&self, pending: usize) {
+        let queue = self.queue();
+        let arguments = ["queue", "status", queue.to_str().expect("a path in UTF-8")];
+        eventually(&format!("{pending} in the files"), || {
+            let output = run(&arguments, "");
+            let status = String::from_utf8_lossy(&output.stdout).into_owned();
+            let count = status.lines().find_map(|line| line.strip_prefix("pending "));
+            if count.is_some_and(|count| count.trim() == pending.to_string()) {
+                Ok(())
+            } else {
+                Err(format!("{status}{}", String::from_utf8_lossy(&output.stderr)))
+            }
+        });
     }
 
     /// Sends a signal by its name.

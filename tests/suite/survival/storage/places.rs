@@ -10,7 +10,7 @@ use std::{
 use super::{DURABLE, segments, survive_a_kill};
 use crate::{
     support::{disk::Small, load::Steady, process::Sidecar, receiver::Receiver, skip},
-    survival::{Stage, await_alarm, queue_of, recorded, stage, visit},
+    survival::{Stage, await_alarm, recorded, stage, visit},
 };
 
 /// It serves, its events arrive, and it says what is wrong everywhere that an operator looks.
@@ -118,7 +118,7 @@ fn an_unreadable_file_is_noted_and_the_rest_is_sent() {
     let mut sidecar = builder.start();
     visit(&sidecar, 0..10);
     sidecar.stop();
-    let hidden: Vec<PathBuf> = segments(&queue_of(&sidecar));
+    let hidden: Vec<PathBuf> = segments(&sidecar.queue());
     for file in &hidden {
         fs::set_permissions(file, Permissions::from_mode(0o000)).unwrap();
     }
