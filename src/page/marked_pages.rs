@@ -24,7 +24,7 @@ pub enum PageMark {
     /// Of two pages, see [`VisitorPage::beside`]: what was fetched ahead of the one has led to the other.
     Led,
     /// It was fetched ahead, and is counted since a request showed that it is shown. A service worker that answered
-    /// with what it had may ask for it at the same time, as the same view.
+    /// with what it had may ask for it at the same time, as the same view; so may Turbo, which shows what it has.
     Activated,
     /// Of the way to a page, see [`VisitorPage::coming_from`]: a script has fetched the page, to show it there. If it
     /// cannot, for the site is another version by now, the browser loads the page from there: the same view.
@@ -190,6 +190,11 @@ impl MarkedPages {
 
     /// Takes a page's mark away. Whether there was one that still held. Of two threads only one gets it.
     pub fn take(&self, page: VisitorPage, mark: PageMark, now: u64) -> bool {
+        self.take_within(page, mark, mark.lasts(), now)
+    }
+
+    /// As [`take`](Self::take), of a mark that holds only so many seconds, as the clock's full ones count.
+    pub fn take_within(&self, page: VisitorPage, mark: PageMark, seconds: u64, now: u64) -> bool {
         let Some(slots) = self.slots.get() else {
             return false;
         };
@@ -202,7 +207,7 @@ impl MarkedPages {
                 return slot
                     .compare_exchange(found, 0, Ordering::Relaxed, Ordering::Relaxed)
                     .is_ok()
-                    && age <= mark.lasts();
+                    && age <= seconds;
             }
         }
         false

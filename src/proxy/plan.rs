@@ -34,6 +34,9 @@ use crate::{
 #[cfg(test)]
 pub(super) const FAULT_AHEAD: &str = "/a-fault-ahead";
 
+/// Seconds within which two requests are of one moment. Nobody goes back and returns in that time.
+const AT_ONCE: u64 = 1;
+
 /// Who answers a request.
 #[allow(clippy::large_enum_variant)] // the large one is the usual one
 pub(super) enum Route {
@@ -392,6 +395,10 @@ fn read(
             if soft.is_marked() {
                 let (page, now) = (page(page::page_path(*soft, &facts)), context.now().millis());
                 marked.take(page, PageMark::Prefetched, now);
+                // Turbo shows what it has while it asks, and of the two a part of the shown page may come first.
+                if soft.is_turbos() && marked.take_within(page, PageMark::Activated, AT_ONCE, now) {
+                    marked.mark(page, PageMark::CountedAhead, now);
+                }
                 marked.mark(page, PageMark::JustAsked, now);
             }
             return reading;

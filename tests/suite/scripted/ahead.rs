@@ -332,3 +332,23 @@ fn the_configuration_may_skip_count_or_refuse() {
         assert_eq!(refuse.app.seen().len(), 3);
     }
 }
+
+/// Of a page that is fetched ahead by `data-turbo-preload`, Turbo shows what it has and fetches it anew, both at once.
+#[test]
+fn what_turbo_shows_ahead_and_fetches_anew_is_one_view_whichever_comes_first() {
+    let turbo = |target: &str, from: &str| fetch(target, from).with("X-Turbo-Request-Id", "1");
+    for whole_first in [true, false] {
+        let mut both = [style("/b"), turbo("/b", "/a")];
+        if whole_first {
+            both.reverse();
+        }
+        let preload = turbo("/b", "/a").with("X-Sec-Purpose", "prefetch");
+        let [one, other] = both;
+        let stage = stage(&[], |b| b);
+        let seen = stage.visit(
+            Way::Http1,
+            &[page("/a"), preload, one, other, turbo("/c", "/b"), style("/c")],
+        );
+        assert_eq!(seen.pages(), ["/a", "/b", "/c"], "{whole_first}");
+    }
+}

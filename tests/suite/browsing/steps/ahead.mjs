@@ -195,6 +195,7 @@ export const steps = [
       await visit.asked('b');
       await tab.click('#go');
       const popup = await visit.popup();
+      await popup.shows('b');
       await popup.follow('#go', 'c');
       await visit.counted('c');
     },
