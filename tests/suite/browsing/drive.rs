@@ -42,6 +42,8 @@ pub(super) enum Over {
 pub(super) enum Part {
     /// All the steps.
     Whole,
+    /// A third of them, about. Over http, over https and on localhost together are all the steps, each once.
+    Share,
     /// What browsers do each in its own way.
     Brief,
     /// The steps on the site of this framework.
@@ -135,7 +137,7 @@ pub(super) fn browse(browser: Browser, over: Over, part: Part) -> Result<Browsed
     let frameworks = root().join("tests/.cache/frameworks");
     let framework = match part {
         Part::Framework(name) => Some(name),
-        Part::Whole | Part::Brief => None,
+        Part::Whole | Part::Share | Part::Brief => None,
     };
     if let Some(name) = framework
         && !frameworks.join(name).join("complete").exists()
@@ -163,6 +165,7 @@ pub(super) fn browse(browser: Browser, over: Over, part: Part) -> Result<Browsed
         // Of WebKit each is a browser of its own.
         "at_once": if browser == Browser::WebKit { 2 } else { 3 },
         "brief": part == Part::Brief,
+        "shared": part == Part::Share,
         "framework": framework,
         "frameworks": frameworks,
         "only": std::env::var("BROWSING_ONLY").ok(),

@@ -22,10 +22,17 @@ import { steps as frameworks } from '../steps/frameworks.mjs';
 const options = JSON.parse(process.argv[2]);
 const { browser: kind, scheme, host } = options;
 // Secure contexts send `Sec-Fetch-*` and have service workers and speculation rules.
-const mode = { browser: kind, scheme, secure: scheme === 'https' || host === 'localhost' };
+const modeOf = (scheme, host) => ({ browser: kind, scheme, secure: scheme === 'https' || host === 'localhost' });
+const mode = modeOf(scheme, host);
 const applies = (step) => (!step.where || step.where(mode)) && (!options.only || step.id.includes(options.only));
+const MODES = [['http', 'site.test'], ['https', 'site.test'], ['http', 'localhost']];
+const isMine = (step, index) => {
+  const modes = MODES.filter((other) => !step.where || step.where(modeOf(...other)));
+  const [itsScheme, itsHost] = modes[index % modes.length];
+  return itsScheme === scheme && itsHost === host;
+};
 const chosen = options.framework ? frameworks(options.framework) : options.brief ? brief : all;
-const steps = chosen.filter(applies);
+const steps = chosen.filter((step, index) => applies(step) && (!options.shared || isMine(step, index)));
 const framework = options.framework && new Framework(options.frameworks, options.framework);
 // WebKit takes nothing in plain text for a page over https, not from this machine either.
 const pair = kind === 'webkit' && scheme === 'https' ? options : undefined;

@@ -76,6 +76,7 @@ export const steps = [
     await tab.click('#go');
     const popup = await visit.popup();
     await popup.front();
+    await popup.shows('b');
     await popup.follow('#go', 'c');
     await visit.counted('c');
   }),
