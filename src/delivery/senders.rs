@@ -24,7 +24,7 @@ use crate::timer::{SECOND_LOOK, Timer};
 const IDLE: Duration = Duration::from_secs(30);
 /// So many senders are started at once. That is enough for the ends of their attempts to be written down
 /// together.
-const EAGER: usize = 8;
+const EAGER: usize = 16;
 /// So many answer times, and at least this long, make an attempt a slow one.
 const SLOW: (u32, Duration) = (10, Duration::from_millis(500));
 /// How long events wait for a sender before more senders are started: at least, and at most.

@@ -23,7 +23,15 @@ pub fn is_hop_by_hop(name: &str) -> bool {
 /// itself.
 #[inline]
 pub(super) fn ends_here(name: &str) -> bool {
-    is_hop_by_hop(name) || folds_to(name, "content-length") || folds_to_prefix(name, "gatecount-")
+    match name.as_bytes() {
+        [b'g' | b'G', ..] => folds_to_prefix(name, "gatecount-"),
+        // `Content-Length` and all hop-by-hop fields have one of these.
+        [
+            b'c' | b'C' | b'h' | b'H' | b'k' | b'K' | b'p' | b'P' | b't' | b'T' | b'u' | b'U',
+            ..,
+        ] => is_hop_by_hop(name) || folds_to(name, "content-length"),
+        _ => false,
+    }
 }
 
 /// `Expect` (RFC 9110 §10.1.1): the proxy writes its own.

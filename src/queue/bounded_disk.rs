@@ -10,15 +10,15 @@
 //! Calls of other threads, which is to say of the one that syncs, run where they are made.
 
 use std::{
+    collections::VecDeque,
     ffi::OsStr,
     io,
     path::Path,
     sync::{
-        Arc, Condvar, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
-        mpsc::{self, Sender},
     },
-    thread::{self, ThreadId},
+    thread::{self, Thread},
     time::{Duration, Instant},
 };
 
@@ -224,26 +224,68 @@ impl FileHandle for BoundedFile {
 
 /// The thread that calls, seen from the owner.
 struct Calls {
-    owner: ThreadId,
-    jobs: Sender<Job>,
+    owner: Thread,
+    thread: Thread,
+    jobs: Arc<Jobs>,
     /// A call is under way.
     busy: Arc<AtomicBool>,
 }
 
+/// What the thread has to do. The two threads wake each other, which costs less than a channel and a condition
+/// variable: each batch of ends is written by such a call.
+#[derive(Default)]
+struct Jobs {
+    list: Mutex<VecDeque<Job>>,
+    /// No more will come.
+    closed: AtomicBool,
+}
+
+impl Jobs {
+    fn run(&self) {
+        loop {
+            // Not in the condition of a loop, where the lock would be held while the job runs.
+            let job = self.list().pop_front();
+            match job {
+                Some(job) => job(),
+                None if self.closed.load(Ordering::Acquire) => return,
+                None => thread::park(),
+            }
+        }
+    }
+
+    fn list(&self) -> MutexGuard<'_, VecDeque<Job>> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Calls {
+    fn drop(&mut self) {
+        self.jobs.closed.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+}
+
 impl Calls {
     fn start() -> io::Result<Self> {
-        let (jobs, taken) = mpsc::channel::<Job>();
-        let thread = thread::Builder::new().name("gatecount-disk".into());
-        thread.spawn(move || {
-            for job in taken {
-                job();
-            }
-        })?;
+        let jobs = Arc::new(Jobs::default());
+        let run = Arc::clone(&jobs);
+        let builder = thread::Builder::new().name("gatecount-disk".into());
+        let thread = builder.spawn(move || run.run())?;
         Ok(Calls {
-            owner: thread::current().id(),
+            owner: thread::current(),
+            thread: thread.thread().clone(),
             jobs,
             busy: Arc::default(),
         })
+    }
+
+    fn is_owners_turn(&self) -> bool {
+        thread::current().id() == self.owner.id()
+    }
+
+    fn send(&self, job: Job) {
+        self.jobs.list().push_back(job);
+        self.thread.unpark();
     }
 
     /// Runs `call`. If it takes longer than the owner's patience, `undo` gets what came of it.
@@ -252,24 +294,22 @@ impl Calls {
         call: impl FnOnce() -> io::Result<T> + Send + 'static,
         undo: impl FnOnce(io::Result<T>) + Send + 'static,
     ) -> io::Result<T> {
-        if thread::current().id() != self.owner {
+        if !self.is_owners_turn() {
             return call();
         }
         // The owner makes one call after the other, so this one is busy with a call that was given up.
         if self.busy.swap(true, Ordering::AcqRel) {
             return Err(no_answer());
         }
-        let answer = Arc::new(Answer::new());
+        let answer = Arc::new(Answer::of(self.owner.clone()));
         let (busy, slot) = (Arc::clone(&self.busy), Arc::clone(&answer));
-        let job = move || {
+        self.send(Box::new(move || {
             if let Some(unwanted) = slot.give(call()) {
                 undo(unwanted);
                 busy.store(false, Ordering::Release);
             }
-        };
-        let sent = self.jobs.send(Box::new(job));
-        let taken = sent.ok().and_then(|()| answer.take(PATIENCE));
-        match taken {
+        }));
+        match answer.take(PATIENCE) {
             Some(result) => {
                 self.busy.store(false, Ordering::Release);
                 result
@@ -280,9 +320,9 @@ impl Calls {
 
     /// Drops something open, and waits for that as for a call.
     fn dispose<T: Send + Sync + ?Sized + 'static>(&self, open: Arc<T>) {
-        if thread::current().id() == self.owner && self.busy.load(Ordering::Acquire) {
+        if self.is_owners_turn() && self.busy.load(Ordering::Acquire) {
             // After the call that is under way, and without waiting for it.
-            let _ = self.jobs.send(Box::new(move || drop(open)));
+            self.send(Box::new(move || drop(open)));
             return;
         }
         // Late or not, it is dropped.
@@ -303,7 +343,8 @@ fn no_answer() -> io::Error {
 /// What came of a call, handed from one thread to the other.
 struct Answer<T> {
     state: Mutex<AnswerState<T>>,
-    changed: Condvar,
+    /// Who waits for it.
+    owner: Thread,
 }
 
 enum AnswerState<T> {
@@ -314,47 +355,53 @@ enum AnswerState<T> {
 }
 
 impl<T> Answer<T> {
-    fn new() -> Self {
+    fn of(owner: Thread) -> Self {
         Answer {
             state: Mutex::new(AnswerState::Awaited),
-            changed: Condvar::new(),
+            owner,
         }
+    }
+
+    fn state(&self) -> MutexGuard<'_, AnswerState<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives the answer; gives it back if nobody waits any more.
     fn give(&self, answer: T) -> Option<T> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*state, AnswerState::Over) {
-            return Some(answer);
+        {
+            let mut state = self.state();
+            if matches!(*state, AnswerState::Over) {
+                return Some(answer);
+            }
+            *state = AnswerState::Given(answer);
         }
-        *state = AnswerState::Given(answer);
-        self.changed.notify_one();
+        self.owner.unpark();
         None
     }
 
     /// Waits for the answer; nothing if it does not come in time.
     fn take(&self, patience: Duration) -> Option<T> {
         let deadline = Instant::now() + patience;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            if !matches!(*state, AnswerState::Awaited) || left.is_zero() {
-                return match std::mem::replace(&mut *state, AnswerState::Over) {
-                    AnswerState::Given(answer) => Some(answer),
-                    AnswerState::Awaited | AnswerState::Over => None,
-                };
+            {
+                let mut state = self.state();
+                if !matches!(*state, AnswerState::Awaited) || left.is_zero() {
+                    return match std::mem::replace(&mut *state, AnswerState::Over) {
+                        AnswerState::Given(answer) => Some(answer),
+                        AnswerState::Awaited | AnswerState::Over => None,
+                    };
+                }
             }
-            state = self
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            thread::park_timeout(left);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Condvar, mpsc};
+
     use super::*;
 
     /// A call that returns when it is let go.
@@ -447,6 +494,6 @@ mod tests {
                 .unwrap()
         });
         assert_eq!(own.0, own.1);
-        assert_ne!(calls.call(on, |_| {}).unwrap(), calls.owner);
+        assert_ne!(calls.call(on, |_| {}).unwrap(), calls.owner.id());
     }
 }
