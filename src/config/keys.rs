@@ -288,6 +288,13 @@ pub(super) const KEYS: &[Key] = &[
             "Into how many parts visitors are divided, of which each gateway delivers some. Fixed for the \
              stream's life, and the same everywhere.",
         ),
+    key("stream.duplicate_window", ValueKind::Text, "\"2h\"")
+        .form(Form::Duration)
+        .about(
+            "How long the servers remember an event's id. What was on its way to them when a sidecar was killed \
+             comes twice if it starts again later than that. An id takes some 190 bytes of memory on each server. \
+             Of a stream that exists, its own holds.",
+        ),
     key("stream.credentials", ValueKind::Text, "\"\"")
         .about("A .creds file, such as \"/etc/nats/gatecount.creds\"; \"\" is none."),
     key("stream.ca_file", ValueKind::Text, "\"\"")

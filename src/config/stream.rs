@@ -17,6 +17,8 @@ use super::{
 pub(super) const URL: &str = "stream.url";
 /// The longest that an event may wait for older ones.
 const MOST_REORDER: Duration = Duration::from_mins(1);
+/// The shortest duplicate window: an event that gets no answer is published again within it.
+const LEAST_DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
 /// The longest name, in bytes.
 const MAX_NAME: usize = 64;
 
@@ -31,6 +33,7 @@ pub(super) fn resolve(r: &mut KeyReader<'_>, attempt: Duration) -> Option<Settin
         name: r.text("stream.name", |t, _| name(t)),
         replicas: r.integer("stream.replicas") as usize,
         partitions: u16::try_from(r.integer("stream.partitions")).unwrap_or(u16::MAX),
+        duplicate_window: r.text("stream.duplicate_window", |t, _| duplicate_window(t)),
         credentials: credentials(r),
         ca_file: pem::certificates(r, "stream.ca_file"),
         reorder: r.text("stream.reorder", |t, _| reorder(t)),
@@ -149,6 +152,14 @@ fn reorder(text: &str) -> ParseResult<Duration> {
         return Err("at most \"1m\" is accepted: every event waits that long".to_owned());
     }
     Ok(reorder)
+}
+
+fn duplicate_window(text: &str) -> ParseResult<Duration> {
+    let window = parse::duration(text)?;
+    if window < LEAST_DUPLICATE_WINDOW {
+        return Err("at least \"2m\" is wanted: what gets no answer is published again within it".to_owned());
+    }
+    Ok(window)
 }
 
 /// A `.creds` file. It is read here once, so that a file of another kind is a mistake in the configuration.

@@ -27,13 +27,6 @@ use super::{
 
 /// The one group of clients that a consumer delivers to.
 pub(super) const GROUP: &str = "gatecount";
-/// How long the servers remember an event's id, so that one that is published again is no second one. A
-/// sidecar publishes again what was on its way when it was killed, when it starts again.
-///
-/// That may be as late as `max_age`, a day by default. But an id takes about 190 bytes of each server's memory
-/// (measured with 2.14, a million of them), so of 100 events a second two hours take 140 MB and a day 1.6 GB: more
-/// than the few events are worth that would come twice. Who wants them changes the stream.
-pub(super) const REMEMBERED: Duration = Duration::from_hours(2);
 /// How long an answer of the servers may take. They choose a new leader within a few seconds; until then nobody
 /// answers, and asking again is how one learns that there is one.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
@@ -174,7 +167,7 @@ impl Connection {
             num_replicas: settings.replicas,
             // Full, it refuses events, which then stay with their sidecars.
             discard: DiscardPolicy::New,
-            duplicate_window: REMEMBERED,
+            duplicate_window: settings.duplicate_window,
             metadata: HashMap::from([(PARTITIONS.to_owned(), settings.partitions.to_string())]),
             ..Default::default()
         };

@@ -14,7 +14,7 @@ use async_nats::{
 use futures_util::TryStreamExt as _;
 
 use super::{
-    connection::{PATIENCE, REMEMBERED, StreamError, options, partitions_of},
+    connection::{PATIENCE, StreamError, options, partitions_of},
     partition::{Partition, wildcard},
     settings::Settings,
 };
@@ -154,7 +154,7 @@ pub async fn stream(settings: &Settings) -> Result<Option<StreamFacts>, StreamIn
         replicas: config.num_replicas,
         flaws: flaws(config, &settings.name),
         remembered: config.duplicate_window,
-        should_remember: REMEMBERED,
+        should_remember: settings.duplicate_window,
         behind: behind
             .filter(|peer| peer.offline || !peer.current)
             .map(|peer| peer.name.clone())

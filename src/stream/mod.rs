@@ -44,12 +44,13 @@
 //!   once they have not heard of an end for a second, so that is what was in flight, and a second's events.
 //! - With `strict`, only one event of a partition is out at a time, which leaves one event to which that can
 //!   happen, and limits a partition to one event in a round trip to Plausible and the servers.
-//! - The servers remember ids for two hours, and a server that was started again remembers those of events
-//!   that are still in the stream. What was on its way to them when a sidecar was killed, at most as many
-//!   events as it publishes at once, comes twice if the sidecar starts again later than that, or if it was
-//!   delivered meanwhile and the stream's leader has been started again since. So does what was on its way
-//!   when all servers went away. (Two hours and not `max_age`: each id takes a server's memory, `connection` says
-//!   how much, and those few events are not worth that.)
+//! - The servers remember ids for `duplicate_window`, two hours by default, and a server that was started again
+//!   remembers those of events that are still in the stream. What was on its way to them when a sidecar was killed,
+//!   at most as many events as it publishes at once, comes twice if the sidecar starts again later than that, or if
+//!   it was delivered meanwhile and the stream's leader has been started again since. So does what was on its way
+//!   when all servers went away. (By default it is not `max_age`, a day: an id takes about 190 bytes of each
+//!   server's memory, measured with 2.14 and a million of them. Of 100 events a second two hours take 140 MB and a
+//!   day 1.6 GB, and those few events are not worth that to most.)
 //! - A machine that is frozen together with its clock does not know how long it was: what it sends until the servers
 //!   have answered again, or its lease's last seconds are over, another gateway may have sent, too.
 //! - Between sidecars there is no order in what waited while no server answered: they publish it as each

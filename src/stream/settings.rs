@@ -17,6 +17,8 @@ pub struct Settings {
     pub replicas: usize,
     /// Into how many parts the visitors are divided. Fixed for the stream's life.
     pub partitions: u16,
+    /// How long the servers remember an event's id, so that one that is published again is no second one.
+    pub duplicate_window: Duration,
     /// A `.creds` file.
     pub credentials: Option<PathBuf>,
     /// PEM, trusted beside the system's roots.
@@ -111,6 +113,7 @@ mod tests {
             name: "gatecount".to_owned(),
             replicas: 3,
             partitions: 64,
+            duplicate_window: Duration::from_hours(2),
             credentials: None,
             ca_file: None,
             reorder: Duration::from_millis(500),

@@ -25,7 +25,7 @@ fn without_a_server_there_is_no_stream() {
 #[test]
 fn the_stream_is_taken_apart() {
     let file = "[stream]\nurl = \"nats://a:4222, tls://gate:se%2Fcret@b.example\"\nname = \"events-1\"\nreplicas = 5\n\
-                partitions = 128\ncredentials = \"a.creds\"\nreorder = \"1s\"\nstrict = true\ndeliver = true\n\
+                partitions = 128\nduplicate_window = \"24h\"\ncredentials = \"a.creds\"\nreorder = \"1s\"\nstrict = true\ndeliver = true\n\
                 [plausible]\ntimeout = \"7s\"\n";
     let config = with_files(file).unwrap();
     let stream = config.stream.clone().unwrap();
@@ -41,6 +41,7 @@ fn the_stream_is_taken_apart() {
         (128, true, true)
     );
     assert_eq!(stream.credentials, Some("/etc/gatecount/a.creds".into()));
+    assert_eq!(stream.duplicate_window, Duration::from_hours(24));
     assert_eq!(stream.reorder, Duration::from_secs(1));
     assert_eq!(stream.attempt, Duration::from_secs(7));
     assert!(!config.is_gateway);
@@ -86,6 +87,10 @@ fn what_is_wrong_is_said_with_what_would_be_right() {
         (
             "partitions = 0",
             "a whole number from 1 to 1024 is wanted".to_owned(),
+        ),
+        (
+            "duplicate_window = \"90s\"",
+            "at least \"2m\" is wanted: what gets no answer is published again within it".to_owned(),
         ),
         (
             "reorder = \"2m\"",
