@@ -97,6 +97,19 @@ pub(super) async fn options(settings: &Settings) -> Result<ConnectOptions, Strea
     Ok(options)
 }
 
+/// Finds out why no server can be connected to, by trying each once more: the client's own word of it is what kind of
+/// failure it was, such as an IO error, without the cause.
+async fn find_cause(settings: Arc<Settings>, health: Arc<StreamHealth>) {
+    let Ok(options) = options(&settings).await else {
+        return;
+    };
+    let servers = &settings.servers;
+    let tried = options.max_reconnects(servers.len()).connect(&servers[..]).await;
+    if let Err(error) = tried {
+        health.set_cause(error.to_string());
+    }
+}
+
 /// To whom a partition's messages are delivered, and how many there are.
 #[derive(Debug)]
 pub(super) struct Standing {
@@ -111,8 +124,8 @@ pub(super) struct Standing {
 impl Connection {
     /// Begins to connect; goes on until it succeeds, and again whenever the connection is lost.
     pub(super) async fn begin(settings: Settings) -> Result<Self, StreamError> {
-        let health: Arc<StreamHealth> = Arc::default();
-        let noted = health.clone();
+        let (health, settings): (Arc<StreamHealth>, _) = (Arc::default(), Arc::new(settings));
+        let (noted, asked) = (health.clone(), settings.clone());
         let options = options(&settings)
             .await?
             .retry_on_initial_connect()
@@ -123,6 +136,9 @@ impl Connection {
             })
             .event_callback(move |event| {
                 note(&event, &noted);
+                if matches!(event, Event::ClientError(_)) && noted.wants_cause() {
+                    tokio::spawn(find_cause(asked.clone(), noted.clone()));
+                }
                 std::future::ready(())
             });
         let client = options
@@ -135,7 +151,7 @@ impl Connection {
             .max_ack_inflight(IN_FLIGHT)
             .build(client.clone());
         Ok(Connection {
-            settings: Arc::new(settings),
+            settings,
             client,
             context,
             health,

@@ -7,6 +7,8 @@ use std::{
 
 /// For how long an error of the connection is believed to be why nothing gets through.
 const FRESH: Duration = Duration::from_secs(10);
+/// How often the cause of such errors is looked for, at the most.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Why the stream can't be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +33,10 @@ struct Standing {
     divided_otherwise: Option<u16>,
     /// The last error of the connection, such as that the servers know no such user, and when it was.
     connection: Option<(String, Instant)>,
+    /// Why no server could be connected to when that was last tried for the cause's sake, and when it was.
+    cause: Option<(String, Instant)>,
+    /// When the cause was last looked for.
+    looked: Option<Instant>,
 }
 
 impl StreamHealth {
@@ -49,16 +55,35 @@ impl StreamHealth {
         self.standing().connection = Some((error, Instant::now()));
     }
 
+    /// Whether the cause of an error has to be looked for now. It counts as looked for from here on.
+    pub(super) fn wants_cause(&self) -> bool {
+        let mut standing = self.standing();
+        let wants = standing.looked.is_none_or(|looked| looked.elapsed() >= LOOK);
+        if wants {
+            standing.looked = Some(Instant::now());
+        }
+        wants
+    }
+
+    /// Why no server can be connected to: more than the connection's own errors say.
+    pub(super) fn set_cause(&self, cause: String) {
+        self.standing().cause = Some((cause, Instant::now()));
+    }
+
     /// The connection is there.
     pub(super) fn connected(&self) {
-        self.standing().connection = None;
+        let mut standing = self.standing();
+        (standing.connection, standing.cause) = (None, None);
     }
 
     /// What is wrong with the connection, as far as that is known and new.
     pub(super) fn connection_error(&self) -> Option<String> {
         let standing = self.standing();
-        let (error, at) = standing.connection.as_ref()?;
-        (at.elapsed() < FRESH).then(|| error.clone())
+        let known = [&standing.cause, &standing.connection].into_iter().flatten();
+        known
+            .filter(|(_, at)| at.elapsed() < FRESH)
+            .map(|(error, _)| error.clone())
+            .next()
     }
 
     /// Why nothing may be published, whatever the servers would say.
@@ -119,6 +144,21 @@ mod tests {
         assert_eq!(
             health.connection_error().as_deref(),
             Some("authorization violation")
+        );
+        health.connected();
+        assert_eq!(health.connection_error(), None);
+    }
+
+    #[test]
+    fn the_cause_of_an_error_is_said_in_its_place() {
+        let health = StreamHealth::default();
+        health.connection_failed("nats: IO error".to_owned());
+        assert!(health.wants_cause() && !health.wants_cause());
+        health.set_cause("IO error: Connection refused".to_owned());
+        health.connection_failed("nats: IO error".to_owned());
+        assert_eq!(
+            health.connection_error().as_deref(),
+            Some("IO error: Connection refused")
         );
         health.connected();
         assert_eq!(health.connection_error(), None);

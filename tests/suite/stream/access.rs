@@ -79,7 +79,7 @@ fn servers_are_believed_by_their_authority_and_believe_a_user_by_the_password() 
     // Beside the system's authorities, not in their place.
     let by_system = trusting(&other).environment("SSL_CERT_FILE", &file(&ours));
     assert_delivers(&by_system.start(), &plausible);
-    assert_is_refused(&trusting(&other).start(), "IO error");
+    assert_is_refused(&trusting(&other).start(), "invalid peer certificate");
     let wrong = both(&app, &plausible, url("pass")).set("stream.ca_file", file(&ours));
     assert_is_refused(&wrong.start(), "authorization violation");
 }
