@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -13,6 +13,7 @@ use prometheus::{
     proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType},
 };
 
+use super::holdings::Holdings;
 use crate::clock::Clock;
 
 /// Who offered an event: the label of `gatecount_events_offered_total`.
@@ -172,47 +173,6 @@ impl Account {
             offered,
             finished,
             pending: offered.iter().sum::<u64>().saturating_sub(finished.iter().sum()),
-        }
-    }
-}
-
-/// What the queue holds, as the delivery thread last saw it.
-#[derive(Debug, Default)]
-pub(super) struct Holdings {
-    /// Bytes that the queue takes.
-    pub(super) bytes: AtomicU64,
-    /// When the oldest pending event happened, in milliseconds since 1970; 0 for none.
-    pub(super) oldest: AtomicU64,
-    /// Page views that wait for the tracker script.
-    pub(super) held: AtomicU64,
-    /// Whether the disk is out of use.
-    pub(super) alarm: AtomicBool,
-    /// When the delivery thread last did its round, in milliseconds since 1970; 0 while it does none.
-    pub(super) beat: AtomicU64,
-}
-
-/// The delivery thread, which rests for two seconds at the most, is held up if it has done nothing for so
-/// long, in milliseconds. Only the disk can hold it up.
-const HELD_UP: u64 = 5_000;
-
-impl Holdings {
-    /// For how many seconds the delivery thread has been held up; `None` if it is not.
-    pub(super) fn held_up_seconds(&self, clock: &Clock) -> Option<u64> {
-        let beat = self.beat.load(Ordering::Relaxed);
-        let silent = clock.millis().saturating_sub(beat);
-        (beat > 0 && silent > HELD_UP).then_some(silent / 1_000)
-    }
-
-    /// Whether something is wrong with the queue's storage.
-    fn is_alarmed(&self, clock: &Clock) -> bool {
-        self.alarm.load(Ordering::Relaxed) || self.held_up_seconds(clock).is_some()
-    }
-
-    /// The age of the oldest pending event in seconds, 0 for none.
-    pub(super) fn oldest_seconds(&self, clock: &Clock) -> f64 {
-        match self.oldest.load(Ordering::Relaxed) {
-            0 => 0.0,
-            at => clock.millis().saturating_sub(at) as f64 / 1_000.0,
         }
     }
 }

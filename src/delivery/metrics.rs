@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
 
 use super::{
-    account::{Account, AccountMetrics, Holdings},
+    account::{Account, AccountMetrics},
+    holdings::Holdings,
     outcome::Outcome,
 };
 use crate::clock::Clock;

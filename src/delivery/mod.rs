@@ -54,6 +54,7 @@ mod engine;
 mod feed;
 mod health;
 mod held;
+mod holdings;
 mod intake;
 mod lanes;
 mod metrics;
@@ -98,6 +99,7 @@ pub use desk::{DESK_ROOM, Desk, NoRoom, Receipt};
 pub use endpoint::{AddressError, FetchError, Fetched, Fetcher, TlsError};
 pub use feed::Feed;
 pub use held::{DecidedRequest, HeldDecisions, HeldRequest, Hold, Mouth, ShownRequest};
+pub use holdings::HeldUp;
 pub use lanes::{Lanes, PendingEvent, Ticket};
 pub use outbox::{Draft, Outbox};
 pub use portion::{FeedLost, KnownPlace, Portion, Taken};
@@ -180,10 +182,9 @@ impl Watcher {
         self.0.status()
     }
 
-    /// For how many seconds the queue's disk has not answered; `None` if it does. Delivery's own thread,
-    /// which waits for the disk, can't say so.
-    pub fn held_up_seconds(&self) -> Option<u64> {
-        self.0.held_up_seconds()
+    /// Whether delivery's own thread is held up, which can't say so itself.
+    pub fn held_up(&self) -> Option<HeldUp> {
+        self.0.held_up()
     }
 }
 

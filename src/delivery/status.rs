@@ -12,8 +12,9 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    account::{Account, EventEnd, Holdings},
+    account::{Account, EventEnd},
     breaker::BreakerPhase,
+    holdings::{HeldUp, Holdings},
 };
 use crate::{clock::Clock, telemetry::Troubles};
 
@@ -213,18 +214,16 @@ impl Shared {
         self.with_report(|report| report.alarm = alarm.map(str::to_owned));
     }
 
-    /// For how many seconds the disk has not answered; `None` if it does.
-    pub(super) fn held_up_seconds(&self) -> Option<u64> {
-        self.holdings.held_up_seconds(&self.clock)
+    /// Whether the delivery thread is held up.
+    pub(super) fn held_up(&self) -> Option<HeldUp> {
+        self.holdings.held_up(&self.clock)
     }
 
     pub(super) fn status(&self) -> Status {
         let (state, since, error) =
             self.with_report(|report| (report.state, report.since, report.last_error.clone()));
-        let alarm = match self.held_up_seconds() {
-            Some(seconds) => Some(format!(
-                "the disk has not answered for {seconds} s; events wait in memory until it does"
-            )),
+        let alarm = match self.held_up() {
+            Some(held_up) => Some(held_up.to_string()),
             None => self.with_report(|report| report.alarm.clone()),
         };
         let now = self.clock.millis();

@@ -1,19 +1,23 @@
 //! Looks now and then after trouble that nobody on the way of requests and events can notice, or see the end
 //! of.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::{task::JoinHandle, time::sleep};
 
 use crate::{
-    delivery, proxy,
+    delivery::{self, HeldUp},
+    proxy,
     stream::{StreamStatus, StreamWatcher},
     telemetry::{TroubleKind, TroubleWords, Troubles},
 };
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// The subject of the trouble that the disk does not answer, beside the queue's own alarms.
+/// After a pause as long as this between two looks it was the process itself that was held up: delivery's thread gets
+/// until the next look to go on.
+const STOPPED: Duration = Duration::from_secs(4);
+/// The subject of the trouble that delivery is held up, beside the queue's own alarms.
 const HELD_UP: &str = "held up";
 
 /// So many looks in a row have to find the stream out of use before it is said: a server that is replaced is
@@ -39,9 +43,12 @@ pub(super) fn start(watched: Watched) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut look = StreamLook::default();
         loop {
+            let begun = Instant::now();
             sleep(INTERVAL).await;
             troubles.settle();
-            look_at_the_disk(&troubles, delivery.held_up_seconds());
+            if begun.elapsed() < STOPPED {
+                look_at_delivery(&troubles, delivery.held_up());
+            }
             if let Some(stream) = &stream {
                 look.at(&troubles, &stream.status());
             }
@@ -115,20 +122,19 @@ impl StreamLook {
 /// The kinds of trouble that the stream can be.
 const OF_THE_STREAM: [TroubleKind; 2] = [TroubleKind::StreamUnreachable, TroubleKind::StreamRefuses];
 
-fn look_at_the_disk(troubles: &Troubles, held_up: Option<u64>) {
-    let Some(seconds) = held_up else {
-        return troubles.end(
-            TroubleKind::QueueStorage,
-            HELD_UP,
-            "queue: the disk answers again",
-        );
+fn look_at_delivery(troubles: &Troubles, held_up: Option<HeldUp>) {
+    let Some(held_up) = held_up else {
+        return troubles.end(TroubleKind::QueueStorage, HELD_UP, "queue: delivery goes on");
+    };
+    let cure = if held_up.on_disk {
+        "see to the disk of [queue] path"
+    } else {
+        "was the process stopped, or does it get too little CPU?"
     };
     let words = TroubleWords {
-        what: format!(
-            "queue: the disk has not answered for {seconds} s; events wait in memory until it does"
-        ),
+        what: format!("queue: {held_up}"),
         error: None,
-        cure: "see to the disk of [queue] path".to_owned(),
+        cure: cure.to_owned(),
     };
     troubles.begin(TroubleKind::QueueStorage, HELD_UP, words);
 }
@@ -192,11 +198,19 @@ mod tests {
     #[test]
     fn a_disk_that_does_not_answer_is_a_trouble_until_it_does() {
         let troubles = Troubles::default();
-        look_at_the_disk(&troubles, None);
+        look_at_delivery(&troubles, None);
         assert!(troubles.list().is_empty());
-        look_at_the_disk(&troubles, Some(6));
-        assert!(troubles.list()[0].words.what.contains("not answered for 6 s"));
-        look_at_the_disk(&troubles, None);
+        let held_up = |on_disk| Some(HeldUp { seconds: 6, on_disk });
+        look_at_delivery(&troubles, held_up(true));
+        let said = troubles.list()[0].words.clone();
+        assert!(said.what.contains("not answered for 6 s") && said.cure.contains("disk"));
+        look_at_delivery(&troubles, None);
         assert!(troubles.list()[0].over_since.is_some());
+
+        // Where there is no disk, it is not blamed.
+        look_at_delivery(&troubles, held_up(false));
+        let said = troubles.list()[0].words.clone();
+        assert!(said.what.contains("stood still for 6 s"), "{}", said.what);
+        assert!(!said.what.contains("disk") && !said.cure.contains("disk"));
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -232,6 +232,8 @@ impl<'a> Engine<'a> {
         let (settings, now) = (parts.settings, parts.shared.clock.millis());
         let target = Rc::new(Target::new(parts.target, &settings));
         let backoff = Backoff::new(settings.retry_initial, settings.retry_max);
+        let on_disk = &parts.shared.holdings.on_disk;
+        on_disk.store(queue.has_home(), Ordering::Relaxed);
         let senders = Senders::new(target.clone(), settings.concurrency.max(1));
         Engine {
             shared: parts.shared,

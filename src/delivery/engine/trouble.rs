@@ -110,10 +110,18 @@ impl Engine<'_> {
         let now = self.shared.clock.millis();
         let beat = self.shared.holdings.beat.swap(now, Ordering::Relaxed);
         let seconds = now.saturating_sub(beat) / 1_000;
-        if beat > 0 && seconds >= HELD_UP {
+        if beat == 0 || seconds < HELD_UP {
+            return;
+        }
+        if self.queue.has_home() {
             tracing::warn!(
                 seconds,
                 "queue: the disk did not answer, or the process was stopped; delivery goes on"
+            );
+        } else {
+            tracing::warn!(
+                seconds,
+                "the process was stopped, or got no CPU; delivery goes on"
             );
         }
     }
