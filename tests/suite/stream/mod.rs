@@ -13,3 +13,4 @@ mod order;
 mod outages;
 mod publishing;
 mod rolling;
+mod room;
