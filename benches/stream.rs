@@ -65,13 +65,14 @@ struct Way {
 }
 
 /// What is measured, in this order.
-const WAYS: [Way; 6] = [
+const WAYS: [Way; 7] = [
     Way::through(0, 0),
     Way::through(1, 1),
+    Way::through(1, 4),
     Way::through(1, 16),
     Way::through(1, 64),
     Way::through(2, 64),
-    Way::through(3, 64),
+    Way::through(4, 64),
 ];
 
 impl Way {

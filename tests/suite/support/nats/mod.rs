@@ -14,7 +14,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use self::server::Server;
-use super::{eventually, process::has, skip};
+use super::{
+    eventually,
+    process::{ELSEWHERE, has},
+    skip,
+};
 
 pub(crate) use self::{operator::Operator, relay::Relay};
 
@@ -58,6 +62,11 @@ impl Nats {
         Nats::start(3, sync, Nats::any_host(), "")
     }
 
+    /// A cluster of three that stand for machines of their own: they get the CPU when nothing else wants it.
+    pub(crate) fn three_elsewhere(sync: Sync) -> Option<Nats> {
+        Nats::start_under(&ELSEWHERE, 3, sync, Nats::any_host(), "")
+    }
+
     /// One server at this address, with more in its configuration.
     pub(crate) fn alone(host: Ipv4Addr, more: &str) -> Option<Nats> {
         Nats::start(1, Sync::Default, host, more)
@@ -75,12 +84,17 @@ impl Nats {
     }
 
     fn start(count: usize, sync: Sync, host: Ipv4Addr, more: &str) -> Option<Nats> {
+        Nats::start_under(&[], count, sync, host, more)
+    }
+
+    fn start_under(runner: &[&str], count: usize, sync: Sync, host: Ipv4Addr, more: &str) -> Option<Nats> {
         let Some(program) = program() else {
             skip("nats-server is not installed");
             return None;
         };
         let directory = TempDir::new().expect("a directory");
-        let mut servers = Server::prepare(&program, directory.path(), host, count, sync, more);
+        let command: Vec<&Path> = runner.iter().map(Path::new).chain([program.as_path()]).collect();
+        let mut servers = Server::prepare(&command, directory.path(), host, count, sync, more);
         for server in &mut servers {
             server.start();
         }

@@ -19,7 +19,8 @@ pub(super) struct Server {
     pub(super) clients: SocketAddr,
     /// Where it tells of itself.
     monitor: SocketAddr,
-    program: PathBuf,
+    /// The program, behind a command that runs it where there is one.
+    command: Vec<PathBuf>,
     configuration: PathBuf,
     log: PathBuf,
     child: Option<Child>,
@@ -29,7 +30,7 @@ impl Server {
     /// Servers at this address that are to make a cluster if there are several, each with ports and files of its
     /// own, and with `more` in its configuration.
     pub(super) fn prepare(
-        program: &Path,
+        command: &[&Path],
         directory: &Path,
         host: Ipv4Addr,
         count: usize,
@@ -68,7 +69,7 @@ impl Server {
                 Server {
                     clients: own[0],
                     monitor: own[1],
-                    program: program.to_owned(),
+                    command: command.iter().map(|word| (*word).to_owned()).collect(),
                     configuration,
                     log: directory.join(format!("nats-{number}.log")),
                     child: None,
@@ -81,7 +82,8 @@ impl Server {
         assert!(self.child.is_none(), "it runs");
         let log = File::options().create(true).append(true).open(&self.log);
         let log = log.expect("the server's log");
-        let child = Command::new(&self.program)
+        let child = Command::new(&self.command[0])
+            .args(&self.command[1..])
             .arg("-c")
             .arg(&self.configuration)
             .stdin(Stdio::null())

@@ -6,8 +6,10 @@ mod server;
 
 use std::{
     collections::{HashMap, VecDeque},
+    fs,
     hash::{BuildHasher, RandomState},
     net::{IpAddr, SocketAddr},
+    process::Command,
     sync::{Arc, Mutex, MutexGuard, mpsc},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -117,6 +119,8 @@ pub(crate) struct Receiver {
     mode: watch::Sender<Mode>,
     changed: Mutex<mpsc::Receiver<Mode>>,
     thread: Option<JoinHandle<()>>,
+    /// The system's number of that thread.
+    task: String,
 }
 
 struct State {
@@ -172,9 +176,18 @@ impl Receiver {
         let state = Arc::new(Mutex::new(State::new()));
         let (mode, watching) = watch::channel(Mode::Serving);
         let (tell, changed) = mpsc::channel();
+        let (name, named) = mpsc::channel();
         let thread = thread::spawn({
             let state = Arc::clone(&state);
             move || {
+                let task = fs::read_link("/proc/thread-self").unwrap_or_default();
+                // Whoever starts it waits for that.
+                let _ = name.send(
+                    task.file_name()
+                        .unwrap_or_default()
+                        .to_string_lossy()
+                        .into_owned(),
+                );
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_all()
                     .build()
@@ -197,7 +210,16 @@ impl Receiver {
             mode,
             changed: Mutex::new(changed),
             thread: Some(thread),
+            task: named.recv().expect("its thread has started"),
         }
+    }
+
+    /// Stands for a machine of its own from now on, as what runs by [`ELSEWHERE`] does.
+    pub(crate) fn is_elsewhere(&self) {
+        let done = Command::new("chrt")
+            .args(["--idle", "-p", "0", &self.task])
+            .output();
+        assert!(done.is_ok_and(|output| output.status.success()), "chrt");
     }
 
     /// Its base URL, as `[plausible] url` takes it.
