@@ -17,8 +17,9 @@
 //! - Pure: [`http1`] is the codec, [`facts`] what one request head and one response head tell, [`headers`]
 //!   which fields are passed on, [`client`] who the client is, [`page`] whether a request counts, [`event`]
 //!   what Plausible is told (its `custom` beside page views), [`plausible`] what it accepts.
-//! - Ground floor: [`field`] is the grammar of field names and values; [`clock`], [`timer`]; [`lookup`] finds
-//!   the addresses of names; [`certificate`] tells how long one holds.
+//! - Ground floor: [`field`] is the grammar of field names and values; [`clock`], [`timer`]; [`priority`] puts
+//!   threads behind the traffic; [`lookup`] finds the addresses of names; [`certificate`] tells how long one
+//!   holds.
 //!
 //! # A request, straight down
 //!
@@ -62,6 +63,7 @@ pub mod lookup;
 pub mod observe;
 pub mod page;
 pub mod plausible;
+pub mod priority;
 pub mod proxy;
 pub mod queue;
 pub mod sidecar;

@@ -21,7 +21,10 @@ use super::{
     engine::{CarryOver, Command, Engine, EngineParts},
     status::{DeliveryState, Stopped},
 };
-use crate::queue::{self, Closed, Queue};
+use crate::{
+    priority,
+    queue::{self, Closed, Queue},
+};
 
 /// How long the thread rests after a panic: first, and at the most.
 const REST: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
@@ -48,7 +51,7 @@ impl Supervisor {
     /// Delivers until it is told to stop. Traffic goes on whatever happens here: while no engine runs, offers
     /// wait in the rings, and count as overflow once the rings are full.
     pub(super) fn run(mut self) -> Stopped {
-        run_as_batch_thread();
+        priority::run_behind_traffic();
         let shared = self.parts.shared.clone();
         let rest = Backoff::new(REST.0, REST.1);
         let mut panics = 0;
@@ -171,18 +174,5 @@ fn report_lost(closed: &Closed) {
         tracing::warn!(events, "the queue is in memory: the events that waited are lost");
     } else {
         tracing::error!(events, "queue: full or damaged, events are lost");
-    }
-}
-
-/// Sets the scheduling policy `SCHED_BATCH` (sched(7)) for this thread and those that it starts. An answer of
-/// Plausible's then does not take the CPU away from a worker that is serving on it. The thread's share of the
-/// CPU stays the same.
-fn run_as_batch_thread() {
-    #[cfg(target_os = "linux")]
-    {
-        use preempt_rt::sched::{Pid, Scheduler, SchedulerParams, set_scheduler};
-        // If the system forbids it, delivery works all the same.
-        let normal = SchedulerParams { priority: 0 };
-        let _ = set_scheduler(Pid::current_thread(), Scheduler::SCHED_BATCH, normal);
     }
 }

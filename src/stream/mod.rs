@@ -105,7 +105,7 @@ pub use shares::{NoNotice, Notice, Shares, Turn};
 pub(crate) use test_stream::{TestStream, Told};
 pub use watcher::{StreamStatus, StreamWatcher};
 
-use crate::clock::Clock;
+use crate::{clock::Clock, priority};
 
 /// How often the stream is looked for: while it is not there, and while it is.
 const LOOK: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
@@ -159,6 +159,7 @@ type Begun = Result<(Connection, tokio::runtime::Handle), StreamError>;
 
 /// The stream's thread.
 fn run(settings: Settings, connected: &std::sync::mpsc::Sender<Begun>, stopped: oneshot::Receiver<()>) {
+    priority::run_behind_traffic();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,

@@ -14,9 +14,9 @@ use std::{
 use circles::circles;
 use names::Crate;
 
-/// The floor under everything: what a name or value of a field may be, time, names of hosts, and how long a
-/// certificate holds.
-const GROUND: [&str; 5] = ["field", "clock", "timer", "lookup", "certificate"];
+/// The floor under everything: what a name or value of a field may be, time, which threads go first, names of hosts, and
+/// how long a certificate holds.
+const GROUND: [&str; 6] = ["field", "clock", "timer", "priority", "lookup", "certificate"];
 
 /// Modules without I/O. They import each other and the grammar of fields.
 const PURE: [&str; 7] = [

@@ -127,6 +127,11 @@ impl Load {
         });
     }
 
+    /// How many pages were answered so far.
+    pub(super) fn answered(&self) -> usize {
+        self.answered.load(SeqCst)
+    }
+
     /// Ends, and tells which pages were answered.
     pub(super) fn finish(self) -> Vec<Asked> {
         self.stop.store(true, SeqCst);

@@ -1,7 +1,7 @@
 //! The way of an event through one server, and what becomes of it when its sidecar is killed on that way.
 
 use std::{
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -15,7 +15,50 @@ use crate::support::{
     eventually,
     metrics::Metrics,
     nats::{Nats, Sync},
+    process::Sidecar,
 };
+
+/// `SCHED_BATCH`, as Linux numbers it.
+const BATCH: &str = "3";
+
+/// The scheduling policies of a process's threads, by the beginnings of their names.
+fn policies(process: &Sidecar) -> Vec<(String, String)> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", process.id())).expect("read /proc");
+    tasks
+        .map(|task| {
+            let path = task.expect("a thread").path().join("stat");
+            let stat = fs::read_to_string(path).expect("read /proc");
+            let (name, rest) = stat.rsplit_once(") ").expect("a name in brackets");
+            let name = name.split_once('(').expect("a name in brackets").1;
+            // The 41st field, of which the third is the first behind the name.
+            let policy = rest.split(' ').nth(41 - 3).expect("a policy");
+            (name.to_owned(), policy.to_owned())
+        })
+        .collect()
+}
+
+/// What brings events out does not take the CPU away from a worker that is serving on it.
+#[test]
+fn the_threads_that_publish_stand_behind_the_traffic() {
+    let Some(nats) = Nats::one(Sync::Default) else {
+        return;
+    };
+    let fleet = Fleet::plain(nats, Size::LEAST);
+    let policies = policies(&fleet.sidecars[0]);
+    for (thread, behind) in [
+        ("gatecount-deliv", true),
+        ("gatecount-strea", true),
+        ("gatecount-0", false),
+    ] {
+        let of_it: Vec<bool> = policies
+            .iter()
+            .filter(|(name, _)| name.starts_with(thread))
+            .map(|(_, policy)| policy == BATCH)
+            .collect();
+        assert!(!of_it.is_empty(), "{policies:?}");
+        assert!(of_it.iter().all(|is| *is == behind), "{policies:?}");
+    }
+}
 
 /// Forty visitors with five pages each, one after the other.
 fn pages() -> impl Iterator<Item = usize> + Clone {
