@@ -71,9 +71,9 @@ fn a_gateway_whose_memory_is_full_keeps_its_partitions() {
         let left = (TERM * 3 / 2).saturating_sub(begun.elapsed());
         if left.is_zero() { Ok(()) } else { Err(left) }
     });
+    assert_eq!(owned(gateway), u64::from(PARTITIONS));
     let waiting = gateway.metrics().metric("gatecount_stream_waiting").value();
     assert!(waiting > 0, "there was room for all");
-    assert_eq!(owned(gateway), u64::from(PARTITIONS));
     fleet.plausible.come_back();
     fleet.ledger.await_len(EVENTS);
     fleet.settle();
