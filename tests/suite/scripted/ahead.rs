@@ -172,6 +172,36 @@ fn what_is_fetched_ahead_once_its_visitor_has_gone_on_is_a_view_of_its_own() {
     assert_eq!(seen.pages(), ["/a", "/b", "/a", "/b", "/", "/b", "/c"]);
 }
 
+/// As Firefox and Chromium were recorded: pages that were there before have their pictures, and all that tells of them is
+/// what a resting pointer has Turbo fetch ahead. WebKit asks for nothing then, and the last page stays unknown.
+#[test]
+fn what_turbo_fetches_ahead_shows_the_page_that_it_comes_from() {
+    let turbo = |target: &str, from: &str| fetch(target, from).with("X-Turbo-Request-Id", "1");
+    let hover = |target: &str, from: &str| turbo(target, from).with("X-Sec-Purpose", "prefetch");
+    let all_ahead = [
+        page("/a"),
+        hover("/b", "/a"),
+        style("/b"),
+        hover("/a", "/b"),
+        hover("/b", "/a"),
+    ];
+    let some_clicked = [
+        page("/a"),
+        turbo("/b", "/a"),
+        style("/b"),
+        hover("/a", "/b"),
+        hover("/b", "/a"),
+    ];
+    for requests in [all_ahead, some_clicked] {
+        let silent = stage(&[], |b| b).visit(Way::Http1, &requests);
+        assert_eq!(silent.pages(), ["/a", "/b", "/a"]);
+        let mut requests = requests.to_vec();
+        requests.push(hover("/a", "/b"));
+        let seen = stage(&[], |b| b).visit(Way::Http1, &requests);
+        assert_eq!(seen.pages(), ["/a", "/b", "/a", "/b"]);
+    }
+}
+
 /// Turbo shows the address that it was asked for first, and then the one that it led to.
 #[test]
 fn what_is_fetched_ahead_over_a_redirect_is_shown_by_either_address() {

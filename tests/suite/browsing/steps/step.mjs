@@ -9,9 +9,11 @@
 export const step = (id, run, { pages, beyond, alias, where } = {}) => ({ id, run, pages, beyond, alias, where });
 
 // What no request tells of: pages that take the place of the one before in the history, which the tracker does not count,
-// and errors that a script shows as pages, which it counts.
+// and pages that were fetched ahead and ask for nothing when they are shown. Errors that a script shows as pages a server
+// can see; gatecount leaves them out as it leaves out all errors, and the tracker counts them.
 export const replaced = (...paths) => ({ 'pages that replace the one before in the history': { invented: paths } });
 export const errors = (...paths) => ({ 'errors that a script shows as pages': { missed: paths } });
+export const silent = (...paths) => ({ 'pages fetched ahead that ask for nothing when they are shown': { missed: paths } });
 
 // Where service workers, speculation rules and `Sec-Fetch-*` are.
 export const secure = ({ secure }) => secure;

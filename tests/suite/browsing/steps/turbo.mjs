@@ -1,6 +1,6 @@
 // Turbo 8.
 
-import { errors, inPage, link, replaced, script, step, toNext } from './step.mjs';
+import { errors, inPage, link, replaced, script, silent, step, toNext } from './step.mjs';
 
 const head = script('@hotwired/turbo/dist/turbo.es2017-umd.js');
 const page = (body, more = {}) => ({ head, body, ...more });
@@ -150,12 +150,29 @@ export const steps = [
     await tab.follow('#go', 'b');
     await visit.asked('b');
   }, { beyond: replaced('b') }),
-  goes('there-and-back-again', { a: page(link('b')), b: page(link('a')) }, async (tab, visit) => {
+  goes('there-and-back-again', { a: page(link('b')), b: page(link('a') + link('c', 'c', 'on')) }, async (tab, visit) => {
     await tab.follow('#go', 'a');
     await visit.counted('a', 2);
     await tab.follow('#go', 'b');
     await visit.counted('b', 2);
+    await tab.follow('#on', 'c');
+    await visit.counted('c');
   }),
+  // Each page is fetched while the pointer is on its link. The last one has its picture from its first view, and no link
+  // where the pointer rests: it asks for nothing.
+  stays(
+    'hover-there-and-back-again-and-left',
+    { a: page(link('b')), b: page(`<p style="margin-top: 200px">${link('a')}</p>`) },
+    async (tab, visit) => {
+      for (const [path, times] of [['b', 1], ['a', 2], ['b', 2]]) {
+        await tab.hover('#go');
+        await visit.asked(path, times);
+        await tab.follow('#go', path);
+        await visit.counted(path, times);
+      }
+    },
+    { beyond: silent('b') },
+  ),
   goes('reload', { a: page(link('b')) }, async (tab, visit) => {
     await tab.reload();
     await visit.counted('b', 2);
