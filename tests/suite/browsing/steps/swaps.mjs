@@ -9,8 +9,8 @@ const swup =
 const pjax =
   script('jquery/dist/jquery.min.js') +
   script('jquery-pjax/jquery.pjax.js') +
-  `<script>$(document).pjax('a', '#pjax', { timeout: 5000 });
-$(document).on('submit', 'form', (e) => $.pjax.submit(e, '#pjax'));</script>`;
+  `<script>$(document).pjax('a', '#pjax', { timeout: 60000 });
+$(document).on('submit', 'form', (e) => $.pjax.submit(e, '#pjax', { timeout: 60000 }));</script>`;
 const barba = script('@barba/core/dist/barba.umd.js') + `<script type="module">barba.init({ prefetchIgnore: IGNORE }); window.there = true;</script>`;
 const turbolinks = script('turbolinks/dist/turbolinks.js');
 
