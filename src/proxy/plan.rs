@@ -341,7 +341,13 @@ fn go_on(context: &Context, facts: &facts::RequestFacts<'_>, client: IpAddr) {
         let agent = facts.user_agent.unwrap_or_default();
         let page = VisitorPage::new(client, agent, from.host, from.path());
         let now = context.now().millis();
-        context.memory.marked.take(page, PageMark::JustAsked, now);
+        let marked = &context.memory.marked;
+        marked.take(page, PageMark::JustAsked, now);
+        // A visitor who has Turbo fetch another page there does not wait for this one: Turbo's next request for it is
+        // a return.
+        if facts.library == Some(facts::Library::Turbo) {
+            marked.take(page, PageMark::Activated, now);
+        }
     }
 }
 

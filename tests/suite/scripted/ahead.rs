@@ -202,6 +202,28 @@ fn what_turbo_fetches_ahead_shows_the_page_that_it_comes_from() {
     }
 }
 
+/// Chromium again, in another run: the click back came before the pointer had rested long enough.
+#[test]
+fn a_page_that_turbo_has_shown_ahead_counts_again_once_its_visitor_returns() {
+    let stage = stage(&[], |b| b);
+    let turbo = |target: &str, from: &str| fetch(target, from).with("X-Turbo-Request-Id", "1");
+    let hover = |target: &str, from: &str| turbo(target, from).with("X-Sec-Purpose", "prefetch");
+    let seen = stage.visit(
+        Way::Http1,
+        &[
+            page("/a"),
+            hover("/b", "/a"),
+            style("/b"),
+            hover("/a", "/b"),
+            turbo("/b", "/a"),
+            // Late, of the same page.
+            hover("/b", "/b"),
+            hover("/a", "/b"),
+        ],
+    );
+    assert_eq!(seen.pages(), ["/a", "/b", "/a", "/b"]);
+}
+
 /// Turbo shows the address that it was asked for first, and then the one that it led to.
 #[test]
 fn what_is_fetched_ahead_over_a_redirect_is_shown_by_either_address() {
