@@ -38,9 +38,9 @@ impl PageMark {
     fn lasts(self) -> u64 {
         match self {
             PageMark::Prefetched | PageMark::CountedAhead | PageMark::Led => 300,
-            PageMark::JustAsked | PageMark::Activated | PageMark::ByWorker => 5,
+            PageMark::Activated | PageMark::ByWorker => 5,
             PageMark::Redirected | PageMark::ByScript => 10,
-            PageMark::Announced | PageMark::AskedAhead => 30,
+            PageMark::Announced | PageMark::AskedAhead | PageMark::JustAsked => 30,
         }
     }
 
@@ -159,8 +159,22 @@ impl MarkedPages {
         group[place].store(identity | (now & TIME), Ordering::Relaxed);
     }
 
+    /// Whether what is fetched ahead of a page comes too late, after the click on its link. `in_pieces`: by a router that
+    /// fetches pages in pieces, for as long as its click takes. That is long on a slow machine, where else the two
+    /// come at the same moment.
+    pub fn comes_too_late(&self, page: VisitorPage, in_pieces: bool, now: u64) -> bool {
+        const AT_ITS_CLICK: u64 = 5;
+        let mark = PageMark::JustAsked;
+        let seconds = if in_pieces { mark.lasts() } else { AT_ITS_CLICK };
+        self.holds_within(page, mark, seconds, now)
+    }
+
     /// Whether a page has a mark that still holds.
     pub fn holds(&self, page: VisitorPage, mark: PageMark, now: u64) -> bool {
+        self.holds_within(page, mark, mark.lasts(), now)
+    }
+
+    fn holds_within(&self, page: VisitorPage, mark: PageMark, seconds: u64, now: u64) -> bool {
         let Some(slots) = self.slots.get() else {
             return false;
         };
@@ -169,7 +183,7 @@ impl MarkedPages {
         let mut found = found.filter(|found| found & !TIME == identity);
         found
             .next()
-            .is_some_and(|found| (now / 1000).wrapping_sub(found) & TIME <= mark.lasts())
+            .is_some_and(|found| (now / 1000).wrapping_sub(found) & TIME <= seconds)
     }
 
     /// As [`take`](Self::take), with the mark of a page to which this one has [led](PageMark::Led).
@@ -270,11 +284,26 @@ mod tests {
         assert!(!pages.holds(page(1, "/a"), PageMark::JustAsked, NOW));
         pages.mark(page(1, "/a"), PageMark::JustAsked, NOW);
         for _ in 0..2 {
-            assert!(pages.holds(page(1, "/a"), PageMark::JustAsked, NOW + 5000));
+            assert!(pages.holds(page(1, "/a"), PageMark::JustAsked, NOW + 30_000));
         }
         assert!(!pages.holds(page(1, "/b"), PageMark::JustAsked, NOW));
         assert!(!pages.holds(page(1, "/a"), PageMark::Prefetched, NOW));
-        assert!(!pages.holds(page(1, "/a"), PageMark::JustAsked, NOW + 7000));
+        assert!(!pages.holds(page(1, "/a"), PageMark::JustAsked, NOW + 32_000));
+    }
+
+    /// As Next.js was recorded on a busy machine: the click on a page, and the rest of it ahead more than five seconds
+    /// later.
+    #[test]
+    fn what_comes_in_pieces_comes_too_late_for_longer() {
+        let pages = MarkedPages::new();
+        pages.mark(page(1, "/a"), PageMark::JustAsked, NOW);
+        for (later, at_once, in_pieces) in [(5000, true, true), (7000, false, true), (32_000, false, false)] {
+            let is_late = |pieces| pages.comes_too_late(page(1, "/a"), pieces, NOW + later);
+            assert_eq!((is_late(false), is_late(true)), (at_once, in_pieces), "{later}");
+        }
+        // Unless the visitor goes on from there.
+        pages.take(page(1, "/a"), PageMark::JustAsked, NOW);
+        assert!(!pages.comes_too_late(page(1, "/a"), true, NOW));
     }
 
     #[test]

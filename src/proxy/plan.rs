@@ -415,7 +415,7 @@ fn read(
         let page = page(facts.path());
         let now = context.now().millis();
         // A click that comes just as its page begins to be fetched ahead is sent first.
-        if !marked.holds(page, PageMark::JustAsked, now) {
+        if !marked.comes_too_late(page, false, now) {
             marked.mark(page, PageMark::AskedAhead, now);
         }
         return reading;

@@ -83,6 +83,11 @@ impl SoftRequest {
         self.kind == SoftKind::Turbo
     }
 
+    /// Whether the router fetches a page ahead in pieces, some of them after the click (Next.js).
+    pub fn comes_in_pieces(self) -> bool {
+        self.kind == SoftKind::Next
+    }
+
     /// Whether SvelteKit has made it.
     pub(in super::super) fn is_sveltekits(self) -> bool {
         self.kind == SoftKind::SvelteKit

@@ -141,7 +141,7 @@ impl RequestRecord {
                     {
                         false
                     }
-                    Ahead::OfAScript(_) => !marks.holds(page, PageMark::JustAsked, now),
+                    Ahead::OfAScript(soft) => !marks.comes_too_late(page, soft.comes_in_pieces(), now),
                 }
             {
                 marks.mark(page, PageMark::Prefetched, now);

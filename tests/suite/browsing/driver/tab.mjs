@@ -1,6 +1,7 @@
 // What a step does with a tab, whatever the browser.
 
-const PATIENCE = 30000;
+// Longer than a busy machine takes for anything.
+const PATIENCE = 120000;
 
 export async function until(what, probe) {
   const limit = Date.now() + PATIENCE;
