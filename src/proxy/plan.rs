@@ -406,6 +406,12 @@ fn read(
                     marked.mark(page, PageMark::CountedAhead, now);
                 }
                 marked.mark(page, PageMark::JustAsked, now);
+            } else if soft.is_ahead_of_a_click() && !marked.is_unused() {
+                // The visitor may go on before the response is here, and then nothing tells that it was late.
+                let (page, now) = (page(page::page_path(*soft, &facts)), context.now().millis());
+                if marked.comes_too_late(page, soft.comes_in_pieces(), now) {
+                    reading.verdict = RequestVerdict::Settled(page::fetched_ahead(*soft));
+                }
             }
             return reading;
         }

@@ -83,6 +83,11 @@ impl SoftRequest {
         self.kind == SoftKind::Turbo
     }
 
+    /// Whether the library fetches the page ahead, and a click asks for it again.
+    pub fn is_ahead_of_a_click(self) -> bool {
+        self.ahead && !self.replaces_the_click()
+    }
+
     /// Whether the router fetches a page ahead in pieces, some of them after the click (Next.js).
     pub fn comes_in_pieces(self) -> bool {
         self.kind == SoftKind::Next

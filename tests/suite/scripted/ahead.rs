@@ -144,6 +144,43 @@ fn what_a_script_fetches_ahead_after_its_own_click_is_no_second_view() {
     assert_eq!(seen.metrics.decisions("activated"), 0);
 }
 
+/// Next.js again, recorded on a busy machine: the visitor went on before the late piece was here.
+#[test]
+fn what_is_fetched_ahead_late_is_no_second_view_though_its_visitor_goes_on_before_it_is_here() {
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    let stage = stage_of(
+        |b| b,
+        move |visit| {
+            visit.body();
+            if visit.head.get("next-router-prefetch").is_some() {
+                // Until the test has gone on.
+                let _ = gate.lock().unwrap().recv();
+            }
+            visit.send("HTTP/1.1 200 OK\r\ncontent-type: text/x-component\r\ncontent-length: 2\r\n\r\n0:")?;
+            Ok(Then::Keep)
+        },
+    );
+    let next = |target: &str, from: &str| fetch(target, from).with("RSC", "1").with("Next-Url", from);
+    let late = next("/a", "/").with("Next-Router-Prefetch", "1");
+    let ask = |request: &Request| assert_eq!(stage.sidecar.client().ask(request).status(), 200);
+    ask(&next("/a", "/"));
+    std::thread::scope(|scope| {
+        let fetched = scope.spawn(|| ask(&late));
+        crate::support::eventually("the late piece", || match stage.app.seen().len() {
+            2 => Ok(()),
+            seen => Err(format!("{seen} requests")),
+        });
+        ask(&next("/b", "/a"));
+        open.send(()).unwrap();
+        fetched.join().unwrap();
+    });
+    ask(&style("/a"));
+    let metrics = stage.sidecar.settled(4);
+    assert_eq!(metrics.decisions("activated"), 0);
+    assert_eq!(stage.plausible.recorded().len(), 2);
+}
+
 /// There and back again, faster than the first view is forgotten.
 #[test]
 fn what_is_fetched_ahead_once_its_visitor_has_gone_on_is_a_view_of_its_own() {
