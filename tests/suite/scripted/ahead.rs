@@ -210,7 +210,7 @@ fn what_is_fetched_ahead_once_its_visitor_has_gone_on_is_a_view_of_its_own() {
 }
 
 /// As Firefox and Chromium were recorded: pages that were there before have their pictures, and all that tells of them is
-/// what a resting pointer has Turbo fetch ahead. WebKit asks for nothing then, and the last page stays unknown.
+/// what a resting pointer has Turbo fetch ahead. `WebKit` asks for nothing then, and the last page stays unknown.
 #[test]
 fn what_turbo_fetches_ahead_shows_the_page_that_it_comes_from() {
     let turbo = |target: &str, from: &str| fetch(target, from).with("X-Turbo-Request-Id", "1");
