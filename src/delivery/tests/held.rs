@@ -109,7 +109,7 @@ fn a_view_waits_with_its_lane_and_goes_on_at_once_when_it_is_released() {
     assert_eq!(seen(&server), ["server /other", "server /after", "script /a"]);
     assert_eq!(rig.finished(EventEnd::Tracked), 1);
     assert_eq!(rig.decisions(), [(Decision::Tracked, "/a".to_owned())]);
-    assert_eq!(rig.held(), 0);
+    rig.wait_for("nothing to be held", |rig| rig.held() == 0);
 }
 
 #[test]

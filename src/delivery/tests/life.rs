@@ -182,8 +182,10 @@ fn a_full_queue_evicts_the_oldest_and_counts_them() {
 fn status_tells_of_queue_and_delivery() {
     let mut rig = Rig::new(settings(nobody()));
     rig.offer(1, "/a");
+    // The state is shown at the end of the pass in which the error is noted.
     rig.wait_for("an error", |rig| {
-        rig.delivery.status().delivery.last_error.is_some()
+        let delivery = rig.delivery.status().delivery;
+        delivery.last_error.is_some() && delivery.state == DeliveryState::Failing
     });
     let status = serde_json::to_value(rig.delivery.status()).unwrap();
     assert_eq!(status["queue"]["events"], 1);

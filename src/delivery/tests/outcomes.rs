@@ -209,7 +209,9 @@ fn a_wrong_address_throws_nothing_away() {
         right.store(true, Ordering::SeqCst);
         rig.settle();
         assert_eq!(rig.finished(EventEnd::Delivered), 20);
-        assert_eq!(rig.delivery.status().delivery.state, DeliveryState::Passing);
+        rig.wait_for("the state to be shown", |rig| {
+            rig.delivery.status().delivery.state == DeliveryState::Passing
+        });
     }
 }
 
