@@ -26,24 +26,30 @@ impl<'a> ConnectionOptions<'a> {
             upgrade: false,
             others: &[],
         };
-        // Each message passes here twice, and few of its fields have so long a name.
+        // Each message passes here twice, few of its fields have so long a name, and most lines have one option.
         for line in fields.iter().filter(|line| line.name.len() == 10) {
             if !line.name.eq_ignore_ascii_case("connection") {
                 continue;
             }
-            for option in field::members(line.value) {
-                if option.eq_ignore_ascii_case(b"close") {
-                    connection.close = true;
-                } else if option.eq_ignore_ascii_case(b"keep-alive") {
-                    connection.keep_alive = true;
-                } else if option.eq_ignore_ascii_case(b"upgrade") {
-                    connection.upgrade = true;
-                } else {
-                    connection.others = fields;
-                }
+            match line.value {
+                b"keep-alive" => connection.keep_alive = true,
+                b"close" => connection.close = true,
+                options => field::members(options).for_each(|option| connection.add(option, fields)),
             }
         }
         connection
+    }
+
+    fn add(&mut self, option: &[u8], fields: &'a [Header<'a>]) {
+        if option.eq_ignore_ascii_case(b"close") {
+            self.close = true;
+        } else if option.eq_ignore_ascii_case(b"keep-alive") {
+            self.keep_alive = true;
+        } else if option.eq_ignore_ascii_case(b"upgrade") {
+            self.upgrade = true;
+        } else {
+            self.others = fields;
+        }
     }
 
     /// `close`: the connection ends after this message. It overrides `keep-alive` (RFC 9112 §9.3).
