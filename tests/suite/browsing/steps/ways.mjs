@@ -277,7 +277,7 @@ go.onclick = () => (location.href = URL.createObjectURL(new Blob([html], { type:
     async (tab, visit) => {
       for (const path of ['styles', 'script', 'imported', 'image', 'picture', 'background']) await visit.asked(path);
     },
-    { beyond: ({ secure, browser }) => (secure || browser !== 'chromium' ? {} : { 'frames over plain http': { invented: ['object'] } }) },
+    { beyond: ({ secure }) => (secure ? {} : { 'frames over plain http': { invented: ['object'] } }) },
   ),
   goes('link-with-a-ping', { a: to('b', 'ping="ping"'), ping: { tracker: false } }),
   stays('asks-by-jquery', { a: { head: script('jquery/dist/jquery.min.js'), body: '<div id="into"></div>' }, part: { text: '<p id="there">x</p>' }, whole: { tracker: false } }, async (tab) => {
