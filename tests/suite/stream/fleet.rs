@@ -206,8 +206,3 @@ fn on_stream(builder: Builder, nats: &Nats, partitions: u16) -> Builder {
 /// After how long without a sign of a gateway what it had is another one's: `timeout` of [`delivering`], and eight
 /// seconds.
 pub(super) const ACK_WAIT: Duration = Duration::from_secs(10);
-
-/// A gateway whose places are all taken gives up attempts that take half a second, and makes them again, by this time
-/// after the event was recorded. The test's own Plausible may be as slow as that where the machine is busy. What the
-/// servers deliver again comes later, after [`ACK_WAIT`].
-pub(super) const MADE_AGAIN: Duration = Duration::from_secs(3);

@@ -25,14 +25,15 @@ const BATCH: &str = "3";
 fn policies(process: &Sidecar) -> Vec<(String, String)> {
     let tasks = fs::read_dir(format!("/proc/{}/task", process.id())).expect("read /proc");
     tasks
-        .map(|task| {
+        .filter_map(|task| {
             let path = task.expect("a thread").path().join("stat");
-            let stat = fs::read_to_string(path).expect("read /proc");
+            // A thread may end meanwhile.
+            let stat = fs::read_to_string(path).ok()?;
             let (name, rest) = stat.rsplit_once(") ").expect("a name in brackets");
             let name = name.split_once('(').expect("a name in brackets").1;
             // The 41st field, of which the third is the first behind the name.
             let policy = rest.split(' ').nth(41 - 3).expect("a policy");
-            (name.to_owned(), policy.to_owned())
+            Some((name.to_owned(), policy.to_owned()))
         })
         .collect()
 }
